@@ -1,0 +1,1 @@
+"""Classifiers of dermoscopy pictures: what the stages and the commands share."""

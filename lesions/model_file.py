@@ -1,0 +1,55 @@
+"""Model files whose bytes depend on the model alone.
+
+Keras writes the time, and numbers that Python gave its objects, into a `.keras` file; here they are replaced,
+so that two trainings with the same result have the same hash.
+"""
+
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from lesions.raw import write_archive
+
+MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
+
+
+def save(model: keras.Model, path: Path) -> None:
+    """Write a model without its optimizer, in Keras's own format."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bare = keras.Model.from_config(model.get_config())
+    bare.set_weights(model.get_weights())
+    with tempfile.TemporaryDirectory() as folder:
+        original = Path(folder) / "model.keras"
+        bare.save(original)
+        with zipfile.ZipFile(original) as archive:
+            content = {name: archive.read(name) for name in MEMBERS}
+    metadata = json.loads(content["metadata.json"]) | {"date_saved": "1980-01-01@00:00:00"}
+    content["metadata.json"] = json.dumps(metadata).encode()
+    content["config.json"] = json.dumps(_renumbered(json.loads(content["config.json"]), {})).encode()
+    unfinished = path.with_suffix(".part")
+    write_archive(unfinished, content.items())
+    unfinished.replace(path)
+
+
+def load(path: Path) -> keras.Model:
+    """Read a model; no code in the file is run."""
+    model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    return model
+
+
+def _renumbered(node: Any, numbers: dict[int, int]) -> Any:
+    """Replace the addresses by which Keras tells shared objects apart by 1, 2, 3, ..."""
+    if isinstance(node, dict):
+        return {
+            key: numbers.setdefault(value, len(numbers) + 1)
+            if key == "shared_object_id"
+            else _renumbered(value, numbers)
+            for key, value in node.items()
+        }
+    if isinstance(node, list):
+        return [_renumbered(value, numbers) for value in node]
+    return node

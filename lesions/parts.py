@@ -1,0 +1,45 @@
+"""The parts of the data as a network sees them: rows of pixel arrays and numbers of classes."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lesions import packed
+from lesions.taxonomy import in_order
+
+
+class Parts(NamedTuple):
+    """All pictures: the prepared ones, then the augmented copies.
+
+    Attributes:
+        arrays: uint8, (N, height, width, 3): the prepared pixels and the copies'.
+        table: a row a picture of both arrays together, with `image_id`, `label` and `split`.
+        classes: the diagnoses, in the taxonomy's order.
+    """
+
+    arrays: list[NDArray[np.uint8]]
+    table: pd.DataFrame
+    classes: list[str]
+
+    def rows(self, side: str) -> NDArray[np.int64]:
+        """Return the rows of one side: train, val or test."""
+        rows: NDArray[np.int64] = np.flatnonzero(self.table["split"] == side)
+        return rows
+
+    def labels(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the numbers of the classes of `rows`."""
+        number = {label: place for place, label in enumerate(self.classes)}
+        return self.table["label"].iloc[rows].map(number).to_numpy(np.int64)
+
+
+def load(data: Path) -> Parts:
+    """Bring together what prepare, split and rebalance wrote below `data`."""
+    prepared, index = packed.read(data / "prepared")
+    copies, copied = packed.read(data / "rebalanced")
+    split = packed.read_csv(data / "split/split.csv")[["image_id", "split"]]
+    originals = index.merge(split, on="image_id", validate="1:1")
+    table = pd.concat([originals, copied[["image_id", "label", "split"]]], ignore_index=True)
+    return Parts([prepared, copies], table, in_order(set(index["label"])))

@@ -1,0 +1,83 @@
+"""From a picture file's bytes to pixels: the one way, for training and for every later picture.
+
+`RECIPE` names the steps, and is stored beside the pixels and the model.
+"""
+
+import io
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+MAX_PIXELS = 100_000_000
+"""Pictures of more pixels are refused unread; the largest dermatoscope cameras have half of that."""
+
+RECIPE = {"orientation": "as EXIF says", "transparency": "over white", "fit": "squash", "filter": "bilinear"}
+
+
+def recipe(height: int, width: int) -> dict[str, Any]:
+    """Describe how `to_pixels` makes a picture of this height and width."""
+    return {"px": [height, width], **RECIPE}
+
+
+def to_pixels(content: bytes, height: int, width: int) -> NDArray[np.uint8]:
+    """Decode a picture file, turn it upright, and resize it.
+
+    JPEG is decoded at the smallest of libjpeg's scales (1/2, 1/4, 1/8) that is no smaller than wanted.
+
+    Args:
+        content: the file's bytes.
+        height: of the result, in pixels.
+        width: of the result, in pixels.
+
+    Returns:
+        uint8, (height, width, 3), RGB.
+
+    Raises:
+        ValueError: the bytes are no picture of a known format, broken, or too large; says which.
+    """
+    if not content:
+        raise ValueError("empty file")
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of a decompression bomb, and raises at twice the size; ours is one limit.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise ValueError(f"too large: {image.width}×{image.height} pixels")
+                # The longer side for both, since EXIF may turn the picture.
+                image.draft("RGB", (max(height, width),) * 2)
+                upright = ImageOps.exif_transpose(image)
+                resized = _to_rgb(upright).resize((width, height), Image.Resampling.BILINEAR)
+                return np.asarray(resized)
+    except Image.DecompressionBombError:
+        raise ValueError("too large: more pixels than any camera has") from None
+    except UnidentifiedImageError:
+        raise ValueError(f"no picture: not one of {', '.join(FORMATS)}") from None
+    except (
+        OSError,
+        SyntaxError,
+        EOFError,
+        TypeError,
+        IndexError,
+        KeyError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        # Pillow's decoders raise all of these on broken files.
+        raise ValueError(f"broken picture: {error}") from None
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        # 16-bit grey: Pillow's own conversion would cut everything above 255 off.
+        values = np.asarray(image).astype(np.float64) / 257
+        return Image.fromarray(np.clip(values.round(), 0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,67 @@
+"""The diagnoses: code, name, benign or malignant, and every data set's names for them.
+
+Sources: HAM10000 (Tschandl et al., Scientific Data 5, 180161, 2018) for the first seven codes; the ISIC
+2019 challenge for AK and SCC, which HAM10000's `akiec` covers in part; the ISIC-9 collection for the two
+benign keratoses, which HAM10000's `bkl` covers.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Nature = Literal["malignant", "benign", "unstated"]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One diagnosis.
+
+    Attributes:
+        code: as in our tables and figures.
+        name: as a person says it.
+        nature: what it counts as; `unstated` where it is neither (a precursor) or unknown.
+        aliases: what data sets call it besides, in lower case.
+    """
+
+    code: str
+    name: str
+    nature: Nature
+    aliases: tuple[str, ...] = ()
+
+
+DIAGNOSES = (
+    Diagnosis("mel", "melanoma", "malignant"),
+    Diagnosis("bcc", "basal cell carcinoma", "malignant"),
+    Diagnosis(
+        "akiec",
+        "actinic keratosis / intraepithelial carcinoma",
+        "malignant",
+        ("actinic keratoses and intraepithelial carcinoma", "bowen's disease"),
+    ),
+    Diagnosis("ak", "actinic keratosis", "unstated"),
+    Diagnosis("scc", "squamous cell carcinoma", "malignant"),
+    Diagnosis("bkl", "benign keratosis-like lesion", "benign", ("benign keratosis",)),
+    Diagnosis("sk", "seborrheic keratosis", "benign"),
+    Diagnosis("pbk", "pigmented benign keratosis", "benign"),
+    Diagnosis("nv", "melanocytic nevus", "benign", ("nevus", "melanocytic nevi")),
+    Diagnosis("df", "dermatofibroma", "benign"),
+    Diagnosis("vasc", "vascular lesion", "benign", ("vascular lesions",)),
+)
+"""In the order of figures and tables: malignant first."""
+
+_BY_NAME = {name: diagnosis for diagnosis in DIAGNOSES for name in (diagnosis.code, diagnosis.name, *diagnosis.aliases)}
+
+
+def code_of(name: str) -> str:
+    """Return the code of a diagnosis as a data set writes it; a name not known stays, tidied.
+
+    >>> code_of("Basal cell carcinoma"), code_of("MEL"), code_of("  My own class ")
+    ('bcc', 'mel', 'my own class')
+    """
+    tidy = " ".join(name.replace("_", " ").lower().split())
+    return _BY_NAME[tidy].code if tidy in _BY_NAME else tidy
+
+
+def in_order(codes: set[str]) -> list[str]:
+    """Return codes in the taxonomy's order, those it does not know last, by name."""
+    known = [diagnosis.code for diagnosis in DIAGNOSES if diagnosis.code in codes]
+    return known + sorted(codes - set(known))

@@ -1,0 +1,1 @@
+"""The steps of the pipeline, one file each, named as in dvc.yaml."""

@@ -1,0 +1,32 @@
+"""Download: is this the very data we meant?
+
+Whatever the source, `data/raw` gets one shape: zip archives, a table in HAM10000's columns, and a record of
+what each file is. Nothing after this stage knows any source.
+"""
+
+import importlib
+from pathlib import Path
+
+from lesions.errors import run_stage
+from lesions.metadata import check_table
+from lesions.outputs import write_json
+from lesions.params.download import Download
+from lesions.raw import Fetched
+
+RAW = Path("data/raw")
+
+
+def main() -> None:
+    """Fetch from the source that params.yaml names."""
+    params = Download.read()
+    source = importlib.import_module(f"lesions.sources.{params.source}")
+    RAW.mkdir(parents=True, exist_ok=True)
+    fetched: Fetched = source.fetch(params, RAW)
+    check_table(fetched.table, f"the table of the source {params.source!r}")
+    fetched.table.to_csv(RAW / "metadata.csv", index=False)
+    write_json(RAW / "provenance.json", fetched.provenance)
+    print(f"{RAW}: {len(fetched.table):,} rows of metadata and {len(list(RAW.glob('*.zip')))} archive(s)")
+
+
+if __name__ == "__main__":
+    run_stage(main)

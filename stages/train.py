@@ -1,0 +1,86 @@
+"""Train: the only slow stage.
+
+The network learns from the training pictures and their copies; validation decides the learning rate, the end,
+and which epoch is kept. Test pictures are not looked at.
+"""
+
+import lesions.deterministic  # before all that imports Keras
+
+# isort: split
+import importlib
+import json
+from pathlib import Path
+
+import keras
+
+from lesions import feeding, model_file, parts
+from lesions.errors import run_stage
+from lesions.outputs import write_json
+from lesions.params.train import Train
+
+MODEL = Path("models/model.keras")
+HISTORY = Path("plots/history.csv")
+
+
+def main() -> None:
+    """Train the network that params.yaml names."""
+    params = Train.read()
+    data = parts.load(Path("data"))
+    train, val = data.rows("train"), data.rows("val")
+
+    lesions.deterministic.seed(params.seed)
+    model = build(params.architecture, data.arrays[0].shape[1:], len(data.classes))
+    model.compile(
+        optimizer=keras.optimizers.Adam(params.learning_rate),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    HISTORY.parent.mkdir(exist_ok=True)
+    history = model.fit(
+        feeding.endless(data.arrays, train, data.labels(train), params.batch, params.seed),
+        steps_per_epoch=feeding.steps(len(train), params.batch),
+        epochs=params.epochs,
+        validation_data=(feeding.gather(data.arrays, val), data.labels(val)),
+        validation_batch_size=64,
+        callbacks=callbacks(params),
+        shuffle=False,  # the stream is shuffled already
+        verbose="auto",
+    ).history
+
+    model_file.save(model, MODEL)
+    recipe = json.loads(Path("data/prepared/recipe.json").read_text())
+    write_json(MODEL.parent / "recipe.json", {"classes": data.classes, **recipe})
+    best = min(range(len(history["val_loss"])), key=history["val_loss"].__getitem__)
+    write_json(
+        Path("metrics/train.json"),
+        {
+            "weights": model.count_params(),
+            "epochs": len(history["loss"]),
+            "best_epoch": best + 1,
+            **{name: round(values[best], 4) for name, values in history.items()},
+        },
+    )
+    print(f"{MODEL}: {model.count_params():,} weights, of epoch {best + 1} of {len(history['loss'])}")
+
+
+def build(architecture: str, shape: tuple[int, ...], classes: int) -> keras.Model:
+    """Return the named network, not yet trained."""
+    model: keras.Model = importlib.import_module(f"lesions.architectures.{architecture}").build(shape, classes)
+    return model
+
+
+def callbacks(params: Train) -> list[keras.callbacks.Callback]:
+    """Return what happens after each epoch; the order matters, as the learning rate is written down last."""
+    plateau = params.plateau
+    return [
+        keras.callbacks.ReduceLROnPlateau(
+            "val_loss", plateau.factor, plateau.patience, min_lr=plateau.min_learning_rate, verbose=1
+        ),
+        keras.callbacks.EarlyStopping("val_loss", patience=params.early_stopping, restore_best_weights=True),
+        keras.callbacks.TerminateOnNaN(),
+        keras.callbacks.CSVLogger(str(HISTORY)),
+    ]
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,71 @@
+"""A small copy of the project in which the whole pipeline has run, shared by the tests that need one."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from shutil import copyfile
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parent.parent
+
+SMALL: dict[str, dict[str, object]] = {
+    "download": {"pictures": 120},
+    "prepare": {"px": 24},
+    "rebalance": {"target": 0.3},
+    "train": {"epochs": 2, "batch": 16},
+}
+"""Values under which the whole pipeline takes half a minute."""
+
+
+def run(command: str, folder: Path, *, fails: bool = False) -> str:
+    """Run a command line there and return all that it printed; it must succeed, or fail, as said."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        command.split(), check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=900
+    )
+    printed = done.stdout + done.stderr
+    assert (done.returncode != 0) == fails, printed[-4000:]
+    return printed
+
+
+def edit_params(folder: Path, **sections: Mapping[str, object]) -> None:
+    """Change values in a copy's params.yaml, as a person would; comments stay."""
+    yaml = YAML()
+    params = yaml.load(folder / "params.yaml")
+    for section, values in sections.items():
+        params[section].update(values)
+    yaml.dump(params, folder / "params.yaml")
+
+
+def small_clone(folder: Path) -> Path:
+    """Copy what Git tracks, or would, into a repository of its own, with small parameters committed."""
+    listed = run("git ls-files --cached --others --exclude-standard -z", ROOT)
+    for name in listed.split("\0"):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            copyfile(ROOT / name, folder / name)
+    edit_params(folder, **SMALL)
+    run("git init --quiet", folder)
+    run("git config user.email test@example.org", folder)
+    run("git config user.name test", folder)
+    commit(folder)
+    return folder
+
+
+def commit(folder: Path) -> None:
+    """Commit all that there is."""
+    run("git add --all", folder)
+    run("git commit --quiet --message state", folder)
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small clone in which `dvc repro` ran and the result is committed; tests leave it as it was."""
+    folder = small_clone(tmp_path_factory.mktemp("first") / "clone")
+    run("dvc repro", folder)
+    commit(folder)
+    return folder

@@ -1,0 +1,176 @@
+"""Cleaning: every row and every picture ends as usable, or set aside with its reason."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lesions.archives import open_archive
+from lesions.errors import UserError
+from lesions.packed import read_csv
+from stages import clean
+
+
+def picture(shade: int) -> bytes:
+    """A JPEG unlike that of any other shade."""
+    file = io.BytesIO()
+    Image.effect_noise((40, 30), 20).point(lambda value: (value + shade) % 256).save(file, "JPEG")
+    return file.getvalue()
+
+
+class Raw:
+    """A small data/raw that tests spoil in one way or another."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.members = {f"pictures/p{number:02}.jpg": picture(number) for number in range(40)}
+        self.table = pd.DataFrame(
+            {
+                "lesion_id": [f"L{number // 2}" for number in range(40)],
+                "image_id": [f"p{number:02}" for number in range(40)],
+                "dx": ["nv"] * 20 + ["mel"] * 20,
+                "age": ["45.0", "", "0", "unknown", "abc", *["50"] * 35],
+                "sex": ["Male", "unknown", *["female"] * 38],
+            }
+        )
+
+    def write(self) -> None:
+        """Write the archive and the table."""
+        raw = self.folder / "data/raw"
+        raw.mkdir(parents=True)
+        with zipfile.ZipFile(raw / "images.zip", "w") as archive:
+            for name, content in self.members.items():
+                archive.writestr(name, content)
+        self.table.to_csv(raw / "metadata.csv", index=False)
+
+
+@pytest.fixture
+def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Raw:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("clean: {max_rejected: 0.5}\n")
+    return Raw(tmp_path)
+
+
+def cleaned(raw: Raw) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Run the stage; return the usable pictures and each rejected id's reason."""
+    raw.write()
+    clean.main()
+    rejects = read_csv(Path("data/clean/rejects.csv"))
+    assert not rejects.duplicated(["image_id", "archive", "member"]).any()
+    return read_csv(Path("data/clean/images.csv")), dict(zip(rejects["image_id"], rejects["reason"], strict=True))
+
+
+def test_good_data_stays_whole(raw: Raw) -> None:
+    images, rejects = cleaned(raw)
+    assert list(images.columns) == clean.COLUMNS
+    assert len(images) == 40
+    assert rejects == {}
+    assert list(images["group_id"][:4]) == ["p00", "p00", "p02", "p02"]
+    assert list(images["age"][:6]) == ["45", "", "", "", "", "50"]
+    assert list(images["sex"][:3]) == ["male", "", "female"]
+    assert Path("plots/data.png").stat().st_size > 5000
+    assert Image.open("plots/contact_sheet.png").size[0] > 500
+
+
+def test_what_cannot_be_used_is_set_aside_and_the_rest_goes_on(raw: Raw) -> None:
+    bomb = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(bomb, "PNG")
+    raw.members |= {
+        "pictures/p01.jpg": b"",
+        "pictures/p02.jpg": b"a text file, called .jpg",
+        "pictures/p03.jpg": picture(3)[:-200],
+        "../../evil.jpg": picture(99),
+        "/etc/absolute.jpg": picture(98),
+        "C:\\windows.jpg": picture(97),
+        "pictures/stranger.jpg": picture(96),
+        "again/p06.jpg": picture(95),
+        "notes.txt": b"no picture, and passed over",
+        "__MACOSX/._p07.jpg": b"passed over",
+    }
+    del raw.members["pictures/p00.jpg"], raw.members["pictures/p04.jpg"]
+    raw.members["pictures/p04.png"] = bomb.getvalue()
+    raw.table.loc[5, "dx"] = "  "
+    images, rejects = cleaned(raw)
+    reasons = {
+        "p00": "listed, but not in any archive",
+        "p01": "empty file",
+        "p02": "no picture",
+        "p03": "broken picture",
+        "p04": "too large",
+        "p05": "no diagnosis",
+        "p06": "a second picture of this id; the first is pictures/p06.jpg",
+        "evil": "unsafe path",
+        "absolute": "unsafe path",
+        "C:\\windows": "unsafe path",
+        "stranger": "not listed in the table",
+    }
+    assert rejects.keys() == reasons.keys()
+    for image_id, words in reasons.items():
+        assert words in rejects[image_id]
+    assert list(images["image_id"]) == [f"p{number:02}" for number in range(6, 40)]
+
+
+def test_same_bytes_belong_together_unless_they_contradict(raw: Raw) -> None:
+    raw.members["pictures/p11.jpg"] = raw.members["pictures/p00.jpg"]  # nv and nv
+    raw.members["pictures/p30.jpg"] = raw.members["pictures/p12.jpg"]  # mel and nv
+    images, rejects = cleaned(raw)
+    groups = images.set_index("image_id")["group_id"]
+    assert groups["p00"] == groups["p01"] == groups["p10"] == groups["p11"] == "p00"
+    assert rejects == dict.fromkeys(["p12", "p30"], "the same bytes are diagnosed as mel and nv")
+
+
+@pytest.mark.parametrize("column", ["lesion_id", "age", "sex"])
+def test_columns_that_a_data_set_lacks(raw: Raw, column: str) -> None:
+    raw.table = raw.table.drop(columns=column)
+    images, _ = cleaned(raw)
+    if column != "lesion_id":
+        assert (images[column] == "").all()
+    else:
+        assert (images["group_id"] == images["image_id"]).all()
+
+
+def test_a_damaged_member_is_one_picture_less(raw: Raw) -> None:
+    raw.write()
+    file = raw.folder / "data/raw/images.zip"
+    content = bytearray(file.read_bytes())
+    content[200] ^= 0xFF  # inside the first picture
+    file.write_bytes(content)
+    clean.main()
+    rejects = read_csv(Path("data/clean/rejects.csv"))
+    assert list(rejects["image_id"]) == ["p00"]
+    assert "damaged in the archive" in rejects["reason"][0]
+
+
+def test_too_many_rejects_stop_with_the_commonest_reasons(raw: Raw) -> None:
+    (raw.folder / "params.yaml").write_text("clean: {max_rejected: 0.1}\n")
+    raw.members |= {f"pictures/p{number:02}.jpg": b"x" for number in range(10)}
+    raw.write()
+    with pytest.raises(UserError, match=r"10 of 40 pictures \(25.0%\) must be set aside, more than clean.max_rejected"):
+        clean.main()
+
+
+def test_a_class_without_a_usable_picture_stops(raw: Raw) -> None:
+    raw.members |= {f"pictures/p{number:02}.jpg": b"x" for number in range(20)}
+    raw.write()
+    with pytest.raises(UserError, match="left without a usable picture: nv"):
+        clean.main()
+
+
+def test_one_class_alone_stops(raw: Raw) -> None:
+    raw.table["dx"] = "nv"
+    raw.write()
+    with pytest.raises(UserError, match="too few: nv"):
+        clean.main()
+
+
+@pytest.mark.parametrize("kept", [0, 10, 0.5, 0.99])
+def test_a_truncated_archive_is_refused(raw: Raw, kept: float) -> None:
+    raw.write()
+    file = raw.folder / "data/raw/images.zip"
+    content = file.read_bytes()
+    file.write_bytes(content[: int(kept * len(content)) if kept < 1 else int(kept)])
+    with pytest.raises(UserError, match=r"images\.zip cannot be opened as a zip archive"):
+        open_archive(file)

@@ -1,0 +1,113 @@
+"""dvc.yaml against the code: a stage depends on exactly the modules it imports and the sections it reads."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parent.parent
+PIPELINE: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+FOLDERS_BY_NAME = {"download": "sources", "train": "architectures"}
+"""Stages that import one module of a folder by its name in params.yaml."""
+
+
+def module_file(name: str) -> Path | None:
+    """Return the file of one of our modules, relative to the root, or None for other people's."""
+    path = Path(*name.split("."))
+    for file in (path.with_suffix(".py"), path / "__init__.py"):
+        if (ROOT / file).is_file():
+            return file
+    return None
+
+
+def imports(file: Path) -> set[Path]:
+    """Return our own modules that a file imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{file}: relative imports hide from this test"
+            members = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= members if module_file(node.module) == module_init(node.module) else {node.module}
+    files = {module_file(name) for name in names} - {None}
+    return {found for found in files if found is not None and found.name != "__init__.py"}
+
+
+def module_init(name: str) -> Path:
+    return Path(*name.split("."), "__init__.py")
+
+
+def closure(file: Path) -> set[Path]:
+    """Return a file and all of our own modules behind it."""
+    found: set[Path] = set()
+    new = {file}
+    while new:
+        found |= new
+        new = {imported for known in new for imported in imports(known)} - found
+    return found
+
+
+def code_behind(stage: str) -> set[str]:
+    files = closure(Path("stages", f"{stage}.py"))
+    if stage in FOLDERS_BY_NAME:
+        # The chosen module is a template in dvc.yaml; what any of them shares is named.
+        folder = Path("lesions", FOLDERS_BY_NAME[stage])
+        for module in sorted((ROOT / folder).glob("[!_]*.py")):
+            files |= closure(folder / module.name) - {folder / module.name}
+    return {file.as_posix() for file in files}
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_dependencies_are_the_modules_imported(stage: str) -> None:
+    written = [dep for dep in PIPELINE[stage]["deps"] if dep.endswith(".py")]
+    templates = [dep for dep in written if "$" in dep]
+    expected = {
+        "download": ["lesions/sources/${download.source}.py"],
+        "train": ["lesions/architectures/${train.architecture}.py"],
+    }
+    assert templates == expected.get(stage, [])
+    assert len(written) == len(set(written))
+    assert set(written) - set(templates) == code_behind(stage)
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_params_are_the_sections_read(stage: str) -> None:
+    params = PIPELINE[stage].get("params", [])
+    if stage == "check":
+        assert params == [{"params.yaml": None}]
+        return
+    sections = {
+        Path(file).stem
+        for file in code_behind(stage)
+        if file.startswith("lesions/params/") and Path(file).stem not in ("section", "modules")
+    }
+    assert set(params) == sections
+
+
+def test_packages_hold_no_code() -> None:
+    """A package's `__init__.py` runs with each of its modules, and is no dependency of any stage."""
+    for file in [*ROOT.glob("lesions/**/__init__.py"), ROOT / "stages/__init__.py"]:
+        body = ast.parse(file.read_text()).body
+        assert all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body), file
+
+
+def test_shared_code_knows_no_stage() -> None:
+    for file in ROOT.glob("lesions/**/*.py"):
+        assert not any(path.parts[0] == "stages" for path in imports(file.relative_to(ROOT))), file
+    for stage in PIPELINE:
+        others = [file for file in code_behind(stage) if file.startswith("stages/")]
+        assert others == [f"stages/{stage}.py"]
+
+
+def test_no_parameter_is_named_size_or_nfiles() -> None:
+    """DVC drops keys of these names from the run cache's key (iterative/dvc#10296)."""
+
+    def keys(node: Any) -> set[str]:
+        if isinstance(node, dict):
+            return set(node) | {key for value in node.values() for key in keys(value)}
+        return {key for value in node for key in keys(value)} if isinstance(node, list) else set()
+
+    assert not keys(YAML(typ="safe").load((ROOT / "params.yaml").read_text())) & {"size", "nfiles"}

@@ -1,0 +1,91 @@
+"""The network and its file."""
+
+import lesions.deterministic  # before all that imports Keras
+
+# isort: split
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from lesions import feeding, model_file
+from lesions.architectures import plain
+from stages.predict import orientations
+
+CLASSES = 7
+
+
+def trained(seed: int = 1) -> keras.Model:
+    """A network after three steps on noise."""
+    lesions.deterministic.seed(seed)
+    model = plain.build((32, 32, 3), CLASSES)
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+    random = np.random.default_rng(0)
+    pixels, labels = random.integers(0, 256, (48, 32, 32, 3), np.uint8), random.integers(0, CLASSES, 48)
+    model.fit(
+        feeding.endless([pixels], np.arange(48), labels, 16, seed),
+        steps_per_epoch=3,
+        verbose=0,
+        shuffle=False,
+    )
+    return model
+
+
+def test_the_default_network_is_what_the_documents_say() -> None:
+    model = plain.build((96, 96, 3), CLASSES)
+    assert model.count_params() == 295_863
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert [layer.filters for layer in convolutions] == [16, 16, 32, 32, 64, 64, 128, 128]
+    assert [layer.strides[0] for layer in convolutions] == [2, 1] * 4
+    assert model.compute_output_shape((None, 96, 96, 3)) == (None, CLASSES)
+
+
+def test_the_same_training_gives_the_same_file(tmp_path: Path) -> None:
+    model_file.save(trained(), tmp_path / "one.keras")
+    model_file.save(trained(), tmp_path / "two.keras")
+    model_file.save(trained(seed=2), tmp_path / "three.keras")
+    one, two, three = ((tmp_path / f"{name}.keras").read_bytes() for name in ("one", "two", "three"))
+    assert one == two
+    assert one != three
+
+
+def test_a_model_read_back_says_the_same(tmp_path: Path) -> None:
+    model = trained()
+    model_file.save(model, tmp_path / "model.keras")
+    pixels = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    back = model_file.load(tmp_path / "model.keras")
+    assert np.array_equal(back(pixels).numpy(), model(pixels).numpy())
+    assert back(pixels).numpy().sum(axis=1) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_model_file_holds_no_times(tmp_path: Path) -> None:
+    model_file.save(trained(), tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert json.loads(archive.read("metadata.json"))["date_saved"].startswith("1980")
+
+
+def test_every_epoch_feeds_each_picture_once_in_an_order_of_its_own() -> None:
+    first, second = np.zeros((6, 2, 2, 3), np.uint8), np.zeros((5, 2, 2, 3), np.uint8)
+    first[:] = np.arange(6)[:, None, None, None]
+    second[:] = np.arange(6, 11)[:, None, None, None]
+    rows = np.array([0, 2, 4, 7, 10])
+    stream = iter(feeding.endless([first, second], rows, rows * 10, batch=2, seed=3))
+    epochs = []
+    for _ in range(3):
+        batches = [next(stream) for _ in range(feeding.steps(len(rows), 2))]
+        seen = np.concatenate([pixels.numpy()[:, 0, 0, 0] for pixels, _ in batches])
+        assert np.array_equal(np.concatenate([labels.numpy() for _, labels in batches]), seen.astype(int) * 10)
+        assert sorted(seen) == list(rows)
+        epochs.append(list(seen))
+    assert epochs[0] != epochs[1]
+
+
+def test_dihedral_views_are_the_eight_of_a_square_and_the_four_of_a_rectangle() -> None:
+    square = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    assert len({view.tobytes() for view in orientations(square)}) == 8
+    flat = [view.shape for view in orientations(square[:, :6])]
+    assert flat == [(2, 6, 8, 3)] * 4

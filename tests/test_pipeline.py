@@ -1,0 +1,152 @@
+"""The pipeline as DVC runs it, end to end, on a small set."""
+
+import json
+import re
+from pathlib import Path
+from shutil import copyfile, copytree
+
+import pandas as pd
+import pytest
+
+from tests.conftest import commit, edit_params, run, small_clone
+
+STAGES = ["check", "download", "clean", "split", "prepare", "rebalance", "train", "predict", "evaluate"]
+
+RERUNS: dict[str, tuple[object, list[str]]] = {
+    "download.seed": (2, STAGES[1:]),
+    "clean.max_rejected": (0.5, ["clean"]),
+    "split.seed": (2, ["split", "rebalance", "train", "predict", "evaluate"]),
+    "prepare.px": (16, ["prepare", "rebalance", "train", "predict", "evaluate"]),
+    "rebalance.seed": (2, ["rebalance", "train", "predict", "evaluate"]),
+    "train.learning_rate": (2e-3, ["train", "predict", "evaluate"]),
+    "predict.dihedral": (True, ["predict", "evaluate"]),
+    "evaluate.sides": (["val"], ["evaluate"]),
+}
+"""For a key of every section: another value, and which stages run after that change, beside `check`. The README
+shows this table."""
+
+
+def stages_run(printed: str) -> list[str]:
+    return re.findall(r"Running stage '(\w+)'", printed)
+
+
+@pytest.fixture(scope="module")
+def changing(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the workspace for one change after another."""
+    return copytree(workspace, tmp_path_factory.mktemp("changing") / "clone", symlinks=True)
+
+
+def test_nothing_to_do_changes_nothing(workspace: Path) -> None:
+    lock = (workspace / "dvc.lock").read_bytes()
+    assert stages_run(run("dvc repro", workspace)) == []
+    assert (workspace / "dvc.lock").read_bytes() == lock
+    assert run("git status --porcelain", workspace) == ""
+
+
+def test_a_second_clone_gets_the_same_bits(workspace: Path, tmp_path: Path) -> None:
+    second = small_clone(tmp_path / "elsewhere" / "second")
+    (second / "dvc.lock").unlink(missing_ok=True)
+    assert stages_run(run("dvc repro", second)) == STAGES
+    assert (second / "dvc.lock").read_bytes() == (workspace / "dvc.lock").read_bytes()
+    for result in ("metrics/evaluate.json", "reports/evaluation.json"):
+        assert (second / result).read_bytes() == (workspace / result).read_bytes()
+
+
+def test_only_what_depends_on_a_new_file_runs(changing: Path) -> None:
+    copyfile(changing / "lesions/architectures/plain.py", changing / "lesions/architectures/another.py")
+    copyfile(changing / "lesions/sources/folder.py", changing / "lesions/sources/another.py")
+    assert stages_run(run("dvc repro", changing)) == []
+
+
+@pytest.mark.parametrize("key", RERUNS)
+def test_only_what_depends_on_a_parameter_runs(changing: Path, key: str) -> None:
+    value, expected = RERUNS[key]
+    section, name = key.split(".")
+    edit_params(changing, **{section: {name: value}})
+    assert stages_run(run("dvc repro", changing)) == ["check", *expected]
+
+
+def test_the_readme_shows_what_reruns() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    for key, (_, stages) in RERUNS.items():
+        assert f"| `{key}` | {', '.join(stages)} |" in readme
+
+
+def test_evaluate_does_not_load_tensorflow(workspace: Path, tmp_path: Path) -> None:
+    copy = copytree(workspace, tmp_path / "clone", symlinks=True)
+    script = copy / "watch.py"
+    script.write_text(
+        "import runpy, sys\n"
+        "runpy.run_module('stages.evaluate', run_name='__main__')\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
+    )
+    run("rm -r plots metrics reports", copy)
+    run("python watch.py", copy)
+
+
+def test_what_the_stages_made_fits_together(workspace: Path) -> None:
+    images = pd.read_csv(workspace / "data/clean/images.csv")
+    split = pd.read_csv(workspace / "data/split/split.csv")
+    assert list(images["image_id"]) == sorted(images["image_id"]) == list(split["image_id"])
+    sides = images.merge(split, on="image_id").groupby("group_id")["split"].nunique()
+    assert (sides == 1).all()
+    copies = pd.read_csv(workspace / "data/rebalanced/index.csv")
+    train = set(split.loc[split["split"] == "train", "image_id"])
+    assert len(copies) > 0
+    assert set(copies["original"]) <= train
+    predictions = pd.read_csv(workspace / "data/predictions/predictions.csv")
+    assert set(predictions["image_id"]) == set(images["image_id"]) - train
+    assert set(predictions["protocol"]) == {"honest"}
+    classes = list(predictions.columns[4:])
+    assert predictions[classes].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
+    figures = json.loads((workspace / "metrics/evaluate.json").read_text())
+    test = predictions[predictions["split"] == "test"]
+    hits = (test[classes].idxmax(axis=1) == test["label"]).mean()
+    assert figures["test"]["accuracy"] == pytest.approx(hits, abs=5e-5)
+
+
+def test_an_experiment_in_a_copy_runs_its_own_code(workspace: Path, tmp_path: Path) -> None:
+    clone = copytree(workspace, tmp_path / "clone", symlinks=True)
+    with (clone / "lesions/figures.py").open("a") as code:
+        code.write("\nprint('figures from', __file__)\n")
+    commit(clone)
+    printed = run("dvc exp run --temp --set-param evaluate.sides=[val]", clone)
+    (module,) = re.findall(r"figures from (.*)", printed)
+    assert Path(module).is_relative_to(clone / ".dvc/tmp/exps")
+
+
+def test_two_experiments_compare(workspace: Path, tmp_path: Path) -> None:
+    clone = copytree(workspace, tmp_path / "clone", symlinks=True)
+    for name, rate in (("slow", "0.0001"), ("fast", "0.01")):
+        run(f"dvc exp run --name {name} --set-param train.learning_rate={rate}", clone)
+    changes = json.loads(run("dvc metrics diff slow fast --json", clone))
+    change = changes["metrics/evaluate.json"]["test.log_loss"]
+    assert change["old"] != change["new"]
+    assert "metrics/train.json" in changes
+    shown = json.loads(run("dvc params diff slow fast --json", clone))
+    assert list(shown["params.yaml"]) == ["train.learning_rate"]
+    run("dvc plots diff slow fast", clone)
+    page = (clone / "dvc_plots/index.html").read_text()
+    assert "slow" in page
+    assert "fast" in page
+
+
+def test_a_failure_says_how_the_last_good_outputs_come_back(workspace: Path, tmp_path: Path) -> None:
+    clone = copytree(workspace, tmp_path / "clone", symlinks=True)
+    before = (clone / "data/clean/images.csv").read_bytes()
+    edit_params(clone, clean={"max_rejected": 0.0})
+    printed = run("dvc repro", clone, fails=True)
+    assert "more than clean.max_rejected allows (0.0%)" in printed
+    assert "`dvc checkout` brings the last good outputs back" in printed
+    assert "Traceback" not in printed
+    assert not (clone / "data/clean/images.csv").exists()
+    run("dvc checkout", clone)
+    assert (clone / "data/clean/images.csv").read_bytes() == before
+
+
+def test_a_wrong_key_of_the_last_stage_stops_the_first(workspace: Path, tmp_path: Path) -> None:
+    clone = copytree(workspace, tmp_path / "clone", symlinks=True)
+    edit_params(clone, evaluate={"side": ["val"]}, train={"epochs": 3})
+    printed = run("dvc repro", clone, fails=True)
+    assert 'evaluate.side: unknown key; did you mean "sides"?' in printed
+    assert stages_run(printed) == ["check"]
