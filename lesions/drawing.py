@@ -210,7 +210,7 @@ def _melanoma(rng: Generator, mesh: float) -> Lesion:
         sector = np.clip(np.cos(_THETA - rng.uniform(0, 2 * np.pi)) + 0.3, 0, 1)
         teeth = np.cos(rng.integers(16, 26) * _THETA + 3 * _noise(rng, 5))
         outline.rho -= 0.15 * sector * np.clip(teeth, 0, 1)
-    depth = rng.lognormal(-0.45, 0.4)
+    depth = rng.lognormal(-0.3, 0.4)
     inside = outline.inside(rng.uniform(0.05, 0.15))
     base = _pigment(rng, outline, rng.uniform(0.06, 0.2), rng.uniform(0.3, 0.65))
     tilt = rng.uniform(0, 2 * np.pi)
@@ -269,7 +269,7 @@ def _basal_cell_carcinoma(rng: Generator, mesh: float) -> Lesion:
     lesion = Lesion()
     outline = _outline(rng, rng.uniform(0.05, 0.12), 0.06)
     inside = outline.inside(rng.uniform(0.12, 0.3))
-    lesion.melanin = rng.uniform(0.0, 0.6) * _pigment(rng, outline, 0.25, 0.5)
+    lesion.melanin = rng.uniform(0.0, 0.5) * _pigment(rng, outline, 0.25, 0.5)
     lesion.blood = rng.uniform(0.1, 0.5) * inside * np.clip(1 + 0.3 * _noise(rng, 5), 0, 2)
     lesion.white = rng.uniform(0.05, 0.25) * inside * np.clip(0.8 + 0.6 * _noise(rng, 7), 0, 2)
     if rng.random() < 0.65:
@@ -294,7 +294,7 @@ def _actinic_keratosis(rng: Generator, mesh: float) -> Lesion:
     outline = _outline(rng, rng.uniform(0.06, 0.14), 0.08)
     inside = outline.inside(rng.uniform(0.15, 0.35)) * np.clip(0.85 + 0.3 * _noise(rng, 5), 0, 1.3)
     lines = _network(rng, rng.uniform(0.9, 1.2) * mesh, 0.45)
-    lesion.blood = inside * (rng.uniform(0.05, 0.35) + rng.uniform(0.2, 0.6) * lines)
+    lesion.blood = inside * (rng.uniform(0.15, 0.45) + rng.uniform(0.3, 0.7) * lines)
     brown = np.clip(0.6 + 0.4 * lines + 0.5 * _noise(rng, 6), 0, 2)
     lesion.melanin = rng.uniform(0.0, 0.5) * inside * brown
     lesion.keratin = rng.uniform(0.15, 0.4) * inside * np.clip(1 - 2 * lines, 0, 1)
@@ -312,10 +312,10 @@ def _vascular_lesion(rng: Generator, _: float) -> Lesion:
     lesion = Lesion()
     outline = _outline(rng, rng.uniform(0.04, 0.1), 0.04)
     inside = outline.inside(rng.uniform(0.05, 0.2))
-    lesion.blood = rng.uniform(0.15, 0.7) * inside
+    lesion.blood = rng.uniform(0.3, 0.9) * inside
     points = outline.scatter(rng, int(rng.integers(8, 34)), 0.0, 0.85)
     lacunae = _spots(rng, points, (0.1, 0.24), 0.7, 0.03)
-    lesion.blood += rng.uniform(0.4, 1.2) * lacunae * np.exp(0.12 * _noise(rng, 30))
+    lesion.blood += rng.uniform(0.6, 1.4) * lacunae * np.exp(0.12 * _noise(rng, 30))
     lesion.melanin = rng.uniform(0.0, 0.3) * inside
     if rng.random() < 0.6:  # purple to black where the blood stands still
         still = lacunae * _step(_noise(rng, 4) + rng.uniform(-0.5, 0.8), 0.4)
@@ -455,7 +455,7 @@ def draw(kind: str, camera: str, seed: int, lesion: int, view: int) -> Image.Ima
     rng = np.random.default_rng([seed, lesion, 0])
     radius = float(np.clip(rng.lognormal(3.6, 0.28), 18, 64))  # pixels
     layers = KINDS[kind](rng, 8 / radius)
-    lightest, darkest = rng.choice([(0.0, 0.25), (0.15, 0.5), (0.5, 1.1)], p=[0.6, 0.25, 0.15])
+    lightest, darkest = rng.choice([(0.0, 0.25), (0.15, 0.5), (0.5, 1.1)], p=[0.65, 0.25, 0.1])
     tone, flush = rng.uniform(lightest, darkest), rng.uniform(0.0, 0.22)
     lie = rng.uniform(0, 2 * math.pi)
     hairiness = rng.choice([0.0, 2.0, 9.0], p=[0.5, 0.3, 0.2])

@@ -26,13 +26,12 @@ class Parts(NamedTuple):
 
     def rows(self, side: str) -> NDArray[np.int64]:
         """Return the rows of one side: train, val or test."""
-        rows: NDArray[np.int64] = np.flatnonzero(self.table["split"] == side)
-        return rows
+        return np.flatnonzero(self.table["split"] == side)
 
     def labels(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the numbers of the classes of `rows`."""
         number = {label: place for place, label in enumerate(self.classes)}
-        return self.table["label"].iloc[rows].map(number).to_numpy(np.int64)
+        return np.array([number[label] for label in self.table["label"].iloc[rows]], np.int64)
 
 
 def load(data: Path) -> Parts:

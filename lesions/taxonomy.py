@@ -5,6 +5,7 @@ Sources: HAM10000 (Tschandl et al., Scientific Data 5, 180161, 2018) for the fir
 benign keratoses, which HAM10000's `bkl` covers.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,10 +55,12 @@ _BY_NAME = {name: diagnosis for diagnosis in DIAGNOSES for name in (diagnosis.co
 def code_of(name: str) -> str:
     """Return the code of a diagnosis as a data set writes it; a name not known stays, tidied.
 
-    >>> code_of("Basal cell carcinoma"), code_of("MEL"), code_of("  My own class ")
-    ('bcc', 'mel', 'my own class')
+    Class names end up in web pages and file names, so only letters, digits and a few marks are kept.
+
+    >>> code_of("Basal cell carcinoma"), code_of("MEL"), code_of("  My own_class "), code_of("<b>x")
+    ('bcc', 'mel', 'my own class', 'b x')
     """
-    tidy = " ".join(name.replace("_", " ").lower().split())
+    tidy = " ".join(re.sub(r"[^\w.,()'/+-]|_", " ", name.lower()).split())
     return _BY_NAME[tidy].code if tidy in _BY_NAME else tidy
 
 

@@ -85,6 +85,8 @@ def write_plot_data(side: str, predictions: pd.DataFrame, judged: dict[str, Any]
     probability = probabilities(predictions, classes)
     predicted = [classes[number] for number in probability.argmax(axis=1)]
     pairs = pd.DataFrame({"actual": predictions["label"], "predicted": predicted})
+    # In the taxonomy's order, which the confusion matrix takes over.
+    pairs = pairs.iloc[np.argsort(label, kind="stable")]
     pairs.to_csv(PLOTS / f"confusion_{side}.csv", index=False)
     figures.roc(label, probability, classes).to_csv(PLOTS / f"roc_{side}.csv", index=False)
     pd.DataFrame(

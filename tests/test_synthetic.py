@@ -169,7 +169,7 @@ def test_mean_colour_tells_something_but_not_enough(
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
     guesses = cross_val_predict(model, np.array(colours), table["dx"], groups=table["lesion_id"], cv=folds)
-    assert 0.18 < balanced_accuracy_score(table["dx"], guesses) < 0.38  # chance: 0.143
+    assert 0.16 < balanced_accuracy_score(table["dx"], guesses) < 0.38  # chance: 0.143
 
 
 def test_views_of_a_lesion_are_alike() -> None:

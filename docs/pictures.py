@@ -1,0 +1,25 @@
+"""Draw the README's pictures anew from the last run: `python docs/pictures.py`, after `make repro`."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import vl_convert
+from PIL import Image
+
+DOCS = Path(__file__).parent
+
+
+def main() -> None:
+    """Write the contact sheet and the test set's ROC curves beside this file."""
+    sheet = Image.open("plots/contact_sheet.png")
+    sheet.quantize(128).save(DOCS / "contact_sheet.png", optimize=True)
+    shown = subprocess.run(
+        ["dvc", "plots", "show", "--json", "confusion_shares_test"], check=True, capture_output=True, text=True
+    )
+    (drawing,) = json.loads(shown.stdout)["data"].values()
+    (DOCS / "confusion.png").write_bytes(vl_convert.vegalite_to_png(drawing[0]["content"], scale=1.5))
+
+
+if __name__ == "__main__":
+    main()
