@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from lesions.raw import write_archive
+from lesions.canonical_zip import write_archive
 
 MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 

@@ -9,12 +9,14 @@ import lesions.deterministic  # before all that imports Keras
 # isort: split
 import importlib
 import json
+import math
+import sys
 from pathlib import Path
 
 import keras
 
 from lesions import feeding, model_file, parts
-from lesions.errors import run_stage
+from lesions.errors import UserError, run_stage
 from lesions.outputs import write_json
 from lesions.params.train import Train
 
@@ -44,8 +46,9 @@ def main() -> None:
         validation_batch_size=64,
         callbacks=callbacks(params),
         shuffle=False,  # the stream is shuffled already
-        verbose="auto",
+        verbose=1 if sys.stdout.isatty() else 2,
     ).history
+    refuse_nan(history["loss"])
 
     model_file.save(model, MODEL)
     recipe = json.loads(Path("data/prepared/recipe.json").read_text())
@@ -57,10 +60,21 @@ def main() -> None:
             "weights": model.count_params(),
             "epochs": len(history["loss"]),
             "best_epoch": best + 1,
-            **{name: round(values[best], 4) for name, values in history.items()},
+            **{name: float(f"{values[best]:.4g}") for name, values in history.items()},
         },
     )
     print(f"{MODEL}: {model.count_params():,} weights, of epoch {best + 1} of {len(history['loss'])}")
+
+
+def refuse_nan(losses: list[float]) -> None:
+    """Stop where the training broke down.
+
+    Raises:
+        UserError: says in which epoch the loss was no number.
+    """
+    for epoch, loss in enumerate(losses, start=1):
+        if not math.isfinite(loss):
+            raise UserError(f"the loss became {loss} in epoch {epoch}; lower train.learning_rate in params.yaml.")
 
 
 def build(architecture: str, shape: tuple[int, ...], classes: int) -> keras.Model:

@@ -24,6 +24,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from lesions.archives import is_picture, open_archive
+from lesions.canonical_zip import write_archive
 from lesions.errors import UserError
 from lesions.metadata import (
     SPLITS,
@@ -36,7 +37,7 @@ from lesions.metadata import (
     read_table,
 )
 from lesions.params.download import Download
-from lesions.raw import Fetched, describe_file, write_archive
+from lesions.raw import Fetched, describe_file
 from lesions.taxonomy import code_of
 
 PACKED = "images.zip"

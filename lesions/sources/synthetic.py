@@ -9,17 +9,18 @@ import io
 import itertools
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.random import Generator
-from tqdm import tqdm
 
+from lesions.canonical_zip import write_archive
 from lesions.drawing import draw
+from lesions.parallel import in_order
 from lesions.params.download import Download
-from lesions.raw import Fetched, describe_file, write_archive
+from lesions.raw import Fetched, describe_file
 
 PICTURES = {"mel": 1113, "bcc": 514, "akiec": 327, "bkl": 1099, "nv": 6705, "df": 115, "vasc": 142}
 LESIONS = {"mel": 614, "bcc": 327, "akiec": 228, "bkl": 727, "nv": 5403, "df": 73, "vasc": 98}
@@ -100,10 +101,8 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
         Picture(row["image_id"], row["kind"], row["dataset"], row["shows"], row["view"], row["broken"])
         for row in rows.to_dict("records")
     ]
-    draws = Parallel(n_jobs=workers, return_as="generator")(
-        delayed(_jpeg)(picture, params.seed) for picture in pictures
-    )
-    members = iter(tqdm(draws, "drawing", len(pictures), unit="picture", disable=None))
+    draw_one = partial(_jpeg, seed=params.seed)
+    members = in_order(draw_one, pictures, len(pictures), what="drawing", prefer="processes", workers=workers)
     half = math.ceil(len(pictures) / 2)
     archives = [raw / "images_part_1.zip", raw / "images_part_2.zip"]
     write_archive(archives[0], itertools.islice(members, half))
