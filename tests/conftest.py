@@ -41,17 +41,23 @@ def edit_params(folder: Path, **sections: Mapping[str, object]) -> None:
     yaml.dump(params, folder / "params.yaml")
 
 
-def small_clone(folder: Path) -> Path:
-    """Copy what Git tracks, or would, into a repository of its own, with small parameters committed."""
+def copy_of_tree(folder: Path) -> Path:
+    """Copy what Git tracks, or would, into a repository of its own."""
     listed = run("git ls-files --cached --others --exclude-standard -z", ROOT)
     for name in listed.split("\0"):
         if name and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             copyfile(ROOT / name, folder / name)
-    edit_params(folder, **SMALL)
     run("git init --quiet", folder)
     run("git config user.email test@example.org", folder)
     run("git config user.name test", folder)
+    return folder
+
+
+def small_clone(folder: Path) -> Path:
+    """Make a copy with small parameters, committed."""
+    copy_of_tree(folder)
+    edit_params(folder, **SMALL)
     commit(folder)
     return folder
 

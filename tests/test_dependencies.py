@@ -1,6 +1,7 @@
 """dvc.yaml against the code: a stage depends on exactly the modules it imports and the sections it reads."""
 
 import ast
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,20 @@ def test_params_are_the_sections_read(stage: str) -> None:
         if file.startswith("lesions/params/") and Path(file).stem not in ("section", "modules")
     }
     assert set(params) == sections
+
+
+def test_the_committed_lock_is_of_this_code_and_these_parameters() -> None:
+    """`make repro`, then commit dvc.lock and the metrics with the code that made them."""
+    lock: dict[str, Any] = YAML(typ="safe").load((ROOT / "dvc.lock").read_text())["stages"]
+    params = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    assert list(lock) == list(PIPELINE)
+    for stage, locked in lock.items():
+        for dep in locked["deps"]:
+            if dep["path"].endswith(".py"):
+                content = (ROOT / dep["path"]).read_bytes()
+                assert hashlib.md5(content, usedforsecurity=False).hexdigest() == dep["md5"], dep["path"]
+        for section, values in locked["params"]["params.yaml"].items():
+            assert values == params[section], f"{stage}: {section}"
 
 
 def test_packages_hold_no_code() -> None:
