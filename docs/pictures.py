@@ -11,7 +11,7 @@ DOCS = Path(__file__).parent
 
 
 def main() -> None:
-    """Write the contact sheet and the test set's ROC curves beside this file."""
+    """Write the contact sheet and the test set's confusion matrix beside this file."""
     sheet = Image.open("plots/contact_sheet.png")
     sheet.quantize(128).save(DOCS / "contact_sheet.png", optimize=True)
     shown = subprocess.run(

@@ -11,8 +11,12 @@ from typing import NamedTuple
 
 from lesions.errors import UserError
 
-EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
-MAX_BYTES = 200_000_000
+EXTENSIONS = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"),
+    *(".gif", ".heic", ".heif", ".avif", ".jp2"),
+}
+"""What is looked at; those of the second line are set aside with a reason, instead of passed over."""
+MAX_BYTES = 100_000_000
 """A member that unpacks to more is no dermoscopy picture but a bomb."""
 
 
@@ -55,7 +59,7 @@ def list_members(path: Path) -> list[Member]:
         for info in archive.infolist():
             if is_picture(info.filename):
                 problem = "name occurs twice in the archive" if info.filename in seen else _problem(info)
-                members.append(Member(path.name, info.filename, PurePosixPath(info.filename).stem, problem))
+                members.append(Member(path.name, info.filename, stem(info.filename), problem))
                 seen.add(info.filename)
     return members
 
@@ -63,21 +67,18 @@ def list_members(path: Path) -> list[Member]:
 def read_members(folder: Path, members: Iterable[tuple[str, str]]) -> Iterator[bytes | ValueError]:
     """Yield the bytes of each (archive, member name), or a `ValueError` that says why there are none."""
     archives: dict[str, zipfile.ZipFile] = {}
+    infos: dict[tuple[str, str], zipfile.ZipInfo] = {}
     try:
         for archive, name in members:
             if archive not in archives:
                 archives[archive] = open_archive(folder / archive)
+                for info in archives[archive].infolist():
+                    # Of a doubled name the first, which is the one that was checked; zipfile takes the last.
+                    infos.setdefault((archive, info.filename), info)
             try:
                 # zipfile stops at the length that the directory declares, and compares the CRC.
-                yield archives[archive].read(name)
-            except (
-                zipfile.BadZipFile,
-                EOFError,
-                OSError,
-                NotImplementedError,
-                RuntimeError,
-                zlib.error,
-            ) as error:
+                yield archives[archive].read(infos[archive, name])
+            except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError, zlib.error) as error:
                 yield ValueError(f"damaged in the archive: {error}")
     finally:
         for opened in archives.values():
@@ -90,10 +91,17 @@ def is_picture(name: str) -> bool:
     return path.suffix.lower() in EXTENSIONS and "__MACOSX" not in path.parts and not path.name.startswith(".")
 
 
+def stem(name: str) -> str:
+    """Return a picture's id: the last part of its name without the extension; some archives have backslashes."""
+    return PurePosixPath(name.replace("\\", "/")).stem
+
+
 def _problem(info: zipfile.ZipInfo) -> str:
     path = PurePosixPath(info.filename.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
         return "unsafe path in the archive"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "compressed in a way that is not read safely"  # zipfile does not bound what bzip2 and LZMA give
     if info.flag_bits & 0x1:
         return "encrypted"
     if info.file_size == 0:

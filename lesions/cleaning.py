@@ -14,9 +14,8 @@ import pandas as pd
 from lesions import pictures
 from lesions.archives import Member, list_members, read_members
 from lesions.parallel import in_order
-from lesions.taxonomy import code_of
 
-UNKNOWN = {"", "unknown", "nan", "na", "none"}
+UNKNOWN = {"", "unknown", "nan", "na", "n/a", "none", "null", "-", "?"}
 """How tables write that a value is missing."""
 
 REJECTS = ["image_id", "archive", "member", "reason"]
@@ -90,16 +89,17 @@ def _look(content: bytes | ValueError) -> Seen:
 
 def contradictions(images: pd.DataFrame) -> pd.Series:
     """Give a reason for each picture whose very bytes stand under another diagnosis as well, else ""."""
-    labels = images.groupby("sha256")["label"].agg(lambda found: " and ".join(sorted(set(found))))
-    diagnoses = images["sha256"].map(labels)
-    return ("the same bytes are diagnosed as " + diagnoses).where(diagnoses.str.contains(" and "), "")
+    same_bytes = images.groupby("sha256")["label"]
+    diagnoses = images["sha256"].map(same_bytes.agg(lambda labels: " and ".join(sorted(set(labels)))))
+    contradicted = same_bytes.transform("nunique") > 1
+    return ("the same bytes are diagnosed as " + diagnoses.astype(str)).where(contradicted, "")
 
 
 def canonical(images: pd.DataFrame) -> pd.DataFrame:
     """Bring the descriptive columns into one form; what is missing or unknown becomes "".
 
     Args:
-        images: with `image_id`, `dx`, `archive`, `member`, `sha256` and any of HAM10000's other columns.
+        images: with `image_id`, `label`, `archive`, `member`, `sha256` and any of HAM10000's other columns.
 
     Returns:
         The columns of `data/clean/images.csv`, without `group_id`. An age of 0 becomes "": HAM10000 uses it
@@ -112,7 +112,7 @@ def canonical(images: pd.DataFrame) -> pd.DataFrame:
             "image_id": images["image_id"],
             "archive": images["archive"],
             "member": images["member"],
-            "label": images["dx"].map(code_of),
+            "label": images["label"],
             "lesion_id": _tidy(images, "lesion_id"),
             "patient_id": _tidy(images, "patient_id"),
             "dx_type": text["dx_type"].str.lower(),

@@ -7,7 +7,7 @@ import matplotlib as mpl
 import pandas as pd
 import seaborn as sns
 
-from lesions.taxonomy import in_order
+from lesions.taxonomy import ordered
 
 mpl.use("Agg")
 
@@ -20,7 +20,7 @@ def plot_data(images: pd.DataFrame, path: Path) -> None:
         path: of the PNG.
     """
     sns.set_theme(style="whitegrid", font_scale=0.8)
-    order = in_order(set(images["label"]))
+    order = ordered(set(images["label"]))
     palette = dict(zip(order, sns.color_palette("colorblind", len(order)), strict=True))
     figure = mpl.figure.Figure(figsize=(13, 7.5), layout="constrained")
     axes = figure.subplots(2, 3).flatten()

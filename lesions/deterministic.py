@@ -6,7 +6,7 @@ left is the processor's instruction set.
 
 import os
 
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever a person has in ~/.keras
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only: its start-up notes look like warnings
 
 import keras

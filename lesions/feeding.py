@@ -1,6 +1,6 @@
 """Feeding a network: batches of pixels in an order that the seed and the epoch alone decide."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 
 import numpy as np
@@ -40,10 +40,25 @@ def endless(
     def stream() -> Iterator[tuple[Pixels, Labels]]:
         for epoch in count():
             order = np.random.default_rng([seed, epoch]).permutation(len(rows))
-            for start in range(0, len(order), batch):
-                chosen = order[start : start + batch]
-                yield gather(arrays, rows[chosen]), labels[chosen]
+            yield from _batches(arrays, rows[order], labels[order], batch)
 
+    return _dataset(stream, arrays)
+
+
+def once(arrays: Sequence[Pixels], rows: NDArray[np.int64], labels: Labels, batch: int) -> tf.data.Dataset:
+    """Return batches of each picture once, in the order of `rows`; see `endless`."""
+    return _dataset(lambda: _batches(arrays, rows, labels, batch), arrays)
+
+
+def _batches(
+    arrays: Sequence[Pixels], rows: NDArray[np.int64], labels: Labels, batch: int
+) -> Iterator[tuple[Pixels, Labels]]:
+    for start in range(0, len(rows), batch):
+        chosen = slice(start, start + batch)
+        yield gather(arrays, rows[chosen]), labels[chosen]
+
+
+def _dataset(stream: Callable[[], Iterator[tuple[Pixels, Labels]]], arrays: Sequence[Pixels]) -> tf.data.Dataset:
     signature = (
         tf.TensorSpec((None, *arrays[0].shape[1:]), tf.uint8),
         tf.TensorSpec((None,), tf.int64),

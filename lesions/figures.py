@@ -23,8 +23,8 @@ def headline(label: NDArray[np.int64], probability: NDArray[np.float64]) -> dict
 
     Returns:
         accuracy; balanced_accuracy (the mean recall of the classes that occur); macro_f1 (of the classes that
-        occur or are predicted); macro_auc (the mean area under the ROC curve of each class against the rest);
-        log_loss (natural logarithm).
+        occur or are predicted); macro_auc (the mean area under the ROC curve of each class against the rest,
+        None if one of them is undefined: `per_class` says which and why); log_loss (natural logarithm).
     """
     classes = range(probability.shape[1])
     predicted = probability.argmax(axis=1)
@@ -47,13 +47,16 @@ def majority(label: NDArray[np.int64], answer: int) -> dict[str, float | None]:
     Args:
         label: (N,), the numbers of the true classes.
         answer: the class that was most frequent in training.
+
+    Returns:
+        As `headline`, but for the log loss, which is infinite for an answer without doubt.
     """
     predicted = np.full_like(label, answer)
     return {
         "accuracy": rounded(metrics.accuracy_score(label, predicted)),
         "balanced_accuracy": rounded(1 / len(set(label)) if answer in label else 0.0),
         "macro_f1": rounded(metrics.f1_score(label, predicted, average="macro", zero_division=0)),
-        "macro_auc": 0.5,
+        "macro_auc": 0.5 if len(set(label)) > 1 else None,
     }
 
 

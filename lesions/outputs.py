@@ -1,8 +1,13 @@
-"""Writing small results so that the same values give the same bytes."""
+"""Small results as JSON, so that the same values give the same bytes."""
 
 import json
 from pathlib import Path
 from typing import Any
+
+
+def read_json(path: Path) -> Any:
+    """Read what `write_json` wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -8,6 +8,8 @@ import pandas as pd
 from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 
+from lesions.tables import read_csv
+
 
 def write(folder: Path, index: pd.DataFrame, pictures: Iterable[NDArray[np.uint8]], shape: tuple[int, int]) -> None:
     """Write pictures one after the other, so that memory stays flat however many there are.
@@ -30,8 +32,3 @@ def read(folder: Path) -> tuple[NDArray[np.uint8], pd.DataFrame]:
     """Return the pixels, mapped into memory and not read yet, and the index, all of it text."""
     pixels: NDArray[np.uint8] = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
     return pixels, read_csv(folder / "index.csv")
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """Read one of our own tables: every value as the text that it is, "" where there is none."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False)

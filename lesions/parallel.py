@@ -9,8 +9,8 @@ from tqdm import tqdm
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-BATCH = 32
-"""Items handed to a worker at once: enough that handing over costs nothing."""
+BATCH = 16
+"""Items handed to a worker at once: enough that handing over costs little, few enough for large pictures."""
 
 
 def in_order(

@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lesions import packed
-from lesions.taxonomy import in_order
+from lesions.tables import read_csv
+from lesions.taxonomy import ordered
 
 
 class Parts(NamedTuple):
@@ -38,7 +39,7 @@ def load(data: Path) -> Parts:
     """Bring together what prepare, split and rebalance wrote below `data`."""
     prepared, index = packed.read(data / "prepared")
     copies, copied = packed.read(data / "rebalanced")
-    split = packed.read_csv(data / "split/split.csv")[["image_id", "split"]]
+    split = read_csv(data / "split/split.csv")[["image_id", "split"]]
     originals = index.merge(split, on="image_id", validate="1:1")
     table = pd.concat([originals, copied[["image_id", "label", "split"]]], ignore_index=True)
-    return Parts([prepared, copies], table, in_order(set(index["label"])))
+    return Parts([prepared, copies], table, ordered(set(index["label"])))

@@ -4,16 +4,35 @@
 """
 
 import io
+import struct
 import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
-MAX_PIXELS = 100_000_000
-"""Pictures of more pixels are refused unread; the largest dermatoscope cameras have half of that."""
+MAX_PIXELS = 50_000_000
+"""Pictures of more pixels are refused unread; dermatoscopes have some 20 million."""
+
+ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF's tag for how a camera was held, and what turns its picture upright."""
+
+DECODERS_RAISE = (
+    *(OSError, SyntaxError, EOFError, TypeError, IndexError, KeyError, OverflowError, MemoryError),
+    *(struct.error, ZeroDivisionError, RecursionError),
+)
+"""What Pillow's decoders raise on broken files."""
 
 RECIPE = {"orientation": "as EXIF says", "transparency": "over white", "fit": "squash", "filter": "bilinear"}
 
@@ -50,32 +69,33 @@ def to_pixels(content: bytes, height: int, width: int) -> NDArray[np.uint8]:
                     raise ValueError(f"too large: {image.width}×{image.height} pixels")
                 # The longer side for both, since EXIF may turn the picture.
                 image.draft("RGB", (max(height, width),) * 2)
-                upright = ImageOps.exif_transpose(image)
-                resized = _to_rgb(upright).resize((width, height), Image.Resampling.BILINEAR)
+                resized = _to_rgb(_upright(image)).resize((width, height), Image.Resampling.BILINEAR)
                 return np.asarray(resized)
     except Image.DecompressionBombError:
         raise ValueError("too large: more pixels than any camera has") from None
     except UnidentifiedImageError:
         raise ValueError(f"no picture: not one of {', '.join(FORMATS)}") from None
-    except (
-        OSError,
-        SyntaxError,
-        EOFError,
-        TypeError,
-        IndexError,
-        KeyError,
-        OverflowError,
-        MemoryError,
-    ) as error:
-        # Pillow's decoders raise all of these on broken files.
+    except DECODERS_RAISE as error:
         raise ValueError(f"broken picture: {error}") from None
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(ORIENTATION)
+    except (struct.error, ValueError, OSError, SyntaxError, TypeError, KeyError):
+        orientation = None  # damaged EXIF in a good picture
+    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        # 16-bit grey: Pillow's own conversion would cut everything above 255 off.
-        values = np.asarray(image).astype(np.float64) / 257
-        return Image.fromarray(np.clip(values.round(), 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError("32-bit grey values, of which nobody says what is white")
+    if image.mode.startswith("I;16"):
+        # Pillow's own conversion would cut everything above 255 off.
+        values = np.asarray(image)
+        if values.max() < 4096:
+            raise ValueError(f"16-bit grey values that end at {values.max()}: save it with the full range")
+        return Image.fromarray((values / 257).round().astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

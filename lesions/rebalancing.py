@@ -15,6 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from lesions.errors import UserError
+
 MARGIN = 4
 """Pixels mirrored around a picture before the operations and cut off afterwards: Augmentor's rotation by
 one to five degrees leaves a dark edge of a pixel."""
@@ -37,7 +39,7 @@ class Copy(NamedTuple):
         return f"{self.image_id}+{self.number}"
 
 
-def plan(train: pd.DataFrame, target: int | float | Literal["none"], seed: int) -> list[Copy]:
+def plan(train: pd.DataFrame, target: float | Literal["max", "none"], seed: int) -> list[Copy]:
     """Decide which pictures are copied how often, so that each class reaches the target.
 
     No picture is copied twice before each of its class was copied once; which come first is drawn from the
@@ -45,8 +47,8 @@ def plan(train: pd.DataFrame, target: int | float | Literal["none"], seed: int) 
 
     Args:
         train: the training pictures, with `image_id` and `label`.
-        target: pictures a class: a number, a fraction of the largest class, or none. Classes that are
-            larger stay as they are.
+        target: pictures a class: a number of 2 or more, a fraction of the largest class below 1, as many as
+            the largest class, or no copies. Classes that are larger stay as they are.
         seed: what the order is drawn from.
 
     Returns:
@@ -55,7 +57,8 @@ def plan(train: pd.DataFrame, target: int | float | Literal["none"], seed: int) 
     counts = train["label"].value_counts()
     if target == "none":
         return []
-    wanted = target if isinstance(target, int) else round(target * counts.max())
+    largest = counts.max()
+    wanted = largest if target == "max" else round(target * largest if target < 1 else target)
     copies = []
     for _, originals in train.groupby("label")["image_id"]:
         order = sorted(originals, key=lambda image_id: _digest(seed, image_id))
@@ -86,7 +89,13 @@ def augment(
     for operation in operations:
         if random.random() < operation.probability:  # noqa: S311 - no secret
             # Some operations change the size (crop) or the mode (greyscale).
-            image = operation.perform_operation([image])[0].convert("RGB")
+            try:
+                image = operation.perform_operation([image])[0].convert("RGB")
+            except Exception as error:  # Augmentor checks few of its arguments; whatever they cause
+                name = type(operation).__name__
+                raise UserError(
+                    f"Augmentor's {name} fails on {copy.image_id} ({error!r}): mend its arguments."
+                ) from None
             image = image.resize((width + 2 * MARGIN, height + 2 * MARGIN))
     return np.asarray(image.crop((MARGIN, MARGIN, MARGIN + width, MARGIN + height)))
 

@@ -2,6 +2,7 @@
 
 import hashlib
 
+import numpy as np
 import pandas as pd
 
 from lesions.errors import UserError
@@ -12,10 +13,9 @@ SIDES = ["train", "val", "test"]
 def deal(images: pd.DataFrame, fractions: dict[str, float], seed: int) -> pd.Series:
     """Deal pictures to sides, whole groups at a time, stratified by diagnosis.
 
-    Within each class the groups come in an order drawn from the seed, and each goes to the side that is
-    furthest below its share, so that large and small groups are spread alike and each side's number of
-    pictures ends within the largest group of the wish. A group of several diagnoses counts as its most
-    frequent one.
+    The groups come in an order drawn from the seed, those of the rarest diagnoses first, and each goes to the
+    side that is furthest below its share of the group's diagnoses. So large and small groups are spread alike,
+    and where a group has one diagnosis, no side exceeds its share of a class by more than a group.
 
     Args:
         images: a row a picture, with `group_id` and `label`.
@@ -26,28 +26,48 @@ def deal(images: pd.DataFrame, fractions: dict[str, float], seed: int) -> pd.Ser
         The side of each row; a function of the pictures and the seed, not of the order of the rows.
 
     Raises:
-        UserError: a class has fewer groups than there are sides.
+        UserError: a class has fewer groups than there are sides, or does not come to stand on each.
     """
-    # value_counts' order among equals depends on the rows; sorting first makes it depend on the labels.
-    sizes = images.groupby(["group_id", "label"]).size().rename("pictures").reset_index()
-    sizes = sizes.sort_values(["pictures", "label"], ascending=[False, True]).drop_duplicates("group_id")
-    sizes["pictures"] = sizes["group_id"].map(images["group_id"].value_counts())
-    sizes["draw"] = [_draw(seed, group) for group in sizes["group_id"]]
+    # (groups, classes), both sorted: how many pictures of each class a group has.
+    counts = pd.crosstab(images["group_id"], images["label"])
+    _refuse_few_groups(counts, fractions)
+    pictures = counts.to_numpy()
+    totals = pictures.sum(axis=0)
+    rarest = np.where(pictures > 0, totals, totals.max() + 1).min(axis=1)
+    draws = [_draw(seed, str(group)) for group in counts.index]
+    order = sorted(range(len(counts)), key=lambda group: (rarest[group], draws[group]))
 
-    side_of: dict[str, str] = {}
-    for label, groups in sizes.sort_values("draw").groupby("label"):
-        if len(groups) < len(fractions):
+    sides = sorted(fractions, key=lambda side: -fractions[side])
+    wish = np.array([[fractions[side]] for side in sides])
+    have = np.zeros((len(sides), len(totals)))  # which share of each class a side has by now
+    side_of = {}
+    for group in order:
+        share = pictures[group] / totals
+        # `argmax` takes the first among equals: an empty class begins with the largest side.
+        chosen = int(((1 - have / wish) @ share).argmax())
+        have[chosen] += share
+        side_of[counts.index[group]] = sides[chosen]
+    result = images["group_id"].map(side_of).rename("split")
+    _refuse_empty(pd.crosstab(images["label"], result).reindex(columns=sides, fill_value=0))
+    return result
+
+
+def _refuse_few_groups(counts: pd.DataFrame, fractions: dict[str, float]) -> None:
+    for label, groups in (counts > 0).sum().items():
+        if groups < len(fractions):
             raise UserError(
-                f"class {label!r} has {len(groups)} independent lesion(s), and {', '.join(fractions)} need at "
+                f"class {label!r} has {groups} independent lesion(s), and {', '.join(fractions)} need at "
                 f"least one each ({len(fractions)}). Add pictures of it, or leave the class out."
             )
-        have = dict.fromkeys(fractions, 0)
-        for group, pictures in zip(groups["group_id"], groups["pictures"], strict=True):
-            # `max` takes the first among equals, so an empty class begins with the largest share.
-            side = max(sorted(fractions, key=lambda s: -fractions[s]), key=lambda s: -have[s] / fractions[s])
-            side_of[group] = side
-            have[side] += pictures
-    return images["group_id"].map(side_of).rename("split")
+
+
+def _refuse_empty(table: pd.DataFrame) -> None:
+    for label, counts in table.iterrows():
+        if (counts == 0).any():
+            raise UserError(
+                f"class {label!r} has no picture in {', '.join(counts.index[counts == 0])}: its pictures belong "
+                "together with those of other classes. Try another split.seed, or add pictures of it."
+            )
 
 
 def divided(images: pd.DataFrame, key: str) -> int:

@@ -6,18 +6,22 @@ changes, so running it again reruns nothing.
 
 from pathlib import Path
 
-from lesions.errors import run_stage
+from lesions.errors import UserError
 from lesions.params.all import check_all
 from lesions.params.download import Download
+from lesions.running import run_stage
 
 
 def main() -> None:
     """Check all sections."""
     check_all()
     download = Download.read()
-    if download.source == "folder" and not Path(download.folder).is_dir():
-        # No error: an experiment in a copy may do without it (`--allow-missing`).
-        print(f"NOTE: there is no folder {download.folder!r} (download.folder), so `download` cannot run.")
+    # DVC would say so only after it removed data/raw. An experiment in a copy may do without (`--allow-missing`).
+    if not Path(download.folder).is_dir() and ".dvc/tmp/exps" not in Path.cwd().as_posix():
+        raise UserError(
+            f"there is no folder {download.folder} (params.yaml, download.folder). Make it or name another; "
+            "for a source that needs none, data/none."
+        )
     out = Path("data/params_checked.txt")
     out.parent.mkdir(exist_ok=True)
     out.write_text("params.yaml holds what the stages expect.\n")

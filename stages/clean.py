@@ -4,6 +4,7 @@ Each row of the table and each picture of the archives is either usable (`images
 reason (`rejects.csv`). Pictures of one lesion or patient, or with the same bytes, get one `group_id`.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +13,22 @@ from numpy.typing import NDArray
 
 from lesions import pictures
 from lesions.archives import read_members
-from lesions.cleaning import canonical, contradictions, find_members, look_at, set_aside
+from lesions.cleaning import UNKNOWN, canonical, contradictions, find_members, look_at, set_aside
 from lesions.data_plots import plot_data
-from lesions.errors import UserError, run_stage
+from lesions.errors import UserError
 from lesions.grouping import group_ids
 from lesions.outputs import write_json
-from lesions.packed import read_csv
 from lesions.params.clean import Clean
+from lesions.running import run_stage
 from lesions.sheets import contact_sheet
-from lesions.taxonomy import code_of, in_order
+from lesions.tables import read_csv
+from lesions.taxonomy import code_of, ordered
 
 RAW = Path("data/raw")
 CLEAN = Path("data/clean")
 COLUMNS = [
     *("image_id", "archive", "member", "label", "lesion_id", "group_id", "dx_type", "age", "sex", "site", "source"),
-    *("declared_split", "sha256"),
+    *("patient_id", "declared_split", "sha256"),
 ]
 
 
@@ -35,11 +37,15 @@ def main() -> None:
     params = Clean.read()
     table = read_csv(RAW / "metadata.csv")
 
-    undiagnosed = table["dx"].str.strip() == ""
-    rejects = [set_aside(table, undiagnosed.map({True: "no diagnosis", False: ""}))]
+    table["label"] = table["dx"].map(code_of)
+    diagnosed = ~table["label"].isin(sorted(UNKNOWN))
+    classes = ordered(set(table["label"][diagnosed]))
+    refuse_classes(classes)
+
+    rejects = [set_aside(table, diagnosed.map({True: "", False: "no diagnosis"}))]
     found, unmatched = find_members(RAW, table)
     rejects.append(unmatched)
-    found = look_at(RAW, found[found["dx"].str.strip() != ""])
+    found = look_at(RAW, found[diagnosed[found.index]])
     rejects.append(set_aside(found, found["problem"]))
     images = canonical(found[found["problem"] == ""])
     conflict = contradictions(images)
@@ -49,7 +55,7 @@ def main() -> None:
 
     rejected = pd.concat(rejects).drop_duplicates(["image_id", "archive", "member"])
     rejected = rejected.sort_values(["image_id", "archive", "member"], ignore_index=True)
-    refuse_if_unusable(images, rejected, table, params.max_rejected)
+    refuse_if_unusable(images, rejected, classes, params.max_rejected)
 
     CLEAN.mkdir(parents=True, exist_ok=True)
     images[COLUMNS].to_csv(CLEAN / "images.csv", index=False)
@@ -64,7 +70,21 @@ def main() -> None:
         print(kinds.value_counts().to_string(header=False))
 
 
-def refuse_if_unusable(images: pd.DataFrame, rejected: pd.DataFrame, table: pd.DataFrame, limit: float) -> None:
+def refuse_classes(classes: list[str]) -> None:
+    """Stop where the classes' names or number cannot be worked with.
+
+    Raises:
+        UserError: there are fewer than two, or a name would be taken for something else.
+    """
+    if len(classes) < 2:
+        raise UserError(f"the table has {len(classes)} diagnosis ({', '.join(classes)}); expected two or more.")
+    for label in classes:
+        # The first are other columns of our tables; the marks would be read as HTML or as an escape.
+        if label in ("image_id", "split", "label", "protocol") or re.search(r'[<>&"\\]', label):
+            raise UserError(f"a class cannot be called {label!r}; rename it in the table, or its folder.")
+
+
+def refuse_if_unusable(images: pd.DataFrame, rejected: pd.DataFrame, classes: list[str], limit: float) -> None:
     """Stop where too much was set aside, or all of a class.
 
     Raises:
@@ -79,15 +99,12 @@ def refuse_if_unusable(images: pd.DataFrame, rejected: pd.DataFrame, table: pd.D
             f"more than clean.max_rejected allows ({limit:.1%}):{reasons}\n"
             "Mend the data, or raise clean.max_rejected in params.yaml if this is as it should be."
         )
-    classes = {code_of(dx) for dx in table["dx"] if dx.strip()}
-    empty = in_order(classes - set(images["label"]))
-    if empty or len(classes) < 2:
-        what = (
-            f"left without a usable picture: {', '.join(empty)}"
-            if empty
-            else f"too few: {', '.join(classes) or 'none'}"
+    empty = [label for label in classes if label not in set(images["label"])]
+    if empty:
+        raise UserError(
+            f"of {', '.join(empty)} no picture can be used, and of every class at least three are needed. "
+            f"Mend the pictures, or take the class out of the table. Set aside were:{reasons}"
         )
-        raise UserError(f"classes {what}. Two or more classes with pictures are needed; set aside were:{reasons}")
 
 
 def summary(images: pd.DataFrame, rejected: pd.DataFrame) -> dict[str, object]:
@@ -102,7 +119,7 @@ def summary(images: pd.DataFrame, rejected: pd.DataFrame) -> dict[str, object]:
         "set_aside": len(rejected),
         "exact_copies": int(copies.sum()),
         "kept_together": [*known, "identical bytes"],
-        "classes": {label: int(labels[label]) for label in in_order(set(labels.index))},
+        "classes": {label: int(labels[label]) for label in ordered(set(labels.index))},
         "missing": {column: int((images[column] == "").sum()) for column in ("age", "sex", "site")},
     }
 
@@ -110,7 +127,7 @@ def summary(images: pd.DataFrame, rejected: pd.DataFrame) -> dict[str, object]:
 def sample_rows(images: pd.DataFrame, each: int = 10) -> list[tuple[str, list[NDArray[np.uint8]]]]:
     """Return the first pictures of each class, of as many groups, for the contact sheet."""
     rows = []
-    for label in in_order(set(images["label"])):
+    for label in ordered(set(images["label"])):
         ours = images[images["label"] == label]
         shown = ours.drop_duplicates("group_id").head(each)
         contents = read_members(RAW, zip(shown["archive"], shown["member"], strict=True))

@@ -7,11 +7,11 @@ what each file is. Nothing after this stage knows any source.
 import importlib
 from pathlib import Path
 
-from lesions.errors import run_stage
 from lesions.metadata import check_table
 from lesions.outputs import write_json
 from lesions.params.download import Download
 from lesions.raw import Fetched
+from lesions.running import run_stage
 
 RAW = Path("data/raw")
 

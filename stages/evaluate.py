@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lesions import figures
-from lesions.errors import run_stage
 from lesions.outputs import write_json
-from lesions.packed import read_csv
 from lesions.params.evaluate import Evaluate
+from lesions.running import run_stage
+from lesions.tables import read_csv
 
 PLOTS = Path("plots")
 FIXED = ["image_id", "split", "label", "protocol"]

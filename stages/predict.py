@@ -1,7 +1,8 @@
 """Predict: what does the model say of each validation and test picture?"""
 
+import lesions.deterministic  # noqa: F401 - before all that imports Keras
+
 # isort: split
-import json
 from pathlib import Path
 
 import keras
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lesions import feeding, model_file, parts
-from lesions.errors import UserError, run_stage
+from lesions.errors import UserError
+from lesions.outputs import read_json
 from lesions.params.predict import Predict
+from lesions.running import run_stage
 
 MODELS = Path("models")
 OUT = Path("data/predictions/predictions.csv")
@@ -23,7 +26,7 @@ def main() -> None:
     """Write a row a picture with the probability of each class."""
     params = Predict.read()
     data = parts.load(Path("data"))
-    classes = json.loads((MODELS / "recipe.json").read_text())["classes"]
+    classes = read_json(MODELS / "recipe.json")["classes"]
     if classes != data.classes:
         raise UserError(f"the model knows {classes}, the data holds {data.classes}: run `dvc repro`.")
     model = model_file.load(MODELS / "model.keras")

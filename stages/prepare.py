@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from lesions import packed, pictures
 from lesions.archives import read_members
-from lesions.errors import UserError, run_stage
+from lesions.errors import UserError
 from lesions.outputs import write_json
 from lesions.parallel import in_order
 from lesions.params.prepare import Prepare
+from lesions.running import run_stage
+from lesions.tables import read_csv
 
 RAW = Path("data/raw")
 PREPARED = Path("data/prepared")
@@ -24,7 +26,7 @@ PREPARED = Path("data/prepared")
 def main() -> None:
     """Decode the pictures of data/clean/images.csv."""
     height, width = Prepare.read().shape
-    images = packed.read_csv(Path("data/clean/images.csv"))
+    images = read_csv(Path("data/clean/images.csv"))
     members = zip(images["archive"], images["member"], strict=True)
     decoded = in_order(
         partial(decode, height=height, width=width),

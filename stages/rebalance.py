@@ -14,12 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lesions import packed
-from lesions.errors import run_stage
 from lesions.parallel import in_order
 from lesions.params.rebalance import Rebalance
 from lesions.rebalancing import Copy, augment, plan
+from lesions.running import run_stage
 from lesions.sheets import contact_sheet
-from lesions.taxonomy import in_order as in_taxonomy_order
+from lesions.tables import read_csv
+from lesions.taxonomy import ordered
 
 REBALANCED = Path("data/rebalanced")
 
@@ -28,7 +29,7 @@ def main() -> None:
     """Make the copies that params.yaml asks for."""
     params = Rebalance.read()
     pixels, index = packed.read(Path("data/prepared"))
-    images = index.merge(packed.read_csv(Path("data/split/split.csv")), on="image_id", validate="1:1")
+    images = index.merge(read_csv(Path("data/split/split.csv")), on="image_id", validate="1:1")
     train = images[images["split"] == "train"]
 
     copies = plan(train, params.target, params.seed)
@@ -64,7 +65,7 @@ def make(
 
 def balance(before: pd.Series, copies: pd.Series) -> pd.DataFrame:
     """Count the training pictures of each class, before and after, for the plot."""
-    classes = in_taxonomy_order(set(before))
+    classes = ordered(set(before))
     after = pd.concat([before, copies])
     return pd.DataFrame(
         [
@@ -80,7 +81,7 @@ def sample_rows(
 ) -> list[tuple[str, list[NDArray[np.uint8]]]]:
     """Return each class's first original with its first copies beside it, for the contact sheet."""
     rows = []
-    for label in in_taxonomy_order(set(train["label"])):
+    for label in ordered(set(train["label"])):
         row = int(np.flatnonzero(train["label"] == label)[0])
         image_id = str(train["image_id"].iloc[row])
         copies = [Copy(image_id, number) for number in range(each)]

@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from lesions.errors import run_stage
 from lesions.outputs import write_json
-from lesions.packed import read_csv
 from lesions.params.split import Split
+from lesions.running import run_stage
 from lesions.splitting import SIDES, deal, divided
-from lesions.taxonomy import in_order
+from lesions.tables import read_csv
+from lesions.taxonomy import ordered
 
 OUT = Path("data/split/split.csv")
 
@@ -36,9 +36,10 @@ def main() -> None:
 
 def audit(images: pd.DataFrame) -> dict[str, Any]:
     """Count what stands on two sides, and the pictures and lesions of each side and class."""
-    classes = in_order(set(images["label"]))
+    classes = ordered(set(images["label"]))
     result: dict[str, Any] = {
         "groups_on_two_sides": divided(images, "group_id"),
+        "patients_on_two_sides": divided(images, "patient_id"),
         "lesions_on_two_sides": divided(images, "lesion_id"),
         "identical_pictures_on_two_sides": divided(images, "sha256"),
     }

@@ -8,7 +8,6 @@ import lesions.deterministic  # before all that imports Keras
 
 # isort: split
 import importlib
-import json
 import math
 import sys
 from pathlib import Path
@@ -16,9 +15,10 @@ from pathlib import Path
 import keras
 
 from lesions import feeding, model_file, parts
-from lesions.errors import UserError, run_stage
-from lesions.outputs import write_json
+from lesions.errors import UserError
+from lesions.outputs import read_json, write_json
 from lesions.params.train import Train
+from lesions.running import run_stage
 
 MODEL = Path("models/model.keras")
 HISTORY = Path("plots/history.csv")
@@ -42,17 +42,16 @@ def main() -> None:
         feeding.endless(data.arrays, train, data.labels(train), params.batch, params.seed),
         steps_per_epoch=feeding.steps(len(train), params.batch),
         epochs=params.epochs,
-        validation_data=(feeding.gather(data.arrays, val), data.labels(val)),
-        validation_batch_size=64,
+        validation_data=feeding.once(data.arrays, val, data.labels(val), batch=64),
         callbacks=callbacks(params),
         shuffle=False,  # the stream is shuffled already
         verbose=1 if sys.stdout.isatty() else 2,
     ).history
-    refuse_nan(history["loss"])
+    refuse_nan(history["loss"], history["val_loss"])
 
     model_file.save(model, MODEL)
-    recipe = json.loads(Path("data/prepared/recipe.json").read_text())
-    write_json(MODEL.parent / "recipe.json", {"classes": data.classes, **recipe})
+    recipe = {"classes": data.classes, **read_json(Path("data/prepared/recipe.json"))}
+    write_json(MODEL.parent / "recipe.json", recipe)
     best = min(range(len(history["val_loss"])), key=history["val_loss"].__getitem__)
     write_json(
         Path("metrics/train.json"),
@@ -66,15 +65,18 @@ def main() -> None:
     print(f"{MODEL}: {model.count_params():,} weights, of epoch {best + 1} of {len(history['loss'])}")
 
 
-def refuse_nan(losses: list[float]) -> None:
+def refuse_nan(losses: list[float], val_losses: list[float]) -> None:
     """Stop where the training broke down.
 
     Raises:
-        UserError: says in which epoch the loss was no number.
+        UserError: says in which epoch a loss was no number.
     """
-    for epoch, loss in enumerate(losses, start=1):
-        if not math.isfinite(loss):
-            raise UserError(f"the loss became {loss} in epoch {epoch}; lower train.learning_rate in params.yaml.")
+    for epoch, pair in enumerate(zip(losses, val_losses, strict=True), start=1):
+        if not all(map(math.isfinite, pair)):
+            raise UserError(
+                f"in epoch {epoch} the loss became {pair[0]} in training, {pair[1]} in validation; "
+                "lower train.learning_rate in params.yaml."
+            )
 
 
 def build(architecture: str, shape: tuple[int, ...], classes: int) -> keras.Model:

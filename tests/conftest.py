@@ -1,6 +1,7 @@
 """A small copy of the project in which the whole pipeline has run, shared by the tests that need one."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,12 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
+
+
+def stages_run(printed: str) -> list[str]:
+    """Return which stages `dvc repro` ran, in order."""
+    return re.findall(r"Running stage '(\w+)'", printed)
+
 
 SMALL: dict[str, dict[str, object]] = {
     "download": {"pictures": 120},

@@ -2,22 +2,28 @@
 
 import io
 import zipfile
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from lesions.archives import open_archive
+from lesions.archives import list_members, open_archive, read_members
 from lesions.errors import UserError
-from lesions.packed import read_csv
+from lesions.tables import read_csv
 from stages import clean
 
 
 def picture(shade: int) -> bytes:
     """A JPEG unlike that of any other shade."""
     file = io.BytesIO()
-    Image.effect_noise((40, 30), 20).point(lambda value: (value + shade) % 256).save(file, "JPEG")
+    noise = np.random.default_rng(shade).integers(0, 256, (30, 40, 3), np.uint8)
+    Image.fromarray(noise).save(file, "JPEG")
     return file.getvalue()
 
 
@@ -104,7 +110,7 @@ def test_what_cannot_be_used_is_set_aside_and_the_rest_goes_on(raw: Raw) -> None
         "p06": "a second picture of this id; the first is pictures/p06.jpg",
         "evil": "unsafe path",
         "absolute": "unsafe path",
-        "C:\\windows": "unsafe path",
+        "windows": "unsafe path",
         "stranger": "not listed in the table",
     }
     assert rejects.keys() == reasons.keys()
@@ -120,6 +126,70 @@ def test_same_bytes_belong_together_unless_they_contradict(raw: Raw) -> None:
     groups = images.set_index("image_id")["group_id"]
     assert groups["p00"] == groups["p01"] == groups["p10"] == groups["p11"] == "p00"
     assert rejects == dict.fromkeys(["p12", "p30"], "the same bytes are diagnosed as mel and nv")
+
+
+def test_classes_of_any_name_are_taken_as_they_are(raw: Raw) -> None:
+    raw.table["dx"] = ["basal and squamous"] * 20 + ["<1mm".replace("<", "under ")] * 10 + ["कि"] * 10
+    images, rejects = cleaned(raw)
+    assert set(images["label"]) == {"basal and squamous", "under 1mm", "कि"}
+    assert rejects == {}
+
+
+@pytest.mark.parametrize("name", ["label", "split", "<b>", 'a"b', "a\\b", "x&y"])
+def test_class_names_that_would_be_taken_for_something_else_are_refused(raw: Raw, name: str) -> None:
+    raw.table.loc[:9, "dx"] = name
+    raw.write()
+    with pytest.raises(UserError, match="a class cannot be called"):
+        clean.main()
+
+
+def test_a_diagnosis_that_says_unknown_is_none(raw: Raw) -> None:
+    raw.table.loc[:3, "dx"] = ["unknown", "NaN", "", "n/a"]
+    _, rejects = cleaned(raw)
+    assert rejects == dict.fromkeys(["p00", "p01", "p02", "p03"], "no diagnosis")
+
+
+def test_nothing_usable_at_all(raw: Raw) -> None:
+    (raw.folder / "params.yaml").write_text("clean: {max_rejected: 1.0}\n")
+    raw.members = dict.fromkeys(raw.members, b"no picture")
+    raw.write()
+    with pytest.raises(UserError, match="of mel, nv no picture can be used"):
+        clean.main()
+
+
+def test_the_first_of_a_doubled_name_is_read_and_the_second_set_aside(raw: Raw) -> None:
+    raw.write()
+    with zipfile.ZipFile("data/raw/images.zip", "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("pictures/p00.jpg", b"no picture")
+    clean.main()
+    assert "p00" in set(read_csv(Path("data/clean/images.csv"))["image_id"])
+    assert list(read_csv(Path("data/clean/rejects.csv"))["reason"]) == ["name occurs twice in the archive"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compression_that_can_explode_is_not_unpacked(raw: Raw, method: int) -> None:
+    raw.write()
+    with zipfile.ZipFile("data/raw/other.zip", "w", method) as archive:
+        archive.writestr("p99.jpg", b"x" * 10**6)
+    clean.main()
+    assert "not read safely" in read_csv(Path("data/clean/rejects.csv"))["reason"][0]
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_a_damaged_archive_gives_reasons_and_nothing_else(data: st.DataObject) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            archive.writestr(f"pictures/é{number}.jpg", picture(number))
+    content = bytearray(buffer.getvalue())
+    directory = len(content) - 260  # damage there is what archives trip over
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(directory, len(content) - 1))] = data.draw(st.integers(0, 255))
+    with TemporaryDirectory() as name, suppress(UserError):
+        Path(name, "images.zip").write_bytes(content)
+        members = [(m.archive, m.name) for m in list_members(Path(name, "images.zip")) if not m.problem]
+        assert all(isinstance(read, bytes | ValueError) for read in read_members(Path(name), members))
 
 
 @pytest.mark.parametrize("column", ["lesion_id", "age", "sex"])
@@ -155,14 +225,14 @@ def test_too_many_rejects_stop_with_the_commonest_reasons(raw: Raw) -> None:
 def test_a_class_without_a_usable_picture_stops(raw: Raw) -> None:
     raw.members |= {f"pictures/p{number:02}.jpg": b"x" for number in range(20)}
     raw.write()
-    with pytest.raises(UserError, match="left without a usable picture: nv"):
+    with pytest.raises(UserError, match="of nv no picture can be used"):
         clean.main()
 
 
 def test_one_class_alone_stops(raw: Raw) -> None:
     raw.table["dx"] = "nv"
     raw.write()
-    with pytest.raises(UserError, match="too few: nv"):
+    with pytest.raises(UserError, match=r"1 diagnosis \(nv\); expected two or more"):
         clean.main()
 
 

@@ -93,3 +93,4 @@ def test_the_majority_baseline_is_that_of_a_constant_answer() -> None:
         "macro_auc": 0.5,
     }
     assert figures.majority(np.array([0, 1]), 2)["balanced_accuracy"] == 0
+    assert figures.majority(np.array([2]), 2)["macro_auc"] is None

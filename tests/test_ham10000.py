@@ -8,7 +8,7 @@ from time import monotonic
 
 import pytest
 
-from lesions.packed import read_csv
+from lesions.tables import read_csv
 from stages import clean, download, prepare, split
 from tests.conftest import ROOT, copy_of_tree, edit_params, run
 

@@ -87,21 +87,26 @@ def test_what_is_transparent_lies_over_white() -> None:
         (encoded(smooth(), "JPEG")[:3000], "broken picture"),
         (encoded(smooth())[:900], "broken picture"),
         (encoded(Image.new("1", (20_000, 20_000))), "too large"),
-        (encoded(Image.new("1", (11_000, 11_000))), "too large: 11000×11000"),
+        (encoded(Image.new("1", (8_000, 8_000))), "too large: 8000×8000"),
         (encoded(smooth(), "GIF"), "no picture"),
+        (encoded(Image.fromarray(np.full((20, 20), 0.5, np.float32)), "TIFF"), "32-bit grey"),
+        (encoded(Image.fromarray(np.full((20, 20), 4000, np.uint16))), "16-bit grey values that end at 4000"),
     ],
-    ids=["empty", "text", "svg", "cut jpeg", "cut png", "bomb", "large", "gif"],
+    ids=["empty", "text", "svg", "cut jpeg", "cut png", "bomb", "large", "gif", "float", "12 bit"],
 )
 def test_what_is_no_picture_says_why(content: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         to_pixels(content, 16, 16)
 
 
-@settings(max_examples=150)
+@settings(max_examples=400)
 @given(st.data())
 def test_damage_gives_pixels_or_a_reason_and_nothing_else(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["JPEG", "PNG", "BMP", "TIFF", "WEBP"]))
-    content = bytearray(encoded(smooth(45, 60), kind))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010E] = "a description"
+    content = bytearray(encoded(smooth(45, 60), kind, **({} if kind == "BMP" else {"exif": exif})))
     for _ in range(data.draw(st.integers(1, 6))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     with suppress(ValueError):

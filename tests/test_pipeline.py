@@ -8,7 +8,7 @@ from shutil import copyfile, copytree
 import pandas as pd
 import pytest
 
-from tests.conftest import commit, edit_params, run, small_clone
+from tests.conftest import commit, edit_params, run, small_clone, stages_run
 
 STAGES = ["check", "download", "clean", "split", "prepare", "rebalance", "train", "predict", "evaluate"]
 
@@ -24,10 +24,6 @@ RERUNS: dict[str, tuple[object, list[str]]] = {
 }
 """For a key of every section: another value, and which stages run after that change, beside `check`. The README
 shows this table."""
-
-
-def stages_run(printed: str) -> list[str]:
-    return re.findall(r"Running stage '(\w+)'", printed)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """Augmented copies: which, how many, and always the same."""
 
+from typing import Literal
+
 import Augmentor
 import numpy as np
 import pandas as pd
@@ -7,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lesions.errors import UserError
 from lesions.params.rebalance import Rebalance, operations
 from lesions.rebalancing import Copy, augment, plan
 from stages.rebalance import make
@@ -27,14 +30,14 @@ IDS = pd.Series([f"p{number}" for number in range(len(PIXELS))])
 
 @given(
     st.lists(st.sampled_from(["mel", "nv", "df"]), min_size=1, max_size=60),
-    st.one_of(st.floats(0.01, 1.0), st.integers(1, 50)),
+    st.one_of(st.floats(0.01, 0.99), st.integers(2, 50), st.just("max")),
     st.integers(0, 100),
 )
-def test_every_class_reaches_the_target_evenly(labels: list[str], target: float, seed: int) -> None:
+def test_every_class_reaches_the_target_evenly(labels: list[str], target: float | Literal["max"], seed: int) -> None:
     train = pd.DataFrame({"image_id": [f"p{n}" for n in range(len(labels))], "label": labels})
     copies = pd.DataFrame(plan(train, target, seed), columns=["image_id", "number"]).merge(train, on="image_id")
     largest = train["label"].value_counts().max()
-    wanted = target if isinstance(target, int) else round(target * largest)
+    wanted = largest if target == "max" else round(target * largest) if target < 1 else target
     for label, ours in train.groupby("label"):
         made = copies[copies["label"] == label]
         assert len(ours) + len(made) == max(len(ours), wanted)
@@ -84,3 +87,10 @@ def test_any_operation_keeps_shape_and_type(name: str) -> None:
     made = augment((PIXELS[0], Copy("p0", 0)), pipeline.operations, 1)
     assert made.shape == PIXELS[0].shape
     assert made.dtype == np.uint8
+
+
+def test_an_argument_that_only_fails_in_use_is_named() -> None:
+    pipeline = Augmentor.Pipeline()
+    pipeline.crop_by_size(probability=1, width=500, height=500)
+    with pytest.raises(UserError, match="Augmentor's Crop fails on p0"):
+        augment((PIXELS[0], Copy("p0", 0)), pipeline.operations, 1)

@@ -1,5 +1,7 @@
 """Groups and sides: properties that hold for any table."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,7 +54,7 @@ def test_groups_do_not_depend_on_the_order_of_rows(table: pd.DataFrame, seed: in
 @given(tables(), st.integers(0, 2**32 - 1))
 def test_a_split_divides_no_group_and_keeps_the_shares(table: pd.DataFrame, seed: int) -> None:
     table["group_id"] = group_ids(table)
-    table["label"] = table.groupby("group_id")["label"].transform("first")
+    table["label"] = table.groupby("group_id")["label"].transform("first")  # mixed groups: see below
     groups = table.groupby("label")["group_id"].transform("nunique")
     table = table[groups >= len(SIDES)]  # fewer are refused: see below
     assume(len(table))
@@ -70,6 +72,27 @@ def test_a_split_divides_no_group_and_keeps_the_shares(table: pd.DataFrame, seed
             assert pictures <= fraction * len(ours) + largest
     mixed = table.sample(frac=1, random_state=seed % 1000)
     assert deal(mixed, FRACTIONS, seed).sort_index().equals(table["split"])
+
+
+@given(tables(), st.integers(0, 2**32 - 1))
+def test_with_mixed_groups_every_class_is_on_every_side_or_it_is_said(table: pd.DataFrame, seed: int) -> None:
+    table["group_id"] = group_ids(table)
+    try:
+        table["split"] = deal(table, FRACTIONS, seed)
+    except UserError as error:
+        assert re.search("independent lesion|has no picture in", str(error))  # noqa: PT017
+    else:
+        assert divided(table, "group_id") == 0
+        assert (pd.crosstab(table["label"], table["split"]) > 0).all(axis=None)
+
+
+def test_a_rare_class_within_patients_of_a_common_one_is_spread() -> None:
+    table = pd.DataFrame([("nv", f"P{patient:02}") for patient in range(30)] * 4, columns=["label", "group_id"])
+    rare = pd.DataFrame([("mel", f"P{patient:02}") for patient in (1, 5, 9, 13, 20, 28)], columns=table.columns)
+    table = pd.concat([table, rare], ignore_index=True)
+    for seed in range(100):
+        table["split"] = deal(table, FRACTIONS, seed)
+        assert set(table.loc[table["label"] == "mel", "split"]) == set(SIDES)
 
 
 def test_another_seed_deals_otherwise() -> None:

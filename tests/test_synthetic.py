@@ -18,7 +18,7 @@ from lesions.drawing import CAMERAS, HEIGHT, KINDS, WIDTH, draw
 from lesions.params.download import Download
 from lesions.raw import Fetched
 from lesions.sources import synthetic
-from lesions.taxonomy import in_order
+from lesions.taxonomy import ordered
 
 ARCHIVES = ["images_part_1.zip", "images_part_2.zip"]
 
@@ -85,7 +85,7 @@ def test_every_kind_fills_a_picture_under_every_camera(kind: str) -> None:
 
 
 def test_kinds_are_the_taxonomys_and_cameras_are_named_once() -> None:
-    assert in_order(set(KINDS)) == list(KINDS) == list(synthetic.PICTURES)
+    assert ordered(set(KINDS)) == list(KINDS) == list(synthetic.PICTURES)
     assert list(CAMERAS) == list(synthetic.CAMERAS)
 
 

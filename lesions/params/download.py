@@ -1,5 +1,7 @@
 """`download`: where the pictures come from."""
 
+from pathlib import Path
+
 from pydantic import Field, field_validator
 
 from lesions.params.modules import module_names
@@ -10,9 +12,19 @@ class Download(Section):
     """See params.yaml for what each key means."""
 
     source: str
-    folder: str
+    folder: str = Field(min_length=1)
     pictures: int = Field(ge=100, le=100_000)
     seed: int = Field(ge=0, lt=2**32)
+
+    @field_validator("folder")
+    @classmethod
+    def _folder_is_apart(cls, folder: str) -> str:
+        if folder.startswith("~"):
+            raise ValueError("write the whole path; ~ is not replaced")
+        outputs = Path("data/raw").resolve()
+        if outputs.is_relative_to(Path(folder).resolve()) or Path(folder).resolve().is_relative_to(outputs):
+            raise ValueError("the folder must lie apart from what the pipeline writes to data/; try data/incoming")
+        return folder
 
     @field_validator("source")
     @classmethod

@@ -1,25 +1,22 @@
 """`prepare`: how a picture becomes pixels."""
 
-from typing import Annotated
-
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from lesions.params.section import Section
-
-Side = Annotated[int, Field(ge=16, le=1024)]
 
 
 class Prepare(Section):
     """See params.yaml for what each key means."""
 
-    px: Side | list[Side]
+    px: int | list[int]
 
-    @field_validator("px", mode="after")
+    @field_validator("px", mode="before")
     @classmethod
-    def _height_and_width(cls, px: int | list[int]) -> int | list[int]:
-        if isinstance(px, list) and len(px) != 2:
-            raise ValueError("expected one number, or [height, width]")
-        return px
+    def _height_and_width(cls, px: object) -> object:
+        sides = px if isinstance(px, list) and len(px) == 2 else [px]
+        if all(type(side) is int and 16 <= side <= 1024 for side in sides):
+            return px
+        raise ValueError("expected one number, or [height, width], from 16 to 1024 pixels")
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -19,14 +19,15 @@ def operations() -> dict[str, list[str]]:
 class Operation(BaseModel):
     """One of Augmentor's operations, with its own arguments beside its name."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
     operation: str
+    probability: float = Field(gt=0, le=1)
 
     @property
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments for Augmentor's method of that name."""
-        return dict(self.__pydantic_extra__ or {})
+        return {"probability": self.probability, **(self.__pydantic_extra__ or {})}
 
     @model_validator(mode="after")
     def _augmentor_takes_it(self) -> "Operation":
@@ -50,15 +51,18 @@ class Operation(BaseModel):
 class Rebalance(Section):
     """See params.yaml for what each key means."""
 
-    target: int | float | Literal["none"]
+    target: float | Literal["max", "none"]
     operations: list[Operation] = Field(min_length=1)
     seed: int = Field(ge=0, lt=2**32)
 
-    @field_validator("target")
+    @field_validator("target", mode="before")
     @classmethod
-    def _positive(cls, target: int | float | str) -> int | float | str:
-        if isinstance(target, float) and not 0 < target <= 1:
-            raise ValueError("a fraction of the largest class lies above 0 and is at most 1.0")
-        if isinstance(target, int) and target < 1:
-            raise ValueError("a number of pictures a class is at least 1")
-        return target
+    def _one_of_four(cls, target: object) -> object:
+        # What a number means must not hang on its type: to DVC, 1 and 1.0 are the same value.
+        number = isinstance(target, int | float) and not isinstance(target, bool)
+        if target in ("max", "none") or (number and (0 < target < 1 or target in range(2, 100_001))):  # type: ignore[operator]
+            return target
+        raise ValueError(
+            "expected max (as many as the largest class), none, a fraction of the largest class between 0 and 1, "
+            "or a whole number of pictures from 2 to 100000"
+        )

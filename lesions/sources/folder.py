@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 from tqdm import tqdm
 
-from lesions.archives import is_picture, open_archive
+from lesions.archives import is_picture, open_archive, stem
 from lesions.canonical_zip import write_archive
 from lesions.errors import UserError
 from lesions.metadata import (
@@ -141,7 +141,7 @@ def _list_archived(folder: Path, archives: list[PurePosixPath]) -> pd.DataFrame:
     for file in archives:
         with open_archive(folder / file) as archive:
             members = [member for member in archive.infolist() if is_picture(member.filename)]
-        rows += [(file, PurePosixPath(member.filename).stem, member.CRC) for member in members]
+        rows += [(file, stem(member.filename), member.CRC) for member in members]
     return pd.DataFrame(rows, columns=["archive", "image_id", "crc"])
 
 

@@ -1,0 +1,43 @@
+"""How a stage starts, and how it ends when something is wrong."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from lesions.errors import UserError
+
+RESTORE = (
+    "Nothing is lost: `dvc checkout` brings the last good outputs back; once this is mended, "
+    "`dvc repro` goes on from here."
+)
+
+
+def run_stage(main: Callable[[], None]) -> None:
+    """Run a stage's `main`; on a `UserError` print its message, without a traceback, and exit with 1.
+
+    DVC removes a stage's outputs before it runs the stage. Whatever ends the stage early, what it had written
+    by then is removed too: nothing half-written is taken for an output, and `dvc checkout` finds its way free.
+    """
+    try:
+        main()
+    except UserError as error:
+        _remove_outputs(Path(main.__code__.co_filename).stem)
+        sys.exit(f"\nERROR: {error}\n{RESTORE}")
+    except BaseException:
+        _remove_outputs(Path(main.__code__.co_filename).stem)
+        print(f"\n{RESTORE}", file=sys.stderr)
+        raise
+
+
+def _remove_outputs(stage: str) -> None:
+    """Remove what dvc.yaml names as the stage's outputs."""
+    definition = YAML(typ="safe").load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]
+    for out in [*definition["outs"], *definition.get("metrics", [])]:
+        path = Path(out if isinstance(out, str) else next(iter(out)))
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
