@@ -47,7 +47,8 @@ def endless(
 
 def once(arrays: Sequence[Pixels], rows: NDArray[np.int64], labels: Labels, batch: int) -> tf.data.Dataset:
     """Return batches of each picture once, in the order of `rows`; see `endless`."""
-    return _dataset(lambda: _batches(arrays, rows, labels, batch), arrays)
+    batches = _dataset(lambda: _batches(arrays, rows, labels, batch), arrays)
+    return batches.apply(tf.data.experimental.assert_cardinality(steps(len(rows), batch)))
 
 
 def _batches(

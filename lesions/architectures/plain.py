@@ -4,6 +4,9 @@ import keras
 from keras import layers
 
 WIDTHS = (16, 32, 64, 128)
+MOMENTUM = 0.95
+"""Of the moving statistics. Keras's 0.99 needs hundreds of steps before validation means anything, which on a small
+data set is longer than early stopping waits."""
 
 
 def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
@@ -24,7 +27,7 @@ def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
     for width in WIDTHS:
         for strides in (2, 1):
             x = layers.Conv2D(width, 3, strides=strides, padding="same", use_bias=False)(x)
-            x = layers.BatchNormalization()(x)
+            x = layers.BatchNormalization(momentum=MOMENTUM)(x)
             x = layers.ReLU()(x)
     x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(pixels, layers.Dense(classes, activation="softmax", name="probabilities")(x))
