@@ -61,9 +61,17 @@ def code_behind(stage: str) -> set[str]:
     return {file.as_posix() for file in files}
 
 
+def code_files(dep: str) -> list[str]:
+    """Return the files of ours that a dependency stands for: itself, or those of a folder of code."""
+    if dep.endswith(".py"):
+        return [dep]
+    files = sorted((ROOT / dep).glob("*.py")) if dep.startswith("lesions/") else []
+    return [file.relative_to(ROOT).as_posix() for file in files if file.name != "__init__.py"]
+
+
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_dependencies_are_the_modules_imported(stage: str) -> None:
-    written = [dep for dep in PIPELINE[stage]["deps"] if dep.endswith(".py")]
+    written = [file for dep in PIPELINE[stage]["deps"] for file in code_files(dep)]
     templates = [dep for dep in written if "$" in dep]
     expected = {
         "download": ["lesions/sources/${download.source}.py"],
