@@ -46,7 +46,7 @@ def test_the_table_the_groups_and_the_split_of_the_real_data(tmp_path: Path, mon
 @pytest.mark.long
 def test_the_whole_pipeline_on_the_real_data(tmp_path: Path) -> None:
     clone = copy_of_tree(tmp_path / "clone")
-    edit_params(clone, download=HAM10000, prepare={"px": 96})
+    edit_params(clone, download=HAM10000, prepare={"px": 96}, rebalance={"target": 0.25})
     started = monotonic()
     printed = run("dvc repro", clone)
     print(f"{monotonic() - started:.0f} s\n{printed[-2000:]}")

@@ -62,12 +62,6 @@ def test_only_what_depends_on_a_parameter_runs(changing: Path, key: str) -> None
     assert stages_run(run("dvc repro", changing)) == ["check", *expected]
 
 
-def test_the_readme_shows_what_reruns() -> None:
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    for key, (_, stages) in RERUNS.items():
-        assert f"| `{key}` | {', '.join(stages)} |" in readme
-
-
 def test_evaluate_does_not_load_tensorflow(workspace: Path, tmp_path: Path) -> None:
     copy = copytree(workspace, tmp_path / "clone", symlinks=True)
     script = copy / "watch.py"
@@ -109,22 +103,6 @@ def test_an_experiment_in_a_copy_runs_its_own_code(workspace: Path, tmp_path: Pa
     printed = run("dvc exp run --temp --set-param evaluate.sides=[val]", clone)
     (module,) = re.findall(r"figures from (.*)", printed)
     assert Path(module).is_relative_to(clone / ".dvc/tmp/exps")
-
-
-def test_two_experiments_compare(workspace: Path, tmp_path: Path) -> None:
-    clone = copytree(workspace, tmp_path / "clone", symlinks=True)
-    for name, rate in (("slow", "0.0001"), ("fast", "0.01")):
-        run(f"dvc exp run --name {name} --set-param train.learning_rate={rate}", clone)
-    changes = json.loads(run("dvc metrics diff slow fast --json", clone))
-    change = changes["metrics/evaluate.json"]["test.log_loss"]
-    assert change["old"] != change["new"]
-    assert "metrics/train.json" in changes
-    shown = json.loads(run("dvc params diff slow fast --json", clone))
-    assert list(shown["params.yaml"]) == ["train.learning_rate"]
-    run("dvc plots diff slow fast", clone)
-    page = (clone / "dvc_plots/index.html").read_text()
-    assert "slow" in page
-    assert "fast" in page
 
 
 def test_a_failure_says_how_the_last_good_outputs_come_back(workspace: Path, tmp_path: Path) -> None:

@@ -2,11 +2,8 @@
 
 import io
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,8 +16,8 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from lesions import offline_page
+from tests.conftest import ROOT, run
 
-ROOT = Path(__file__).parent.parent
 DEFINED: list[str | dict[str, dict[str, Any]]] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["plots"]
 PICTURES = [plot for plot in DEFINED if isinstance(plot, str)]
 VIEWS = {name: view for plot in DEFINED if isinstance(plot, dict) for name, view in plot.items()}
@@ -31,24 +28,9 @@ Drawings = dict[str, list[dict[str, Any]]]
 """What DVC makes of each plot: its type, its revisions, and a filled template or a picture's path."""
 
 
-def run(folder: Path, *command: str) -> str:
-    """Run a command with this environment's programs first, and return what it printed."""
-    programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "PATH": programs, "DVC_NO_ANALYTICS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{' '.join(command)}:\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
 def drawings(folder: Path, out: Path, *command: str) -> Drawings:
     """Return what `dvc plots show` or `diff` draws, having written the pictures below `out`."""
-    found = json.loads(run(folder, "dvc", "plots", *command, "--json", "--out", str(out)))
+    found = json.loads(run(f"dvc plots {' '.join(command)} --json --out {out}", folder))
     assert "errors" not in found, found["errors"]
     data: Drawings = found["data"]
     return data
@@ -95,7 +77,7 @@ def shown(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Drawings
 def shown_page(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page that a person opens after `dvc plots show`."""
     out = tmp_path_factory.mktemp("page")
-    run(workspace, "dvc", "plots", "show", "--out", str(out))
+    run(f"dvc plots show --out {out}", workspace)
     return out / "index.html"
 
 
@@ -139,7 +121,7 @@ def test_offline_page_is_what_the_locked_scripts_give(monkeypatch: pytest.Monkey
 
 
 def test_dvc_is_told_of_the_offline_page() -> None:
-    configured = run(ROOT, "dvc", "config", "plots.html_template").strip()
+    configured = run("dvc config plots.html_template", ROOT).strip()
     assert ROOT / ".dvc" / configured == ROOT / offline_page.PAGE
 
 
@@ -213,14 +195,14 @@ def test_two_revisions_side_by_side(workspace: Path, tmp_path: Path) -> None:
     """In a copy, as other tests want the run as it was; with figures changed by hand, to spare a training."""
     copy = tmp_path / "copy"
     shutil.copytree(workspace, copy, symlinks=True)
-    run(copy, "git", "tag", "first")
+    run("git tag first", copy)
     for table in (copy / "plots").glob("*.csv"):
         text = table.read_text(encoding="utf-8").rstrip().rsplit("\n", 1)[0]
         table.unlink()  # DVC leaves its files read-only, and may share them with its cache
         table.write_text(text + "\n", encoding="utf-8")
-    run(copy, "dvc", "commit", "--force", "--quiet")
-    run(copy, "git", "commit", "--all", "--quiet", "--message", "second")
-    run(copy, "git", "tag", "second")
+    run("dvc commit --force --quiet", copy)
+    run("git commit --all --quiet --message second", copy)
+    run("git tag second", copy)
 
     diff = drawings(copy, tmp_path / "diff", "diff", "first", "second")
     assert set(diff) == {*VIEWS, *PICTURES}

@@ -1,17 +1,18 @@
 """`download`: where the pictures come from."""
 
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from lesions.params.modules import module_names
-from lesions.params.section import Section, nearest
+from lesions.params.modules import module_in
+from lesions.params.section import Section
 
 
 class Download(Section):
     """See params.yaml for what each key means."""
 
-    source: str
+    source: Annotated[str, module_in("sources", "source")]
     folder: str = Field(min_length=1)
     pictures: int = Field(ge=100, le=100_000)
     seed: int = Field(ge=0, lt=2**32)
@@ -25,11 +26,3 @@ class Download(Section):
         if outputs.is_relative_to(Path(folder).resolve()) or Path(folder).resolve().is_relative_to(outputs):
             raise ValueError("the folder must lie apart from what the pipeline writes to data/; try data/incoming")
         return folder
-
-    @field_validator("source")
-    @classmethod
-    def _source_exists(cls, source: str) -> str:
-        known = module_names("sources")
-        if source not in known:
-            raise ValueError(f"no such source; {nearest(source, known)}")
-        return source

@@ -2,8 +2,19 @@
 
 from pathlib import Path
 
+from pydantic import AfterValidator
 
-def module_names(folder: str) -> list[str]:
-    """Return the names of the modules in `lesions/<folder>`, sorted."""
-    files = (Path(__file__).parent.parent / folder).glob("*.py")
-    return sorted(file.stem for file in files if file.stem != "__init__")
+from lesions.params.section import nearest
+
+
+def module_in(folder: str, what: str) -> AfterValidator:
+    """Return the check that a value names a module of `lesions/<folder>`, which holds one `what` a file."""
+
+    def check(name: str) -> str:
+        files = (Path(__file__).parent.parent / folder).glob("[!_]*.py")
+        known = sorted(file.stem for file in files)
+        if name not in known:
+            raise ValueError(f"no such {what}; {nearest(name, known)}")
+        return name
+
+    return AfterValidator(check)

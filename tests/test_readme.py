@@ -1,0 +1,60 @@
+"""What the README says is so: its commands run as written, its tables are true, its files exist."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from tests.conftest import ROOT, run
+from tests.test_pipeline import RERUNS
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"(<!-- not run by the tests: .+ -->\n)?```sh\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def clone(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone with its environment in .venv, as `make repro` leaves it."""
+    clone = copytree(workspace, tmp_path_factory.mktemp("readme") / "clone", symlinks=True)
+    (clone / ".venv").symlink_to(sys.prefix)
+    return clone
+
+
+@pytest.mark.parametrize("commands", [commands for mark, commands in BLOCKS if not mark])
+def test_commands_run_as_written(clone: Path, commands: str) -> None:
+    script = clone.parent / "block.sh"
+    script.write_text(f"set -eu\n{commands}")
+    run(f"bash {script}", clone)
+
+
+def test_two_experiments_compare(clone: Path) -> None:
+    """After the README's commands, which make two and compare them."""
+    one, other = re.findall(r"dvc exp run --name (\S+)", README)
+    assert f"dvc metrics diff {one} {other}" in README
+    changes = json.loads(run(f"dvc metrics diff {one} {other} --json", clone))
+    change = changes["metrics/evaluate.json"]["test.log_loss"]
+    assert change["old"] != change["new"]
+    assert "metrics/train.json" in changes
+    shown = json.loads(run(f"dvc params diff {one} {other} --json", clone))
+    assert list(shown["params.yaml"]) == ["train.learning_rate"]
+    page = (clone / "dvc_plots/index.html").read_text(encoding="utf-8")
+    assert f'"rev": "{one}"' in page
+    assert f'"rev": "{other}"' in page
+
+
+def test_the_table_shows_what_reruns() -> None:
+    for key, (_, stages) in RERUNS.items():
+        assert f"| `{key}` | {', '.join(stages)} |" in README
+
+
+def test_what_appears_is_there(workspace: Path) -> None:
+    table = README.partition("## What appears where")[2].partition("\n\nEach stage")[0]
+    named = re.findall(r"`((?:data|metrics|plots|models|reports)/[\w/.]*)`", table)
+    assert len(named) > 15
+    for name in named:
+        assert (workspace / name).exists(), name
+    for name in re.findall(r"\]\((docs/\S+)\)", README):
+        assert (ROOT / name).is_file(), name
