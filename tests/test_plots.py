@@ -157,7 +157,8 @@ def test_picture_is_not_blank(shown: Drawings, name: str) -> None:
 def test_confusion_shares_are_of_the_actual_class(workspace: Path, shown: Drawings, side: str) -> None:
     pairs = pd.read_csv(workspace / f"plots/confusion_{side}.csv", keep_default_na=False)
     table = pd.crosstab(pairs["actual"], pairs["predicted"], normalize="index")
-    cells = [f"{share:.2f}" for share in table.to_numpy().ravel() if share > 0]
+    # Halves are rounded up, as Vega does.
+    cells = [f"{np.floor(100 * share + 0.5 + 1e-9) / 100:.2f}" for share in table.to_numpy().ravel() if share > 0]
     # A class that was never hit has a 0 on the diagonal, so that it does not look like one without pictures.
     missed = [code for code in table.index if code not in table or table.at[code, code] == 0]
     svg = vl_convert.vegalite_to_svg(shown[f"confusion_shares_{side}"][0]["content"])

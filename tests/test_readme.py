@@ -12,7 +12,7 @@ from tests.conftest import ROOT, run
 from tests.test_pipeline import RERUNS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"(<!-- not run by the tests: .+ -->\n)?```sh\n(.*?)```", README, re.DOTALL)
+BLOCKS = re.findall(r"(<!-- not run by the tests: [^\n]+ -->\n)?```sh\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +21,10 @@ def clone(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     clone = copytree(workspace, tmp_path_factory.mktemp("readme") / "clone", symlinks=True)
     (clone / ".venv").symlink_to(sys.prefix)
     return clone
+
+
+def test_commands_are_found() -> None:
+    assert len(BLOCKS) == README.count("```sh") > 3
 
 
 @pytest.mark.parametrize("commands", [commands for mark, commands in BLOCKS if not mark])
