@@ -4,6 +4,7 @@ import lesions.deterministic  # before all that imports Keras
 
 # isort: split
 import json
+import math
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import pytest
 
 from lesions import feeding, model_file
 from lesions.architectures import plain
+from lesions.errors import UserError
 from stages.predict import orientations
+from stages.train import refuse_nan
 
 CLASSES = 7
 
@@ -89,3 +92,10 @@ def test_dihedral_views_are_the_eight_of_a_square_and_the_four_of_a_rectangle() 
     assert len({view.tobytes() for view in orientations(square)}) == 8
     flat = [view.shape for view in orientations(square[:, :6])]
     assert flat == [(2, 6, 8, 3)] * 4
+
+
+@pytest.mark.parametrize("losses", [([1.0, math.nan], [1.0, 1.0]), ([1.0, 1.0], [1.0, math.inf])])
+def test_a_loss_that_is_no_number_stops_and_names_the_epoch(losses: tuple[list[float], list[float]]) -> None:
+    with pytest.raises(UserError, match="in epoch 2 the loss became"):
+        refuse_nan(*losses)
+    refuse_nan([1.0, 0.5], [1.0, 0.5])

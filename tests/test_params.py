@@ -14,7 +14,7 @@ from lesions.params.all import SECTIONS, check_all
 from lesions.params.prepare import Prepare
 from lesions.params.section import nearest
 from lesions.params.split import Split
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run
 
 PARAMS: dict[str, Any] = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
 
@@ -123,3 +123,11 @@ def test_px_is_height_and_width() -> None:
 def test_a_hint_only_names_what_is_known(word: str, known: list[str]) -> None:
     hint = nearest(word, known)
     assert any(name in hint for name in known)
+
+
+def test_the_command_says_what_is_wrong_and_exits_with_1(tmp_path: Path) -> None:
+    assert "holds what the stages expect" in run("lesions check", ROOT)
+    changed(tmp_path, PARAMS | {"predict": {"dihedral": "yes"}})
+    printed = run("lesions check", tmp_path, fails=True)
+    assert "predict.dihedral: input should be a valid boolean; found 'yes'" in printed
+    assert "Traceback" not in printed
