@@ -1,16 +1,21 @@
 """A person's own folder, through DVC: what goes on, and what stops and loses nothing."""
 
 import hashlib
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from shutil import copyfile, copytree, rmtree
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+from lesions import packed
 from lesions.tables import read_csv
-from tests.conftest import commit, edit_params, run, stages_run
+from stages import clean, download, prepare, split
+from tests.conftest import ROOT, commit, edit_params, run, stages_run
 
 INCOMING = Path("data/incoming")
 TABLE = INCOMING / "HAM10000_metadata.csv"
@@ -170,3 +175,48 @@ def test_an_experiment_in_a_copy_does_without_the_folder(own: Path, how: str) ->
         printed = run("dvc queue logs far", own)
     assert stages_run(printed) == ["check", "train", "predict", "evaluate"]
     assert "far" in run("dvc exp list --name-only", own)
+
+
+def write_pictures(folders: dict[Path, int]) -> None:
+    """Write so many different pictures into each folder."""
+    random = np.random.default_rng(0)
+    for folder, number in folders.items():
+        folder.mkdir(parents=True)
+        for place in range(number):
+            Image.fromarray(random.integers(0, 256, (30, 40, 3), np.uint8)).save(folder / f"{folder.name}_{place}.jpg")
+
+
+def prepared(folder: Path) -> pd.DataFrame:
+    """Run the stages up to the pixels in the current folder, and return images.csv with the split."""
+    Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    edit_params(Path.cwd(), download={"source": "folder", "folder": str(folder)}, prepare={"px": [16, 20]})
+    for stage in (download, clean, split, prepare):
+        stage.main()
+    images = read_csv(Path("data/clean/images.csv"))
+    pixels, index = packed.read(Path("data/prepared"))
+    assert pixels.shape == (len(images), 16, 20, 3)
+    assert list(index["image_id"]) == list(images["image_id"])
+    return images.merge(read_csv(Path("data/split/split.csv")), on="image_id")
+
+
+def test_a_folder_a_class_with_a_published_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "mine"
+    write_pictures({mine / "Train/melanoma": 12, mine / "Train/my mole": 14, mine / "Test/my mole": 5})
+    (mine / "Train/melanoma/holiday.heic").write_bytes(b"of no format that is read")
+    images = prepared(mine)
+    assert images["label"].value_counts().to_dict() == {"my mole": 19, "mel": 12}
+    assert images["declared_split"].value_counts().to_dict() == {"train": 26, "test": 5}
+    assert json.loads(Path("metrics/data.json").read_text())["kept_together"] == ["identical bytes"]
+    assert "no picture" in read_csv(Path("data/clean/rejects.csv"))["reason"][0]
+
+
+def test_an_isic_challenge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_pictures({tmp_path / "isic/pictures": 20})
+    rows = [f"pictures_{place},{place % 2}.0,{1 - place % 2}.0,0.0" for place in range(20)]
+    truth = tmp_path / "isic/ISIC2018_Task3_Training_GroundTruth.csv"
+    truth.write_text("\n".join(["image,MEL,NV,BCC", *rows, "pictures_99,0.0,1.0,0.0"]))
+    images = prepared(tmp_path / "isic")
+    assert images["label"].value_counts().to_dict() == {"mel": 10, "nv": 10}
+    assert list(read_csv(Path("data/clean/rejects.csv"))["image_id"]) == ["pictures_99"]
