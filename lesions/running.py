@@ -16,20 +16,22 @@ RESTORE = (
 
 
 def run_stage(main: Callable[[], None]) -> None:
-    """Run a stage's `main`; on a `UserError` print its message, without a traceback, and exit with 1.
+    """Run a stage's `main`; on a `UserError` or Ctrl-C say so, without a traceback, and exit with 1.
 
     DVC removes a stage's outputs before it runs the stage. Whatever ends the stage early, what it had written
     by then is removed too: nothing half-written is taken for an output, and `dvc checkout` finds its way free.
     """
+    finished = False
     try:
         main()
+        finished = True
     except UserError as error:
-        _remove_outputs(Path(main.__code__.co_filename).stem)
         sys.exit(f"\nERROR: {error}\n{RESTORE}")
-    except BaseException:
-        _remove_outputs(Path(main.__code__.co_filename).stem)
-        print(f"\n{RESTORE}", file=sys.stderr)
-        raise
+    except KeyboardInterrupt:
+        sys.exit(f"\nInterrupted.\n{RESTORE}")
+    finally:
+        if not finished:
+            _remove_outputs(Path(main.__code__.co_filename).stem)
 
 
 def _remove_outputs(stage: str) -> None:

@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -151,6 +155,29 @@ def test_a_folder_that_vanished_loses_nothing(own: Path) -> None:
     rmtree(own / INCOMING)
     printed = run("dvc repro", own, fails=True)
     assert "data/incoming" in printed
+    run("dvc checkout", own)
+    assert outputs(own) == before
+
+
+def test_an_interrupted_training_loses_nothing(own: Path) -> None:
+    before = outputs(own)
+    edit_params(own, train={"learning_rate": 0.002, "epochs": 1000, "early_stopping": 1000})
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    with subprocess.Popen(
+        ["dvc", "repro"], cwd=own, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        printed = ""
+        for line in process.stdout:
+            printed += line
+            if line.startswith("Epoch 3/"):
+                os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+    assert process.returncode != 0
+    assert "Interrupted." in printed
+    assert "Traceback" not in printed
+    assert not (own / "plots/history.csv").exists()
+    run("git checkout --quiet .", own)
     run("dvc checkout", own)
     assert outputs(own) == before
 
