@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 from tqdm import tqdm
 
-from lesions.archives import is_picture, open_archive, stem
+from lesions.archives import MAX_BYTES, is_picture, list_members, open_archive, stem
 from lesions.canonical_zip import write_archive
 from lesions.errors import UserError
 from lesions.metadata import (
@@ -126,6 +126,8 @@ def _list_files(folder: Path) -> list[PurePosixPath]:
                 continue
             if not os.access(path, os.R_OK):
                 raise UserError(f"{path} cannot be read: no permission, or a link to nothing. Mend or remove it.")
+            if is_picture(name) and path.is_file() and path.stat().st_size > MAX_BYTES:
+                raise UserError(f"{path} has more than {MAX_BYTES:,} bytes; expected a picture. Take it out.")
             if path.is_file():
                 files.append(PurePosixPath(path.relative_to(folder)))
     return sorted(files, key=str)
@@ -136,13 +138,14 @@ def _refuse(error: OSError) -> None:
 
 
 def _list_archived(folder: Path, archives: list[PurePosixPath]) -> pd.DataFrame:
-    """List the pictures in archives: archive, image_id, crc."""
+    """List the pictures in archives: archive, image_id, crc, usable."""
     rows = []
     for file in archives:
+        usable = {member.name for member in list_members(folder / file) if not member.problem}
         with open_archive(folder / file) as archive:
             members = [member for member in archive.infolist() if is_picture(member.filename)]
-        rows += [(file, stem(member.filename), member.CRC) for member in members]
-    return pd.DataFrame(rows, columns=["archive", "image_id", "crc"])
+        rows += [(file, stem(member.filename), member.CRC, member.filename in usable) for member in members]
+    return pd.DataFrame(rows, columns=["archive", "image_id", "crc", "usable"])
 
 
 def _recognise(folder: Path, files: list[PurePosixPath]) -> tuple[str, list[PurePosixPath]]:
@@ -187,7 +190,8 @@ def _drop_copies(
 ) -> list[PurePosixPath]:
     """Leave out loose pictures that are there a second time, as where archives lie beside their contents."""
     listed = set(table["image_id"])
-    packed = {row.image_id: row for row in archived.itertuples()}
+    # What the next stage sets aside, such as `../a.jpg`, must not stand in for a loose picture of its name.
+    packed = {row.image_id: row for row in archived.itertuples() if row.usable}
     kept: dict[str, PurePosixPath] = {}
     unlisted = [file for file in loose if file.stem not in listed]
     for file in (file for file in loose if file.stem in listed):

@@ -1,8 +1,8 @@
 """`synthetic`: pictures that this project draws itself, in HAM10000's shape, with real defects.
 
 The same classes in about the same proportions, several pictures of some lesions, the same columns with the
-same gaps; and a few exact copies under other lesions, one of them with another diagnosis, and a broken file,
-so that every stage meets what it is for.
+same gaps; and a few copies under other lesions, one of them with another diagnosis, one mirrored and compressed
+anew, and a broken file, so that every stage meets what it is for.
 """
 
 import io
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.random import Generator
+from PIL import Image
 
 from lesions.canonical_zip import write_archive
 from lesions.drawing import draw
@@ -72,7 +73,7 @@ FIRST_IMAGE = 1_000_000
 
 @dataclass(frozen=True)
 class Picture:
-    """What one file shows: `draw`'s arguments; an exact copy has those of its original."""
+    """What one file shows: `draw`'s arguments; a copy has those of its original."""
 
     image_id: str
     kind: str
@@ -80,6 +81,7 @@ class Picture:
     lesion: int
     view: int
     broken: bool
+    mirrored: bool
 
 
 def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
@@ -98,7 +100,7 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
     rows["image_id"] = [f"SYN_{FIRST_IMAGE + n}" for n in rng.permutation(len(rows))]
     rows = rows.sort_values("image_id", ignore_index=True)
     pictures = [
-        Picture(row["image_id"], row["kind"], row["dataset"], row["shows"], row["view"], row["broken"])
+        Picture(row["image_id"], row["kind"], row["dataset"], row["shows"], row["view"], row["broken"], row["mirrored"])
         for row in rows.to_dict("records")
     ]
     draw_one = partial(_jpeg, seed=params.seed)
@@ -124,7 +126,9 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
 def _jpeg(picture: Picture, seed: int) -> tuple[str, bytes]:
     """Draw one picture and return its archive member: name and bytes."""
     buffer = io.BytesIO()
-    draw(picture.kind, picture.camera, seed, picture.lesion, picture.view).save(buffer, "JPEG", quality=90)
+    image = draw(picture.kind, picture.camera, seed, picture.lesion, picture.view)
+    image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if picture.mirrored else image
+    image.save(buffer, "JPEG", quality=60 if picture.mirrored else 90)
     content = buffer.getvalue()
     return f"{picture.image_id}.jpg", content[: len(content) // 3] if picture.broken else content
 
@@ -169,13 +173,14 @@ def _describe_lesions(pictures: int, rng: Generator) -> pd.DataFrame:
     lesions["lesion"] = lesions["shows"] = np.arange(1, len(lesions) + 1)
     rows = lesions.loc[lesions.index.repeat(lesions.pop("views"))]
     rows["view"] = rows.groupby("lesion").cumcount() + 1
-    return rows.reset_index(drop=True).assign(broken=False)
+    return rows.reset_index(drop=True).assign(broken=False, mirrored=False)
 
 
 def _add_defects(rows: pd.DataFrame, copies: int, rng: Generator) -> pd.DataFrame:
-    """Return the rows and `copies` more, under lesions of their own: the first with another diagnosis.
+    """Return the rows and `copies` more, under lesions of their own.
 
-    One picture becomes broken. It and the contradicted one are nevi, so that no rare class loses a lesion.
+    The first has another diagnosis, the last is mirrored. One picture becomes broken. It and the contradicted one
+    are nevi, so that no rare class loses a lesion.
     """
     order = rng.permutation(len(rows))
     nevi = order[rows["dx"].to_numpy()[order] == "nv"]
@@ -184,5 +189,6 @@ def _add_defects(rows: pd.DataFrame, copies: int, rng: Generator) -> pd.DataFram
     twins = rows.loc[[contradicted, *others[: copies - 1]]].reset_index(drop=True)
     twins["lesion"] = rows["lesion"].max() + 1 + np.arange(copies)
     twins.loc[0, ["dx", "dx_type"]] = ["mel", "histo"]
+    twins.loc[copies - 1, "mirrored"] = True
     rows.loc[broken, "broken"] = True
     return pd.concat([rows, twins], ignore_index=True)
