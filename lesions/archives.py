@@ -3,13 +3,18 @@
 No member's name is ever used as a path. What cannot be read safely gets a reason instead of bytes.
 """
 
+import io
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from itertools import pairwise
+from pathlib import Path
+from posixpath import splitext
 from typing import NamedTuple
 
 from lesions.errors import UserError
+from lesions.foreign_text import harm_in, shown
 
 EXTENSIONS = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"),
@@ -18,6 +23,12 @@ EXTENSIONS = {
 """What is looked at; those of the second line are set aside with a reason, instead of passed over."""
 MAX_BYTES = 100_000_000
 """A member that unpacks to more is no dermoscopy picture but a bomb."""
+MAX_RATIO = 100
+"""So is one of over a million bytes that unpacks to so many times its own; an uncompressed picture shrinks to a
+fifth or so, and others hardly at all."""
+MAX_DIRECTORY = 100_000_000
+"""Bytes of the list of members that an archive ends with, some 100 a member: all of ISIC's half a million pictures
+need half of it. zipfile reads the list whole, into ten times the memory."""
 
 
 class Member(NamedTuple):
@@ -36,17 +47,47 @@ class Member(NamedTuple):
     problem: str
 
 
+class _File(io.BufferedReader):
+    """An archive's bytes. What zipfile reads in one piece, the list of members above all, is bounded."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MAX_DIRECTORY:
+            raise zipfile.BadZipFile(
+                f"{size:,} bytes for the list of its members, and at most {MAX_DIRECTORY:,} are read"
+            )
+        return super().read(size)
+
+
+class _Archive(zipfile.ZipFile):
+    """A zip archive that closes the `_File` it reads from."""
+
+    def __init__(self, path: Path) -> None:
+        self._bytes = _File(io.FileIO(path))
+        try:
+            super().__init__(self._bytes)
+        except BaseException:
+            self._bytes.close()
+            raise
+
+    def close(self) -> None:
+        super().close()
+        self._bytes.close()
+
+
 def open_archive(path: Path) -> zipfile.ZipFile:
     """Open a zip archive.
 
     Raises:
-        UserError: it is truncated or no zip archive.
+        UserError: it is truncated, no zip archive, or lists more members than any collection of pictures has;
+            or its own name would do harm in our tables.
     """
+    if harm := harm_in(path.name):
+        raise UserError(f"The name of the archive {shown(path.name)} {harm}; expected a plain one. Rename it.")
     try:
-        return zipfile.ZipFile(path)
+        return _Archive(path)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
         raise UserError(
-            f"{path} cannot be opened as a zip archive ({error}): it is truncated or damaged. "
+            f"{shown(str(path))} cannot be opened as a zip archive ({shown(str(error))}): it is truncated or damaged. "
             "Copy or download it again; `unzip -t` tests it."
         ) from None
 
@@ -56,56 +97,92 @@ def list_members(path: Path) -> list[Member]:
     seen: set[str] = set()
     members = []
     with open_archive(path) as archive:
+        overlapping = _overlapping(archive.infolist())
         for info in archive.infolist():
             if is_picture(info.filename):
                 problem = "name occurs twice in the archive" if info.filename in seen else _problem(info)
+                if not problem and info.header_offset in overlapping:
+                    problem = "shares its bytes with another member of the archive"
                 members.append(Member(path.name, info.filename, stem(info.filename), problem))
                 seen.add(info.filename)
     return members
 
 
+def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """Return a member's bytes, and never unpack more of them than the archive's list of members declares.
+
+    Raises:
+        ValueError: says what is wrong with it.
+    """
+    try:
+        with archive.open(info) as file:
+            # Not `archive.read`, which unpacks all that there is before it looks at the length. zipfile
+            # compares the CRC once the declared length is reached.
+            content = file.read(info.file_size)
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError, zlib.error) as error:
+        raise ValueError(f"damaged in the archive: {shown(str(error))}") from None
+    if len(content) < info.file_size:
+        raise ValueError(f"damaged in the archive: {len(content):,} of {info.file_size:,} bytes")
+    return content
+
+
 def read_members(folder: Path, members: Iterable[tuple[str, str]]) -> Iterator[bytes | ValueError]:
     """Yield the bytes of each (archive, member name), or a `ValueError` that says why there are none."""
     archives: dict[str, zipfile.ZipFile] = {}
-    infos: dict[tuple[str, str], zipfile.ZipInfo] = {}
+    infos: dict[str, dict[str, zipfile.ZipInfo]] = {}
     try:
         for archive, name in members:
             if archive not in archives:
                 archives[archive] = open_archive(folder / archive)
-                for info in archives[archive].infolist():
-                    # Of a doubled name the first, which is the one that was checked; zipfile takes the last.
-                    infos.setdefault((archive, info.filename), info)
+                # Of a doubled name the first, which is the one that was checked; zipfile takes the last.
+                infos[archive] = {info.filename: info for info in reversed(archives[archive].infolist())}
             try:
-                # zipfile stops at the length that the directory declares, and compares the CRC.
-                yield archives[archive].read(infos[archive, name])
-            except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError, zlib.error) as error:
-                yield ValueError(f"damaged in the archive: {error}")
+                yield read_member(archives[archive], infos[archive][name])
+            except ValueError as error:
+                yield error
     finally:
         for opened in archives.values():
             opened.close()
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file's name is a picture's; hidden files and what macOS adds to archives are not."""
-    path = PurePosixPath(name)
-    return path.suffix.lower() in EXTENSIONS and "__MACOSX" not in path.parts and not path.name.startswith(".")
+    """Whether a file's name is a picture's; folders, hidden files and what macOS adds to archives are not."""
+    *folders, last = _parts(name)
+    return splitext(last)[1].lower() in EXTENSIONS and not last.startswith(".") and "__MACOSX" not in folders
 
 
 def stem(name: str) -> str:
-    """Return a picture's id: the last part of its name without the extension; some archives have backslashes."""
-    return PurePosixPath(name.replace("\\", "/")).stem
+    """Return a picture's id: the last part of its name without the extension."""
+    return splitext(_parts(name)[-1])[0]
+
+
+def _parts(name: str) -> list[str]:
+    return name.replace("\\", "/").split("/")  # some archives have backslashes
 
 
 def _problem(info: zipfile.ZipInfo) -> str:
-    path = PurePosixPath(info.filename.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+    parts = _parts(info.filename)
+    if parts[0] == "" or ":" in parts[0] or ".." in parts:
         return "unsafe path in the archive"
+    # zipfile cuts a name at its first NUL.
+    if harm := harm_in(info.orig_filename):
+        return f"name {harm}"
+    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
+        return "a link or device, no file"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "compressed in a way that is not read safely"  # zipfile does not bound what bzip2 and LZMA give
     if info.flag_bits & 0x1:
         return "encrypted"
     if info.file_size == 0:
         return "empty file"
-    if info.file_size > MAX_BYTES:
+    if max(info.file_size, info.compress_size) > MAX_BYTES:
         return f"declares more than {MAX_BYTES:,} bytes"
+    if info.file_size > max(1_000_000, MAX_RATIO * info.compress_size):
+        return f"unpacks to more than {MAX_RATIO} times its bytes"
     return ""
+
+
+def _overlapping(infos: list[zipfile.ZipInfo]) -> set[int]:
+    """Return where members begin whose bytes run into another's: thousands of bombs can share one."""
+    spans = sorted((info.header_offset, 30 + len(info.orig_filename) + info.compress_size) for info in infos)
+    return {begin for (begin, length), (following, _) in pairwise(spans) if begin + length > following}

@@ -3,12 +3,14 @@
 import csv
 import difflib
 import io
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from lesions.errors import UserError
+from lesions.foreign_text import harm_in, shown
 from lesions.raw import NEEDED, OPTIONAL
 from lesions.taxonomy import DIAGNOSES, code_of
 
@@ -38,6 +40,12 @@ COMPANIONS = {"lesion_id", "diagnosis_confirm_type", "age_approx", "anatom_site_
 
 CODES = {diagnosis.code for diagnosis in DIAGNOSES}
 SEPARATORS = ",;\t"
+MAX_BYTES = 300_000_000
+MAX_COLUMNS = 1_000
+MAX_ROWS = 1_000_000
+MAX_VALUES = 30_000_000
+"""The largest table that is read, in some 3 GB of memory. ISIC's largest has 250 MB, 55 columns, 400,000 rows."""
+MAX_DIAGNOSES = 1_000
 _NAMED = 8
 """How many columns or ids a message names."""
 
@@ -67,62 +75,71 @@ def read_table(path: Path) -> pd.DataFrame:
 
     Raises:
         UserError: the file is not UTF-8 (a byte-order mark is fine), holds NUL bytes, names a column
-            twice, or a row has more or fewer values than the header; names the file and the line.
+            twice, a row has more or fewer values than the header, or it is larger than any table of pictures;
+            names the file and the line.
     """
+    file = shown(path.name)
+    _refuse_more(file, path.stat().st_size, MAX_BYTES, "bytes")
     content = path.read_bytes()
     try:
-        text = content.decode("utf-8-sig")
+        content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise UserError(
-            f"{path.name} is not UTF-8 text (line {line}). Save it again with that encoding: in a "
+            f"{file} is not UTF-8 text (line {line}). Save it again with that encoding: in a "
             'spreadsheet "Save as", "CSV UTF-8"; in a text editor "Save with encoding", "UTF-8".'
         ) from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
+    if b"\0" in content:
+        line = content.count(b"\n", 0, content.index(b"\0")) + 1
         raise UserError(
-            f"{path.name} holds NUL bytes (the first in line {line}): it is damaged, or not UTF-8 text. "
+            f"{file} holds NUL bytes (the first in line {line}): it is damaged, or not UTF-8 text. "
             'Save it again as "CSV UTF-8", or fetch it again.'
         )
-    separator = _separator(text.partition("\n")[0])
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    first = content[: 1 << 20].splitlines()[:1]
+    separator = _separator(b"".join(first).decode(errors="replace"))
+    # Line by line: as one text, Python would take up to four bytes a character.
+    text = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="")
+    reader = csv.reader(text, delimiter=separator, strict=True)
     rows: list[list[str]] = []
     try:
         header = _split_header(reader)
+        _refuse_more(file, len(header), MAX_COLUMNS, "columns")
         for row in reader:
             if any(row):
-                _check_width(path, reader.line_num, row, header)
+                _check_width(file, reader.line_num, row, header)
                 rows.append(row)
+                _refuse_more(file, len(rows), min(MAX_ROWS, MAX_VALUES // len(header)), "rows")
     except csv.Error as error:
         raise UserError(
-            f"{path.name}, line {reader.line_num}: {error}. Probably a quotation mark is open there or "
+            f"{file}, line {reader.line_num}: {error}. Probably a quotation mark is open there or "
             "stands inside a value; write it twice, or save the table again as CSV from a spreadsheet."
         ) from None
-    twice = sorted({name for name in header if name and header.count(name) > 1})
+    twice = sorted(name for name, times in Counter(header).items() if name and times > 1)
     if twice:
         raise UserError(
-            f"{path.name} has more than one column called {_some(twice)} (case and spaces around a name do "
+            f"{file} has more than one column called {_some(twice)} (case and spaces around a name do "
             "not count). Rename or remove all but one."
         )
     return pd.DataFrame(rows, columns=pd.Index(header, dtype=str), dtype=str)
 
 
 def check_table(table: pd.DataFrame, name: str) -> None:
-    """Check that a table names each picture once and has a column for its diagnosis.
+    """Check that a table names each picture once and has a column for its diagnosis, which can be a class's name.
 
     Args:
         table: as `read_table` returns it.
         name: the file's, for the message.
 
     Raises:
-        UserError: a needed column is missing, there is no row, or an `image_id` is missing or stands
-            twice.
+        UserError: a needed column is missing, there is no row, an `image_id` is missing or stands twice, or
+            there is a diagnosis that would do harm in our tables, or more of them than anybody tells apart.
     """
+    name = shown(name)
     found = [str(column) for column in table.columns if column]
     missing = [column for column in NEEDED if column not in found]
     if missing:
         close = {column: difflib.get_close_matches(column, found, n=1, cutoff=0.5) for column in missing}
-        hints = [f'is "{near[0]}" meant to be "{column}"?' for column, near in close.items() if near]
+        hints = [f'is "{shown(near[0])}" meant to be "{column}"?' for column, near in close.items() if near]
         raise UserError(
             f"{name} has no column {' and no column '.join(missing)}; found: {_some(found)}; expected: "
             f"{', '.join(NEEDED)}, and if known {', '.join(OPTIONAL)}. "
@@ -144,12 +161,25 @@ def check_table(table: pd.DataFrame, name: str) -> None:
             f"{name} has {len(counts)} image_ids in more than one row: {_some(named)}; expected one row a "
             "picture. Remove the rows that are wrong."
         )
+    diagnoses = [" ".join(diagnosis.split()) for diagnosis in table["dx"].unique()]
+    if len(diagnoses) > MAX_DIAGNOSES:
+        raise UserError(
+            f"{name} has {len(diagnoses):,} diagnoses, such as {_some(diagnoses[:3])}; expected at most "
+            f"{MAX_DIAGNOSES:,}. Is another column the one that should be called dx?"
+        )
+    for diagnosis in diagnoses:
+        if harm := harm_in(diagnosis):
+            raise UserError(f"{name}: the diagnosis {shown(diagnosis)} {harm}; expected its name. Mend or remove it.")
 
 
 def keep_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Return the columns that `metadata.csv` has, in HAM10000's order, the values on one line each."""
     return pd.DataFrame(
-        {name: table[name].str.replace(r"[\r\n]+", " ", regex=True).str.strip() for name in ORDER if name in table}
+        {
+            name: table[name].str.replace(r"[\t\n\v\f\r]+", " ", regex=True).str.strip()
+            for name in ORDER
+            if name in table
+        }
     )
 
 
@@ -196,7 +226,7 @@ def read_isic(paths: list[Path]) -> pd.DataFrame:
             0 and 1.
     """
     truth, *companions = (read_table(path).rename(columns=ISIC_COLUMNS) for path in paths)
-    truth["dx"] = _read_one_hot(truth, paths[0].name)
+    truth["dx"] = _read_one_hot(truth, shown(paths[0].name))
     check_table(truth, paths[0].name)
     table = keep_columns(truth)
     for path, companion in zip(paths[1:], companions, strict=True):
@@ -216,15 +246,15 @@ def _read_one_hot(truth: pd.DataFrame, name: str) -> "pd.Series[str]":
         if wrong.any():
             row = wrong.idxmax()
             raise UserError(
-                f'{name}: {truth["image_id"][row]} has "{marks[column][row]}" in the column {column}; '
+                f'{name}: {shown(truth["image_id"][row])} has "{shown(marks[column][row])}" in the column {column}; '
                 "expected 1 in the column of its diagnosis and 0 in the others. Mend or remove the row."
             )
     ones = numbers.sum(axis=1)
     if (ones > 1).any():
         row = (ones > 1).idxmax()
-        found = ", ".join(column for column in numbers if numbers[column][row] == 1)
+        found = _some([column for column in numbers if numbers[column][row] == 1])
         raise UserError(
-            f"{name}: {truth['image_id'][row]} has more than one diagnosis ({found}), as have "
+            f"{name}: {shown(truth['image_id'][row])} has more than one diagnosis ({found}), as have "
             f"{(ones > 1).sum() - 1} other rows; expected at most one 1 in a row. Mend or remove them."
         )
     codes = numbers.idxmax(axis=1).map(code_of)
@@ -240,14 +270,22 @@ def _split_header(reader: Iterator[list[str]]) -> list[str]:
     return [name.strip().lower() for name in next(reader, [])]
 
 
-def _check_width(path: Path, line: int, row: list[str], header: list[str]) -> None:
+def _refuse_more(file: str, found: int, limit: int, what: str) -> None:
+    if found > limit:
+        raise UserError(
+            f"{file} has more than {limit:,} {what}, so it is no table of pictures and their diagnoses; expected a "
+            "row a picture. Take it out of the folder, or mend it."
+        )
+
+
+def _check_width(file: str, line: int, row: list[str], header: list[str]) -> None:
     if len(row) != len(header):
         raise UserError(
-            f"{path.name}, line {line}: {len(row)} values, and the header names {len(header)} columns; the "
-            f'row begins "{row[0][:40]}". Mend it; a value that holds the separator needs quotation marks.'
+            f"{file}, line {line}: {len(row)} values, and the header names {len(header)} columns; the "
+            f'row begins "{shown(row[0][:40])}". Mend it; a value that holds the separator needs quotation marks.'
         )
 
 
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return (", ".join(names[:_NAMED]) or "none") + more
+    return (", ".join(map(shown, names[:_NAMED])) or "none") + more

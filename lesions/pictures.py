@@ -6,15 +6,29 @@
 import io
 import struct
 import warnings
+from contextlib import nullcontext
+from threading import BoundedSemaphore
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+
+from lesions.picture_bombs import PictureError, refuse_bomb
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 MAX_PIXELS = 50_000_000
 """Pictures of more pixels are refused unread; dermatoscopes have some 20 million."""
+MAX_SIDE = 65_535
+"""Pixels, JPEG's limit: of longer sides, a decoder's bookkeeping takes more memory than the pixels."""
+MAX_PIXELS_A_BYTE = 200
+"""Of pictures over a million pixels that hold more a byte, 50 million could stand in 50 bytes. JPEG needs a byte
+for 150 pixels of a plain surface, and skin is not plain."""
+
+LARGE = 10_000_000
+"""Pixels from which no more than two pictures are decoded at a time: one takes 20 bytes a pixel at worst, and there
+may be many threads."""
+_two_large = BoundedSemaphore(2)
 
 ORIENTATION = 0x0112
 TURNS = {
@@ -29,7 +43,7 @@ TURNS = {
 """EXIF's tag for how a camera was held, and what turns its picture upright."""
 
 DECODERS_RAISE = (
-    *(OSError, SyntaxError, EOFError, TypeError, IndexError, KeyError, OverflowError, MemoryError),
+    *(OSError, SyntaxError, EOFError, TypeError, ValueError, IndexError, KeyError, OverflowError, MemoryError),
     *(struct.error, ZeroDivisionError, RecursionError),
 )
 """What Pillow's decoders raise on broken files."""
@@ -56,27 +70,42 @@ def to_pixels(content: bytes, height: int, width: int) -> NDArray[np.uint8]:
         uint8, (height, width, 3), RGB.
 
     Raises:
-        ValueError: the bytes are no picture of a known format, broken, or too large; says which.
+        ValueError: the bytes are no picture of a known format, broken, too large, or a bomb; says which.
     """
     if not content:
         raise ValueError("empty file")
     try:
+        refuse_bomb(content)
         with warnings.catch_warnings():
-            # Pillow warns of a decompression bomb, and raises at twice the size; ours is one limit.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Of a decompression bomb, which Pillow refuses at twice the size, and ours is one limit; of odd tags.
+            warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise ValueError(f"too large: {image.width}×{image.height} pixels")
+                _refuse_size(image, len(content))
                 # The longer side for both, since EXIF may turn the picture.
                 image.draft("RGB", (max(height, width),) * 2)
-                resized = _to_rgb(_upright(image)).resize((width, height), Image.Resampling.BILINEAR)
+                with _two_large if image.width * image.height > LARGE else nullcontext():
+                    resized = _to_rgb(_upright(image)).resize((width, height), Image.Resampling.BILINEAR)
                 return np.asarray(resized)
+    except PictureError:
+        raise
     except Image.DecompressionBombError:
         raise ValueError("too large: more pixels than any camera has") from None
     except UnidentifiedImageError:
         raise ValueError(f"no picture: not one of {', '.join(FORMATS)}") from None
     except DECODERS_RAISE as error:
         raise ValueError(f"broken picture: {error}") from None
+
+
+def _refuse_size(image: Image.Image, length: int) -> None:
+    pixels = image.width * image.height
+    if pixels > MAX_PIXELS or max(image.size) > MAX_SIDE:
+        raise PictureError(f"too large: {image.width}×{image.height} pixels")
+    if pixels > max(1_000_000, MAX_PIXELS_A_BYTE * length):
+        raise PictureError(f"not read safely: {image.width}×{image.height} pixels in {length:,} bytes")
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        tile = [image.tag_v2.get(tag, 1) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH)]
+        if tile[0] * tile[1] > MAX_PIXELS:
+            raise PictureError(f"too large: tiles of {tile[0]}×{tile[1]} pixels")
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -89,12 +118,12 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
-        raise ValueError("32-bit grey values, of which nobody says what is white")
+        raise PictureError("32-bit grey values, of which nobody says what is white")
     if image.mode.startswith("I;16"):
         # Pillow's own conversion would cut everything above 255 off.
         values = np.asarray(image)
         if values.max() < 4096:
-            raise ValueError(f"16-bit grey values that end at {values.max()}: save it with the full range")
+            raise PictureError(f"16-bit grey values that end at {values.max()}: save it with the full range")
         return Image.fromarray((values / 257).round().astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -26,7 +26,9 @@ def run_stage(main: Callable[[], None]) -> None:
         main()
         finished = True
     except UserError as error:
-        sys.exit(f"\nERROR: {error}\n{RESTORE}")
+        # Names from archives and folders may hold what a terminal obeys.
+        told = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(error))
+        sys.exit(f"\nERROR: {told}\n{RESTORE}")
     except KeyboardInterrupt:
         sys.exit(f"\nInterrupted.\n{RESTORE}")
     finally:

@@ -9,9 +9,14 @@ from pathlib import Path
 from shutil import copyfile
 
 import pytest
+from hypothesis import settings
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
+
+# No test is timed: a slow machine is no defect.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def stages_run(printed: str) -> list[str]:

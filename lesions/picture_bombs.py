@@ -1,0 +1,93 @@
+"""Picture files made to keep a decoder busy for minutes, or to fill the memory, before it knows the picture's size.
+
+A good picture stays far below each limit. What a picture declares as its size is looked at where it is decoded.
+"""
+
+import re
+import struct
+
+from PIL import JpegImagePlugin, TiffImagePlugin
+
+MAX_SCANS = 100
+"""Passes over all pixels that a JPEG file may ask for, each of which can be a few bytes long; libtiff has the same
+limit. Progressive pictures have some ten."""
+MAX_SEGMENTS = 500
+"""Of a JPEG file before its first scan: colour profile, EXIF and the like, in pieces of 64 kB. Pillow copies all
+EXIF that it has read for each further piece."""
+MAX_GAP = 10_000
+"""Meaningless bytes between two segments, which Pillow passes over one by one."""
+MAX_CHUNKS = 100_000
+"""Of a PNG file: 50 million pixels in the usual chunks of 8 kB are fewer."""
+MAX_NUMBERS = 4 * 65_535
+"""In one tag of a TIFF file, and tags. The longest lists say where each strip begins, one a row and channel; Pillow
+makes an object of each."""
+
+_SEGMENT = re.compile(rb"\xff([\x01-\xfe])")
+_FIRST_SCAN = b"\xda"
+_TEXT_OR_BYTES = {1, 2, 6, 7}
+"""Types of TIFF tags that are no lists of numbers."""
+
+
+class PictureError(ValueError):
+    """Why a picture is not used, in our own words."""
+
+
+def refuse_bomb(content: bytes) -> None:
+    """Look through a picture file's outer structure, without decoding it.
+
+    Raises:
+        PictureError: some part is there more often than in any good picture; says which.
+        struct.error: it says that it is TIFF and ends before its first directory.
+    """
+    if content.startswith(b"\xff\xd8"):
+        # Within compressed data 0xff is followed by zero; elsewhere these three hardly ever meet by chance.
+        _refuse_more(content.count(b"\xff\xda\0"), MAX_SCANS, "scans")
+        _refuse_more(_count_segments(content), MAX_SEGMENTS, "segments before the first scan")
+    elif content.startswith(b"\x89PNG"):
+        _refuse_more(_count_chunks(content), MAX_CHUNKS, "chunks")
+    elif content.startswith(tuple(TiffImagePlugin.PREFIXES)):
+        _refuse_more(_longest_list(content), MAX_NUMBERS, "tags, or numbers in one")
+
+
+def _refuse_more(found: int, limit: int, what: str) -> None:
+    if found > limit:
+        raise PictureError(f"not read safely: more than {limit:,} {what}")
+
+
+def _count_segments(content: bytes) -> int:
+    """Count a JPEG file's segments as Pillow finds them, up to one over the limit."""
+    at = 2
+    for found in range(MAX_SEGMENTS + 1):
+        marker = _SEGMENT.search(content, at, at + MAX_GAP)
+        if marker is None:
+            raise PictureError("broken picture: no JPEG marker where one must be")
+        if marker[1] == _FIRST_SCAN:
+            return found
+        at = marker.end()
+        _, _, read = JpegImagePlugin.MARKER.get(0xFF00 | ord(marker[1]), ("", "", None))
+        if read is not None:  # the others have no length
+            at += int.from_bytes(content[at : at + 2], "big")
+    return MAX_SEGMENTS + 1
+
+
+def _count_chunks(content: bytes) -> int:
+    """Count a PNG file's chunks, up to one over the limit."""
+    at, found = 8, 0
+    while at < len(content) and found <= MAX_CHUNKS:
+        at += 12 + int.from_bytes(content[at : at + 4], "big")
+        found += 1
+    return found
+
+
+def _longest_list(content: bytes) -> int:
+    """Return how many tags a TIFF file's first picture says it has, or numbers its longest one, if these are more."""
+    order = "<" if content.startswith(b"II") else ">"
+    big = content[2] == 43  # BigTIFF
+    (at,) = struct.unpack_from(order + ("Q" if big else "L"), content, 8 if big else 4)
+    (entries,) = struct.unpack_from(order + ("Q" if big else "H"), content, at)
+    at += 8 if big else 2
+    entry = struct.Struct(order + ("HHQQ" if big else "HHLL"))
+    directory = content[at : at + entries * entry.size]
+    tags = entry.iter_unpack(directory[: len(directory) // entry.size * entry.size])
+    longest: int = max(entries, *(count for _, kind, count, _ in tags if kind not in _TEXT_OR_BYTES), 0)
+    return longest
