@@ -21,6 +21,7 @@ def in_order(
     what: str,
     prefer: Literal["threads", "processes"],
     workers: int = -1,
+    unit: str = " pictures",
 ) -> Iterator[Result]:
     """Yield `function(item)` for each item, in the order of the items.
 
@@ -33,6 +34,7 @@ def in_order(
         what: what the progress bar says.
         prefer: threads where the work releases the GIL (decoding), else processes.
         workers: how many; -1 for one a core.
+        unit: what the progress bar counts.
     """
     results = Parallel(
         n_jobs=workers,
@@ -41,4 +43,4 @@ def in_order(
         pre_dispatch=f"{2 * BATCH}*n_jobs",
         return_as="generator",
     )(delayed(function)(item) for item in items)
-    yield from tqdm(results, total=total, desc=what, unit=" pictures", disable=None)
+    yield from tqdm(results, total=total, desc=what, unit=unit, disable=None)

@@ -9,26 +9,28 @@ from PIL import Image, ImageDraw, ImageFont
 
 GAP = 4
 LINE = 20
-"""Pixels between pictures, and for a row's text."""
+"""Pixels between pictures, and for a line of text."""
 
 
-def contact_sheet(rows: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]], path: Path) -> None:
-    """Write a PNG of rows of pictures.
+def contact_sheet(cells: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]], path: Path, columns: int = 1) -> None:
+    """Write a PNG of cells, each a line of text over a row of pictures.
 
     Args:
-        rows: for each its text and its pictures, uint8, (height, width, 3), all of one shape.
+        cells: for each its text and its pictures, uint8, (height, width, 3), all of one shape.
         path: of the PNG.
+        columns: how many cells stand side by side.
     """
-    height, width, _ = rows[0][1][0].shape
-    columns = max(len(pictures) for _, pictures in rows)
+    height, width = next((picture.shape[:2] for _, pictures in cells for picture in pictures), (0, 300))
+    across = max([len(pictures) for _, pictures in cells] + [1]) * (width + GAP)
     step = LINE + height + GAP
-    sheet = Image.new("RGB", (GAP + columns * (width + GAP), GAP + len(rows) * step), "white")
+    size = (GAP + columns * across, GAP + -(-len(cells) // columns) * step)
+    sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(13)
-    for row, (text, pictures) in enumerate(rows):
-        top = GAP + row * step
-        draw.text((GAP, top), text, fill="black", font=font)
-        for column, picture in enumerate(pictures):
-            sheet.paste(Image.fromarray(np.asarray(picture)), (GAP + column * (width + GAP), top + LINE))
+    for number, (text, pictures) in enumerate(cells):
+        left, top = GAP + number % columns * across, GAP + number // columns * step
+        draw.text((left, top), text, fill="black", font=font)
+        for place, picture in enumerate(pictures):
+            sheet.paste(Image.fromarray(np.asarray(picture)), (left + place * (width + GAP), top + LINE))
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)

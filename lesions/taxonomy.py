@@ -38,18 +38,22 @@ DIAGNOSES = (
         "malignant",
         ("actinic keratoses and intraepithelial carcinoma", "bowen's disease"),
     ),
-    Diagnosis("ak", "actinic keratosis", "unstated"),
+    Diagnosis("ak", "actinic keratosis", "unstated", ("actinic keratoses",)),
     Diagnosis("scc", "squamous cell carcinoma", "malignant"),
-    Diagnosis("bkl", "benign keratosis-like lesion", "benign", ("benign keratosis",)),
-    Diagnosis("sk", "seborrheic keratosis", "benign"),
+    Diagnosis("bkl", "benign keratosis-like lesion", "benign", ("benign keratosis", "benign keratosis-like lesions")),
+    Diagnosis("sk", "seborrheic keratosis", "benign", ("seborrhoeic keratosis",)),
     Diagnosis("pbk", "pigmented benign keratosis", "benign"),
-    Diagnosis("nv", "melanocytic nevus", "benign", ("nevus", "melanocytic nevi")),
+    Diagnosis(
+        "nv", "melanocytic nevus", "benign", ("nevus", "nevi", "melanocytic nevi", "naevus", "melanocytic naevus")
+    ),
     Diagnosis("df", "dermatofibroma", "benign"),
     Diagnosis("vasc", "vascular lesion", "benign", ("vascular lesions",)),
 )
 """In the order of figures and tables: malignant first."""
 
 _BY_NAME = {name: diagnosis for diagnosis in DIAGNOSES for name in (diagnosis.code, diagnosis.name, *diagnosis.aliases)}
+
+_BY_CODE = {diagnosis.code: diagnosis for diagnosis in DIAGNOSES}
 
 
 def code_of(name: str) -> str:
@@ -60,6 +64,15 @@ def code_of(name: str) -> str:
     """
     tidy = " ".join(unicodedata.normalize("NFC", name).replace("_", " ").lower().split())
     return _BY_NAME[tidy].code if tidy in _BY_NAME else tidy
+
+
+def about(code: str) -> Diagnosis:
+    """Return what is known of a code; one of nobody's but the data's has itself as name and an unstated nature.
+
+    >>> about("bcc").nature, about("my own class").name
+    ('malignant', 'my own class')
+    """
+    return _BY_CODE.get(code, Diagnosis(code, code, "unstated"))
 
 
 def ordered(codes: set[str]) -> list[str]:

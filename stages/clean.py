@@ -1,10 +1,10 @@
 """Clean: which pictures can be used, and which of them belong together?
 
 Each row of the table and each picture of the archives is either usable (`images.csv`) or set aside with a
-reason (`rejects.csv`). Pictures of one lesion or patient, or with the same bytes, get one `group_id`.
+reason (`rejects.csv`). Pictures of one lesion or patient, or with the same bytes, get one `group_id`. What was
+found is counted in `metrics/data.json` and told in words in `reports/data.html`.
 """
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -13,22 +13,33 @@ from numpy.typing import NDArray
 
 from lesions import pictures
 from lesions.archives import read_members
-from lesions.cleaning import UNKNOWN, canonical, contradictions, find_members, look_at, set_aside
-from lesions.data_plots import plot_data
+from lesions.audit.canonical import canonical, fill_ages, unread
+from lesions.audit.classes import NOT_AMONG, class_table, classify, not_in_data, refuse_classes
+from lesions.audit.copies import contradictions, find_copies, near_copy_ids, under_two_lesions
+from lesions.audit.grouping import group_ids
+from lesions.audit.looking import look_at
+from lesions.audit.matching import find_members, set_aside
+from lesions.audit.plots import plot_data
+from lesions.audit.report import write_report
+from lesions.audit.summary import kind_of_reason, summarise
+from lesions.audit.warnings import find_warnings, tells_diagnosis
 from lesions.errors import UserError
-from lesions.grouping import group_ids
-from lesions.outputs import write_json
+from lesions.outputs import read_json, write_json
 from lesions.params.clean import Clean
 from lesions.running import run_stage
 from lesions.sheets import contact_sheet
 from lesions.tables import read_csv
-from lesions.taxonomy import code_of, ordered
+from lesions.taxonomy import ordered
 
 RAW = Path("data/raw")
 CLEAN = Path("data/clean")
+SHEET = Path("plots/contact_sheet.png")
+COPIES_SHEET = Path("plots/near_copies.png")
+COPIES_SHOWN = 200
+REPORT = Path("reports/data.html")
 COLUMNS = [
-    *("image_id", "archive", "member", "label", "lesion_id", "group_id", "dx_type", "age", "sex", "site", "source"),
-    *("patient_id", "declared_split", "sha256"),
+    *("image_id", "archive", "member", "label", "diagnosis", "lesion_id", "group_id", "dx_type", "age", "age_status"),
+    *("sex", "site", "source", "patient_id", "declared_split", "height", "width", "near_copy_id", "sha256"),
 ]
 
 
@@ -37,59 +48,63 @@ def main() -> None:
     params = Clean.read()
     table = read_csv(RAW / "metadata.csv")
 
-    table["label"] = table["dx"].map(code_of)
-    diagnosed = ~table["label"].isin(sorted(UNKNOWN))
-    classes = ordered(set(table["label"][diagnosed]))
+    table = table.assign(**classify(table, params))
+    classes = ordered(set(table["label"]) - {""})
     refuse_classes(classes)
 
-    rejects = [set_aside(table, diagnosed.map({True: "", False: "no diagnosis"}))]
+    rejects = [set_aside(table, table["reason"])]
     found, unmatched = find_members(RAW, table)
     rejects.append(unmatched)
-    found = look_at(RAW, found[diagnosed[found.index]])
+    found, luma, colour = look_at(RAW, found[found["reason"] == ""])
     rejects.append(set_aside(found, found["problem"]))
-    images = canonical(found[found["problem"] == ""])
-    conflict = contradictions(images)
+    usable = (found["problem"] == "").to_numpy()
+    images = canonical(found[usable], params.age_zero)
+    copies = find_copies(images, luma[usable], colour[usable])
+    conflict = contradictions(images, copies, params.contradictions)
     rejects.append(set_aside(images, conflict))
     images = images[conflict == ""].sort_values("image_id", ignore_index=True)
+    images = fill_ages(images, params.age_missing)
+    images["near_copy_id"] = near_copy_ids(images, copies)
     images["group_id"] = group_ids(images)
 
     rejected = pd.concat(rejects).drop_duplicates(["image_id", "archive", "member"])
     rejected = rejected.sort_values(["image_id", "archive", "member"], ignore_index=True)
     refuse_if_unusable(images, rejected, classes, params.max_rejected)
 
+    in_use = class_table(images, params)
     CLEAN.mkdir(parents=True, exist_ok=True)
     images[COLUMNS].to_csv(CLEAN / "images.csv", index=False)
     rejected.to_csv(CLEAN / "rejects.csv", index=False)
-    write_json(Path("metrics/data.json"), summary(images, rejected))
+    copies.to_csv(CLEAN / "copies.csv", index=False)
+    in_use.to_csv(CLEAN / "classes.csv", index=False)
+
+    lost = unread(table[table["image_id"].isin(images["image_id"])])
+    told = tells_diagnosis(images)
+    warnings = find_warnings(images, told, lost, not_in_data(table["diagnosis"], params))
+    summary = summarise(images, rejected, copies, in_use, told, lost, warnings)
+    write_json(Path("metrics/data.json"), summary)
     plot_data(images, Path("plots/data.png"))
-    contact_sheet(sample_rows(images), Path("plots/contact_sheet.png"))
+    contact_sheet(sample_rows(images), SHEET)
+    contact_sheet(copy_cells(found[usable], copies), COPIES_SHEET, columns=4)
+    provenance = read_json(RAW / "provenance.json")
+    write_report(REPORT, images, rejected, in_use, summary, params, provenance, SHEET, COPIES_SHEET)
+
     groups = images["group_id"].nunique()
     print(f"{CLEAN}: {len(images):,} usable pictures in {groups:,} groups, {len(rejected):,} set aside")
     if len(rejected):
-        kinds = rejected["reason"].str.replace(r"[:;].*", "", regex=True)
-        print(kinds.value_counts().to_string(header=False))
-
-
-def refuse_classes(classes: list[str]) -> None:
-    """Stop where the classes' names or number cannot be worked with.
-
-    Raises:
-        UserError: there are fewer than two, or a name would be taken for something else.
-    """
-    if len(classes) < 2:
-        raise UserError(f"the table has {len(classes)} diagnosis ({', '.join(classes)}); expected two or more.")
-    for label in classes:
-        # The first are other columns of our tables; the marks would be read as HTML or as an escape.
-        if label in ("image_id", "split", "label", "protocol") or re.search(r'[<>&"\\]', label):
-            raise UserError(f"a class cannot be called {label!r}; rename it in the table, or its folder.")
+        print(kind_of_reason(rejected["reason"]).value_counts().to_string(header=False))
+    for warning in warnings:
+        print(f"Warning: {warning.found}")
+    print(f"{REPORT} says all of this in words, with plots, and what to do.")
 
 
 def refuse_if_unusable(images: pd.DataFrame, rejected: pd.DataFrame, classes: list[str], limit: float) -> None:
-    """Stop where too much was set aside, or all of a class.
+    """Stop where too much was set aside, or all of a class; what a person left out by `clean.classes` is not counted.
 
     Raises:
         UserError: says how many, and the commonest reasons.
     """
+    rejected = rejected[rejected["reason"] != NOT_AMONG]
     share = len(rejected) / (len(rejected) + len(images))
     commonest = rejected["reason"].value_counts().head(8)
     reasons = "".join(f"\n  {count:6,} {reason}" for reason, count in commonest.items())
@@ -107,33 +122,32 @@ def refuse_if_unusable(images: pd.DataFrame, rejected: pd.DataFrame, classes: li
         )
 
 
-def summary(images: pd.DataFrame, rejected: pd.DataFrame) -> dict[str, object]:
-    """Count what there is, for metrics/data.json."""
-    known = [key for key in ("lesion_id", "patient_id") if (images[key] != "").any()]
-    labels = images["label"].value_counts()
-    copies = images["sha256"].duplicated()
-    return {
-        "pictures": len(images),
-        "lesions": int(images.loc[images["lesion_id"] != "", "lesion_id"].nunique()),
-        "groups": int(images["group_id"].nunique()),
-        "set_aside": len(rejected),
-        "exact_copies": int(copies.sum()),
-        "kept_together": [*known, "identical bytes"],
-        "classes": {label: int(labels[label]) for label in ordered(set(labels.index))},
-        "missing": {column: int((images[column] == "").sum()) for column in ("age", "sex", "site")},
-    }
-
-
 def sample_rows(images: pd.DataFrame, each: int = 10) -> list[tuple[str, list[NDArray[np.uint8]]]]:
     """Return the first pictures of each class, of as many groups, for the contact sheet."""
     rows = []
     for label in ordered(set(images["label"])):
         ours = images[images["label"] == label]
         shown = ours.drop_duplicates("group_id").head(each)
-        contents = read_members(RAW, zip(shown["archive"], shown["member"], strict=True))
-        sample = [pictures.to_pixels(content, 90, 120) for content in contents if isinstance(content, bytes)]
-        rows.append((f"{label}: {len(ours):,} pictures", sample))
+        rows.append((f"{label}: {len(ours):,} pictures", thumbnails(shown)))
     return rows
+
+
+def copy_cells(found: pd.DataFrame, copies: pd.DataFrame) -> list[tuple[str, list[NDArray[np.uint8]]]]:
+    """Return pairs of copies for the contact sheet: first those of two lesions, then the least alike."""
+    order = copies.assign(alone=~under_two_lesions(copies)).sort_values(["alone", "likeness", "one", "other"])
+    members = found.set_index("image_id")[["archive", "member"]]
+    cells = []
+    for pair in order.head(COPIES_SHOWN).itertuples():
+        likeness = "same bytes" if pair.identical else f"{pair.likeness:.2f}"
+        text = f"{pair.one} {pair.other} {likeness}{'' if pair.alone else ' 2 lesions'}"
+        cells.append((text, thumbnails(members.loc[[pair.one, pair.other]])))
+    return cells or [("No picture is a copy of another.", [])]
+
+
+def thumbnails(rows: pd.DataFrame) -> list[NDArray[np.uint8]]:
+    """Return small pictures of rows with `archive` and `member`."""
+    contents = read_members(RAW, zip(rows["archive"], rows["member"], strict=True))
+    return [pictures.to_pixels(content, 90, 120) for content in contents if isinstance(content, bytes)]
 
 
 if __name__ == "__main__":

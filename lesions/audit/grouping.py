@@ -1,0 +1,49 @@
+"""Which pictures belong together: those of one lesion or patient, and copies of one picture."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+KEYS = ["lesion_id", "patient_id", "near_copy_id"]
+"""Two pictures that share one of these stay on one side of the split."""
+
+
+def group_ids(images: pd.DataFrame) -> pd.Series:
+    """Name each picture's group: the connected components over `KEYS`.
+
+    Args:
+        images: a row a picture, with `image_id` and any of `KEYS`; "" means unknown and joins nothing.
+
+    Returns:
+        For each row, the smallest `image_id` of its group: the same for any order of the rows.
+    """
+    return components(images, KEYS).rename("group_id")
+
+
+def components(images: pd.DataFrame, keys: Sequence[str], pairs: Sequence[tuple[str, str]] = ()) -> pd.Series:
+    """Name the connected components over shared values of `keys` and over pairs of `image_id`s.
+
+    Args:
+        images: a row a picture, with `image_id` and any of `keys`; "" means unknown and joins nothing.
+        keys: columns.
+        pairs: pictures that belong together besides.
+
+    Returns:
+        For each row, the smallest `image_id` of its component.
+    """
+    rows = np.arange(len(images))
+    place = pd.Series(rows, index=images["image_id"])
+    edges = [place.loc[[name for pair in pairs for name in pair]].to_numpy().reshape(-1, 2)]
+    for key in keys:
+        if key in images:
+            known = (images[key] != "").to_numpy()
+            # Each picture is tied to the first one with the same value.
+            first = images[key].map(dict(zip(images[key][::-1], rows[::-1], strict=True))).to_numpy()
+            edges.append(np.column_stack([rows[known], first[known]]))
+    ends = np.concatenate(edges)
+    links = coo_array((np.ones(len(ends), dtype=bool), (ends[:, 0], ends[:, 1])), shape=(len(images),) * 2)
+    _, component = connected_components(links, directed=False)
+    return images["image_id"].groupby(component).transform("min")

@@ -1,0 +1,64 @@
+"""Bringing the table's rows and the archives' pictures together, with a reason for each that has no partner."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from lesions.archives import Member, list_members
+from lesions.foreign_text import harm_in, shown
+
+REJECTS = ["image_id", "archive", "member", "reason"]
+
+
+def find_members(raw: Path, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Bring the table's rows and the archives' members together.
+
+    Args:
+        raw: the folder of the archives.
+        table: a row a picture, with `image_id`; all values text.
+
+    Returns:
+        The rows that have one readable member and no value that would do harm in our tables, with `archive` and
+        `member`; and what is set aside, as `set_aside` gives it.
+    """
+    archives = [path for path in sorted(raw.iterdir()) if path.suffix.lower() == ".zip"]
+    harm = dict(zip(table["image_id"], _harm(table), strict=True))
+    first: dict[str, Member] = {}
+    rejects: list[tuple[str, str, str, str]] = []
+    for member in (member for path in archives for member in list_members(path)):
+        problem = member.problem
+        if not problem:
+            problem = harm.get(member.image_id, "not listed in the table")
+        if not problem and member.image_id in first:
+            problem = f"a second picture of this id; the first is {first[member.image_id].name}"
+        if problem:
+            rejects.append((member.image_id, member.archive, member.name, problem))
+        else:
+            first[member.image_id] = member
+    present = table["image_id"].isin(list(first))
+    accounted = set(first) | {image_id for image_id, *_ in rejects}
+    rejects += [
+        (image_id, "", "", harm[image_id] or "listed, but not in any archive")
+        for image_id in sorted(harm.keys() - accounted)
+    ]
+    found = table[present].copy()
+    found["archive"] = [first[image_id].archive for image_id in found["image_id"]]
+    found["member"] = [first[image_id].name for image_id in found["image_id"]]
+    return found, pd.DataFrame(rejects, columns=REJECTS, dtype=str).map(shown)
+
+
+def _harm(table: pd.DataFrame) -> pd.Series:
+    """Say for each row which of its values would do harm, and how; "" where none would."""
+    harm = pd.Series("", index=table.index)
+    for column in table:
+        found = table[column].map({value: harm_in(value) for value in table[column].unique()})
+        harm = harm.where((harm != "") | (found == ""), f"{column} " + found)
+    return harm
+
+
+def set_aside(images: pd.DataFrame, reasons: Sequence[str] | pd.Series) -> pd.DataFrame:
+    """Return the rows that have a reason, in the columns of `data/clean/rejects.csv`, fit to be read by a person."""
+    rows = images.assign(reason=reasons)
+    rows = rows[rows["reason"] != ""]
+    return rows.reindex(columns=REJECTS, fill_value="").map(shown)

@@ -1,0 +1,315 @@
+"""What a careful person looks at before training: how the data is made up."""
+
+import io
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from lesions.audit.warnings import lesion_of
+from lesions.taxonomy import ordered
+
+mpl.use("Agg")
+
+WIDTH = 5.2
+"""Inches: narrow, so that the letters can still be read where a telephone shows the plot 9 cm wide."""
+
+BLUE, PALE, GREY = "#2f6690", "#a9c5dd", "#c8c8c8"
+
+# Names from tables are no formulas, whatever dollar signs they hold.
+STYLE: Any = {
+    **sns.axes_style("white"),
+    **sns.plotting_context("notebook", font_scale=0.9),
+    "text.parse_math": False,
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+DESCRIPTIVE = {
+    "age": "age",
+    "sex": "sex",
+    "site": "site",
+    "dx_type": "confirmation",
+    "source": "source",
+    "lesion_id": "lesion",
+    "patient_id": "patient",
+}
+"""The columns that may have gaps, and how a plot calls them."""
+
+MANY_SITES = 16
+MANY_KINDS = 6
+MANY_SIZES = 5
+"""How many values a plot names; the rest are one."""
+
+_LONGEST = 24
+
+
+class View(NamedTuple):
+    """One plot.
+
+    Attributes:
+        key: names it.
+        title: stands over it.
+        says_something: whether these pictures have anything to show; words say more of a column of one value.
+        draw: puts it on axes.
+        height: in inches, for the number of classes.
+    """
+
+    key: str
+    title: str
+    says_something: Callable[[pd.DataFrame], bool]
+    draw: Callable[[pd.DataFrame, Axes], None]
+    height: Callable[[int], float]
+
+
+def plot_data(images: pd.DataFrame, path: Path) -> None:
+    """Draw all views that show something side by side in one PNG.
+
+    Args:
+        images: `data/clean/images.csv`.
+        path: of the PNG.
+    """
+    shown = [view for view in VIEWS if view.says_something(images)]
+    columns = min(3, len(shown))
+    rows = -(-len(shown) // columns)
+    height = max(4.4, 0.33 * images["label"].nunique() + 2.4)
+    with _style():
+        figure = Figure(figsize=(WIDTH * columns, height * rows), layout="constrained")
+        parts = np.asarray(figure.subfigures(rows, columns, hspace=0.05, wspace=0.04, squeeze=False)).flat
+        for view, part in zip(shown, parts, strict=False):
+            part.suptitle(view.title, x=0.02, ha="left", weight="bold")
+            view.draw(images, part.subplots())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_png(figure, dpi=80))
+
+
+def draw_views(images: pd.DataFrame) -> Iterator[tuple[View, bytes]]:
+    """Draw each view that shows something, as a PNG of its own, without its title.
+
+    Args:
+        images: `data/clean/images.csv`.
+    """
+    for view in VIEWS:
+        if view.says_something(images):
+            with _style():
+                figure = Figure(figsize=(WIDTH, view.height(images["label"].nunique())), layout="constrained")
+                view.draw(images, figure.subplots())
+                yield view, _png(figure, dpi=160)
+
+
+def _varies(*columns: str) -> Callable[[pd.DataFrame], bool]:
+    return lambda images: any(column in images and images[column].nunique() > 1 for column in columns)
+
+
+def _has_gaps(images: pd.DataFrame) -> bool:
+    gaps = (_with_given_ages(images)[[*DESCRIPTIVE]] == "").mean()
+    return bool(gaps.between(0, 1, inclusive="neither").any())
+
+
+def _with_given_ages(images: pd.DataFrame) -> pd.DataFrame:
+    """Take filled ages out again: what was filled was missing."""
+    return images.assign(age=images["age"].where(images["age_status"] == "given", ""))
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes; the report's tables have it right.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def _png(figure: Figure, dpi: int) -> bytes:
+    buffer = io.BytesIO()
+    # Without the software's name and version, which would change the file's hash.
+    figure.savefig(buffer, dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def draw_diagnosis(images: pd.DataFrame, axes: Axes) -> None:
+    """Draw pictures a class, and lesions where the data names them, with their numbers."""
+    order = ordered(set(images["label"]))
+    counts = {"pictures": images["label"].value_counts()}
+    if (images["lesion_id"] != "").any():
+        counts["lesions"] = lesion_of(images).groupby(images["label"]).nunique()
+    table = pd.concat([number.rename("number").reset_index().assign(of=name) for name, number in counts.items()])
+    palette = [PALE, BLUE] if len(counts) > 1 else [BLUE]
+    sns.barplot(
+        table, x="number", y="label", order=order, hue="of", palette=palette, saturation=1, legend=False, ax=axes
+    )
+    for bars in axes.containers:
+        axes.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8)  # type: ignore[arg-type]
+    axes.margins(x=0.14)
+    axes.set(xlabel=" and ".join(counts), ylabel="")
+    _name_classes(axes, order)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, integer=True))
+    if len(counts) > 1:
+        axes.legend(handles=[Patch(color=PALE, label="pictures"), Patch(color=BLUE, label="lesions")], frameon=False)
+
+
+def draw_age(images: pd.DataFrame, axes: Axes) -> None:
+    """Draw the given ages as a box a class: median, quartiles, and 1.5 times their distance."""
+    order = ordered(set(images["label"]))
+    given = images[images["age_status"] == "given"].assign(age=lambda rows: rows["age"].astype(float))
+    sns.boxplot(
+        given, x="age", y="label", order=order, color=PALE, width=0.6, fliersize=2, linecolor=BLUE, linewidth=1.2,
+        ax=axes,
+    )  # fmt: skip
+    axes.set(xlabel="years, where given", ylabel="", xlim=(0, None))
+    _name_classes(axes, order)
+
+
+def draw_site(images: pd.DataFrame, axes: Axes) -> None:
+    """Draw pictures a site, the commonest first, those without one last."""
+    sites = _pooled(images["site"], MANY_SITES, "other sites")
+    order = _by_frequency(sites)
+    colours = [GREY if site in ("not stated", "other sites") else BLUE for site in order]
+    counts = sites.value_counts()[order]
+    sns.barplot(x=counts.to_numpy(), y=order, hue=order, palette=colours, saturation=1, legend=False, ax=axes)
+    for bars in axes.containers:
+        axes.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8)  # type: ignore[arg-type]
+    axes.margins(x=0.14)
+    axes.set(xlabel="pictures", ylabel="")
+    axes.set_yticks(range(len(order)), [_short(site) for site in order])
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, integer=True))
+
+
+def draw_confirmation(images: pd.DataFrame, axes: Axes) -> None:
+    """Draw how the diagnosis was confirmed, as shares of each class."""
+    _draw_shares(images, images["dx_type"], axes)
+
+
+def draw_sex(images: pd.DataFrame, axes: Axes) -> None:
+    """Draw the sexes, as shares of each class."""
+    _draw_shares(images, images["sex"], axes)
+
+
+def draw_source(images: pd.DataFrame, axes: Axes) -> None:
+    """Draw where the pictures come from, as shares of each class."""
+    _draw_shares(images, images["source"], axes)
+
+
+def draw_sizes(images: pd.DataFrame, axes: Axes) -> None:
+    """Draw the sizes of the pictures: shares of each class if they are few, else megapixels as a box a class."""
+    size = images["width"].astype(str) + "×" + images["height"].astype(str)
+    if size.nunique() <= MANY_SIZES:
+        _draw_shares(images, size, axes)
+        return
+    order = ordered(set(images["label"]))
+    pixels = images.assign(pixels=images["width"].astype(float) * images["height"].astype(float) / 1e6)
+    sns.boxplot(
+        pixels, x="pixels", y="label", order=order, color=PALE, width=0.6, fliersize=2, linecolor=BLUE, linewidth=1.2,
+        log_scale=True, ax=axes,
+    )  # fmt: skip
+    axes.set(xlabel="million pixels, on a logarithmic scale", ylabel="")
+    axes.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(mpl.ticker.NullLocator())
+    _name_classes(axes, order)
+
+
+def draw_pictures_a_lesion(images: pd.DataFrame, axes: Axes) -> None:
+    """Draw how many lesions have one picture, two, and so on."""
+    lesions = images.loc[images["lesion_id"] != "", "lesion_id"].value_counts().value_counts().sort_index()
+    bars = axes.bar(lesions.index, lesions, color=BLUE, width=0.7)
+    axes.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8)
+    axes.set(xlabel="pictures of the lesion", ylabel="lesions, on a logarithmic scale", yscale="log")
+    axes.set_ylim(0.5, lesions.max() * 3)
+    axes.yaxis.set_major_formatter("{x:,g}")
+    axes.yaxis.set_minor_locator(mpl.ticker.NullLocator())
+    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(10, integer=True))
+
+
+def draw_missing(images: pd.DataFrame, axes: Axes) -> None:
+    """Draw the share of pictures without a value, by class and column; no column that is empty for all."""
+    table = _with_given_ages(images)
+    columns = {column: name for column, name in DESCRIPTIVE.items() if (table[column] != "").any()}
+    order = ordered(set(images["label"]))
+    shares = 100 * (table[[*columns]] == "").groupby(images["label"]).mean().loc[order]
+    marks = shares.map(lambda share: "" if share == 0 else "<1" if share < 1 else f"{share:.0f}")
+    sns.heatmap(
+        shares, annot=marks, fmt="", cmap=sns.light_palette("#b5523b", as_cmap=True), vmin=0, vmax=100, cbar=False,
+        linewidths=1, linecolor="#e4e4e4", ax=axes,
+    )  # fmt: skip
+    axes.set(xlabel="% of the class's pictures without a value", ylabel="")
+    axes.set_xticks(np.arange(len(columns)) + 0.5, list(columns.values()), rotation=35, ha="right")
+    axes.set_yticks(np.arange(len(order)) + 0.5, [_short(label) for label in order], rotation=0)
+
+
+def _draw_shares(images: pd.DataFrame, values: "pd.Series[str]", axes: Axes) -> None:
+    """Draw a bar a class, of the shares of its values, with the number of pictures of each in the legend."""
+    values = _pooled(values, MANY_KINDS, "other")
+    kinds = _by_frequency(values)
+    palette = [*sns.color_palette("colorblind", len(kinds))]
+    colours = {
+        kind: mpl.colors.to_hex(GREY if kind in ("not stated", "other") else colour)
+        for kind, colour in zip(kinds, palette, strict=True)
+    }
+    order = ordered(set(images["label"]))
+    table = pd.DataFrame({"label": pd.Categorical(images["label"], order), "kind": pd.Categorical(values, kinds)})
+    sns.histplot(
+        table, y="label", hue="kind", hue_order=kinds[::-1], palette=colours, multiple="fill", discrete=True,
+        shrink=0.75, alpha=1, legend=False, ax=axes,
+    )  # fmt: skip
+    counts = values.value_counts()
+    # A name with an underscore before it would be left out of a legend.
+    handles = [Patch(color=colours[kind], label=f"{_short(kind).lstrip('_')}  {counts[kind]:,}") for kind in kinds]
+    axes.legend(handles=handles, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
+    axes.set(xlabel="share of the class's pictures", ylabel="", xlim=(0, 1))
+    axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
+    _name_classes(axes, order)
+
+
+def _name_classes(axes: Axes, order: list[str]) -> None:
+    axes.set_yticks(range(len(order)), [_short(label) for label in order])
+    axes.tick_params(axis="y", length=0)
+
+
+def _pooled(values: "pd.Series[str]", most: int, rest: str) -> "pd.Series[str]":
+    """Name the gaps, and put all but the commonest values together."""
+    named = values.replace("", "not stated")
+    kept = _by_frequency(named[named != "not stated"])
+    if len(kept) <= most:
+        return named
+    return named.where(named.isin([*kept[: most - 1], "not stated"]), rest)
+
+
+def _by_frequency(values: "pd.Series[str]") -> list[str]:
+    """Return the values, the commonest first; what is no value of its own last."""
+    counts = values.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    last = [name for name in ("other sites", "other", "not stated") if name in counts]
+    return [str(name) for name in counts.index if name not in last] + last
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+
+
+def _by_classes(classes: int) -> float:
+    return 1.5 + 0.33 * classes
+
+
+VIEWS = (
+    View("diagnosis", "Pictures by class", _varies("label"), draw_diagnosis, lambda classes: 0.9 + 0.45 * classes),
+    View("lesions", "Pictures per lesion", _varies("lesion_id"), draw_pictures_a_lesion, lambda _: 3.4),
+    View("confirmation", "Confirmation of the diagnosis by class", _varies("dx_type"), draw_confirmation, _by_classes),
+    View("source", "Source by class", _varies("source"), draw_source, _by_classes),
+    View("sizes", "Size of the pictures by class, width×height", _varies("width", "height"), draw_sizes, _by_classes),
+    View("age", "Age by class", _varies("age"), draw_age, _by_classes),
+    View("sex", "Sex by class", _varies("sex"), draw_sex, _by_classes),
+    View("site", "Site", _varies("site"), draw_site, lambda _: 4.6),
+    View("missing", "Missing values by class", _has_gaps, draw_missing, lambda classes: 1.6 + 0.3 * classes),
+)
+"""In the order of the report."""
