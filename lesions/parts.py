@@ -19,11 +19,13 @@ class Parts(NamedTuple):
         arrays: uint8, (N, height, width, 3): the prepared pixels and the copies'.
         table: a row a picture of both arrays together, with `image_id`, `label` and `split`.
         classes: the diagnoses, in the taxonomy's order.
+        protocol: `honest`, or what leaks from the training pictures to those that judge.
     """
 
     arrays: list[NDArray[np.uint8]]
     table: pd.DataFrame
     classes: list[str]
+    protocol: str
 
     def rows(self, side: str) -> NDArray[np.int64]:
         """Return the rows of one side: train, val or test."""
@@ -39,7 +41,7 @@ def load(data: Path) -> Parts:
     """Bring together what prepare, split and rebalance wrote below `data`."""
     prepared, index = packed.read(data / "prepared")
     copies, copied = packed.read(data / "rebalanced")
-    split = read_csv(data / "split/split.csv")[["image_id", "split"]]
-    originals = index.merge(split, on="image_id", validate="1:1")
+    split = read_csv(data / "split/split.csv")
+    originals = index.merge(split[["image_id", "split"]], on="image_id", validate="1:1")
     table = pd.concat([originals, copied[["image_id", "label", "split"]]], ignore_index=True)
-    return Parts([prepared, copies], table, ordered(set(index["label"])))
+    return Parts([prepared, copies], table, ordered(set(index["label"])), split["protocol"].iloc[0])

@@ -40,7 +40,7 @@ def main() -> None:
 def side_table(model: keras.Model, data: parts.Parts, side: str, dihedral: bool) -> pd.DataFrame:
     """Return one side's rows of predictions.csv."""
     rows = data.rows(side)
-    table = data.table.loc[rows, ["image_id", "split", "label"]].assign(protocol="honest")
+    table = data.table.loc[rows, ["image_id", "split", "label"]].assign(protocol=data.protocol)
     table[data.classes] = probabilities(model, data.arrays, rows, dihedral, side)
     return table
 

@@ -1,7 +1,8 @@
 """Split: does any lesion stand on two sides?
 
-Groups of pictures are dealt to train, val and test, class by class; then the result is audited by lesion and
-by bytes, independently of how it was made.
+Pictures come to train, val and test as split.method says; then the result is audited by lesion, by patient, by
+copy and by bytes, independently of how it was made. A split that lets the test pictures' lesions train is named
+in split.csv's column `protocol`, which every figure made from it carries on.
 """
 
 from pathlib import Path
@@ -12,48 +13,149 @@ import pandas as pd
 from lesions.outputs import write_json
 from lesions.params.split import Split
 from lesions.running import run_stage
-from lesions.splitting import SIDES, deal, divided
+from lesions.splitting import (
+    LEFT_OUT,
+    SIDES,
+    carve,
+    deal,
+    deal_in_folds,
+    divided,
+    leave_out_separated,
+    published,
+    shared_with,
+)
 from lesions.tables import read_csv
 from lesions.taxonomy import ordered
 
 OUT = Path("data/split/split.csv")
+NAMES = {
+    "groups": "group_id",
+    "patients": "patient_id",
+    "lesions": "lesion_id",
+    "identical_pictures": "sha256",
+    "near_copies": "near_copy_id",
+}
+"""What may stand on two sides, and the column of images.csv that names it."""
 
 
 def main() -> None:
     """Split data/clean/images.csv."""
     params = Split.read()
     images = read_csv(Path("data/clean/images.csv"))
-    fractions = {"train": 1 - params.val - params.test, "val": params.val, "test": params.test}
-    images["split"] = deal(images, fractions, params.seed)
+    images, declared = as_declared(images, params) if params.method == "declared" else (dealt(images, params), {})
+    images["protocol"] = protocol(images, params)
 
+    columns = [column for column in ("image_id", "split", "protocol", "fold") if column in images]
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    images[["image_id", "split"]].to_csv(OUT, index=False)
-    result = audit(images)
+    images[columns].to_csv(OUT, index=False)
+    folds = {} if params.folds == "none" else {"folds": params.folds, "fold": params.fold}
+    found = audit(images)
+    result = {"method": params.method, "protocol": images["protocol"].iloc[0], **folds, **declared, **found}
     write_json(Path("metrics/split.json"), result)
-    sides = ", ".join(f"{side} {result[side]['pictures']:,}" for side in SIDES)
-    print(f"{OUT}: {sides}; {result['groups_on_two_sides']} groups stand on two sides")
+    say(result)
+
+
+def dealt(images: pd.DataFrame, params: Split) -> pd.DataFrame:
+    """Add the column `split`, and `fold` where folds are asked for."""
+    units = images.assign(group_id=images["image_id"]) if params.method == "image" else images
+    if params.folds == "none":
+        fractions = {"train": 1 - params.val - params.test, "val": params.val, "test": params.test}
+        return images.assign(split=deal(units, fractions, params.seed))
+    return images.join(deal_in_folds(units, params.folds, params.fold, params.val, params.seed))
+
+
+def as_declared(images: pd.DataFrame, params: Split) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Add the column `split` as it was published; and say what had to be added to it or mended."""
+    images = images.assign(split=published(images))
+    separated = divided(images, "group_id")
+    report = {
+        "published": {side: int((images["declared_split"] == side).sum()) for side in SIDES},
+        "without_a_published_side": int((images["declared_split"] == "").sum()),
+        "carved_from_train": [side for side in SIDES if not (images["split"] == side).any()],
+        "groups_on_two_published_sides": separated,
+        "separated": params.separated,
+    }
+    if params.separated == "leave_out":
+        images["split"] = leave_out_separated(images, images["split"])
+    images["split"] = carve(images, images["split"], {"val": params.val, "test": params.test}, params.seed)
+    left_out = images.loc[images["split"] == LEFT_OUT, "label"]
+    report["left_out"] = len(left_out)
+    report["left_out_by_class"] = {label: int((left_out == label).sum()) for label in ordered(set(images["label"]))}
+    return images, {"declared": report}
+
+
+def protocol(images: pd.DataFrame, params: Split) -> str:
+    """Return `honest`, or the name of the leak."""
+    if params.method == "image":
+        return "split by image (leaky)"
+    if divided(images, "group_id"):
+        return "published split that divides lesions (leaky)"
+    return "honest"
 
 
 def audit(images: pd.DataFrame) -> dict[str, Any]:
-    """Count what stands on two sides, and the pictures and lesions of each side and class."""
-    classes = ordered(set(images["label"]))
+    """Count what stands on two sides, and what each side holds of each class, and of what has trained.
+
+    Returns:
+        How many groups, patients, lesions, identical pictures and copies stand on two sides; and for each side
+        its pictures, groups, known lesions, pictures whose lesion is unknown, and `seen_in_train`: the fraction
+        of pictures of whose lesion another picture, or of which a copy, is in train; with unknown lesions, at
+        least that. A figure is None where nothing is known of it; `undefined` gives the reasons.
+    """
+    unnamed = [name for name in ("patients", "lesions") if (images[NAMES[name]] == "").all()]
     result: dict[str, Any] = {
-        "groups_on_two_sides": divided(images, "group_id"),
-        "patients_on_two_sides": divided(images, "patient_id"),
-        "lesions_on_two_sides": divided(images, "lesion_id"),
-        "identical_pictures_on_two_sides": divided(images, "sha256"),
+        f"{name}_on_two_sides": None if name in unnamed else divided(images, key) for name, key in NAMES.items()
     }
+    result["undefined"] = [f"{name}: the data name none" for name in unnamed]
+    keys = ["lesion_id", "near_copy_id", "sha256"]
+    images = images.assign(seen_in_train=shared_with(images, "train", keys))
     for side in SIDES:
         ours = images[images["split"] == side]
-        result[side] = {
-            "pictures": len(ours),
-            "groups": int(ours["group_id"].nunique()),
-            "pictures_by_class": {label: int((ours["label"] == label).sum()) for label in classes},
-            "groups_by_class": {
-                label: int(ours.loc[ours["label"] == label, "group_id"].nunique()) for label in classes
-            },
-        }
+        of_class = {label: figures(ours[ours["label"] == label]) for label in ordered(set(images["label"]))}
+        result[side] = {}
+        for name, value in figures(ours).items():
+            if name != "seen_in_train" or side != "train":
+                result[side][name] = value
+                result[side][f"{name}_by_class"] = {label: found[name] for label, found in of_class.items()}
     return result
+
+
+def figures(images: pd.DataFrame) -> dict[str, int | float | None]:
+    """Return the figures of some pictures of one side; see `audit`."""
+    lesions = images.loc[images["lesion_id"] != "", "lesion_id"]
+    seen = images["seen_in_train"]
+    return {
+        "pictures": len(images),
+        "groups": int(images["group_id"].nunique()),
+        "lesions": int(lesions.nunique()) if len(lesions) else None,
+        "lesion_unknown": len(images) - len(lesions),
+        "seen_in_train": round(float(seen.mean()), 4) if len(lesions) or seen.any() else None,
+    }
+
+
+def say(result: dict[str, Any]) -> None:
+    """Print what was made, and what a person should not overlook."""
+    sides = ", ".join(f"{side} {result[side]['pictures']:,}" for side in SIDES)
+    print(f"{OUT}: {sides}; {result['groups_on_two_sides']:,} groups stand on two sides")
+    declared = result.get("declared")
+    if declared and declared["groups_on_two_published_sides"]:
+        mended = {
+            "leave_out": f"{declared['left_out']:,} pictures of them were left out, so that none does now",
+            "keep": "they were kept there (split.separated)",
+        }
+        print(
+            f"The published split has {declared['groups_on_two_published_sides']:,} groups on two sides: "
+            f"{mended[declared['separated']]}."
+        )
+    if declared and declared["carved_from_train"]:
+        print(f"It has no {' and no '.join(declared['carved_from_train'])}: dealt from its training part, by group.")
+    if result["protocol"] != "honest":
+        seen = result["test"]["seen_in_train"]
+        share = "an unknown share" if seen is None else f"{seen:.1%}"
+        print(
+            f"WARNING: {result['protocol']}: of {share} of the test pictures, the lesion or a copy is in train. "
+            "Every figure made from this split is named so."
+        )
 
 
 if __name__ == "__main__":

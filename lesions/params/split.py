@@ -1,8 +1,8 @@
 """`split`: which pictures train, which choose, which judge."""
 
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from lesions.params.section import Section
 
@@ -10,12 +10,45 @@ from lesions.params.section import Section
 class Split(Section):
     """See params.yaml for what each key means."""
 
+    method: Literal["grouped", "declared", "image"] = "grouped"
     val: float = Field(gt=0, lt=1)
     test: float = Field(gt=0, lt=1)
+    separated: Literal["leave_out", "keep"] = "leave_out"
+    folds: int | Literal["none"] = "none"
+    fold: int = Field(default=0, ge=0)
     seed: int = Field(ge=0, lt=2**32)
+
+    @field_validator("folds", mode="before")
+    @classmethod
+    def _none_or_a_number(cls, folds: object) -> object:
+        if folds == "none" or (isinstance(folds, int) and folds in range(2, 101)):
+            return folds
+        raise ValueError("expected none, or a whole number from 2 to 100")
 
     @model_validator(mode="after")
     def _something_trains(self) -> Self:
-        if self.val + self.test >= 1:
-            raise ValueError(f"val + test must be below 1, so that something trains; they are {self.val + self.test:g}")
+        if self.folds == "none":
+            if self.val + self.test >= 1:
+                raise ValueError(
+                    f"val + test must be below 1, so that something trains; they are {self.val + self.test:g}"
+                )
+        elif self.val + 1 / self.folds >= 1:
+            raise ValueError(
+                f"val and one fold of {self.folds} must be below 1 together, so that something trains; "
+                f"they are {self.val + 1 / self.folds:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _folds_fit(self) -> Self:
+        if self.folds == "none":
+            if self.fold:
+                raise ValueError(f"fold is {self.fold}, but folds is none: set split.folds, say to {self.fold + 1}")
+            return self
+        if self.method == "declared":
+            raise ValueError(
+                "method declared has one published test set, and so no folds: set folds to none, or method to grouped"
+            )
+        if self.fold >= self.folds:
+            raise ValueError(f"fold must be from 0 to {self.folds - 1}, since folds is {self.folds}; it is {self.fold}")
         return self
