@@ -1,4 +1,4 @@
-"""What the README says is so: its commands run as written, its tables are true, its files exist."""
+"""What the documents say is so: their commands run as written, their tables are true, their files exist."""
 
 import json
 import re
@@ -11,8 +11,14 @@ import pytest
 from tests.conftest import ROOT, run
 from tests.test_pipeline import RERUNS
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"(<!-- not run by the tests: [^\n]+ -->\n)?```sh\n(.*?)```", README, re.DOTALL)
+FILES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+DOCUMENTS = {file.name: file.read_text(encoding="utf-8") for file in FILES}
+README = DOCUMENTS["README.md"]
+BLOCKS = [
+    (name, mark, commands)
+    for name, text in DOCUMENTS.items()
+    for mark, commands in re.findall(r"(<!-- not run by the tests: [^\n]+ -->\n)?```sh\n(.*?)```", text, re.DOTALL)
+]
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +30,10 @@ def clone(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_commands_are_found() -> None:
-    assert len(BLOCKS) == README.count("```sh") > 3
+    assert len(BLOCKS) == sum(text.count("```sh") for text in DOCUMENTS.values()) > 10
 
 
-@pytest.mark.parametrize("commands", [commands for mark, commands in BLOCKS if not mark])
+@pytest.mark.parametrize("commands", [pytest.param(commands, id=name) for name, mark, commands in BLOCKS if not mark])
 def test_commands_run_as_written(clone: Path, commands: str) -> None:
     script = clone.parent / "block.sh"
     script.write_text(f"set -eu\n{commands}")
@@ -61,5 +67,7 @@ def test_what_appears_is_there(workspace: Path) -> None:
     assert len(named) > 15
     for name in named:
         assert (workspace / name).exists(), name
-    for name in re.findall(r"\]\((docs/\S+)\)", README):
-        assert (ROOT / name).is_file(), name
+    for document, text in DOCUMENTS.items():
+        folder = ROOT if document == "README.md" else ROOT / "docs"
+        for name in re.findall(r"\]\(((?!https?:|#)[^)#]+)", text):
+            assert (folder / name).is_file(), f"{document}: {name}"
