@@ -428,7 +428,7 @@ def test_says_who_asks(server: Server, tmp_path: Path) -> None:
     ("told", "least", "most"),
     [
         ("17", 17, 17),
-        (formatdate(time.time() + 200, usegmt=True), 100, 200),
+        ("a date in 200 s", 100, 200),
         ("86400", web.LONGEST_WAIT, web.LONGEST_WAIT),
         ("9" * 5000, 0.5, web.LONGEST_WAIT),
         ("soon", 0.5, 1.5),
@@ -437,6 +437,7 @@ def test_says_who_asks(server: Server, tmp_path: Path) -> None:
     ],
 )
 def test_waits_as_told(server: Server, tmp_path: Path, told: str, least: float, most: float) -> None:
+    told = formatdate(time.time() + 200, usegmt=True) if told.startswith("a date") else told
     server.script.append(say(429, Retry_After=told))
     transfer(published(server), tmp_path)
     assert len(WAITS) == 1
