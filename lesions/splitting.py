@@ -49,8 +49,10 @@ def deal(images: pd.DataFrame, fractions: dict[str, float], seed: int) -> pd.Ser
     totals = pictures.sum(axis=0)
     largest_share = (pictures / totals).max(axis=1)
     purpose = f"{seed}/{'/'.join(fractions)}"
-    draws = [_draw(purpose, str(group)) for group in counts.index]
-    order = sorted(range(len(counts)), key=lambda group: (-largest_share[group], draws[group]))
+    # Two draws: were the place in the order and the side one and the same, the groups of one size would fill the
+    # sides one after the other, and hardly any small group would come to stand on the later ones.
+    places, draws = ([_draw(f"{purpose}/{what}", str(group)) for group in counts.index] for what in ("place", "side"))
+    order = sorted(range(len(counts)), key=lambda group: (-largest_share[group], places[group]))
 
     # Where chances are equal, the largest side comes first.
     sides = sorted(fractions, key=lambda side: -fractions[side])

@@ -280,3 +280,17 @@ def test_the_audit_sees_what_stands_on_two_sides() -> None:
     assert list(shared[table["split"] == "test"]) == [True, True]
     assert list(shared_with(table, "train", ["lesion_id"])[table["split"] == "test"]) == [True, False]
     assert not shared[table["split"] == "val"].any()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_large_and_small_groups_are_spread_alike(seed: int) -> None:
+    """Lesions photographed more often are others than those photographed once: each side needs both."""
+    sizes = [1] * 1500 + [2] * 600 + [3] * 200
+    rows = [("mel", f"g{number:05}") for number, size in enumerate(sizes) for _ in range(size)]
+    table = pd.DataFrame(rows, columns=["label", "group_id"])
+    table["image_id"] = [f"p{number}" for number in range(len(table))]
+    table["split"] = deal(table, FRACTIONS, seed)
+    groups = table.groupby("group_id").agg(pictures=("image_id", "size"), split=("split", "first"))
+    shares = pd.crosstab(groups["pictures"], groups["split"], normalize="index")
+    for side, fraction in FRACTIONS.items():
+        assert shares[side].to_numpy() == pytest.approx(fraction, abs=0.1)
