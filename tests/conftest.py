@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -17,6 +18,9 @@ ROOT = Path(__file__).parent.parent
 # No test is timed: a slow machine is no defect.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# A run in the background begins with Ctrl-C ignored, and so would all that the tests start, and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def stages_run(printed: str) -> list[str]:
