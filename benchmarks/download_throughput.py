@@ -19,13 +19,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 
+import pandas as pd
+
 ROOT = Path(__file__).parent.parent
 LARGE, SMALL = 1_400_000_000, 100_000_000
 ROUNDS = 5
 OURS = """
 import resource, sys, time
 from pathlib import Path
-from lesions.transfer import RemoteFile, transfer
+from lesions.fetching.transfer import RemoteFile, transfer
 url, folder, length, md5, sha256 = sys.argv[1:]
 start = time.perf_counter()
 transfer(RemoteFile("file", (url,), int(length), md5 or None, sha256 or None), Path(folder))
@@ -89,33 +91,46 @@ def theirs(url: str, folder: Path, *hasher: str) -> float:
     return taken
 
 
-def main() -> None:
-    """Print the medians, the ratios and the memory."""
+def rows() -> list[dict[str, str]]:
+    """Return a row a claim; see `collect`."""
     pipe, far_end = multiprocessing.Pipe()
     multiprocessing.Process(target=serve, args=(far_end,), daemon=True).start()
     url = f"http://127.0.0.1:{pipe.recv()}/"
     md5, sha256 = hashes_of_zeros(LARGE)
+    reference = "curl, then sha256sum"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         large = f"{url}{LARGE}", folder
         ways: dict[str, Callable[[], float]] = {
-            "curl, then sha256sum": lambda: theirs(*large, "sha256sum"),
+            reference: lambda: theirs(*large, "sha256sum"),
             "ours, SHA-256": lambda: ours(*large, LARGE, sha256=sha256)[0],
             "ours, MD5 and SHA-256": lambda: ours(*large, LARGE, md5, sha256)[0],
         }
         if shutil.which("openssl"):
-            ways["curl, then openssl sha256"] = lambda: theirs(*large, "openssl", "dgst", "-sha256")
+            ways["curl, then openssl dgst -sha256"] = lambda: theirs(*large, "openssl", "dgst", "-sha256")
         rounds = [{way: seconds() for way, seconds in ways.items()} for _ in range(ROUNDS)]
         peaks = {n: ours(f"{url}{n}", folder, n, *hashes_of_zeros(n))[1] for n in (SMALL, LARGE)}
+    table = []
     for way in ways:
-        taken = median(one[way] for one in rounds)
-        ratios = sorted(one["curl, then sha256sum"] / one[way] for one in rounds)
-        print(
-            f"{way:26} {taken:5.2f} s, {LARGE / taken / 1e6:4.0f} MB/s, "
-            f"ratio {median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        ratios = sorted(one[reference] / one[way] for one in rounds)
+        table.append(
+            {
+                "claim": f"1.4 GB from loopback: {way}, beside {reference}",
+                "ours": f"{LARGE / median(one[way] for one in rounds) / 1e6:,.0f} MB/s",
+                "theirs": f"{LARGE / median(one[reference] for one in rounds) / 1e6:,.0f} MB/s",
+                "ratio": f"{median(ratios):.2f}",
+                "spread": f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
+            }
         )
     for length, peak in peaks.items():
-        print(f"peak memory for {length / 1e6:,.0f} MB: {peak / 1000:.1f} MB")
+        claim = f"memory of a download of {length / 1e6:,.0f} MB"
+        table.append({"claim": claim, "ours": f"{peak / 1000:.0f} MB", "theirs": "", "ratio": "", "spread": ""})
+    return [row for row in table if not row["claim"].endswith(f"{reference}, beside {reference}")]
+
+
+def main() -> None:
+    """Print the medians, the ratios and the memory."""
+    print(pd.DataFrame(rows()).to_string(index=False))
 
 
 if __name__ == "__main__":

@@ -18,17 +18,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from lesions import isic_api, web
 from lesions.catalogue import list_sources
 from lesions.errors import UserError
-from lesions.isic_api import read_record
+from lesions.fetching import isic_api, web
+from lesions.fetching.isic_api import read_record
+from lesions.fetching.transfer import DOWNLOADS, RemoteFile
 from lesions.metadata import check_table
 from lesions.outputs import read_json
 from lesions.params.download import Download
 from lesions.raw import Fetched
 from lesions.sources import ham10000, isic_archive, isic_challenge
 from lesions.tables import read_csv
-from lesions.transfer import DOWNLOADS, RemoteFile
 from tests.conftest import ROOT, edit_params, run, small_clone
 from tests.isic_replica import SEARCH, Server, record, serving
 

@@ -23,10 +23,10 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lesions import web
 from lesions.errors import UserError
-from lesions.transfer import NoRoomError, RemoteFile, link, transfer, transfer_many
-from lesions.web import WebError, get_json
+from lesions.fetching import web
+from lesions.fetching.transfer import NoRoomError, RemoteFile, link, transfer, transfer_many
+from lesions.fetching.web import WebError, get_json
 from tests.conftest import ROOT
 from tests.misbehaving_server import (
     Act,
@@ -493,7 +493,7 @@ SCRIPT = """
 import resource, sys
 from pathlib import Path
 from lesions.errors import UserError
-from lesions.transfer import RemoteFile, transfer
+from lesions.fetching.transfer import RemoteFile, transfer
 url, length, md5, folder, largest = sys.argv[1:]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(largest), int(largest)))
 try:

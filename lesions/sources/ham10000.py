@@ -7,10 +7,10 @@ with `?format=original`, since the server otherwise gives a rewritten one, whose
 from pathlib import Path
 
 from lesions.errors import UserError
+from lesions.fetching.transfer import DOWNLOADS, RemoteFile, link, transfer
 from lesions.metadata import read_ham10000
 from lesions.params.download import Download
 from lesions.raw import Fetched, Offer, describe_file
-from lesions.transfer import DOWNLOADS, RemoteFile, link, transfer
 
 LICENCE = "CC BY-NC 4.0"
 ATTRIBUTION = "ViDIR Group, Department of Dermatology, Medical University of Vienna"

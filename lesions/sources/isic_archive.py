@@ -18,12 +18,12 @@ from tqdm import tqdm
 
 from lesions.canonical_zip import write_archive
 from lesions.errors import UserError
-from lesions.isic_api import Picture, check_record, is_private, read_record, search, search_address
+from lesions.fetching.isic_api import Picture, check_record, is_private, read_record, search, search_address
+from lesions.fetching.transfer import DOWNLOADS, RemoteFile, transfer_many
+from lesions.fetching.web import WebError
 from lesions.metadata import ORDER
 from lesions.params.download import Download
 from lesions.raw import Fetched, Offer, describe_file
-from lesions.transfer import DOWNLOADS, RemoteFile, transfer_many
-from lesions.web import WebError
 
 FOLDER = DOWNLOADS / "isic_archive"
 PACKED = "images.zip"

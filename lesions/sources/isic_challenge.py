@@ -13,10 +13,10 @@ import pandas as pd
 
 from lesions.archives import is_picture, open_archive, read_member
 from lesions.errors import UserError
+from lesions.fetching.transfer import RemoteFile, link, transfer
 from lesions.metadata import read_isic
 from lesions.params.download import Download
 from lesions.raw import Fetched, Offer, describe_file
-from lesions.transfer import RemoteFile, link, transfer
 
 LICENCE = "CC BY-NC 4.0"
 VIENNA = "HAM10000: ViDIR Group, Department of Dermatology, Medical University of Vienna"

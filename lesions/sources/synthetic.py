@@ -19,7 +19,7 @@ from PIL import Image
 
 from lesions.canonical_zip import write_archive
 from lesions.drawing import draw
-from lesions.parallel import in_order
+from lesions.parallel.in_order import in_order
 from lesions.params.download import Download
 from lesions.raw import Fetched, describe_file
 

@@ -4,7 +4,6 @@ What is on its way is `NAME.part`, with a note of its origin beside it, `NAME.pa
 of any kind, and the next run goes on from there. Only what has the right length and the right hashes is called NAME.
 """
 
-import errno
 import hashlib
 import os
 import re
@@ -26,10 +25,10 @@ from pydantic import BaseModel, ValidationError
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from lesions import web
 from lesions.archives import open_archive
-from lesions.errors import UserError
-from lesions.web import WebError
+from lesions.errors import NO_ROOM, UserError
+from lesions.fetching import web
+from lesions.fetching.web import WebError
 
 DOWNLOADS = Path("data/downloads")
 """What was fetched, or put there by hand. DVC does not track it: a stage that runs again fetches nothing again."""
@@ -38,8 +37,6 @@ CHUNK = 1 << 20
 """Bytes handled at once, at most."""
 LARGE = 100_000_000
 """Files of more bytes take long enough to hash or copy that progress is shown."""
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""What the system says where a disk or a quota is full, or a file as large as it may be."""
 PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
 """How a web page begins."""
 
@@ -527,7 +524,7 @@ def _writing(path: Path, total: int | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in NO_ROOM:
             raise UserError(f"{path} cannot be written: {error.strerror}.") from None
         written = path.stat().st_size if path.exists() else 0
         missing = "more" if total is None else f"{total - written:,} more"

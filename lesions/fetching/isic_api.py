@@ -13,8 +13,8 @@ from urllib.parse import urlencode, urlsplit
 from tqdm import tqdm
 
 from lesions.errors import UserError
+from lesions.fetching.web import get_json
 from lesions.taxonomy import DIAGNOSES, code_of
-from lesions.web import get_json
 
 API = "https://api.isic-archive.com/api/v2/"
 LIMIT = 100

@@ -1,0 +1,1 @@
+"""Getting files and metadata from the web, whole and verified."""
