@@ -28,7 +28,7 @@ from PIL import Image, ImageEnhance
 from lesions.archives import list_members, read_members
 from lesions.audit.copies import find_copies, near_copy_ids
 from lesions.audit.near_copies import SIDE, Fingerprint, _near, _vectors, find_near_copies, fingerprint
-from lesions.parallel import in_order
+from lesions.parallel.in_order import in_order
 from lesions.params.download import Download
 from lesions.pictures import to_pixels
 from lesions.sources import synthetic

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lesions import sources
 from lesions.archives import is_picture
+from lesions.fetching.transfer import DOWNLOADS
 from lesions.raw import Offer
-from lesions.transfer import DOWNLOADS
 
 HEAD = ("source", "set also", "to fetch", "licence", f"in {DOWNLOADS.as_posix()}")
 

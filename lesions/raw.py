@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from tqdm import tqdm
 
-from lesions.transfer import RemoteFile
+from lesions.fetching.transfer import RemoteFile
 
 NEEDED = ["image_id", "dx"]
 OPTIONAL = ["lesion_id", "dx_type", "age", "sex", "localization", "dataset", "patient_id", "split"]

@@ -19,12 +19,13 @@ from lesions.audit.copies import contradictions, find_copies, near_copy_ids, und
 from lesions.audit.grouping import group_ids
 from lesions.audit.looking import look_at
 from lesions.audit.matching import find_members, set_aside
-from lesions.audit.plots import plot_data
+from lesions.audit.plots import draw_views, plot_data
 from lesions.audit.report import write_report
 from lesions.audit.summary import kind_of_reason, summarise
 from lesions.audit.warnings import find_warnings, tells_diagnosis
 from lesions.errors import UserError
 from lesions.outputs import read_json, write_json
+from lesions.parallel.in_order import in_order
 from lesions.params.clean import Clean
 from lesions.running import run_stage
 from lesions.sheets import contact_sheet
@@ -33,8 +34,8 @@ from lesions.taxonomy import ordered
 
 RAW = Path("data/raw")
 CLEAN = Path("data/clean")
-SHEET = Path("plots/contact_sheet.png")
-COPIES_SHEET = Path("plots/near_copies.png")
+SHEET = Path("plots/contact_sheet.jpg")
+COPIES_SHEET = Path("plots/near_copies.jpg")
 COPIES_SHOWN = 200
 REPORT = Path("reports/data.html")
 COLUMNS = [
@@ -83,11 +84,12 @@ def main() -> None:
     warnings = find_warnings(images, told, lost, not_in_data(table["diagnosis"], params))
     summary = summarise(images, rejected, copies, in_use, told, lost, warnings)
     write_json(Path("metrics/data.json"), summary)
-    plot_data(images, Path("plots/data.png"))
+    views = list(draw_views(images))
+    plot_data(views, Path("plots/data.png"))
     contact_sheet(sample_rows(images), SHEET)
     contact_sheet(copy_cells(found[usable], copies), COPIES_SHEET, columns=4)
     provenance = read_json(RAW / "provenance.json")
-    write_report(REPORT, images, rejected, in_use, summary, params, provenance, SHEET, COPIES_SHEET)
+    write_report(REPORT, images, rejected, in_use, summary, params, provenance, views, SHEET, COPIES_SHEET)
 
     groups = images["group_id"].nunique()
     print(f"{CLEAN}: {len(images):,} usable pictures in {groups:,} groups, {len(rejected):,} set aside")
@@ -135,19 +137,28 @@ def sample_rows(images: pd.DataFrame, each: int = 10) -> list[tuple[str, list[ND
 def copy_cells(found: pd.DataFrame, copies: pd.DataFrame) -> list[tuple[str, list[NDArray[np.uint8]]]]:
     """Return pairs of copies for the contact sheet: first those of two lesions, then the least alike."""
     order = copies.assign(alone=~under_two_lesions(copies)).sort_values(["alone", "likeness", "one", "other"])
+    shown = order.head(COPIES_SHOWN)
     members = found.set_index("image_id")[["archive", "member"]]
+    drawn = iter(thumbnails(members.loc[shown[["one", "other"]].to_numpy().ravel()]))
     cells = []
-    for pair in order.head(COPIES_SHOWN).itertuples():
+    for pair in shown.itertuples():
         likeness = "same bytes" if pair.identical else f"{pair.likeness:.2f}"
         text = f"{pair.one} {pair.other} {likeness}{'' if pair.alone else ' 2 lesions'}"
-        cells.append((text, thumbnails(members.loc[[pair.one, pair.other]])))
+        cells.append((text, [next(drawn), next(drawn)]))
     return cells or [("No picture is a copy of another.", [])]
 
 
 def thumbnails(rows: pd.DataFrame) -> list[NDArray[np.uint8]]:
     """Return small pictures of rows with `archive` and `member`."""
     contents = read_members(RAW, zip(rows["archive"], rows["member"], strict=True))
-    return [pictures.to_pixels(content, 90, 120) for content in contents if isinstance(content, bytes)]
+    return list(in_order(small, contents, len(rows), what="drawing", prefer="threads", local=True))
+
+
+def small(content: bytes | ValueError) -> NDArray[np.uint8]:
+    """Return one picture, found good before, at 120×90 pixels."""
+    if isinstance(content, ValueError):
+        raise UserError(f"a picture in {RAW} was good a moment ago and no longer is: {content}") from content
+    return pictures.to_pixels(content, 90, 120)
 
 
 if __name__ == "__main__":

@@ -423,9 +423,10 @@ def reported(data: pd.DataFrame, folder: Path) -> bytes:
     data = data.assign(near_copy_id="")
     pairs = pd.DataFrame({"lesion_id_one": [], "lesion_id_other": []}, dtype=str)
     summary = summarise(data, rejected, pairs, classes, tells_diagnosis(data), {"age": {}, "sex": {}}, [])
-    sheet = folder / "sheet.png"
+    sheet = folder / "sheet.jpg"
+    views = list(draw_views(data))
     Image.new("RGB", (64, 64)).save(sheet)
-    write_report(folder / "data.html", data, rejected, classes, summary, params(), {"source": "x"}, sheet, sheet)
+    write_report(folder / "data.html", data, rejected, classes, summary, params(), {"source": "x"}, views, sheet, sheet)
     return (folder / "data.html").read_bytes()
 
 

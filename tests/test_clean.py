@@ -85,7 +85,7 @@ def test_good_data_stays_whole(raw: Raw) -> None:
     assert list(images["age_status"][:6]) == ["given", "missing", "placeholder", "missing", "unread", "given"]
     assert list(images["sex"][:3]) == ["male", "", "female"]
     assert Path("plots/data.png").stat().st_size > 5000
-    assert Image.open("plots/contact_sheet.png").size[0] > 500
+    assert Image.open("plots/contact_sheet.jpg").size[0] > 500
 
 
 def test_what_cannot_be_used_is_set_aside_and_the_rest_goes_on(raw: Raw) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -45,5 +46,9 @@ def components(images: pd.DataFrame, keys: Sequence[str], pairs: Sequence[tuple[
             edges.append(np.column_stack([rows[known], first[known]]))
     ends = np.concatenate(edges)
     links = coo_array((np.ones(len(ends), dtype=bool), (ends[:, 0], ends[:, 1])), shape=(len(images),) * 2)
+    component: NDArray[np.int32]
     _, component = connected_components(links, directed=False)
-    return images["image_id"].groupby(component).transform("min")
+    # The first in order is the smallest.
+    order = np.argsort(images["image_id"].to_numpy(), kind="stable")
+    ids = images["image_id"].iloc[order]
+    return ids.groupby(component[order]).transform("first").reindex(images.index)

@@ -13,7 +13,7 @@ from PIL import Image
 from lesions import pictures
 from lesions.archives import read_members
 from lesions.audit.near_copies import COLOUR_SIDE, SIDE, Fingerprint, fingerprint
-from lesions.parallel import in_order
+from lesions.parallel.in_order import in_order
 
 NOTHING = Fingerprint(np.zeros((SIDE, SIDE), np.uint8), np.zeros((2, COLOUR_SIDE, COLOUR_SIDE), np.float32))
 

@@ -11,7 +11,7 @@ Each step looks closer at fewer pairs, so that a hundred thousand pictures are n
 The constants were chosen on HAM10000 and copies made of it; `benchmarks/near_copies.py` measures what they give.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from lesions.parallel import in_order
+from lesions.parallel.in_order import in_order
 
 SIDE = 64
 """Pictures are compared at 64×64 pixels, whatever their shape, so that a quarter turn keeps the shape."""
@@ -70,8 +70,9 @@ def fingerprint(pixels: NDArray[np.uint8]) -> Fingerprint:
 
 def _vectors(luma: NDArray[np.uint8], colour: Floats) -> Floats:
     """Return each picture's vector, (N, D): low frequencies of its grey values and colours, relative to both's size."""
-    brightness = np.maximum(1, luma.mean(axis=(1, 2), keepdims=True)).astype(np.float32)
-    grey = _shrink(luma, MIDDLE) / brightness
+    grey = _shrink(luma, MIDDLE)
+    brightness = _brightness(grey)
+    grey /= brightness
     # Without the constant, noise would be all there is of a blank picture.
     contrast = grey.std(axis=(1, 2), keepdims=True) + np.float32(0.05)
     parts = [_symmetric(grey / contrast, ORDER)[:, 1:]]  # without the mean, which is 1
@@ -113,13 +114,16 @@ def find_near_copies(luma: NDArray[np.uint8], colour: Floats, workers: int = -1)
         `MIN_LIKENESS` to 1.
     """
     pairs = _near(_vectors(luma, colour))
-    coarse = _unit(_shrink(luma, COARSE))
+    coarse = _relative(_shrink(luma, COARSE))
 
     def compare(start: int) -> pd.DataFrame:
         return _compare(luma, coarse, pairs[start : start + BATCH])
 
     starts = range(0, len(pairs), BATCH)
-    found = in_order(compare, starts, len(starts), what="comparing", prefer="threads", workers=workers, unit=" batches")
+    # In this process's threads, even where there is a cluster: all of the pictures would have to travel.
+    found = in_order(
+        compare, starts, len(starts), what="comparing", prefer="threads", workers=workers, unit=" batches", local=True
+    )
     return pd.concat([_compare(luma, coarse, pairs[:0]), *found], ignore_index=True)
 
 
@@ -135,18 +139,19 @@ def _near(vectors: Floats) -> Pairs:
 
 
 def _compare(luma: NDArray[np.uint8], coarse: Floats, pairs: Pairs) -> pd.DataFrame:
-    """Return the copies among pairs; see `find_near_copies`. `coarse` is `_unit` of the coarse pictures."""
-    turn, unlikeness = _best_turn(*(coarse[rows] for rows in pairs.T))
+    """Return the copies among pairs; see `find_near_copies`. `coarse` is `luma`, shrunk and `_relative`."""
+    ones, others = (coarse[rows] for rows in pairs.T)
+    turn, unlikeness = _best_turn(_unit(ones), _unit(others))
     fit = unlikeness <= MAX_UNLIKENESS_TURNED
-    pairs, turn = pairs[fit], turn[fit]
+    pairs, turn, ones, others = pairs[fit], turn[fit], ones[fit], others[fit]
 
-    ones, others = (_relative(luma[rows]) for rows in pairs.T)
-    others = _turned(others, turn)
     moves = np.zeros((len(pairs), 4), np.float32)
-    moves, unlikeness = _move(_shrink(ones, COARSE), _shrink(others, COARSE), moves, steps=3, blur=0.7)
+    moves, unlikeness = _move(ones, _turned(others, turn), moves, steps=3, blur=0.7)
     fit = unlikeness <= MAX_UNLIKENESS_MOVED
-    pairs, ones, others, moves, unlikeness = pairs[fit], ones[fit], others[fit], moves[fit], unlikeness[fit]
+    pairs, turn, moves, unlikeness = pairs[fit], turn[fit], moves[fit], unlikeness[fit]
 
+    ones, others = (_relative(luma[rows].astype(np.float32)) for rows in pairs.T)
+    others = _turned(others, turn)
     moves, middle = _move(_shrink(ones, MIDDLE), _shrink(others, MIDDLE), moves, steps=4, blur=1)
     fit = middle <= MAX_UNLIKENESS_MOVED
     pairs, ones, others, moves, unlikeness = pairs[fit], ones[fit], others[fit], moves[fit], unlikeness[fit]
@@ -157,16 +162,25 @@ def _compare(luma: NDArray[np.uint8], coarse: Floats, pairs: Pairs) -> pd.DataFr
     return found[found["likeness"] >= MIN_LIKENESS]
 
 
-def _relative(luma: NDArray[np.uint8]) -> Floats:
-    values = luma.astype(np.float32)
-    values /= np.maximum(1, values.mean(axis=(1, 2), keepdims=True))
-    return values
+def _brightness(pictures: Floats) -> Floats:
+    mean: Floats = np.maximum(1, pictures.mean(axis=(1, 2), keepdims=True))
+    return mean
+
+
+def _relative(pictures: Floats) -> Floats:
+    return pictures / _brightness(pictures)
 
 
 def _shrink(pictures: Floats | NDArray[np.uint8], side: int) -> Floats:
-    step = pictures.shape[1] // side
-    small: Floats = pictures.reshape(len(pictures), side, step, side, step).mean(axis=(2, 4), dtype=np.float32)
-    return small
+    """Average pictures down to a side; both sides are powers of two."""
+    shrunk = np.empty((len(pictures), side, side), np.float32)
+    for start in range(0, len(pictures), BATCH):  # which stay in the processor's cache
+        small = pictures[start : start + BATCH].astype(np.float32)
+        while small.shape[1] > side:
+            small = small[:, ::2] + small[:, 1::2]
+            small = (small[:, :, ::2] + small[:, :, 1::2]) / np.float32(4)
+        shrunk[start : start + BATCH] = small
+    return shrunk
 
 
 def _unit(pictures: Floats) -> Floats:
@@ -231,19 +245,19 @@ def _move(ones: Floats, others: Floats, moves: Floats, steps: int, blur: float) 
 
 def _moved(pictures: Floats, moves: Floats) -> Floats:
     """Sample each picture at moved places, linearly between pixels; see `_move`."""
-    return _sampled(_sampled(pictures, moves[:, 2], moves[:, 3], 1), moves[:, 0], moves[:, 1], 2)
-
-
-def _sampled(pictures: Floats, shift: Floats, stretch: Floats, axis: Literal[1, 2]) -> Floats:
     side = pictures.shape[1]
-    centre = (side - 1) / 2
-    places = (1 + stretch[:, None]) * (np.arange(side) - centre) + centre + shift[:, None] * side
-    places = np.clip(places, 0, side - 1.001).astype(np.float32)
-    places = np.expand_dims(places, 3 - axis)
-    before = np.broadcast_to(places.astype(np.int64), pictures.shape)
-    low, high = (np.take_along_axis(pictures, before + step, axis) for step in (0, 1))
-    between: Floats = low + (places - before).astype(np.float32) * (high - low)
-    return between
+    moved: Floats = _weights(side, moves[:, 2], moves[:, 3]) @ pictures
+    return moved @ _weights(side, moves[:, 0], moves[:, 1]).swapaxes(1, 2)
+
+
+def _weights(side: int, shift: Floats, stretch: Floats) -> Floats:
+    """Return, (N, side, side), how much each place on a line takes of each pixel; beyond the edge, of the last one."""
+    places = np.arange(side, dtype=np.float32)
+    centre = np.float32((side - 1) / 2)
+    wanted = (1 + stretch[:, None]) * (places - centre) + centre + shift[:, None] * side
+    distance = np.abs(np.clip(wanted, 0, side - 1)[:, :, None] - places)
+    weights: Floats = np.maximum(0, 1 - distance)
+    return weights
 
 
 def _correlate_patches(ones: Floats, others: Floats) -> Floats:

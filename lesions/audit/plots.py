@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from PIL import Image, ImageDraw, ImageFont
 
 from lesions.audit.warnings import lesion_of
 from lesions.taxonomy import ordered
@@ -72,27 +73,6 @@ class View(NamedTuple):
     height: Callable[[int], float]
 
 
-def plot_data(images: pd.DataFrame, path: Path) -> None:
-    """Draw all views that show something side by side in one PNG.
-
-    Args:
-        images: `data/clean/images.csv`.
-        path: of the PNG.
-    """
-    shown = [view for view in VIEWS if view.says_something(images)]
-    columns = min(3, len(shown))
-    rows = -(-len(shown) // columns)
-    height = max(4.4, 0.33 * images["label"].nunique() + 2.4)
-    with _style():
-        figure = Figure(figsize=(WIDTH * columns, height * rows), layout="constrained")
-        parts = np.asarray(figure.subfigures(rows, columns, hspace=0.05, wspace=0.04, squeeze=False)).flat
-        for view, part in zip(shown, parts, strict=False):
-            part.suptitle(view.title, x=0.02, ha="left", weight="bold")
-            view.draw(images, part.subplots())
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_png(figure, dpi=80))
-
-
 def draw_views(images: pd.DataFrame) -> Iterator[tuple[View, bytes]]:
     """Draw each view that shows something, as a PNG of its own, without its title.
 
@@ -105,6 +85,29 @@ def draw_views(images: pd.DataFrame) -> Iterator[tuple[View, bytes]]:
                 figure = Figure(figsize=(WIDTH, view.height(images["label"].nunique())), layout="constrained")
                 view.draw(images, figure.subplots())
                 yield view, _png(figure, dpi=160)
+
+
+def plot_data(views: Sequence[tuple[View, bytes]], path: Path) -> None:
+    """Put drawn views side by side in one PNG, under their titles.
+
+    Args:
+        views: as `draw_views` yields them.
+        path: of the PNG.
+    """
+    pictures = [Image.open(io.BytesIO(png)).convert("RGB") for _, png in views]
+    columns, gap, line = min(3, len(pictures)), 40, 40
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    width = max(picture.width for picture in pictures)
+    heights = [max(picture.height for picture in row) + line + gap for row in rows]
+    sheet = Image.new("RGB", (columns * (width + gap) + gap, sum(heights) + gap), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(26)
+    for number, ((view, _), picture) in enumerate(zip(views, pictures, strict=True)):
+        left = gap + number % columns * (width + gap)
+        top = gap + sum(heights[: number // columns])
+        draw.text((left, top), view.title, fill="black", font=font)
+        sheet.paste(picture, (left, top + line))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.resize((sheet.width // 2, sheet.height // 2), Image.Resampling.BOX).save(path)
 
 
 def _varies(*columns: str) -> Callable[[pd.DataFrame], bool]:

@@ -6,16 +6,14 @@ for the same data.
 
 import base64
 import html
-import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from PIL import Image
 
-from lesions.audit.plots import draw_views
+from lesions.audit.plots import View
 from lesions.audit.summary import kind_of_reason
 from lesions.audit.warnings import COLUMNS
 from lesions.params.clean import Clean
@@ -105,6 +103,7 @@ def write_report(
     summary: dict[str, Any],
     params: Clean,
     provenance: dict[str, Any],
+    views: Sequence[tuple[View, bytes]],
     sheet: Path,
     copies_sheet: Path,
 ) -> None:
@@ -118,10 +117,11 @@ def write_report(
         summary: `metrics/data.json`.
         params: the rules that were followed.
         provenance: `data/raw/provenance.json`.
+        views: the plots, as `draw_views` yields them.
         sheet: a picture of examples of each class.
         copies_sheet: a picture of copies beside one another.
     """
-    plots = {view.key: (view.title, png) for view, png in draw_views(images)}
+    plots = {view.key: (view.title, png) for view, png in views}
 
     def figures(*keys: str) -> str:
         shown = "".join(_figure(*plots[key]) for key in keys if key in plots)
@@ -343,11 +343,8 @@ def _missing(summary: dict[str, Any]) -> str:
 
 
 def _sheet(path: Path, title: str, words: str) -> str:
-    """Return a contact sheet, as JPEG: a tenth of the PNG."""
-    buffer = io.BytesIO()
-    with Image.open(path) as picture:
-        picture.convert("RGB").save(buffer, "JPEG", quality=85)
-    uri = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    """Return a contact sheet as it is."""
+    uri = f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}"
     return f'<figure class="sheet"><h3>{html.escape(title)}</h3><img src="{uri}" alt="{html.escape(words)}"></figure>\n'
 
 
