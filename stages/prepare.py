@@ -4,18 +4,21 @@ All usable pictures become rows of one array; how is written beside it, so that 
 treated exactly alike.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from lesions import packed, pictures
+from lesions import packed
 from lesions.archives import read_members
 from lesions.errors import UserError
 from lesions.outputs import write_json
-from lesions.parallel import in_order
+from lesions.parallel.in_order import in_order
 from lesions.params.prepare import Prepare
+from lesions.preparing.recipe import Recipe, to_pixels
 from lesions.running import run_stage
 from lesions.tables import read_csv
 
@@ -25,26 +28,32 @@ PREPARED = Path("data/prepared")
 
 def main() -> None:
     """Decode the pictures of data/clean/images.csv."""
-    height, width = Prepare.read().shape
+    params = Prepare.read()
+    recipe = Recipe(px=params.shape, fit=params.fit, borders=params.borders, colour_constancy=params.colour_constancy)
     images = read_csv(Path("data/clean/images.csv"))
-    members = zip(images["archive"], images["member"], strict=True)
-    decoded = in_order(
-        partial(decode, height=height, width=width),
-        read_members(RAW, members),
-        len(images),
-        what="decoding",
-        prefer="threads",
-    )
-    packed.write(PREPARED, images[["image_id", "label"]], decoded, (height, width))
-    write_json(PREPARED / "recipe.json", pictures.recipe(height, width))
+    write_json(PREPARED / "recipe.json", recipe.to_json())
+    packed.write(PREPARED, images[["image_id", "label"]], decoded(RAW, images, recipe), recipe.px)
+    height, width = recipe.px
     print(f"{PREPARED}: {len(images):,} pictures of {height}×{width} pixels")
 
 
-def decode(content: bytes | ValueError, height: int, width: int) -> NDArray[np.uint8]:
-    """Decode one picture that the clean stage found good; see `pictures.to_pixels`."""
+def decoded(raw: Path, images: pd.DataFrame, recipe: Recipe, workers: int = -1) -> Iterator[NDArray[np.uint8]]:
+    """Yield the pictures of `images`, which has `archive` and `member`, in its order.
+
+    Threads, since Pillow decodes and resizes without Python's lock, and no picture is copied between processes.
+    """
+    members = zip(images["archive"], images["member"], strict=True)
+    decode_one = partial(decode, recipe=recipe)
+    return in_order(
+        decode_one, read_members(raw, members), len(images), what="decoding", prefer="threads", workers=workers
+    )
+
+
+def decode(content: bytes | ValueError, recipe: Recipe) -> NDArray[np.uint8]:
+    """Decode one picture that the clean stage found good; see `recipe.to_pixels`."""
     if isinstance(content, ValueError):
         raise UserError(f"a picture in {RAW} was good before and no longer is: {content}") from content
-    return pictures.to_pixels(content, height, width)
+    return to_pixels(content, recipe)
 
 
 if __name__ == "__main__":

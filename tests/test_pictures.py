@@ -1,7 +1,9 @@
 """From bytes to pixels, for whatever people have in their folders."""
 
 import io
+import os
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
-from lesions.pictures import to_pixels
+from lesions.archives import list_members, read_members
+from lesions.pictures import Fit, to_pixels
+
+FITS: tuple[Fit, ...] = ("squash", "crop", "pad")
 
 
 def smooth(height: int = 450, width: int = 600) -> Image.Image:
@@ -39,11 +45,46 @@ def test_height_and_width_are_not_mixed_up() -> None:
     assert pixels[0, -1, 1] > 240 > 15 > pixels[0, 0, 1]
 
 
-def test_decoding_at_a_reduced_scale_is_not_visible() -> None:
-    image = Image.effect_noise((600, 450), 60).convert("RGB").resize((120, 90)).resize((600, 450))
-    content = encoded(image, "JPEG", quality=95)
-    full = Image.open(io.BytesIO(content)).convert("RGB").resize((96, 96), Image.Resampling.BILINEAR)
-    assert difference(to_pixels(content, 96, 96), np.asarray(full)) < 2
+def likeness(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
+    """Return the structural similarity of two pictures' luma (Wang et al. 2004: Gaussian of 1.5 pixels)."""
+    x, y = (picture @ [0.299, 0.587, 0.114] for picture in (one, other))
+
+    def mean(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        averaged: np.ndarray[Any, Any] = gaussian_filter(values, 1.5, truncate=3.5)
+        return averaged
+
+    mx, my = mean(x), mean(y)
+    vx, vy, both = mean(x * x) - mx * mx, mean(y * y) - my * my, mean(x * y) - mx * my
+    c1, c2 = 2.55**2, 7.65**2
+    return float((((2 * mx * my + c1) * (2 * both + c2)) / ((mx**2 + my**2 + c1) * (vx + vy + c2))).mean())
+
+
+def whole_decode(content: bytes, height: int, width: int) -> np.ndarray[Any, Any]:
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (75, 100), (96, 96), (128, 128), (224, 224)])
+def test_decoding_at_a_reduced_scale_is_not_visible(height: int, width: int) -> None:
+    noise = Image.effect_noise((120, 90), 60).resize((600, 450), Image.Resampling.BICUBIC)
+    content = encoded(Image.merge("RGB", [noise, smooth().getchannel(1), noise]), "JPEG", quality=95)
+    reduced, full = to_pixels(content, height, width), whole_decode(content, height, width)
+    assert likeness(reduced, full) > 0.99
+    assert difference(reduced, full) < 2
+
+
+REAL = [os.environ[name] for name in ("HAM10000_FULL_SIZE_DIR", "HAM10000_DIR") if name in os.environ]
+
+
+@pytest.mark.skipif(not REAL, reason="neither HAM10000_FULL_SIZE_DIR nor HAM10000_DIR is set")
+@pytest.mark.parametrize("folder", REAL)
+def test_nor_is_it_on_real_pictures(folder: str) -> None:
+    members = [(m.archive, m.name) for path in sorted(Path(folder).glob("*.zip")) for m in list_members(path)]
+    contents = [content for content in read_members(Path(folder), members[::10][:100]) if isinstance(content, bytes)]
+    assert len(contents) > 40
+    for side in (64, 96, 128):
+        alike = [likeness(to_pixels(c, side, side), whole_decode(c, side, side)) for c in contents]
+        assert np.mean(alike) > 0.995
+        assert min(alike) > 0.985
 
 
 @pytest.mark.parametrize("turned", [1, 2, 3, 4, 5, 6, 7, 8])
@@ -52,8 +93,12 @@ def test_exif_orientation_is_obeyed(turned: int) -> None:
     stored = smooth() if turned == 1 else smooth().transpose(Image.Transpose(back[turned]))
     exif = Image.Exif()
     exif[0x0112] = turned
-    pixels = to_pixels(encoded(stored, "JPEG", quality=95, exif=exif), 48, 64)
-    assert difference(pixels, to_pixels(encoded(smooth()), 48, 64)) < 2
+    content, upright = encoded(stored, "JPEG", quality=95, exif=exif), encoded(smooth())
+    for shape in ((48, 64), (64, 48), (300, 40)):
+        for fit in FITS:
+            pixels, expected = to_pixels(content, *shape, fit), to_pixels(upright, *shape, fit)
+            assert pixels.shape == expected.shape
+            assert difference(pixels, expected) < 2
 
 
 @pytest.mark.parametrize(
@@ -76,6 +121,28 @@ def test_other_kinds_of_picture_look_alike(image: Image.Image, kind: str) -> Non
 
 def test_what_is_transparent_lies_over_white() -> None:
     assert to_pixels(encoded(Image.new("RGBA", (20, 20), (0, 0, 0, 0))), 16, 16).min() == 255
+    half = to_pixels(encoded(Image.new("RGBA", (20, 20), (200, 0, 0, 128))), 16, 16)
+    assert np.abs(half.astype(int) - [227, 127, 127]).max() <= 1
+    palette = Image.new("P", (20, 20), 1)
+    palette.putpalette([0, 0, 0, 10, 200, 30])
+    assert (to_pixels(encoded(palette), 16, 16) == [10, 200, 30]).all()
+    assert to_pixels(encoded(palette, transparency=1), 16, 16).min() == 255
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
+@pytest.mark.parametrize("mode", ["1", "L", "CMYK", "RGB"])
+def test_each_kind_of_file_gives_the_right_colours(kind: str, mode: str) -> None:
+    if (kind, mode) in {("JPEG", "1"), ("PNG", "CMYK")}:
+        pytest.skip("there is no such file")
+    red = Image.new("RGB", (64, 48), (255, 0, 0) if mode in ("CMYK", "RGB") else (255, 255, 255)).convert(mode)
+    expected = [255, 0, 0] if mode in ("CMYK", "RGB") else [255, 255, 255]
+    assert np.abs(to_pixels(encoded(red, kind), 16, 16).astype(int) - expected).max() <= 2
+
+
+def test_16_bit_grey_keeps_its_range() -> None:
+    grey = Image.fromarray(np.full((20, 20), 128 * 257, np.uint16))
+    for kind in ("PNG", "TIFF"):
+        assert (to_pixels(encoded(grey, kind), 16, 16) == 128).all()
 
 
 @pytest.mark.parametrize(

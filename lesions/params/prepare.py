@@ -1,5 +1,7 @@
 """`prepare`: how a picture becomes pixels."""
 
+from typing import Literal
+
 from pydantic import field_validator
 
 from lesions.params.section import Section
@@ -9,6 +11,9 @@ class Prepare(Section):
     """See params.yaml for what each key means."""
 
     px: int | list[int]
+    fit: Literal["squash", "crop", "pad"] = "squash"
+    borders: Literal["keep", "crop"] = "keep"
+    colour_constancy: Literal["none", "shades_of_grey"] = "none"
 
     @field_validator("px", mode="before")
     @classmethod

@@ -1,0 +1,224 @@
+"""How fast does the stage prepare decode, beside a notebook's loop and beside what libjpeg itself allows?
+
+Pictures of 600×450, HAM10000's own size: those of the archives in HAM10000_FULL_SIZE_DIR, else drawn ones, repeated.
+
+    python benchmarks/prepare_speed.py [--pictures 1680] [--rounds 3] [--px 96 128]
+    python benchmarks/prepare_speed.py --scale          time and memory from 1,000 to 100,000 drawn pictures
+
+The plain loop is what most notebooks have: one process, over files. libjpeg's limit decodes from memory, on all
+cores, at the scale that prepare chooses, and does nothing with the picture; of threads and processes, the faster.
+"""
+
+import argparse
+import io
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from itertools import cycle, islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from lesions import packed
+from lesions.archives import list_members, read_members
+from lesions.canonical_zip import write_archive
+from lesions.parallel.in_order import in_order
+from lesions.preparing.recipe import Recipe
+from stages.prepare import decode, decoded
+
+ROOT = Path(__file__).parent.parent
+ARCHIVE = "pictures.zip"
+SIZE = (600, 450)
+
+
+def pictures() -> list[bytes]:
+    """Return JPEG files of 600×450: real ones where there are any, else drawn ones."""
+    if folder := os.environ.get("HAM10000_FULL_SIZE_DIR"):
+        members = [(m.archive, m.name) for path in sorted(Path(folder).glob("*.zip")) for m in list_members(path)]
+        return [content for content in read_members(Path(folder), members) if isinstance(content, bytes)]
+    return [drawn(number, SIZE) for number in range(60)]
+
+
+def drawn(number: int, size: tuple[int, int]) -> bytes:
+    """Return a JPEG file that is as hard to decode as skin: smooth, with some grain."""
+    random = np.random.default_rng(number)
+    coarse = Image.fromarray(random.integers(90, 220, (9, 12, 3), np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    grain = random.normal(0, 4, (size[1], size[0], 1))
+    file = io.BytesIO()
+    Image.fromarray(np.clip(np.asarray(coarse) + grain, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=85)
+    return file.getvalue()
+
+
+def heavy(content: bytes) -> bytes:
+    """Return the same picture in as large a JPEG file as HAM10000's own, some 280 kB: there is more to decode."""
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(content)) as image:
+        grain = np.random.default_rng(1).normal(0, 4, (image.height, image.width, 3))
+        grained = np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8)
+    Image.fromarray(grained).save(file, "JPEG", quality=98, subsampling=0)
+    return file.getvalue()
+
+
+def plain_loop(files: list[Path], px: int) -> NDArray[np.uint8]:
+    """Do what notebooks do."""
+    images = []
+    for path in files:
+        image = Image.open(path).convert("RGB").resize((px, px))
+        images.append(np.asarray(image))
+    return np.array(images)
+
+
+def decode_alone(px: int, contents: list[bytes]) -> None:
+    """Decode at libjpeg's scale, and nothing else."""
+    for content in contents:
+        with Image.open(io.BytesIO(content)) as image:
+            image.draft("RGB", (px, px))
+            image.load()
+
+
+def on_all_cores(pool: Executor, work: Callable[[list[bytes]], None], contents: list[bytes]) -> None:
+    """Do work on parts of the files."""
+    list(pool.map(work, [contents[start : start + 16] for start in range(0, len(contents), 16)]))
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Return how long work takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def measure(contents: list[bytes], px: int, rounds: int) -> dict[str, list[float]]:
+    """Return pictures a second of each way, a value a round."""
+    recipe = Recipe(px=(px, px), fit="squash", borders="keep", colour_constancy="none")
+    names = [f"{number:06}.jpg" for number in range(len(contents))]
+    index = pd.DataFrame({"image_id": names, "label": "nv", "archive": ARCHIVE, "member": names})
+    cores = joblib.cpu_count()
+    with (
+        tempfile.TemporaryDirectory() as name,
+        ThreadPoolExecutor(cores) as threads,
+        ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as processes,
+    ):
+        folder = Path(name)
+        write_archive(folder / ARCHIVE, zip(names, contents, strict=True))
+        for member, content in zip(names, contents, strict=True):
+            (folder / member).write_bytes(content)
+        alone = partial(decode_alone, px)
+
+        def stage() -> None:
+            packed.write(folder / "out", index[["image_id", "label"]], decoded(folder, index, recipe), recipe.px)
+
+        def in_processes() -> None:
+            content = read_members(folder, zip(index["archive"], index["member"], strict=True))
+            one = partial(decode, recipe=recipe)
+            done = in_order(one, content, len(index), what="decoding", prefer="processes")
+            packed.write(folder / "out", index[["image_id", "label"]], done, recipe.px)
+
+        ways: dict[str, Callable[[], Any]] = {
+            "prepare": stage,
+            "plain loop": lambda: plain_loop([folder / member for member in names], px),
+            "libjpeg, threads": lambda: on_all_cores(threads, alone, contents),
+            "libjpeg, processes": lambda: on_all_cores(processes, alone, contents),
+            "prepare, in processes": in_processes,
+        }
+        on_all_cores(processes, alone, contents[:64])  # so that they are started
+        speeds: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(rounds):
+            for way, work in ways.items():
+                speeds[way].append(len(contents) / seconds(work))
+    return speeds
+
+
+def rows(count: int = 1680, rounds: int = 3, sizes: tuple[int, ...] = (96, 128)) -> list[dict[str, str]]:
+    """Return a row a claim: claim, ours, theirs, ratio (median of the rounds'), spread (least to most)."""
+    table = []
+    stored = pictures()
+    for px in sizes:
+        for files in (stored, list(map(heavy, stored))):
+            kind = f"{statistics.mean(map(len, files)) / 1000:.0f} kB"
+            speeds = measure(list(islice(cycle(files), count)), px, rounds)
+            limit = max(("libjpeg, threads", "libjpeg, processes"), key=lambda way: statistics.median(speeds[way]))
+            for claim, other in (
+                ("a plain Pillow loop", "plain loop"),
+                (f"{limit}, no resize", limit),
+                ("itself in processes", "prepare, in processes"),
+            ):
+                text = f"prepare at {px} px beside {claim} (files of {kind})"
+                table.append(row(text, speeds["prepare"], speeds[other]))
+    return table
+
+
+def row(claim: str, ours: list[float], theirs: list[float]) -> dict[str, str]:
+    """Return one row of the table, from pictures a second in each round."""
+    ratios = sorted(our / their for our, their in zip(ours, theirs, strict=True))
+    return {
+        "claim": claim,
+        "ours": f"{statistics.median(ours):,.0f} pictures/s",
+        "theirs": f"{statistics.median(theirs):,.0f} pictures/s",
+        "ratio": f"{statistics.median(ratios):.2f}",
+        "spread": f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
+    }
+
+
+def scale() -> list[dict[str, str]]:
+    """Return a row for each number of pictures: the stage's time and its largest process; on Linux alone."""
+    sample = [drawn(number, (200, 150)) for number in range(50)]
+    table = []
+    for count in (1_000, 10_000, 100_000):
+        with tempfile.TemporaryDirectory() as name:
+            clone = Path(name)
+            (clone / "data/raw").mkdir(parents=True)
+            (clone / "data/clean").mkdir()
+            for file in ("params.yaml", "dvc.yaml"):
+                (clone / file).write_bytes((ROOT / file).read_bytes())
+            names = [f"{number:06}.jpg" for number in range(count)]
+            write_archive(clone / "data/raw" / ARCHIVE, zip(names, cycle(sample), strict=False))
+            index = pd.DataFrame({"image_id": names, "label": "nv", "archive": ARCHIVE, "member": names})
+            index.to_csv(clone / "data/clean/images.csv", index=False)
+            # Linux's own record; ru_maxrss would count what the process was before it became Python.
+            code = "import runpy; runpy.run_module('stages.prepare', run_name='__main__'); "
+            code += "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
+            environment = os.environ | {"PYTHONPATH": str(ROOT)}
+            started = time.perf_counter()
+            run = [sys.executable, "-c", code]
+            done = subprocess.run(run, cwd=clone, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+            taken = time.perf_counter() - started
+        peak = int(done.stdout.split()[-1]) / 1000
+        table.append(
+            {
+                "claim": f"prepare of {count:,} pictures",
+                "ours": f"{taken:.1f} s, {peak:.0f} MB",
+                "theirs": "under 400 MB",
+                "ratio": f"{count / taken:,.0f} pictures/s",
+                "spread": "",
+            }
+        )
+    return table
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pictures", type=int, default=1680)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--px", type=int, nargs="+", default=[96, 128])
+    parser.add_argument("--scale", action="store_true")
+    asked = parser.parse_args()
+    table = scale() if asked.scale else rows(asked.pictures, asked.rounds, tuple(asked.px))
+    print(pd.DataFrame(table).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
