@@ -1,93 +1,180 @@
 """Rebalance: extra training pictures only, the same bits everywhere.
 
-Classes that fall short of the target get augmented copies of their own training pictures. The split comes
-before, on purpose: copies made first, as published notebooks do, end up on both sides of it.
+Classes that fall short get augmented copies of their own training pictures. The split comes before, on purpose:
+copies made first, as in published notebooks, end up on both sides of it. `when: before_split` does even that, to
+show what it is worth; the column `protocol` of index.csv then names the leak, and every figure carries it on.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import groupby
 from pathlib import Path
+from typing import Any, cast
 
-import Augmentor
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from lesions import packed
-from lesions.parallel import in_order
+from lesions.errors import UserError
+from lesions.parallel.in_order import in_order
 from lesions.params.rebalance import Rebalance
-from lesions.rebalancing import Copy, augment, plan
+from lesions.rebalancing.augmentation import Copy, augment
+from lesions.rebalancing.plan import LEAK, deal, plan
 from lesions.running import run_stage
 from lesions.sheets import contact_sheet
 from lesions.tables import read_csv
 from lesions.taxonomy import ordered
 
+PREPARED = Path("data/prepared")
 REBALANCED = Path("data/rebalanced")
+SIDES = {"after_split": ["train"], "before_split": ["train", "val"]}
+"""The sides whose pictures are copied. Test pictures never are."""
+SHOWN_PX = 96
+"""The longer side of a picture on the contact sheet, at most."""
 
 
 def main() -> None:
     """Make the copies that params.yaml asks for."""
     params = Rebalance.read()
-    pixels, index = packed.read(Path("data/prepared"))
+    pixels, index = packed.read(PREPARED)
     images = index.merge(read_csv(Path("data/split/split.csv")), on="image_id", validate="1:1")
-    train = images[images["split"] == "train"]
+    originals = images[images["split"].isin(SIDES[params.when])]
 
-    copies = plan(train, params.target, params.seed)
-    label_of = dict(zip(images["image_id"], images["label"], strict=True))
-    rows = pd.DataFrame(
-        [(copy.name, copy.image_id, label_of[copy.image_id], "train") for copy in copies],
-        columns=["image_id", "original", "label", "split"],
-    )
-    packed.write(REBALANCED, rows, make(copies, pixels, images["image_id"], params), pixels.shape[1:3])
+    copies = plan(originals, params.target, params.extra, params.seed)
+    rows = describe(copies, originals, params)
+    refuse_names_in_use(rows, images)
+    row_of = {image_id: row for row, image_id in enumerate(images["image_id"])}
+    pictures = read_rows(pixels, (row_of[copy.original] for copy in copies))
+    packed.write(REBALANCED, rows, make(copies, pictures, params), pixels.shape[1:3])
     Path("plots").mkdir(exist_ok=True)
-    balance(train["label"], rows["label"]).to_csv("plots/class_balance.csv", index=False)
-    contact_sheet(sample_rows(train, pixels[train.index], params), Path("plots/copies.png"))
-    print(f"{REBALANCED}: {len(copies):,} copies beside {len(train):,} training pictures")
+    balance(images, rows).to_csv("plots/class_balance.csv", index=False)
+    contact_sheet(examples(originals, pixels, rows), Path("plots/copies.jpg"))
+    say(images, rows)
+
+
+def describe(copies: list[Copy], originals: pd.DataFrame, params: Rebalance) -> pd.DataFrame:
+    """Return the rows of index.csv: a copy each, with its original, number, label, side, and the protocol."""
+    rows = pd.DataFrame(copies, columns=["original", "copy"])
+    rows.insert(0, "image_id", [copy.image_id for copy in copies])
+    rows["label"] = rows["original"].map(originals.set_index("image_id")["label"])
+    if params.when == "after_split":
+        return rows.assign(split="train", protocol="honest")
+    val = float((originals["split"] == "val").mean())
+    return rows.assign(split=deal(copies, val, params.seed), protocol=LEAK)
+
+
+def refuse_names_in_use(rows: pd.DataFrame, images: pd.DataFrame) -> None:
+    """Stop where a copy would have the id of a picture.
+
+    Raises:
+        UserError: names the first of them.
+    """
+    in_use = rows.loc[rows["image_id"].isin(images["image_id"]), "image_id"]
+    if len(in_use):
+        raise UserError(
+            f"the pictures have the id {in_use.iloc[0]!r} already, which a copy would get: rename that picture. "
+            "An id followed by + and a number is a copy's."
+        )
 
 
 def make(
-    copies: list[Copy], pixels: NDArray[np.uint8], image_ids: pd.Series, params: Rebalance, workers: int = -1
+    copies: list[Copy], originals: Iterable[NDArray[np.uint8]], params: Rebalance, workers: int = -1
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield the copies, in order; `image_ids` names the rows of `pixels`."""
-    pipeline = Augmentor.Pipeline()
-    for operation in params.operations:
-        operation.add_to(pipeline)
-    row_of = {image_id: row for row, image_id in enumerate(image_ids)}
+    """Yield the copies, in order.
+
+    Args:
+        copies: which.
+        originals: the picture that each is made from.
+        params: the operations, and the seed.
+        workers: see `in_order`. Threads, since Pillow computes without Python's lock, and no picture is copied
+            between processes.
+    """
     return in_order(
-        partial(augment, operations=pipeline.operations, seed=params.seed),
-        ((pixels[row_of[copy.image_id]], copy) for copy in copies),
+        partial(augment, operations=params.operations_of_augmentor(), seed=params.seed),
+        zip(originals, copies, strict=True),
         len(copies),
         what="copying",
-        prefer="processes",
+        prefer="threads",
         workers=workers,
     )
 
 
-def balance(before: pd.Series, copies: pd.Series) -> pd.DataFrame:
+def read_rows(pixels: NDArray[np.uint8], rows: Iterable[int]) -> Iterator[NDArray[np.uint8]]:
+    """Yield rows of a mapped pixels.npy, read from its file: what is looked at in a map stays in memory."""
+    mapped = cast("np.memmap[Any, Any]", pixels)
+    shape = pixels.shape[1:]
+    length = math.prod(shape)
+    for row, repeated in groupby(rows):
+        picture = np.fromfile(str(mapped.filename), np.uint8, length, offset=mapped.offset + row * length)
+        yield from (picture.reshape(shape) for _ in repeated)
+
+
+def balance(images: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """Count the training pictures of each class, before and after, for the plot."""
-    classes = ordered(set(before))
-    after = pd.concat([before, copies])
+    before = images.loc[images["split"] == "train", "label"]
+    after = pd.concat([before, rows.loc[rows["split"] == "train", "label"]])
     return pd.DataFrame(
         [
             {"diagnosis": label, "when": when, "pictures": int((labels == label).sum())}
-            for label in classes
+            for label in ordered(set(before))
             for when, labels in (("before", before), ("after", after))
         ]
     )
 
 
-def sample_rows(
-    train: pd.DataFrame, pixels: NDArray[np.uint8], params: Rebalance, each: int = 9
+def examples(
+    originals: pd.DataFrame, pixels: NDArray[np.uint8], rows: pd.DataFrame, across: int = 10, of_each: int = 4
 ) -> list[tuple[str, list[NDArray[np.uint8]]]]:
-    """Return each class's first original with its first copies beside it, for the contact sheet."""
-    rows = []
-    for label in ordered(set(train["label"])):
-        row = int(np.flatnonzero(train["label"] == label)[0])
-        image_id = str(train["image_id"].iloc[row])
-        copies = [Copy(image_id, number) for number in range(each)]
-        made = make(copies, pixels[[row]], pd.Series([image_id]), params, workers=1)
-        rows.append((f"{label}: {image_id} and its copies", [pixels[row], *made]))
-    return rows
+    """Return, for the contact sheet, some originals of each class, framed, each followed by its first copies.
+
+    Args:
+        originals: the pictures that may be copied; the index is their row of `pixels`.
+        pixels: see there.
+        rows: of index.csv, whose pixels are read from where they were just written.
+        across: pictures a class.
+        of_each: copies of one original, at most.
+    """
+    copied, _ = packed.read(REBALANCED)
+    copies_of = {original: list(places[:of_each]) for original, places in rows.groupby("original").groups.items()}
+    cells = []
+    for label in ordered(set(originals["label"])):
+        ours = originals[originals["label"] == label]
+        # Those with most copies first.
+        ours = ours.sort_values(
+            "image_id", key=lambda ids: -ids.map(lambda i: len(copies_of.get(i, []))), kind="stable"
+        )
+        shown: list[NDArray[np.uint8]] = []
+        for row, image_id in zip(ours.index, ours["image_id"], strict=True):
+            copies = copies_of.get(image_id, [])
+            if len(shown) + 1 + len(copies) > across:
+                break
+            shown += [small(pixels[row], framed=True), *(small(copied[place]) for place in copies)]
+        made = int((rows["label"] == label).sum())
+        cells.append((f"{label}: {len(ours):,} pictures (framed), {f'{made:,}' if made else 'no'} copies", shown))
+    return cells
+
+
+def small(picture: NDArray[np.uint8], *, framed: bool = False) -> NDArray[np.uint8]:
+    """Return a picture at most `SHOWN_PX` wide and high, in a frame if wanted."""
+    image = Image.fromarray(picture)
+    image.thumbnail((SHOWN_PX, SHOWN_PX))
+    return np.asarray(ImageOps.expand(ImageOps.crop(image, 2), 2, "orange") if framed else image)
+
+
+def say(images: pd.DataFrame, rows: pd.DataFrame) -> None:
+    """Print what was made, and what a person should not overlook."""
+    originals = {side: images.loc[images["split"] == side, "image_id"] for side in ("train", "val")}
+    copied = {side: rows.loc[rows["split"] == side, "original"] for side in ("train", "val")}
+    print(f"{REBALANCED}: {len(copied['train']):,} copies beside {len(originals['train']):,} training pictures")
+    if (rows["protocol"] == LEAK).any():
+        seen = pd.concat([originals["val"], copied["val"]]).isin({*originals["train"], *copied["train"]})
+        print(
+            f"WARNING: {LEAK}: {len(copied['val']):,} more copies stand in val, and of {seen.mean():.1%} of the "
+            "validation pictures, the original or a copy is in train. Every figure made from this is named so."
+        )
 
 
 if __name__ == "__main__":

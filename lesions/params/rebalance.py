@@ -1,12 +1,15 @@
-"""`rebalance`: how many augmented copies, made by which of Augmentor's operations."""
+"""`rebalance`: how many augmented copies of which pictures, made by which of Augmentor's operations."""
 
 import inspect
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import Augmentor
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from lesions.params.section import Section, nearest
+
+MOST = 100_000
+"""Pictures or copies a class."""
 
 
 def operations() -> dict[str, list[str]]:
@@ -27,10 +30,12 @@ class Operation(BaseModel):
     @property
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments for Augmentor's method of that name."""
-        return {"probability": self.probability, **(self.__pydantic_extra__ or {})}
+        given = {"probability": self.probability, **(self.__pydantic_extra__ or {})}
+        # A colour is a list in YAML, and a tuple to Pillow.
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
 
     @model_validator(mode="after")
-    def _augmentor_takes_it(self) -> "Operation":
+    def _augmentor_takes_it(self) -> Self:
         known = operations()
         if self.operation not in known:
             raise ValueError(f"Augmentor has no operation {self.operation!r}; {nearest(self.operation, known)}")
@@ -52,17 +57,48 @@ class Rebalance(Section):
     """See params.yaml for what each key means."""
 
     target: float | Literal["max", "none"]
+    extra: int | Literal["none"] = "none"
+    when: Literal["after_split", "before_split"] = "after_split"
     operations: list[Operation] = Field(min_length=1)
     seed: int = Field(ge=0, lt=2**32)
+
+    # What a number means must not hang on its type: to DVC, 1 and 1.0 are the same value.
 
     @field_validator("target", mode="before")
     @classmethod
     def _one_of_four(cls, target: object) -> object:
-        # What a number means must not hang on its type: to DVC, 1 and 1.0 are the same value.
-        number = isinstance(target, int | float) and not isinstance(target, bool)
-        if target in ("max", "none") or (number and (0 < target < 1 or target in range(2, 100_001))):  # type: ignore[operator]
+        if target in ("max", "none") or (_is_number(target) and (0 < target < 1 or target in range(2, MOST + 1))):  # type: ignore[operator]
             return target
         raise ValueError(
             "expected max (as many as the largest class), none, a fraction of the largest class between 0 and 1, "
-            "or a whole number of pictures from 2 to 100000"
+            f"or a whole number of pictures from 2 to {MOST}"
         )
+
+    @field_validator("extra", mode="before")
+    @classmethod
+    def _none_or_a_number(cls, extra: object) -> object:
+        if extra == "none":
+            return extra
+        if _is_number(extra) and extra in range(1, MOST + 1):
+            return int(extra)  # type: ignore[call-overload]
+        raise ValueError(f"expected none, or a whole number of copies a class from 1 to {MOST}")
+
+    @model_validator(mode="after")
+    def _one_decides(self) -> Self:
+        if self.target != "none" and self.extra != "none":
+            raise ValueError(
+                f"target is {self.target} and extra is {self.extra}, and only one can say how many copies there are: "
+                f"set target to none for {self.extra} copies a class, or extra to none for the target"
+            )
+        return self
+
+    def operations_of_augmentor(self) -> list[Augmentor.Operations.Operation]:
+        """Return the operations as Augmentor's own objects."""
+        pipeline = Augmentor.Pipeline()
+        for operation in self.operations:
+            operation.add_to(pipeline)
+        return list(pipeline.operations)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,216 @@
+"""How fast does the stage rebalance make copies, beside Augmentor's own `Pipeline.sample` with its threads?
+
+Pictures of 600×450, HAM10000's own size: those of the archives in HAM10000_FULL_SIZE_DIR, else drawn ones, repeated.
+
+    PYTHONPATH=. python benchmarks/rebalance_speed.py [--rounds 5] [--px 64 96 128]
+    PYTHONPATH=. python benchmarks/rebalance_speed.py --scale      time and memory from 1,000 to 100,000 copies
+
+Two set-ups, both at a quarter or a tenth of their size, so that both ways meet the same load of the machine: nine
+classes of 2,239 pictures, of which each gets 500 copies by rotation, as published; and the 6,510 training pictures of
+HAM10000's 10,015, brought to the largest class's number by the operations of params.yaml. Both ways carry out the same
+operations on the same pictures; `sample` rounds its chances to tenths, so that 0.7 is 0.75 to it. "With decoding" adds
+the stage prepare, for all pictures. Augmentor works on the files as they are, or, as another row, on files that were
+brought to `px` before, which is not counted. It writes JPEG files, ours one array.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import cycle, islice
+from pathlib import Path
+from typing import NamedTuple
+
+import Augmentor
+import numpy as np
+import pandas as pd
+from PIL import Image
+from prepare_speed import ARCHIVE, pictures, row, seconds
+from ruamel.yaml import YAML
+
+from lesions import packed
+from lesions.canonical_zip import write_archive
+from lesions.params.rebalance import Rebalance
+from lesions.preparing.recipe import Recipe
+from lesions.rebalancing.plan import plan
+from stages.prepare import decoded
+from stages.rebalance import describe, make, read_rows
+
+ROOT = Path(__file__).parent.parent
+SAMPLED = 200
+"""Copies that Augmentor makes a round."""
+ISIC_9 = {"mel": 438, "pbk": 462, "bcc": 376, "nv": 357, "scc": 181, "vasc": 139, "ak": 114, "df": 95, "sk": 77}
+HAM10000 = {"nv": 6705, "mel": 1113, "bkl": 1099, "bcc": 514, "akiec": 327, "vasc": 142, "df": 115}
+
+
+class SetUp(NamedTuple):
+    """What is copied and how.
+
+    Attributes:
+        name: as in the table.
+        classes: pictures of each, all of which are decoded.
+        train: the fraction of them that may be copied.
+        params: the section of params.yaml.
+    """
+
+    name: str
+    classes: dict[str, int]
+    train: float
+    params: Rebalance
+
+
+def set_ups() -> list[SetUp]:
+    """Return the two that are measured."""
+    default = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["rebalance"]
+    rotation = {"operation": "rotate", "probability": 0.7, "max_left_rotation": 10, "max_right_rotation": 10}
+    published = Rebalance.check(default | {"target": "none", "extra": 500 // 4, "operations": [rotation]})
+    balanced = Rebalance.check(default | {"target": "max", "extra": "none"})
+    return [
+        SetUp("published, 500 more a class", {name: count // 4 for name, count in ISIC_9.items()}, 1, published),
+        SetUp("HAM10000 to its largest class", {name: count // 10 for name, count in HAM10000.items()}, 0.65, balanced),
+    ]
+
+
+def index_of(set_up: SetUp) -> pd.DataFrame:
+    """Return the table of the set-up's pictures, as clean would have it."""
+    labels = [label for label, count in set_up.classes.items() for _ in range(count)]
+    names = [f"{number:06}.jpg" for number in range(len(labels))]
+    return pd.DataFrame({"image_id": names, "label": labels, "archive": ARCHIVE, "member": names})
+
+
+def prepare(folder: Path, index: pd.DataFrame, px: int) -> None:
+    """Decode all pictures, as the stage does."""
+    recipe = Recipe(px=(px, px), fit="squash", borders="keep", colour_constancy="none")
+    packed.write(folder / "prepared", index[["image_id", "label"]], decoded(folder, index, recipe), recipe.px)
+
+
+def rebalance(folder: Path, set_up: SetUp) -> None:
+    """Plan, make and write the copies, as the stage does."""
+    pixels, index = packed.read(folder / "prepared")
+    originals = index.groupby("label").sample(frac=set_up.train, random_state=1)
+    copies = plan(originals, set_up.params.target, set_up.params.extra, set_up.params.seed)
+    row_of = {image_id: place for place, image_id in enumerate(index["image_id"])}
+    made = make(copies, read_rows(pixels, (row_of[copy.original] for copy in copies)), set_up.params)
+    packed.write(folder / "rebalanced", describe(copies, originals, set_up.params), made, pixels.shape[1:3])
+
+
+def sample(folder: Path, set_up: SetUp) -> None:
+    """Make copies with Augmentor's own pipeline, from a folder of files."""
+    shutil.rmtree(folder / "output", ignore_errors=True)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        pipeline = Augmentor.Pipeline(str(folder))
+        for operation in set_up.params.operations:
+            operation.add_to(pipeline)
+        pipeline.sample(SAMPLED)
+
+
+def put_files(folder: Path, contents: list[bytes], px: int | None = None) -> None:
+    """Write a folder of JPEG files, as they are or brought to `px`."""
+    folder.mkdir()
+    for number, content in enumerate(contents):
+        path = folder / f"{number:04}.jpg"
+        if px is None:
+            path.write_bytes(content)
+        else:
+            with Image.open(io.BytesIO(content)) as image:
+                image.resize((px, px)).save(path, quality=95)
+
+
+def measure(set_up: SetUp, contents: list[bytes], px: int, rounds: int) -> dict[str, list[float]]:
+    """Return copies a second of each way, a value a round."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        index = index_of(set_up)
+        write_archive(folder / ARCHIVE, zip(index["member"], cycle(contents), strict=False))
+        put_files(folder / "full", contents)
+        put_files(folder / "small", contents, px)
+        speeds: dict[str, list[float]] = {
+            way: [] for way in ("from prepared pixels", "with decoding", "files as they are", f"files of {px} px")
+        }
+        for _ in range(rounds):
+            decoding = seconds(lambda: prepare(folder, index, px))
+            copying = seconds(lambda: rebalance(folder, set_up))
+            copies = len(packed.read(folder / "rebalanced")[1])
+            full = seconds(lambda: sample(folder / "full", set_up))
+            small = seconds(lambda: sample(folder / "small", set_up))
+            found = (copies / copying, copies / (decoding + copying), SAMPLED / full, SAMPLED / small)
+            for way, speed in zip(speeds, found, strict=True):
+                speeds[way].append(speed)
+    return speeds
+
+
+def rows(rounds: int = 5, sizes: tuple[int, ...] = (64, 96, 128)) -> list[dict[str, str]]:
+    """Return a row a claim: claim, ours, theirs, ratio (median of the rounds'), spread (least to most)."""
+    table = []
+    contents = list(islice(cycle(pictures()), 420))
+    for set_up in set_ups():
+        for px in sizes:
+            speeds = measure(set_up, contents, px, rounds)
+            ours, theirs = list(speeds)[:2], list(speeds)[2:]
+            for our, their in ((ours[0], theirs[0]), (ours[1], theirs[0]), (ours[0], theirs[1])):
+                claim = f"rebalance at {px} px ({set_up.name}), {our}, beside Augmentor's sample on {their}"
+                table.append(row(claim, speeds[our], speeds[their]))
+    return table
+
+
+def put_prepared(folder: Path, count: int, px: int) -> None:
+    """Write what the stage reads: noise, all of it of one class and in train."""
+    names = [f"{number:06}" for number in range(count)]
+    random = np.random.default_rng(1)
+    noise = (random.integers(0, 256, (px, px, 3), np.uint8) for _ in names)
+    packed.write(folder / "data/prepared", pd.DataFrame({"image_id": names, "label": "nv"}), noise, (px, px))
+    (folder / "data/split").mkdir()
+    split = pd.DataFrame({"image_id": names, "split": "train", "protocol": "honest"})
+    split.to_csv(folder / "data/split/split.csv", index=False)
+
+
+def scale(px: int = 64) -> list[dict[str, str]]:
+    """Return a row for each number of pictures, each copied once: the stage's time and memory; on Linux alone."""
+    code = "import runpy; runpy.run_module('stages.rebalance', run_name='__main__'); "
+    code += "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
+    table = []
+    for count in (1_000, 10_000, 100_000):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            put_prepared(folder, count, px)
+            yaml = YAML()
+            params = yaml.load((ROOT / "params.yaml").read_text())
+            params["rebalance"].update({"target": "none", "extra": count})
+            yaml.dump(params, folder / "params.yaml")
+            shutil.copyfile(ROOT / "dvc.yaml", folder / "dvc.yaml")
+            run = [sys.executable, "-c", code]
+            environment = os.environ | {"PYTHONPATH": str(ROOT)}
+            started = time.perf_counter()
+            done = subprocess.run(run, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+            taken = time.perf_counter() - started
+        peak = int(done.stdout.split()[-1]) / 1000
+        table.append(
+            {
+                "claim": f"rebalance: {count:,} copies of as many pictures at {px} px",
+                "ours": f"{taken:.1f} s, {peak:.0f} MB",
+                "theirs": "under 400 MB",
+                "ratio": f"{count / taken:,.0f} copies/s",
+                "spread": "",
+            }
+        )
+    return table
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--px", type=int, nargs="+", default=[64, 96, 128])
+    parser.add_argument("--scale", action="store_true")
+    asked = parser.parse_args()
+    table = scale() if asked.scale else rows(asked.rounds, tuple(asked.px))
+    print(pd.DataFrame(table).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

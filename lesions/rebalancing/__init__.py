@@ -1,0 +1,1 @@
+"""Augmented copies for the rare classes: which, how many, and what happens to them."""
