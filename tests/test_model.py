@@ -15,8 +15,9 @@ import pytest
 from lesions import feeding, model_file
 from lesions.architectures import plain
 from lesions.errors import UserError
+from lesions.fused_normalisation import BatchNormalization
+from lesions.training.fitting import refuse_nan
 from stages.predict import orientations
-from stages.train import refuse_nan
 
 CLASSES = 7
 
@@ -71,6 +72,42 @@ def test_a_model_file_holds_no_times(tmp_path: Path) -> None:
         assert json.loads(archive.read("metadata.json"))["date_saved"].startswith("1980")
 
 
+def test_fused_normalisation_is_that_of_keras_and_not_in_the_file(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(2)
+    pictures = numbers.normal(3, 2, (16, 8, 8, 5)).astype(np.float32)
+    ours, theirs = BatchNormalization(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9)
+    for _ in range(2):
+        one, other = (keras.ops.convert_to_numpy(layer(pictures, training=True)) for layer in (ours, theirs))
+        assert one == pytest.approx(other, abs=1e-4)
+    mean, variance = (keras.ops.convert_to_numpy(moving) for moving in (theirs.moving_mean, theirs.moving_variance))
+    assert keras.ops.convert_to_numpy(ours.moving_mean) == pytest.approx(mean, rel=1e-5)
+    # Of the unbiased estimate; what is left of the first variance, which is 1, after two steps is 0.81.
+    unbiased = 0.81 + (variance - 0.81) * (16 * 8 * 8) / (16 * 8 * 8 - 1)
+    assert keras.ops.convert_to_numpy(ours.moving_variance) == pytest.approx(unbiased, rel=1e-5)
+    theirs.moving_variance.assign(ours.moving_variance)
+    one, other = (keras.ops.convert_to_numpy(layer(pictures, training=False)) for layer in (ours, theirs))
+    assert one == pytest.approx(other, abs=1e-4)
+    model_file.save(trained(), tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        assert b"lesions" not in archive.read("config.json")
+
+
+def test_a_file_with_code_in_it_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    hostile, damaged, other = (tmp_path / name for name in ("hostile.keras", "damaged.keras", "other.keras"))
+    ran = str(tmp_path / "ran")
+    pixels = keras.Input((8, 8, 3))
+    code = keras.layers.Lambda(lambda x: (open(ran, "w").close, x)[1], output_shape=(8, 8, 3))(pixels)  # noqa: PTH123, SIM115
+    keras.Model(pixels, code).save(hostile)
+    Path(ran).unlink(missing_ok=True)
+    model_file.save(trained(), damaged)
+    damaged.write_bytes(damaged.read_bytes()[:-2000])
+    other.write_text("no archive")
+    for path in (hostile, damaged, other):
+        with pytest.raises(UserError, match=f"{path.name} is no model that can be read here"):
+            model_file.load(path)
+    assert not Path(ran).exists()
+
+
 def test_every_epoch_feeds_each_picture_once_in_an_order_of_its_own() -> None:
     first, second = np.zeros((6, 2, 2, 3), np.uint8), np.zeros((5, 2, 2, 3), np.uint8)
     first[:] = np.arange(6)[:, None, None, None]
@@ -94,8 +131,8 @@ def test_dihedral_views_are_the_eight_of_a_square_and_the_four_of_a_rectangle() 
     assert flat == [(2, 6, 8, 3)] * 4
 
 
-@pytest.mark.parametrize("losses", [([1.0, math.nan], [1.0, 1.0]), ([1.0, 1.0], [1.0, math.inf])])
-def test_a_loss_that_is_no_number_stops_and_names_the_epoch(losses: tuple[list[float], list[float]]) -> None:
+@pytest.mark.parametrize(("loss", "val_loss"), [(math.nan, 1.0), (1.0, math.inf)])
+def test_a_loss_that_is_no_number_stops_and_names_the_epoch(loss: float, val_loss: float) -> None:
     with pytest.raises(UserError, match="in epoch 2 the loss became"):
-        refuse_nan(*losses)
-    refuse_nan([1.0, 0.5], [1.0, 0.5])
+        refuse_nan(1, {"loss": loss, "val_loss": val_loss})
+    refuse_nan(1, {"loss": 1.0, "val_loss": 0.5})

@@ -3,7 +3,12 @@
 import keras
 from keras import layers
 
+from lesions.fused_normalisation import BatchNormalization
+from lesions.least_px import require_px
+
 WIDTHS = (16, 32, 64, 128)
+LEAST_PX = 16
+"""From it, one pixel is left after the last stage."""
 MOMENTUM = 0.95
 """Of the moving statistics. Keras's 0.99 needs hundreds of steps before validation means anything, which on a small
 data set is longer than early stopping waits."""
@@ -21,13 +26,17 @@ def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
 
     Returns:
         A model from pixels to the classes' probabilities.
+
+    Raises:
+        UserError: the pictures are too small.
     """
+    require_px(shape, LEAST_PX, "plain")
     pixels = keras.Input(shape, name="pixels")
     x = layers.Rescaling(1 / 127.5, offset=-1)(pixels)
     for width in WIDTHS:
         for strides in (2, 1):
             x = layers.Conv2D(width, 3, strides=strides, padding="same", use_bias=False)(x)
-            x = layers.BatchNormalization(momentum=MOMENTUM)(x)
+            x = BatchNormalization(momentum=MOMENTUM)(x)
             x = layers.ReLU()(x)
     x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(pixels, layers.Dense(classes, activation="softmax", name="probabilities")(x))
