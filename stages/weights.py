@@ -1,0 +1,48 @@
+"""Weights: what does a network know before it sees a lesion?
+
+Its own stage, so that nothing is fetched in the middle of training. Without a pretrained network, as by default,
+its output never changes.
+"""
+
+import hashlib
+from pathlib import Path
+
+from lesions.fetching.transfer import RemoteFile, transfer
+from lesions.outputs import write_json
+from lesions.params.weights import Weights
+from lesions.pretrained_weights import IMAGENET, WeightsFile
+from lesions.running import run_stage
+from lesions.weight_file import copy_weights
+
+OUT = Path("data/weights")
+
+
+def main() -> None:
+    """Bring the initial weights that params.yaml names into data/weights."""
+    params = Weights.read()
+    OUT.mkdir(parents=True, exist_ok=True)
+    if params.network == "none":
+        write_json(OUT / "weights.json", {"network": "none"})
+        print(f"{OUT}: no pretrained network")
+        return
+    record = {"network": params.network, "width": params.width, "file": None, "sha256": None, "source": "random"}
+    if params.initial != "none":
+        path = Path(params.path) if params.initial == "path" else fetch(IMAGENET[params.network, params.width])
+        copy = copy_weights(path, OUT)
+        with copy.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        source = "ImageNet, by Keras" if params.initial == "imagenet" else path.name
+        record |= {"file": copy.name, "sha256": sha256, "source": source}
+    write_json(OUT / "weights.json", record)
+    print(f"{OUT}: {params.network} at width {params.width:g}, initial weights: {record['source']}")
+
+
+def fetch(file: WeightsFile) -> Path:
+    """Return published weights, verified; fetched unless they are in data/downloads."""
+    return transfer(
+        RemoteFile(file.name, (file.folder + file.name,), bytes=file.bytes, md5=file.md5, sha256=file.sha256)
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)
