@@ -1,4 +1,9 @@
-"""The one kind of error that a person can mend."""
+"""The errors that a person can mend."""
+
+import errno
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The disk is full, the person's share of it is used up, or the file is longer than allowed."""
 
 
 class UserError(Exception):

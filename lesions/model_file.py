@@ -13,6 +13,8 @@ from typing import Any
 import keras
 
 from lesions.canonical_zip import write_archive
+from lesions.errors import UserError
+from lesions.fused_normalisation import plain_layer
 
 MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 
@@ -20,7 +22,8 @@ MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 def save(model: keras.Model, path: Path) -> None:
     """Write a model without its optimizer, in Keras's own format."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    bare = keras.Model.from_config(model.get_config())
+    clone = keras.models.clone_model(model, clone_function=plain_layer)
+    bare = keras.Model(clone.input, clone.output, name=model.name)  # the clone has the optimizer as well
     bare.set_weights(model.get_weights())
     with tempfile.TemporaryDirectory() as folder:
         original = Path(folder) / "model.keras"
@@ -36,8 +39,19 @@ def save(model: keras.Model, path: Path) -> None:
 
 
 def load(path: Path) -> keras.Model:
-    """Read a model; no code in the file is run."""
-    model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    """Read a model; no code in the file is run.
+
+    Raises:
+        UserError: the file is damaged, or asks for code of its own, as a Lambda layer does.
+    """
+    try:
+        model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise UserError(
+            f"{path} is no model that can be read here ({reason}). Expected a .keras file of Keras's own layers, as "
+            "train writes it; Lambda layers and other code in a file are never run."
+        ) from None
     return model
 
 

@@ -44,4 +44,6 @@ def load(data: Path) -> Parts:
     split = read_csv(data / "split/split.csv")
     originals = index.merge(split[["image_id", "split"]], on="image_id", validate="1:1")
     table = pd.concat([originals, copied[["image_id", "label", "split"]]], ignore_index=True)
-    return Parts([prepared, copies], table, ordered(set(index["label"])), split["protocol"].iloc[0])
+    protocols = [*split["protocol"].unique(), *copied["protocol"].unique()]
+    protocol = ", ".join(name for name in protocols if name != "honest") or "honest"
+    return Parts([prepared, copies], table, ordered(set(index["label"])), protocol)

@@ -1,5 +1,6 @@
 """How a stage starts, and how it ends when something is wrong."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from lesions.errors import UserError
+from lesions.errors import NO_ROOM, UserError
 
 RESTORE = (
     "Nothing is lost: `dvc checkout` brings the last good outputs back; once this is mended, "
@@ -29,6 +30,11 @@ def run_stage(main: Callable[[], None]) -> None:
         # Names from archives and folders may hold what a terminal obeys.
         told = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(error))
         sys.exit(f"\nERROR: {told}\n{RESTORE}")
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"\nERROR: {where}{os.strerror(error.errno)}. Make room on the disk.\n{RESTORE}")
     except KeyboardInterrupt:
         sys.exit(f"\nInterrupted.\n{RESTORE}")
     finally:

@@ -1,4 +1,7 @@
-"""Predict: what does the model say of each validation and test picture?"""
+"""Predict: what does the model say of each validation and test picture?
+
+Of the augmented copies in val too, where rebalance put some there.
+"""
 
 import lesions.deterministic  # noqa: F401 - before all that imports Keras
 

@@ -38,4 +38,4 @@ def test_the_network_is_well_above_a_linear_model_on_mean_colour(
     report = json.loads((ROOT / "reports/evaluation.json").read_text())
     assert report["test"]["pictures"] == test.sum()
     assert linear < 0.8
-    assert report["test"]["figures"]["macro_auc"] > linear + 0.1
+    assert report["test"]["figures"]["macro_auc"]["value"] > linear + 0.1

@@ -1,19 +1,26 @@
 """`train`: the network and how it learns."""
 
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from lesions.params.augment import Augment
 from lesions.params.modules import module_in
 from lesions.params.section import Section
+
+Figure = Literal["val_loss", "val_accuracy", "val_balanced_accuracy", "val_macro_auc"]
+"""What validation tells after each epoch; `lesions.training.validation` computes it."""
 
 
 class Plateau(Section):
     """Keras's ReduceLROnPlateau."""
 
+    monitor: Figure | Literal["loss"] = "val_loss"
     patience: int = Field(ge=1)
     factor: float = Field(gt=0, lt=1)
     min_learning_rate: float = Field(ge=0)
+    min_delta: float = Field(default=1e-4, ge=0)
+    cooldown: int = Field(default=0, ge=0)
 
 
 class Train(Section):
@@ -22,7 +29,29 @@ class Train(Section):
     architecture: Annotated[str, module_in("architectures", "architecture")]
     epochs: int = Field(ge=1, le=10_000)
     batch: int = Field(ge=1, le=4096)
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: float = Field(gt=0, le=1)
+    weight_decay: float = Field(default=0.0, ge=0, lt=1)
+    schedule: Literal["plateau", "cosine", "constant"] = "plateau"
+    warmup: int = Field(default=0, ge=0)
     plateau: Plateau
-    early_stopping: int = Field(ge=1)
+    monitor: Figure = "val_loss"
+    keep: Literal["best", "last"] = "best"
+    early_stopping: Annotated[int, Field(ge=1)] | Literal["none"]
+    loss: Literal["crossentropy", "focal"] = "crossentropy"
+    focal_gamma: float = Field(default=2.0, ge=0, le=10)
+    class_weights: Literal["none", "balanced", "square_root"] = "none"
+    head_epochs: int = Field(default=0, ge=0)
+    backbone_rate: float = Field(default=1.0, gt=0, le=1)
+    augment: Augment = Augment()
     seed: int = Field(ge=0, lt=2**32)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.weight_decay and self.optimizer == "adam":
+            raise ValueError("weight_decay is for adamw and sgd: set optimizer to one of them, or weight_decay to 0.0")
+        if self.warmup and self.schedule != "cosine":
+            raise ValueError(f"warmup belongs to schedule: cosine, and schedule is {self.schedule}")
+        if max(self.warmup, self.head_epochs) >= self.epochs:
+            raise ValueError(f"warmup and head_epochs must be fewer than the {self.epochs} epochs")
+        return self

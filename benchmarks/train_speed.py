@@ -1,0 +1,189 @@
+"""Training's speed, and whether its input keeps it waiting; this machine's matrix product beside it.
+
+    python benchmarks/train_speed.py               a row a claim; HAM10000_FULL_SIZE_DIR names a folder of real pictures
+    python benchmarks/train_speed.py --steps 100   longer rounds
+
+Beside the default network with the pipeline's own feeding, a process of its own with TensorFlow's own settings, as
+in a notebook (`notebook_training.py`): the same network fed from JPEG files by Keras's `image_dataset_from_directory`,
+without a cache; and the network of the published notebooks, at their 180 pixels and with a cache. The ways take turns
+within each round. The last row counts `plain`'s multiply-adds, forward once and backward twice, and compares them with
+those of a product of large matrices in float32.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import lesions.deterministic  # before all that imports Keras
+
+# isort: split
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from keras import layers
+from notebook_training import BATCH, compiled, step_seconds
+from numpy.typing import NDArray
+from prepare_speed import pictures
+
+from lesions import feeding
+from lesions.architectures import plain
+from lesions.params.augment import Augment
+from lesions.training import realtime
+
+CLASSES = 7
+FILES = 320
+AUGMENT = Augment(flip="all", transpose=True, rotate=180, shift=0.1, zoom=0.1, brightness=0.1, contrast=0.1, colour=0.1)
+
+
+class Other:
+    """The process that trains as notebooks do."""
+
+    def __init__(self, folder: Path) -> None:
+        script = str(Path(__file__).with_name("notebook_training.py"))
+        self._process = subprocess.Popen(
+            [sys.executable, script, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def seconds(self, way: str, px: int, steps: int) -> float:
+        """Return the seconds of a training step; see notebook_training.py."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(f"{way} {px} {steps}\n")
+        self._process.stdin.flush()
+        return float(self._process.stdout.readline())
+
+    def end(self) -> None:
+        """Wait until it has ended."""
+        self._process.communicate()
+
+
+def write_files(folder: Path) -> None:
+    """Write JPEG files of 600×450, a folder a class."""
+    contents = pictures()[:FILES]
+    for number in range(FILES):
+        file = folder / str(number % CLASSES) / f"{number:06}.jpg"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(contents[number % len(contents)])
+
+
+def arrays(folder: Path, px: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return pixels mapped from a file, as the train stage has them, and labels."""
+    random = np.random.default_rng(0)
+    file = folder / f"{px}.npy"
+    np.save(file, random.integers(0, 256, (3200, px, px, 3), np.uint8))
+    return np.load(file, mmap_mode="r"), random.integers(0, CLASSES, 3200)
+
+
+def streams(folder: Path, px: int) -> dict[str, tf.data.Dataset]:
+    """Return the pipeline's own feeding, with and without augmentation, and one batch again and again."""
+    pixels, labels = arrays(folder, px)
+    rows = np.arange(len(pixels))
+    augment = realtime.augmentation(AUGMENT, pixels.shape[1:], len(pixels), 1)
+    return {
+        "one batch": tf.data.Dataset.from_tensors((tf.constant(pixels[:BATCH]), labels[:BATCH])).repeat(),
+        "stream": feeding.endless([pixels], rows, labels, BATCH, 1),
+        "augmented": feeding.endless([pixels], rows, labels, BATCH, 1, augment),
+    }
+
+
+def multiply_adds(model: keras.Model) -> int:
+    """Return how many multiplications with additions one picture takes on its way forward."""
+    count = 0
+    for layer in model.layers:
+        if isinstance(layer, layers.Conv2D):
+            count += int(np.prod(layer.output.shape[1:])) * int(np.prod(layer.kernel.shape[:3]))
+        elif isinstance(layer, layers.Dense):
+            count += int(np.prod(layer.kernel.shape))
+    return count
+
+
+def matrix_speed(side: int = 2048, repeats: int = 8) -> float:
+    """Return multiply-adds a second of a product of two square matrices in float32."""
+    one = tf.random.stateless_normal((side, side), (1, 1))
+    product = tf.function(partial(tf.linalg.matmul, one))
+    product(one).numpy()
+    started = time.perf_counter()
+    for _ in range(repeats):
+        product(one)
+    product(one).numpy()
+    return (repeats + 1) * side**3 / (time.perf_counter() - started)
+
+
+def measure(folder: Path, steps: int, rounds: int) -> dict[str, list[float]]:
+    """Return pictures a second of each way, a value a round; of `matrix`, multiply-adds a second."""
+    lesions.deterministic.seed(1)
+    write_files(folder / "files")
+    ways: dict[str, Callable[[], float]] = {}
+    other = Other(folder / "files")
+    for px in (64, 96):
+        model = compiled(plain.build((px, px, 3), CLASSES))
+        for name, batches in streams(folder, px).items():
+            ways[f"{name} {px}"] = partial(step_seconds, model, batches, steps)
+        ways[f"files {px}"] = partial(other.seconds, "plain", px, max(5, steps // 2))
+    ways["notebook"] = partial(other.seconds, "notebook", 180, max(5, steps // 4))
+
+    speeds: dict[str, list[float]] = {name: [] for name in [*ways, "matrix"]}
+    for number in range(rounds + 1):  # the first one compiles, and fills the notebook's cache
+        for name, way in ways.items():
+            seconds = way()
+            if number:
+                speeds[name].append(BATCH / seconds)
+        if number:
+            speeds["matrix"].append(matrix_speed())
+    other.end()
+    return speeds
+
+
+def rows(steps: int = 60, rounds: int = 5) -> list[dict[str, str]]:
+    """Return a row a claim: claim, ours, theirs, ratio (median of the rounds'), spread (least to most)."""
+    with tempfile.TemporaryDirectory() as name:
+        (Path(name) / "files").mkdir()
+        speeds = measure(Path(name), steps, rounds)
+    table = []
+    for px in (64, 96):
+        claim = f"training of plain at {px} px beside image_dataset_from_directory without a cache (at least 1.5)"
+        table.append(row(claim, speeds[f"stream {px}"], speeds[f"files {px}"]))
+        claim = f"training of plain at {px} px beside the published notebook's network at 180 px (at least 20)"
+        table.append(row(claim, speeds[f"stream {px}"], speeds["notebook"]))
+        claim = f"training of plain at {px} px beside one batch again and again (at least 0.95)"
+        table.append(row(claim, speeds[f"stream {px}"], speeds[f"one batch {px}"]))
+        claim = f"training of plain at {px} px with all augmentation beside without (at least 0.91)"
+        table.append(row(claim, speeds[f"augmented {px}"], speeds[f"stream {px}"]))
+    work = 3 * multiply_adds(plain.build((96, 96, 3), CLASSES))
+    done = [speed * work for speed in speeds["stream 96"]]
+    claim = f"multiply-adds of plain's training at 96 px ({work / 1e6:.0f} M a picture) beside a matrix product's"
+    table.append(row(claim, [x / 1e9 for x in done], [x / 1e9 for x in speeds["matrix"]], unit="G multiply-adds/s"))
+    return table
+
+
+def row(claim: str, ours: list[float], theirs: list[float], unit: str = "pictures/s") -> dict[str, str]:
+    """Return one row of the table, from the speeds of each round."""
+    ratios = sorted(our / their for our, their in zip(ours, theirs, strict=True))
+    return {
+        "claim": claim,
+        "ours": f"{statistics.median(ours):,.0f} {unit}",
+        "theirs": f"{statistics.median(theirs):,.0f} {unit}",
+        "ratio": f"{statistics.median(ratios):.2f}",
+        "spread": f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
+    }
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    pd.set_option("display.max_colwidth", None)
+    print(pd.DataFrame(rows(asked.steps, asked.rounds)).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

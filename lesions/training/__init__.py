@@ -1,0 +1,1 @@
+"""How a network learns, and how it goes on after an interruption."""

@@ -1,0 +1,156 @@
+"""Going on after an interruption, at the last finished epoch and to the same bits.
+
+After each epoch all that training knows is written to one file in the user's cache folder, since DVC deletes a
+stage's outputs before it runs. The file's name is a hash of all that decides the training's result, so whoever changes
+a parameter, a picture or a line of code begins anew.
+"""
+
+import hashlib
+import io
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+from zipfile import BadZipFile
+
+import keras
+import numpy as np
+import tensorflow as tf
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+from ruamel.yaml import YAML
+
+KEPT_DAYS = 30
+"""Checkpoints of trainings that nobody goes on with are removed after so long."""
+
+History = list[dict[str, float]]
+"""An epoch's figures each."""
+
+
+class State(NamedTuple):
+    """What training knows after an epoch.
+
+    Attributes:
+        history: all epochs' figures.
+        finished: whether no epoch is to follow.
+        model: the model's variables, its random generators' among them.
+        optimizer: the optimizer's.
+        kept: the weights to keep so far.
+        kept_epoch: whose they are, counted from 0.
+    """
+
+    history: History
+    finished: bool
+    model: list[NDArray[Any]]
+    optimizer: list[NDArray[Any]]
+    kept: list[NDArray[Any]]
+    kept_epoch: int
+
+
+class Checkpoint:
+    """The file of one training.
+
+    Args:
+        path: of the file; None keeps nothing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def write(self, state: State) -> None:
+        """Write the state; the file of the epoch before stays until this one is whole."""
+        if self._path is None:
+            return
+        about = json.dumps([state.history, state.finished, state.kept_epoch])
+        lists = {"model": state.model, "optimizer": state.optimizer, "kept": state.kept}
+        arrays = {f"{name}{number:05}": array for name, values in lists.items() for number, array in enumerate(values)}
+        buffer = io.BytesIO()
+        np.savez(buffer, about=np.frombuffer(about.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
+        content = buffer.getvalue()
+        unfinished = self._path.with_suffix(".part")
+        with unfinished.open("wb") as file:
+            file.write(hashlib.sha256(content).digest() + content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(self._path)
+
+    def read(self) -> State | None:
+        """Return the state, or None where there is none, or none that is whole."""
+        if self._path is None or not self._path.exists():
+            return None
+        raw = self._path.read_bytes()
+        if hashlib.sha256(raw[32:]).digest() != raw[:32]:
+            return None
+        try:
+            with np.load(io.BytesIO(raw[32:]), allow_pickle=False) as file:
+                history, finished, kept_epoch = json.loads(file["about"].tobytes())
+                model, optimizer, kept = (
+                    [file[name] for name in sorted(file.files) if name.startswith(start)]
+                    for start in ("model", "optimizer", "kept")
+                )
+        except (ValueError, KeyError, BadZipFile):
+            return None
+        return State(history, finished, model, optimizer, kept, kept_epoch)
+
+    def remove(self) -> None:
+        """Forget it, since its outputs are made."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+    @classmethod
+    @contextmanager
+    def of_stage(cls, stage: str) -> Iterator[Self]:
+        """Yield the checkpoint of a stage's inputs as they are now, for this process alone."""
+        folder = user_cache_path("lesions") / "training"
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_old(folder)
+        path = folder / f"{inputs_hash(stage)}.checkpoint"
+        try:
+            with FileLock(path.with_suffix(".lock"), timeout=0):
+                yield cls(path)
+        except Timeout:
+            print("Another process trains on the very same inputs; this one keeps no checkpoints.")
+            yield cls(None)
+
+
+def _remove_old(folder: Path) -> None:
+    for file in folder.iterdir():
+        if file.stat().st_mtime < time.time() - KEPT_DAYS * 24 * 3600:
+            file.unlink(missing_ok=True)
+
+
+def inputs_hash(stage: str) -> str:
+    """Return a hash of all that dvc.yaml says the stage reads, of params.yaml's section of it, and of the packages."""
+    yaml = YAML(typ="safe")
+    params = yaml.load(Path("params.yaml").read_text(encoding="utf-8"))
+    definition = yaml.load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]
+    digest = hashlib.sha256()
+    for dep in definition["deps"]:
+        path = Path(dep.replace("${train.architecture}", params["train"]["architecture"]))
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in (file for file in files if file.is_file() and "__pycache__" not in file.parts):
+            with file.open("rb") as opened:
+                digest.update(f"{file.as_posix()} {hashlib.file_digest(opened, 'sha256').hexdigest()}\n".encode())
+    sections = {name: params[name] for name in definition["params"]}
+    digest.update(json.dumps([sections, packages()], sort_keys=True).encode())
+    return digest.hexdigest()[:32]
+
+
+def packages() -> dict[str, str]:
+    """Return the versions of what computes."""
+    return {"keras": keras.__version__, "numpy": np.__version__, "tensorflow": tf.__version__}
+
+
+def copies(variables: Sequence[keras.Variable]) -> list[NDArray[Any]]:
+    """Return copies of variables' values."""
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+
+
+def assign(variables: Sequence[keras.Variable], values: Sequence[NDArray[Any]]) -> None:
+    """Set variables to values, in the same order."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
