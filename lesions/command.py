@@ -6,6 +6,7 @@ import sys
 from lesions.catalogue import list_sources
 from lesions.errors import UserError
 from lesions.params.all import check_all
+from lesions.presets import apply_preset, list_presets, set_param
 
 
 def main() -> None:
@@ -13,12 +14,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="lesions", description="Classifiers of dermoscopy pictures.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check = commands.add_parser("check", help="say what is wrong in params.yaml, without running anything")
-    check.set_defaults(run=check_params)
+    check.set_defaults(run=lambda _: check_params())
     sources = commands.add_parser("sources", help="list where pictures can come from, and what of it is already here")
-    sources.set_defaults(run=print_sources)
+    sources.set_defaults(run=lambda _: print_sources())
+    preset = commands.add_parser("preset", help="put a data set's recipe or a published system into params.yaml")
+    preset.add_argument("name", nargs="?", help="without it, list them")
+    preset.add_argument("--set-param", action="store_true", help="print it as options of `dvc exp run` instead")
+    preset.set_defaults(run=use_preset)
     arguments = parser.parse_args()
     try:
-        arguments.run()
+        arguments.run(arguments)
     except UserError as error:
         sys.exit(f"ERROR: {error}")
 
@@ -32,3 +37,13 @@ def check_params() -> None:
 def print_sources() -> None:
     """List the sources, and what of each lies in data/downloads of the current folder."""
     print(list_sources())
+
+
+def use_preset(arguments: argparse.Namespace) -> None:
+    """Apply a preset to params.yaml in the current folder and show the change, or list all."""
+    if arguments.name is None:
+        print(list_presets())
+    elif arguments.set_param:
+        print(set_param(arguments.name))
+    else:
+        print(apply_preset(arguments.name).rstrip() or f"params.yaml holds the preset {arguments.name} already.")
