@@ -1,102 +1,179 @@
-"""Evaluate: how good, for which diagnosis, and against what?
+"""Evaluate: how good, for which diagnosis, for whom, how sure, and against what?
 
-Predictions in, figures out; no TensorFlow. The test set is read here and nowhere else.
+Predictions in, figures out; no TensorFlow. The test set is read here and nowhere else, and chooses nothing: the
+thresholds and the temperature are those of val.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from lesions import figures
+from lesions.errors import UserError
+from lesions.evaluation import calibration, clinical, figures, predictions, subgroups
+from lesions.evaluation.clinical import Question
+from lesions.evaluation.figures import Figures, why_undefined
+from lesions.evaluation.intervals import Bootstrap, alone, rounded
+from lesions.evaluation.predictions import Side
 from lesions.outputs import write_json
 from lesions.params.evaluate import Evaluate
 from lesions.running import run_stage
 from lesions.tables import read_csv
 
 PLOTS = Path("plots")
-FIXED = ["image_id", "split", "label", "protocol"]
-"""The columns of predictions.csv before the classes' own."""
+WITH_INTERVAL = ["accuracy", "balanced_accuracy", "macro_auc"]
+"""In metrics/evaluate.json; all other intervals are in reports/evaluation.json."""
 
 
 def main() -> None:
     """Judge data/predictions/predictions.csv."""
     params = Evaluate.read()
-    predictions = read_csv(Path("data/predictions/predictions.csv"))
-    classes = [str(column) for column in predictions if column not in FIXED]
+    bootstrap = Bootstrap(params.resamples, params.seed)
+    classes = read_csv(Path("data/clean/classes.csv"))
     images = read_csv(Path("data/clean/images.csv")).merge(read_csv(Path("data/split/split.csv")), on="image_id")
-    train = images.loc[images["split"] == "train", "label"]
-    majority = max(classes, key=lambda name: int((train == name).sum()))
+    table = predictions.read(Path("data/predictions/predictions.csv"), images, list(classes["label"]))
+    # A side that is not to be judged stays unread: its plots' tables have a head and no rows.
+    rows = {side: table[(table["split"] == side) & (side in params.sides)] for side in ("val", "test")}
+    sides = {side: predictions.side(ours, images) for side, ours in rows.items()}
+    questions = clinical.questions(classes)
+    for side, ours in sides.items():
+        write_plot_data(side, ours, questions["malignant"])
+    sides = {side: ours for side, ours in sides.items() if len(ours.label)}
 
-    protocol = ", ".join(sorted(set(predictions["protocol"])))
-    report: dict[str, Any] = {"protocol": protocol, "majority_class_of_train": majority}
-    brief: dict[str, Any] = {}
-    for side in ("val", "test"):
-        # A side that is not to be judged stays unread: its plots' tables have a head and no rows.
-        ours = predictions[(predictions["split"] == side) & (side in params.sides)]
-        judged = judge(ours, classes, majority)
-        write_plot_data(side, ours, judged, classes)
-        if side in params.sides:
-            groups = images.loc[images["image_id"].isin(ours["image_id"]), "group_id"].nunique()
-            report[side] = {"pictures": len(ours), "groups": int(groups), **judged}
-            baseline = judged["majority_baseline"]
-            brief[side] = {
-                **judged["figures"],
-                "majority_accuracy": baseline["accuracy"],
-                "majority_balanced_accuracy": baseline["balanced_accuracy"],
-            }
+    if not sides:
+        raise UserError(
+            f"data/predictions/predictions.csv has no picture of {' or '.join(params.sides)}, the evaluate.sides of "
+            "params.yaml. Run `dvc repro`."
+        )
+    labels = next(iter(sides.values())).classes
+    train = images.loc[images["split"] == "train", "label"]
+    prior = np.array([(train == name).sum() for name in labels]) / max(1, len(train))
+    protocol = ", ".join(sorted(set(table["protocol"])))
+    report: dict[str, Any] = {
+        "protocol": protocol,
+        "intervals": f"95 %, percentiles of {params.resamples} bootstrap resamples of the groups",
+        "majority_class_of_train": labels[int(prior.argmax())],
+        **{side: judge(ours, prior, bootstrap) for side, ours in sides.items()},
+        "questions": {
+            name: {"why": question} if isinstance(question, str) else clinical.judge(question, sides, bootstrap)
+            for name, question in questions.items()
+        },
+        "calibration": calibration.judge(sides),
+    }
+    if "test" in sides:
+        melanoma = questions["melanoma"]
+        label = melanoma.positive[0] if isinstance(melanoma, Question) else None
+        report["subgroups_of_test"] = subgroups.judge(sides["test"], label, bootstrap)
     write_json(Path("reports/evaluation.json"), report)
-    write_json(Path("metrics/evaluate.json"), {"protocol": protocol, **brief})
-    print(pd.DataFrame(brief).to_string())
+    write_json(Path("models/decision.json"), decision(report, labels))
+    write_json(Path("metrics/evaluate.json"), {"protocol": protocol, **{side: brief(report[side]) for side in sides}})
+    print(pd.DataFrame({side: in_words(report[side]) for side in sides}).to_string())
     if protocol != "honest":
         print(f"WARNING: {protocol}. These figures are too good; see metrics/split.json for what leaks.")
 
 
-def judge(predictions: pd.DataFrame, classes: list[str], majority: str) -> dict[str, Any]:
-    """Return all figures of one side; {} if it has no rows."""
-    if predictions.empty:
-        return {}
-    label = predictions["label"].map(classes.index).to_numpy(np.int64)
-    probability = probabilities(predictions, classes)
+def judge(side: Side, prior: np.ndarray[Any, np.dtype[np.float64]], bootstrap: Bootstrap) -> dict[str, Any]:
+    """Return the figures of one side, and of the baselines: always the majority, and always train's shares."""
+    ours = (side.label, side.probability)
+    headline = alone(bootstrap.estimates(partial(figures.headline, *ours), side.groups))
+    of_class = bootstrap.estimates(partial(figures.per_class, *ours), side.groups)
+    lesions = predictions.by_lesion(side)
+    majority = np.eye(len(prior))[prior.argmax()]
     return {
-        "figures": figures.headline(label, probability),
-        "majority_baseline": figures.majority(label, classes.index(majority)),
-        "classes": figures.per_class(label, probability, classes),
+        "pictures": len(side.label),
+        "groups": side.lesions,
+        "figures": headline,
+        "figures_by_lesion": {"why": "the data name no lesions"}
+        if lesions is None
+        else {
+            "lesions": len(lesions.label),
+            **alone(bootstrap.estimates(partial(figures.headline, lesions.label, lesions.probability), lesions.groups)),
+        },
+        "majority_baseline": plain(figures.always(side.label, majority)),
+        "prior_baseline": plain(figures.always(side.label, prior)),
+        "classes": [
+            {
+                "diagnosis": name,
+                "support": int((side.label == number).sum()),
+                "groups": len(set(side.groups[side.label == number])),
+                **{figure: found[number] for figure, found in of_class.items()},
+            }
+            for number, name in enumerate(side.classes)
+        ],
         "confusion": {
             "rows_are": "actual, columns predicted, in the order of the classes",
-            "counts": figures.confusion(label, probability).tolist(),
+            "counts": figures.confusion(*ours, np.ones((1, len(side.label))))[0].astype(int).tolist(),
         },
     }
 
 
-def probabilities(predictions: pd.DataFrame, classes: list[str]) -> NDArray[np.float64]:
-    """Return (N, classes); as written they sum to one within a float32's accuracy, here exactly."""
-    written: NDArray[np.float64] = predictions[classes].to_numpy(np.float64)
-    written /= written.sum(axis=1, keepdims=True)
-    return written
+def plain(found: Figures) -> dict[str, Any]:
+    """Return figures without intervals; the reasons for undefined ones stand in `undefined`."""
+    values = {name: rounded(float(value[0])) for name, value in found.items()}
+    return {**values, "undefined": {name: why_undefined(name) for name, value in values.items() if value is None}}
 
 
-def write_plot_data(side: str, predictions: pd.DataFrame, judged: dict[str, Any], classes: list[str]) -> None:
+def brief(judged: dict[str, Any]) -> dict[str, float | None]:
+    """Return a dozen figures of a side, for `dvc metrics`."""
+    found: dict[str, float | None] = {}
+    for name in (*WITH_INTERVAL, "macro_f1", "log_loss"):
+        found[name] = judged["figures"][name]["value"]
+        if name in WITH_INTERVAL:
+            found |= {f"{name}_{end}": judged["figures"][name][end] for end in ("lower", "upper")}
+    return {**found, "majority_accuracy": judged["majority_baseline"]["accuracy"]}
+
+
+def in_words(judged: dict[str, Any]) -> dict[str, str]:
+    """Return the headline of a side for a person: 0.733 [0.712, 0.755]."""
+    words = {"pictures": f"{judged['pictures']:,}", "lesions": f"{judged['groups']:,}"}
+    for name in (*WITH_INTERVAL, "macro_f1", "mcc", "log_loss"):
+        value, lower, upper = (judged["figures"][name][part] for part in ("value", "lower", "upper"))
+        words[name] = "-" if value is None else f"{value:.3f}"
+        words[name] += "" if lower is None else f" [{lower:.3f}, {upper:.3f}]"
+    return {**words, "always the majority": f"{judged['majority_baseline']['accuracy']:.3f} accuracy"}
+
+
+def decision(report: dict[str, Any], labels: list[str]) -> dict[str, Any]:
+    """Return what a classifier needs beside the model: the temperature, and thresholds of its own probabilities."""
+    return {
+        "classes": labels,
+        "protocol": report["protocol"],
+        "temperature": report["calibration"]["temperature"],
+        "thresholds_are_of": "the sum of the positive classes' probabilities, before the temperature",
+        "thresholds": {
+            name: {
+                "positive": found["positive"],
+                "at_least": {point["chosen_for"]: point["threshold"] for point in found["operating_points"]},
+            }
+            for name, found in report["questions"].items()
+            if "positive" in found
+        },
+    }
+
+
+def write_plot_data(name: str, side: Side, malignant: Question | str) -> None:
     """Write the tables behind one side's plots; see the `plots` section of dvc.yaml."""
     PLOTS.mkdir(exist_ok=True)
-    label = predictions["label"].map(classes.index).to_numpy(np.int64)
-    probability = probabilities(predictions, classes)
-    predicted = [classes[number] for number in probability.argmax(axis=1)]
-    pairs = pd.DataFrame({"actual": predictions["label"], "predicted": predicted})
+    predicted = [side.classes[number] for number in side.probability.argmax(axis=1)]
+    pairs = pd.DataFrame({"actual": side.table["label"], "predicted": predicted})
     # In the taxonomy's order, which the confusion matrix takes over.
-    pairs = pairs.iloc[np.argsort(label, kind="stable")]
-    pairs.to_csv(PLOTS / f"confusion_{side}.csv", index=False)
-    figures.roc(label, probability, classes).to_csv(PLOTS / f"roc_{side}.csv", index=False)
-    pd.DataFrame(
-        [
-            (row["diagnosis"], name, row[name])
-            for row in judged.get("classes", [])
-            for name in ("precision", "recall", "f1", "misclassified")
-        ],
-        columns=["diagnosis", "figure", "value"],
-    ).to_csv(PLOTS / f"per_class_{side}.csv", index=False)
+    pairs = pairs.iloc[np.argsort(side.label, kind="stable")]
+    pairs.to_csv(PLOTS / f"confusion_{name}.csv", index=False)
+    asked = {label: (side.label == n, side.probability[:, n]) for n, label in enumerate(side.classes)}
+    if isinstance(malignant, Question):
+        asked["malignant, against benign"] = malignant.asked(side)[:2]
+    figures.roc(asked).to_csv(PLOTS / f"roc_{name}.csv", index=False)
+    of_class = figures.per_class(side.label, side.probability, np.ones((1, len(side.label))))
+    names = {"precision": "ppv", "recall": "sensitivity", "f1": "f1", "misclassified": "misclassified"}
+    rows = [
+        (label, shown, rounded(float(of_class[figure][0, number])))
+        for number, label in enumerate(side.classes)
+        for shown, figure in names.items()
+        if len(side.label)
+    ]
+    pd.DataFrame(rows, columns=["diagnosis", "figure", "value"]).to_csv(PLOTS / f"per_class_{name}.csv", index=False)
 
 
 if __name__ == "__main__":

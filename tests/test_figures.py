@@ -1,96 +1,176 @@
-"""Each figure against an independent computation, and what is undefined against its reason."""
+"""Each figure, weighted, against scikit-learn's on the repeated pictures, and what is undefined against its reason."""
+
+import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
+from sklearn import metrics
 
-from lesions import figures
+from lesions.evaluation import figures, ranking
+from lesions.evaluation.intervals import Bootstrap, alone
 
 CLASSES = ["mel", "bkl", "nv"]
+ONE_EACH = np.ones((1, 4))
 
 
-def drawn(seed: int, count: int = 60) -> tuple[np.ndarray, np.ndarray]:
-    """Labels of all classes, and probabilities that know something about them."""
+def drawn(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, probabilities that know something about them and have ties, and weights of three resamples.
+
+    In some seeds a class does not occur, at all or in a resample.
+    """
     random = np.random.default_rng(seed)
-    label = np.concatenate([np.arange(3), random.integers(0, 3, count)])
-    scores = random.normal(size=(len(label), 3)) + 1.5 * np.eye(3)[label]
-    return label, np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    label = random.choice(3, random.integers(2, 40), p=random.dirichlet([1, 1, 1]))
+    scores = np.round(random.normal(size=(len(label), 3)) + 1.5 * np.eye(3)[label])
+    weights = random.multinomial(len(label), np.full(len(label), 1 / len(label)), size=3)
+    return label, np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True), weights.astype(float)
 
 
+def curves(label: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
+    return figures.roc({name: (label == n, probability[:, n]) for n, name in enumerate(CLASSES)})
+
+
+def or_nan(defined: bool, compute: partial[float]) -> float:
+    return float(compute()) if defined else np.nan
+
+
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1))
-def test_figures_are_what_their_definitions_say(seed: int) -> None:
-    label, probability = drawn(seed)
-    predicted = probability.argmax(axis=1)
-    counts = np.array([[((label == a) & (predicted == p)).sum() for p in range(3)] for a in range(3)])
-    recall = counts.diagonal() / counts.sum(axis=1)
-    areas = [
-        mannwhitneyu(probability[label == n, n], probability[label != n, n]).statistic
-        / ((label == n).sum() * (label != n).sum())
-        for n in range(3)
-    ]
-    f1 = 2 * counts.diagonal() / (counts.sum(axis=0) + counts.sum(axis=1))
-    assert figures.headline(label, probability) == pytest.approx(
-        {
-            "accuracy": counts.diagonal().sum() / counts.sum(),
-            "balanced_accuracy": recall.mean(),
-            "macro_f1": f1.mean(),
-            "macro_auc": np.mean(areas),
-            "log_loss": -np.log(probability[np.arange(len(label)), label]).mean(),
-        },
-        abs=6e-5,
-    )
-    assert (figures.confusion(label, probability) == counts).all()
-    rows = pd.DataFrame(figures.per_class(label, probability, CLASSES))
-    assert list(rows["diagnosis"]) == CLASSES
-    assert rows["recall"].to_numpy() == pytest.approx(recall, abs=6e-5)
-    assert rows["misclassified"].to_numpy() == pytest.approx(1 - recall, abs=6e-5)
-    assert rows["f1"].to_numpy() == pytest.approx(f1, abs=6e-5)
-    assert rows["auc"].to_numpy() == pytest.approx(np.array(areas), abs=6e-5)
-    assert list(rows["support"]) == list(counts.sum(axis=1))
-    curves = figures.roc(label, probability, CLASSES)
-    for number, (_, curve) in enumerate(curves.groupby("diagnosis", sort=False)):
-        area = np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"])
-        assert area == pytest.approx(areas[number], abs=1e-3)
+def test_weighted_figures_are_those_of_the_repeated_pictures(seed: int) -> None:
+    label, probability, weights = drawn(seed)
+    headline = figures.headline(label, probability, weights)
+    of_class = figures.per_class(label, probability, weights)
+    for number, weight in enumerate(weights.astype(int)):
+        actual, given = np.repeat(label, weight), np.repeat(probability, weight, axis=0)
+        answer = given.argmax(axis=1)
+        held = np.unique(actual)
+        area = [
+            or_nan(
+                0 < (actual == n).sum() < len(actual),
+                partial(metrics.roc_auc_score, actual == n, given[:, n]),
+            )
+            for n in range(3)
+        ]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # scikit-learn warns of what is undefined
+            kappa = metrics.cohen_kappa_score(actual, answer)
+        expected = {
+            "accuracy": metrics.accuracy_score(actual, answer),
+            "misclassified": 1 - metrics.accuracy_score(actual, answer),
+            "balanced_accuracy": metrics.recall_score(actual, answer, labels=held, average="macro", zero_division=0),
+            "macro_f1": metrics.f1_score(actual, answer, average="macro", zero_division=0),
+            "weighted_f1": metrics.f1_score(actual, answer, average="weighted", zero_division=0),
+            # scikit-learn says 0 where it is undefined.
+            "mcc": or_nan(len(held) > 1 and len(set(answer)) > 1, partial(metrics.matthews_corrcoef, actual, answer)),
+            "kappa": kappa,
+            "macro_auc": float(np.mean(area)),
+            "log_loss": metrics.log_loss(actual, given, labels=[0, 1, 2]),
+            "brier": ((given - np.eye(3)[actual]) ** 2).sum(axis=1).mean(),
+        }
+        assert {name: values[number] for name, values in headline.items()} == pytest.approx(expected, nan_ok=True)
+        for n in range(3):
+            table = metrics.confusion_matrix(actual == n, answer == n, labels=[False, True])
+            (rejected, false), (missed, hits) = table
+            score = partial(metrics.average_precision_score, actual == n, given[:, n])
+            row = {
+                "sensitivity": hits / (hits + missed) if hits + missed else np.nan,
+                "specificity": rejected / (rejected + false) if rejected + false else np.nan,
+                "ppv": hits / (hits + false) if hits + false else np.nan,
+                "npv": rejected / (rejected + missed) if rejected + missed else np.nan,
+                "f1": 2 * hits / (2 * hits + false + missed) if hits + false + missed else np.nan,
+                "misclassified": missed / (hits + missed) if hits + missed else np.nan,
+                "auc": area[n],
+                "average_precision": or_nan(bool((actual == n).any()), score),
+            }
+            assert {name: values[number, n] for name, values in of_class.items()} == pytest.approx(row, nan_ok=True)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.5, 0.8, 0.95]))
+def test_the_partial_area_is_that_of_the_isic_challenge(seed: int, least: float) -> None:
+    """Its code turns positives and others round, and takes McClish's correction of scikit-learn's back."""
+    label, probability, weights = drawn(seed)
+    found = ranking.partial_auc(label == 0, probability[:, 0], weights, least)
+    for number, weight in enumerate(weights.astype(int)):
+        positive, score = np.repeat(label == 0, weight), np.repeat(probability[:, 0], weight)
+        if positive.all() or not positive.any():
+            assert np.isnan(found[number])
+            continue
+        scaled = metrics.roc_auc_score(~positive, -score, max_fpr=1 - least)
+        lowest, highest = (1 - least) ** 2 / 2, 1 - least
+        assert found[number] == pytest.approx(lowest + (highest - lowest) / 0.5 * (scaled - 0.5))
+
+
+def test_an_area_is_the_chance_to_rank_a_pair_rightly() -> None:
+    label, probability, _ = drawn(3)
+    positive, score = label == 0, probability[:, 0]
+    pairs = positive.sum() * (~positive).sum()
+    curve = curves(label, probability).query("diagnosis == 'mel'")
+    expected = mannwhitneyu(score[positive], score[~positive]).statistic / pairs
+    assert ranking.areas(positive, score, np.ones((1, len(label))))[0][0] == pytest.approx(expected)
+    assert np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"]) == pytest.approx(expected, abs=1e-3)
 
 
 def test_a_class_that_does_not_occur_is_null_with_a_reason() -> None:
     label = np.array([0, 0, 2, 2])
     probability = np.array([[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.1, 0.2, 0.7], [0.7, 0.2, 0.1]])
-    found = figures.headline(label, probability)
-    assert found["macro_auc"] is None
-    assert found["balanced_accuracy"] == 0.75
-    row = figures.per_class(label, probability, CLASSES)[1]
-    assert [row[name] for name in ("precision", "recall", "f1", "misclassified", "auc")] == [None] * 5
-    assert row["undefined"] == [
-        "auc: needs pictures of this class and of others",
-        "precision: never predicted",
-        "recall: does not occur",
-    ]
-    assert set(figures.roc(label, probability, CLASSES)["diagnosis"]) == {"mel", "nv"}
+    groups, bootstrap = np.arange(4), Bootstrap(100, 1)
+    headline = alone(bootstrap.estimates(partial(figures.headline, label, probability), groups))
+    assert headline["macro_auc"] == {
+        "value": None,
+        "lower": None,
+        "upper": None,
+        "why": "a class does not occur, or no other does",
+    }
+    assert headline["balanced_accuracy"]["value"] == 0.75
+    of_class = bootstrap.estimates(partial(figures.per_class, label, probability), groups)
+    reasons = {name: found[1].get("why") for name, found in of_class.items() if found[1]["value"] is None}
+    assert reasons == {
+        "sensitivity": "does not occur",
+        "ppv": "never predicted",
+        "f1": "neither occurs nor is predicted",
+        "misclassified": "does not occur",
+        "auc": "needs pictures of this class and of others",
+        "average_precision": "does not occur",
+    }
+    assert set(curves(label, probability)["diagnosis"]) == {"mel", "nv"}
 
 
 def test_one_picture_alone() -> None:
     label, probability = np.array([2]), np.array([[0.2, 0.3, 0.5]])
-    assert figures.headline(label, probability)["macro_auc"] is None
-    assert figures.headline(label, probability)["accuracy"] == 1
-    assert figures.roc(label, probability, CLASSES).empty
+    found = alone(Bootstrap(100, 1).estimates(partial(figures.headline, label, probability), np.array([0])))
+    assert found["macro_auc"]["value"] is None
+    assert found["mcc"]["why"] == "one class alone in the truth or in the answers"
+    assert found["accuracy"] == {
+        "value": 1,
+        "lower": None,
+        "upper": None,
+        "why": "one lesion alone: nothing to draw from",
+    }
+    assert curves(label, probability).empty
 
 
 def test_equal_scores_are_worth_nothing() -> None:
     label, probability = np.array([0, 1, 2, 2]), np.full((4, 3), 1 / 3)
-    assert figures.headline(label, probability)["macro_auc"] == 0.5
+    assert figures.headline(label, probability, ONE_EACH)["macro_auc"] == 0.5
 
 
-def test_the_majority_baseline_is_that_of_a_constant_answer() -> None:
+def test_baselines_are_those_of_a_constant_answer() -> None:
     label = np.array([2, 2, 2, 1, 0])
-    assert figures.majority(label, 2) == {
+    majority = figures.always(label, np.array([0.0, 0, 1]))
+    assert {
+        name: majority[name][0] for name in ("accuracy", "balanced_accuracy", "macro_f1", "macro_auc", "kappa")
+    } == {
         "accuracy": 0.6,
-        "balanced_accuracy": 0.3333,
+        "balanced_accuracy": pytest.approx(1 / 3),
         "macro_f1": 0.25,
         "macro_auc": 0.5,
+        "kappa": 0,
     }
-    assert figures.majority(np.array([0, 1]), 2)["balanced_accuracy"] == 0
-    assert figures.majority(np.array([2]), 2)["macro_auc"] is None
+    assert np.isnan(majority["log_loss"][0])
+    prior = figures.always(label, np.array([0.2, 0.2, 0.6]))
+    assert prior["accuracy"][0] == 0.6
+    assert prior["log_loss"][0] == pytest.approx(metrics.log_loss(label, np.tile([0.2, 0.2, 0.6], (5, 1))))

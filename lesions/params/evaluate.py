@@ -1,4 +1,4 @@
-"""`evaluate`: what is judged."""
+"""`evaluate`: what is judged, and how its intervals are drawn."""
 
 from typing import Literal
 
@@ -11,6 +11,8 @@ class Evaluate(Section):
     """See params.yaml for what each key means."""
 
     sides: list[Literal["val", "test"]] = Field(min_length=1)
+    resamples: int = Field(default=1000, ge=100, le=100_000)
+    seed: int = Field(ge=0, lt=2**32)
 
     @field_validator("sides")
     @classmethod

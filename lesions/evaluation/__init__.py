@@ -1,0 +1,1 @@
+"""From predictions to figures: definitions, intervals, clinical questions, calibration and subgroups."""

@@ -1,0 +1,125 @@
+"""What the model said of one side's pictures, checked, with what is known of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lesions.errors import UserError
+from lesions.tables import read_csv
+
+FIXED = ["image_id", "split", "label", "protocol"]
+"""The columns of predictions.csv before the classes' own."""
+ROUNDING = 1e-3
+"""By how much written probabilities may miss a sum of one."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side's pictures.
+
+    Attributes:
+        table: (N rows) `FIXED` and the columns of images.csv; "" where a picture, such as an augmented copy, is not
+            in that.
+        classes: their labels.
+        label: (N,), the numbers of the true classes.
+        probability: (N, classes), each row summing to one.
+        groups: (N,), the number of each picture's group; a picture without one is its own.
+    """
+
+    table: pd.DataFrame
+    classes: list[str]
+    label: NDArray[np.int64]
+    probability: NDArray[np.float64]
+    groups: NDArray[np.int64]
+
+    def only(self, rows: NDArray[np.bool_]) -> "Side":
+        """Return some rows, (N,), as a side of their own."""
+        groups = np.unique(self.groups[rows], return_inverse=True)[1]
+        return Side(self.table[rows], self.classes, self.label[rows], self.probability[rows], groups)
+
+    @property
+    def lesions(self) -> int:
+        """How many groups there are."""
+        return len(set(self.groups))
+
+
+def read(file: Path, images: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """Read predictions.csv, with the classes' columns as numbers.
+
+    Args:
+        file: `data/predictions/predictions.csv`.
+        images: rows of images.csv with their `split`.
+        classes: the labels of classes.csv.
+
+    Raises:
+        UserError: the predictions are of other classes or of another split, or are no probabilities.
+    """
+    table = read_csv(file)
+    missing = [column for column in FIXED if column not in table]
+    if missing:
+        raise UserError(f"{file} has no column {', '.join(missing)}. Run `dvc repro predict --force`.")
+    held = [str(column) for column in table if column not in FIXED]
+    if set(held) != set(classes) or not set(table["label"]) <= set(classes):
+        raise UserError(
+            f"{file} is of the classes {', '.join(held)}, and data/clean/classes.csv names {', '.join(classes)}; the "
+            f"labels are {', '.join(sorted(set(table['label'])))}. Run `dvc repro`."
+        )
+    found = table[["image_id", "split"]].merge(images[["image_id", "split"]], on="image_id")
+    moved = found[found["split_x"] != found["split_y"]]
+    if len(moved):
+        first = moved.iloc[0]
+        raise UserError(
+            f"{file} is of another split: it has {first['image_id']} on {first['split_x']}, and data/split/split.csv "
+            f"on {first['split_y']} ({len(moved):,} such pictures). Run `dvc repro`."
+        )
+    numbers = table[held].apply(pd.to_numeric, errors="coerce")
+    wrong = ~((numbers >= 0).all(axis=1) & ((numbers.sum(axis=1) - 1).abs() < ROUNDING))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise UserError(
+            f"{file}, row {row + 1} ({table['image_id'].iloc[row]}): expected probabilities that sum to one, found "
+            f"{', '.join(table[held].iloc[row])} ({int(wrong.sum()):,} such rows). Did training diverge? Its losses "
+            "are in plots/history.csv."
+        )
+    # As written they sum to one within a float32's accuracy, here exactly.
+    table[held] = numbers.div(numbers.sum(axis=1), axis=0)
+    return table
+
+
+def side(predictions: pd.DataFrame, images: pd.DataFrame) -> Side:
+    """Return the rows of one side with what is known of their pictures.
+
+    Args:
+        predictions: rows of `read`.
+        images: as for `read`.
+    """
+    classes = [str(column) for column in predictions if column not in FIXED]
+    known = images.drop(columns=["label", "split", "protocol"], errors="ignore")
+    table = predictions[FIXED].merge(known, on="image_id", how="left").fillna("")
+    group = table["group_id"].where(table["group_id"] != "", table["image_id"])
+    return Side(
+        table,
+        classes,
+        table["label"].map(classes.index).to_numpy(np.int64),
+        predictions[classes].to_numpy(np.float64),
+        np.unique(group, return_inverse=True)[1],
+    )
+
+
+def by_lesion(side: Side) -> Side | None:
+    """Return a row a lesion, with the mean of its pictures' probabilities; None where no lesion is known.
+
+    A picture whose lesion is not known stands for itself, and so do pictures of one lesion with another diagnosis.
+    """
+    lesion = side.table["lesion_id"]
+    if (lesion == "").all():
+        return None
+    lesion = lesion.where(lesion != "", "picture " + side.table["image_id"])
+    _, first, number = np.unique(lesion + " " + side.table["label"], return_index=True, return_inverse=True)
+    sums = np.stack([np.bincount(number, weights=column) for column in side.probability.T], axis=1)
+    probability = sums / np.bincount(number)[:, None]
+    groups = np.unique(side.groups[first], return_inverse=True)[1]
+    return Side(side.table.iloc[first], side.classes, side.label[first], probability, groups)

@@ -1,0 +1,105 @@
+"""For whom do the figures hold? The same figures for women and men, by age, site, source and confirmation."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lesions.evaluation import ranking
+from lesions.evaluation.figures import Figures, confusion, of_answers
+from lesions.evaluation.intervals import Bootstrap, alone
+from lesions.evaluation.predictions import Side
+from lesions.evaluation.ranking import divided
+
+FEWEST_LESIONS = 20
+"""With fewer, a figure says more of these lesions than of the group."""
+BANDS = {"under 30": 30, "30 to 49": 50, "50 to 69": 70, "70 and over": np.inf}
+"""Age bands, and the age that each ends before."""
+NOT_STATED = "not stated"
+
+
+def columns(images: pd.DataFrame) -> dict[str, "pd.Series[str]"]:
+    """Return the columns to group by, as words; `NOT_STATED` where a picture has none.
+
+    Args:
+        images: rows of `data/clean/images.csv`, as text.
+    """
+    # Ages that clean filled in, or that stand for an unknown one, are nobody's.
+    age = pd.to_numeric(images["age"].where(images["age_status"] == "given"), errors="coerce")
+    ends = list(BANDS.values())
+    band = age.map(lambda years: list(BANDS)[int(np.searchsorted(ends, years, side="right"))], na_action="ignore")
+    found = {
+        "sex": images["sex"],
+        "age": band.astype(object),
+        "site": images["site"],
+        "source": images["source"],
+        "confirmation": images["dx_type"],
+    }
+    return {name: values.fillna("").replace("", NOT_STATED) for name, values in found.items()}
+
+
+def members(values: "pd.Series[str]") -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield each group of a column, by name, and which rows it has, (N,); those not stated last."""
+    bands = list(BANDS)
+    names = sorted(set(values), key=lambda name: (name == NOT_STATED, bands.index(name) if name in bands else 0, name))
+    for name in names:
+        yield name, (values == name).to_numpy()
+
+
+def figures(
+    label: NDArray[np.int64], probability: NDArray[np.float64], melanoma: int | None, weights: NDArray[np.float64]
+) -> Figures:
+    """Return, (B,) each, the figures of a subgroup.
+
+    balanced_accuracy, of the classes that the group holds; and, where melanoma is a class, its sensitivity and
+    specificity as the most probable class, and its auc.
+
+    Args:
+        label: (N,).
+        probability: (N, classes).
+        melanoma: its number among the classes, or None.
+        weights: (B, N).
+    """
+    counts = confusion(label, probability, weights)
+    found = {"balanced_accuracy": of_answers(counts)["balanced_accuracy"]}
+    if melanoma is not None:
+        actual, predicted = counts[:, melanoma].sum(axis=1), counts[:, :, melanoma].sum(axis=1)
+        hits, all_ = counts[:, melanoma, melanoma], counts.sum(axis=(1, 2))
+        found |= {
+            "melanoma_sensitivity": divided(hits, actual),
+            "melanoma_specificity": divided(all_ - actual - predicted + hits, all_ - actual),
+            "melanoma_auc": ranking.areas(label == melanoma, probability[:, melanoma], weights)[0],
+        }
+    return found
+
+
+def judge(side: Side, melanoma: str | None, bootstrap: Bootstrap) -> dict[str, list[dict[str, Any]]]:
+    """Return for each column its groups, each with pictures, lesions, and figures with intervals.
+
+    Args:
+        side: of test.
+        melanoma: its label, or None where it is no class of its own.
+        bootstrap: how the intervals are drawn, of each group's lesions for themselves.
+
+    Returns:
+        Groups of fewer lesions than `FEWEST_LESIONS` have `suppressed` in place of figures.
+    """
+    number = None if melanoma is None else side.classes.index(melanoma)
+    report: dict[str, list[dict[str, Any]]] = {}
+    for name, values in columns(side.table).items():
+        report[name] = []
+        for group, rows in members(values):
+            ours = side.only(rows)
+            entry: dict[str, Any] = {"group": group, "pictures": len(ours.label), "lesions": ours.lesions}
+            if ours.lesions < FEWEST_LESIONS:
+                entry["suppressed"] = f"fewer than {FEWEST_LESIONS} lesions"
+            else:
+                if number is not None:
+                    entry["melanomas"] = len(set(ours.groups[ours.label == number]))
+                asked = partial(figures, ours.label, ours.probability, number)
+                entry |= alone(bootstrap.estimates(asked, ours.groups))
+            report[name].append(entry)
+    return report

@@ -1,0 +1,258 @@
+"""Intervals, clinical questions, calibration and subgroups, each against a count of its own or a known truth."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from lesions.errors import UserError
+from lesions.evaluation import calibration, clinical, subgroups
+from lesions.evaluation.figures import Figures
+from lesions.evaluation.intervals import Bootstrap, alone
+from stages import evaluate
+from tests.conftest import ROOT
+
+CLASSES = ["mel", "bcc", "nv"]
+
+
+def covered(seed: int, truth: float) -> tuple[bool, bool]:
+    """Draw lesions of 1 to 6 pictures that a model gets mostly all right or all wrong; does the interval hold it?
+
+    Returns:
+        By lesion, and by picture.
+    """
+    random = np.random.default_rng(seed)
+    lesions = np.repeat(np.arange(300), random.integers(1, 7, 300))
+    # A beta distribution of each lesion's own chance, with the mean `truth` and much weight near 0 and 1.
+    hit = random.random(len(lesions)) < random.beta(0.4 * truth, 0.4 * (1 - truth), 300)[lesions]
+
+    def accuracy(weights: np.ndarray) -> Figures:
+        return {"accuracy": weights @ hit / weights.sum(axis=1)}
+
+    held = []
+    for groups in (lesions, np.arange(len(lesions))):
+        found: dict[str, Any] = alone(Bootstrap(200, seed).estimates(accuracy, groups))["accuracy"]
+        held.append(found["lower"] <= truth <= found["upper"])
+    return held[0], held[1]
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    held = np.array([covered(seed, 0.7) for seed in range(250)])
+    by_lesion, by_picture = held.mean(axis=0)
+    assert 0.92 <= by_lesion <= 0.98
+    assert by_picture < 0.8
+
+
+def test_intervals_are_a_function_of_the_seed_and_not_of_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = np.array([0, 0, 1, 2, 2, 2])
+    once = np.concatenate(list(Bootstrap(120, 7).weights(groups)))
+    monkeypatch.setattr("lesions.evaluation.intervals.CELLS", 42)  # seven resamples at once
+    blocks = list(Bootstrap(120, 7).weights(groups))
+    assert len(blocks) > 1
+    assert (np.concatenate(blocks) == once).all()
+    assert (once[:, [0, 2, 3]].sum(axis=1) == 3).all()  # three groups are drawn, whole
+    assert (once[:, 0] == once[:, 1]).all()
+    assert (np.concatenate(list(Bootstrap(120, 8).weights(groups))) != once).any()
+
+
+def test_undefined_resamples_are_left_out_and_counted() -> None:
+    def share(weights: np.ndarray) -> Figures:
+        return {"share": np.where(weights[:, 0] > 0, weights[:, 0], np.nan)}
+
+    found: dict[str, Any] = alone(Bootstrap(400, 1).estimates(share, np.arange(3)))["share"]
+    assert found["undefined_resamples"] / 400 == pytest.approx((2 / 3) ** 3, abs=0.06)
+    assert (found["lower"], found["upper"]) == (1, 3)
+
+
+def test_no_interval_is_better_than_one_without_width() -> None:
+    """Of [1, 1] a reader would think that all is certain."""
+    found = alone(Bootstrap(100, 1).estimates(lambda weights: {"accuracy": np.ones(len(weights))}, np.arange(5)))
+    assert found["accuracy"]["lower"] is None
+    assert "every resample gives the same" in str(found["accuracy"]["why"])
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_thresholds_reach_their_target_and_give_away_least(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    positive = np.append([True, False], random.random(random.integers(0, 50)) < 0.3)
+    score = np.round(random.random(len(positive)) + positive, 1)
+    for point in clinical.operating_points(positive, score):
+        rates = {
+            threshold: ((score >= threshold)[positive].mean(), (score < threshold)[~positive].mean())
+            for threshold in np.unique(score)
+        }
+        mine, other = (0, 1) if point.figure == "sensitivity" else (1, 0)
+        reached = {threshold: rate for threshold, rate in rates.items() if rate[mine] >= point.target - 1e-9}
+        if point.threshold is None:
+            assert not reached
+        else:
+            assert reached[point.threshold][other] == max(rate[other] for rate in reached.values())
+
+
+def test_an_operating_point_is_read_as_a_clinic_would() -> None:
+    """Ten melanomas of which nine are found, 90 others of which 18 are called melanoma."""
+    positive = np.arange(100) < 10
+    score = np.where(np.isin(np.arange(100), [*range(9), *range(10, 28)]), 0.9, 0.1)
+    found = {name: value[0, 0] for name, value in clinical.at([0.5], positive, score, np.ones((1, 100))).items()}
+    assert found["sensitivity"] == pytest.approx(0.9)
+    assert found["specificity"] == pytest.approx(0.8)
+    assert found["number_needed_to_biopsy"] == pytest.approx(3)
+    assert found["ppv_at_10%"] == pytest.approx(found["ppv"])
+    assert found["npv_at_10%"] == pytest.approx(found["npv"])
+    assert found["ppv_at_1%"] == pytest.approx(0.009 / (0.009 + 0.198))
+
+
+def test_questions_are_those_that_the_classes_allow() -> None:
+    table = pd.DataFrame(
+        [("mel", "malignant", "mel"), ("other", "unstated", "bcc; scc"), ("nv", "benign", "nv")],
+        columns=["label", "nature", "of"],
+    )
+    asked = clinical.questions(table)
+    assert asked["melanoma"] == clinical.Question(["mel"], ["other", "nv"])
+    assert asked["malignant"] == clinical.Question(["mel"], ["nv"])
+    coarse = pd.DataFrame(
+        [("malignant", "malignant", "mel; bcc"), ("rest", "unstated", "nv")], columns=["label", "nature", "of"]
+    )
+    assert all(isinstance(why, str) for why in clinical.questions(coarse).values())
+
+
+def test_the_temperature_is_found_again_and_mends_the_calibration() -> None:
+    random = np.random.default_rng(1)
+    right = random.dirichlet([0.6, 0.6, 0.6], 20_000)
+    label = (random.random((len(right), 1)) > right.cumsum(axis=1)).sum(axis=1)
+    too_sure = calibration.tempered(right, 1 / 2.5)
+    assert (too_sure.argmax(axis=1) == right.argmax(axis=1)).all()
+    found = calibration.temperature(label, too_sure)
+    assert found == pytest.approx(2.5, rel=0.03)
+    assert calibration.tempered(too_sure, 2.5) == pytest.approx(right, abs=1e-6)
+    assert calibration.expected_error(label, too_sure) > 0.1
+    assert calibration.expected_error(label, calibration.tempered(too_sure, found)) < 0.015
+    table = pd.DataFrame(calibration.reliability(label, right))
+    assert len(table) == calibration.BINS
+    assert table["pictures"].max() - table["pictures"].min() <= 1
+    assert (table["confidence"] - table["accuracy"]).abs().max() < 0.04
+    # The most sure answers, all right, have no temperature; the search ends at its edge, and nothing overflows.
+    certain = np.eye(3)[[0, 1, 2]]
+    assert calibration.temperature(np.array([0, 1, 2]), certain) > 0
+    assert np.isfinite(calibration.tempered(certain, 0.05)).all()
+
+
+def test_ages_fall_into_their_bands_and_no_made_up_age_does() -> None:
+    images = pd.DataFrame({"age": ["0", "29.9", "30", "49", "50", "69", "70", "85", "", "51"], "age_status": "given"})
+    images.loc[9, "age_status"] = "filled"
+    images = images.assign(sex="", site="back", source="a", dx_type="histo")
+    found = subgroups.columns(images)
+    bands = ["under 30"] * 2 + ["30 to 49"] * 2 + ["50 to 69"] * 2 + ["70 and over"] * 2 + ["not stated"] * 2
+    assert list(found["age"]) == bands
+    assert [name for name, _ in subgroups.members(found["age"])] == [*subgroups.BANDS, "not stated"]
+    assert set(found["sex"]) == {"not stated"}
+
+
+@pytest.fixture
+def predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+    """What evaluate reads, in a folder of its own: 400 lesions, some of two pictures, and a model that knows some."""
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(1)
+    lesion = np.repeat(np.arange(400), random.integers(1, 3, 400))
+    label = random.choice(CLASSES, 400, p=[0.3, 0.1, 0.6])[lesion]
+    images = pd.DataFrame({"image_id": [f"p{n:03}" for n in range(len(lesion))], "label": label})
+    images["group_id"] = images["lesion_id"] = [f"g{n}" for n in lesion]
+    images["sex"] = np.where(lesion % 40 == 0, "", np.where(lesion % 2, "female", "male"))
+    images = images.assign(age="50", age_status="given", site="back", source="a", dx_type="histo")
+    for folder in ("clean", "split", "predictions"):
+        (tmp_path / "data" / folder).mkdir(parents=True)
+    images.to_csv("data/clean/images.csv", index=False)
+    pd.DataFrame(
+        {"label": CLASSES, "nature": ["malignant", "malignant", "benign"], "of": CLASSES, "name": CLASSES}
+    ).to_csv("data/clean/classes.csv", index=False)
+    images["split"] = np.where(lesion < 100, "train", np.where(lesion < 200, "val", "test"))
+    images["protocol"] = "honest"
+    images[["image_id", "split", "protocol"]].to_csv("data/split/split.csv", index=False)
+    logits = random.normal(size=(len(lesion), 3)) + 1.5 * np.eye(3)[images["label"].map(CLASSES.index)]
+    table = images[["image_id", "split", "label", "protocol"]].copy()
+    table[CLASSES] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    table = table[table["split"] != "train"].reset_index(drop=True)
+    table.to_csv("data/predictions/predictions.csv", index=False, float_format="%.7g")
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    return table
+
+
+def test_thresholds_and_temperature_are_those_of_val_alone(predicted: pd.DataFrame) -> None:
+    evaluate.main()
+    before = Path("models/decision.json").read_bytes()
+    report = json.loads(Path("reports/evaluation.json").read_text())
+    brief = json.loads(Path("metrics/evaluate.json").read_text())
+    assert len(brief["test"]) == 12
+    assert brief["test"]["accuracy_lower"] < brief["test"]["accuracy"] < brief["test"]["accuracy_upper"]
+    point = report["questions"]["melanoma"]["operating_points"][0]
+    assert point["val"]["sensitivity"]["value"] >= 0.8
+    test = predicted[predicted["split"] == "test"]
+    called = test["mel"] >= point["threshold"]
+    assert point["test"]["sensitivity"]["value"] == pytest.approx(called[test["label"] == "mel"].mean(), abs=5e-5)
+    lesion = test["image_id"].map(pd.read_csv("data/clean/images.csv").set_index("image_id")["lesion_id"])
+    answer = test[CLASSES].groupby(lesion).mean().idxmax(axis=1)
+    by_lesion = report["test"]["figures_by_lesion"]
+    assert by_lesion["lesions"] == report["test"]["groups"] == len(answer)
+    hits = (answer == test["label"].groupby(lesion).first()).mean()
+    assert by_lesion["accuracy"]["value"] == pytest.approx(hits, abs=5e-5)
+    groups = {entry["group"]: entry for entry in report["subgroups_of_test"]["sex"]}
+    assert groups["not stated"]["suppressed"] == "fewer than 20 lesions"
+    assert groups["female"]["melanoma_auc"]["lower"] is not None
+
+    # Other answers on test, and what was chosen is the same to the bit.
+    predicted.loc[predicted["split"] == "test", CLASSES] = [0.2, 0.2, 0.6]
+    predicted.to_csv("data/predictions/predictions.csv", index=False, float_format="%.7g")
+    evaluate.main()
+    assert Path("models/decision.json").read_bytes() == before
+    report = json.loads(Path("reports/evaluation.json").read_text())
+    assert report["test"]["figures"]["macro_auc"]["value"] == 0.5
+
+
+@pytest.mark.parametrize("side", ["val", "test"])
+def test_the_other_side_stays_unread(predicted: pd.DataFrame, side: str) -> None:
+    params = YAML(typ="safe").load(Path("params.yaml").read_text())
+    YAML().dump(params | {"evaluate": {"sides": [side], "resamples": 100, "seed": 1}}, Path("params.yaml"))
+    made = []
+    for _ in range(2):
+        evaluate.main()
+        made.append([path.read_bytes() for folder in ("metrics", "models", "plots") for path in Path(folder).iterdir()])
+        predicted.loc[predicted["split"] != side, CLASSES] = [0.2, 0.2, 0.6]
+        predicted.to_csv("data/predictions/predictions.csv", index=False, float_format="%.7g")
+    assert made[0] == made[1]
+    found = json.loads(Path("models/decision.json").read_text())
+    assert (found["temperature"] is None) == (side == "test")
+    assert any(found["thresholds"]["melanoma"]["at_least"].values()) == (side == "val")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"mel": "nan"}, "row 1 (p"),
+        ({"mel": "0.9", "nv": "0.9"}, "expected probabilities that sum to one"),
+        ({"nv": "-0.5", "mel": "1.5", "bcc": "0"}, "expected probabilities that sum to one"),
+        ({"label": "df"}, "data/clean/classes.csv names mel, bcc, nv"),
+        ({"split": "train"}, "is of another split: it has p"),
+    ],
+)
+def test_predictions_that_cannot_be_judged_end_with_a_message(
+    predicted: pd.DataFrame, change: dict[str, str], words: str
+) -> None:
+    table = predicted.astype(str)
+    for column, value in change.items():
+        table.loc[0, column] = value
+    table.to_csv("data/predictions/predictions.csv", index=False)
+    with pytest.raises(UserError) as error:
+        evaluate.main()
+    assert words in str(error.value)
+    predicted[predicted["image_id"] == "none"].to_csv("data/predictions/predictions.csv", index=False)
+    with pytest.raises(UserError, match="has no picture of val or test"):
+        evaluate.main()
+    predicted.drop(columns="protocol").to_csv("data/predictions/predictions.csv", index=False)
+    with pytest.raises(UserError, match="has no column protocol"):
+        evaluate.main()
