@@ -33,8 +33,8 @@ lock: .venv/installed  ## pin the newest packages that fit requirements.in, with
 	  --generate-hashes --no-annotate --custom-compile-command "make lock" \
 	  --output-file requirements.txt requirements.in
 
-bench: .venv/installed  ## every benchmark, one after the other
-	@for script in benchmarks/*.py; do echo "== $$script"; python $$script || exit 1; done
+bench: .venv/installed  ## every benchmark, in benchmarks/RESULTS.md (HAM10000_DIR, HAM10000_FULL_SIZE_DIR)
+	python benchmarks/collect.py
 
 clean:  ## remove the environment and what tools left behind, never data or results
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis lesions.egg-info build
