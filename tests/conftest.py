@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from shutil import copyfile
 
+import pandas as pd
 import pytest
 from hypothesis import settings
 from ruamel.yaml import YAML
+
+from lesions.taxonomy import about, ordered
 
 ROOT = Path(__file__).parent.parent
 
@@ -76,6 +79,17 @@ def small_clone(folder: Path) -> Path:
     edit_params(folder, **SMALL)
     commit(folder)
     return folder
+
+
+def put_clean(folder: Path, images: pd.DataFrame) -> None:
+    """Write what evaluate reads of clean's: the classes, and the pictures, of whose patients nothing is known."""
+    (folder / "data/clean").mkdir(parents=True, exist_ok=True)
+    unknown = dict.fromkeys(("lesion_id", "age", "age_status", "sex", "site", "source", "dx_type"), "")
+    images.assign(**unknown).to_csv(folder / "data/clean/images.csv", index=False)
+    labels = ordered(set(images["label"]))
+    rows = [(label, about(label).name, about(label).nature, label) for label in labels]
+    table = pd.DataFrame(rows, columns=["label", "name", "nature", "of"])
+    table.to_csv(folder / "data/clean/classes.csv", index=False)
 
 
 def commit(folder: Path) -> None:

@@ -16,7 +16,7 @@ from lesions.params.split import Split
 from lesions.splitting import SIDES
 from lesions.tables import read_csv
 from stages import evaluate, rebalance, split
-from tests.conftest import ROOT
+from tests.conftest import ROOT, put_clean
 
 PARAMS: dict[str, Any] = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
 LEAKY = "split by image (leaky)"
@@ -211,8 +211,9 @@ def test_what_follows_passes_by_what_was_left_out_and_carries_the_name_of_the_le
     assert len(on_sides) == len(index) + len(copies) - 3
 
     # Another split, leaky: its name is in split.csv, and from the predictions it comes to the figures.
-    run_split(table, method="image")
+    result, _ = run_split(table, method="image")
     assert parts.load(Path("data")).protocol == LEAKY
+    put_clean(Path(), table)
     judged = result[result["split"].isin(["val", "test"])].merge(index, on="image_id")
     Path("data/predictions").mkdir()
     for protocol in ("honest", LEAKY):

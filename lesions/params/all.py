@@ -1,6 +1,7 @@
 """All sections of params.yaml together."""
 
 from pathlib import Path
+from typing import Any
 
 from lesions.errors import UserError
 from lesions.params.clean import Clean
@@ -12,9 +13,11 @@ from lesions.params.rebalance import Rebalance
 from lesions.params.section import FILE, Section, nearest, read_file
 from lesions.params.split import Split
 from lesions.params.train import Train
+from lesions.params.weights import Weights
 
 SECTIONS: dict[str, type[Section]] = {
-    section.name(): section for section in (Download, Clean, Split, Prepare, Rebalance, Train, Predict, Evaluate)
+    section.name(): section
+    for section in (Download, Clean, Split, Prepare, Rebalance, Weights, Train, Predict, Evaluate)
 }
 
 
@@ -24,13 +27,23 @@ def check_all(file: Path = FILE) -> None:
     Raises:
         UserError: with all that is wrong in all sections.
     """
-    content = read_file(file)
+    check_sections(read_file(file), file)
+
+
+def check_sections(content: dict[str, Any], file: Path = FILE) -> None:
+    """Check what params.yaml holds, or would hold; see `check_all`."""
     unknown = [name for name in content if name not in SECTIONS]
     problems = [f"{file}: unknown section `{name}`; {nearest(name, SECTIONS)}" for name in unknown]
-    for section in SECTIONS.values():
+    for name, section in SECTIONS.items():
         try:
-            section.read(file)
+            if content.get(name) is None:
+                raise UserError(f"{file} has no section `{name}`.")
+            section.check(content[name], file)
         except UserError as error:
             problems.append(str(error))
+    if not problems and content["train"]["architecture"] == "pretrained" and content["weights"]["network"] == "none":
+        problems.append(
+            f"{file}: train.architecture is pretrained, but weights.network is none; name one, such as MobileNet"
+        )
     if problems:
         raise UserError("\n".join(problems))
