@@ -29,6 +29,7 @@ from lesions.params.train import Train
 from lesions.training import optimisation
 from lesions.training.checkpoint import Checkpoint, State, inputs_hash
 from lesions.training.fitting import Fitted, Side, fit, phases
+from lesions.training.interruption import Interruption
 from lesions.training.validation import figures
 from stages.train import refuse_empty_classes
 from tests.conftest import edit_params
@@ -303,3 +304,28 @@ def test_the_table_is_whole_after_each_epoch(tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "run/history.csv")
     assert list(table["epoch"]) == [1, 2]
     assert list(table["val_macro_auc"]) == [figures["val_macro_auc"] for figures in fitted.history]
+
+
+def test_ctrl_c_waits_for_the_end_of_the_step_and_a_second_one_does_not() -> None:
+    arrays, train, _ = data()
+    steps = []
+
+    def press(batch: int, logs: object = None) -> None:
+        del logs
+        os.kill(os.getpid(), signal.SIGINT)
+        steps.append(batch)
+
+    before = signal.getsignal(signal.SIGINT)
+    model = network()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    pressing = keras.callbacks.LambdaCallback(on_train_batch_begin=press)
+    pixels = arrays[0][train.rows]
+    with Interruption() as interruption, pytest.raises(KeyboardInterrupt):
+        model.fit(pixels, train.labels, batch_size=8, verbose=0, callbacks=[pressing, interruption])
+    assert steps == [0]
+    with Interruption() as interruption:
+        press(1)  # noted, and no more
+        with pytest.raises(KeyboardInterrupt):
+            press(2)
+    assert steps == [0, 1]
+    assert signal.getsignal(signal.SIGINT) == before

@@ -71,6 +71,7 @@ class Checkpoint:
         buffer = io.BytesIO()
         np.savez(buffer, about=np.frombuffer(about.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
         content = buffer.getvalue()
+        self._path.parent.mkdir(parents=True, exist_ok=True)  # somebody may have emptied the cache meanwhile
         unfinished = self._path.with_suffix(".part")
         with unfinished.open("wb") as file:
             file.write(hashlib.sha256(content).digest() + content)

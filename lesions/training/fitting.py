@@ -16,6 +16,7 @@ from lesions.errors import UserError
 from lesions.params.train import Train
 from lesions.training import optimisation
 from lesions.training.checkpoint import Checkpoint, History, State, assign, copies
+from lesions.training.interruption import Interruption
 from lesions.training.realtime import augmentation
 from lesions.training.validation import Validation, direction, is_better
 
@@ -102,18 +103,20 @@ def fit(
         model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)  # XLA is slower on a CPU
         log.steering = steering(params, phase)
         log.phase = phase
-        model.fit(
-            feeding.endless(
-                arrays, train.rows, train.labels, params.batch, params.seed, augment, first_epoch=len(log.history)
-            ),
-            steps_per_epoch=steps,
-            initial_epoch=len(log.history),
-            epochs=phase.end,
-            callbacks=[Validation(arrays, val.rows, val.labels, loss), *log.steering, log],
-            class_weight=weights,
-            shuffle=False,  # the stream is shuffled already
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
+        with Interruption() as interruption:
+            validation = Validation(arrays, val.rows, val.labels, loss, interruption)
+            model.fit(
+                feeding.endless(
+                    arrays, train.rows, train.labels, params.batch, params.seed, augment, first_epoch=len(log.history)
+                ),
+                steps_per_epoch=steps,
+                initial_epoch=len(log.history),
+                epochs=phase.end,
+                callbacks=[validation, *log.steering, log, interruption],
+                class_weight=weights,
+                shuffle=False,  # the stream is shuffled already
+                verbose=1 if sys.stdout.isatty() else 2,
+            )
     model.set_weights(log.kept)
     return Fitted(log.history, log.kept_epoch)
 
@@ -155,7 +158,7 @@ def steering(params: Train, phase: Phase) -> list[keras.callbacks.Callback]:
 
 
 class Log(keras.callbacks.Callback):  # type: ignore[misc]
-    """Notes each epoch, keeps the weights to keep, and writes the checkpoint; the last of the callbacks.
+    """Notes each epoch, keeps the weights to keep, and writes the checkpoint; behind the callbacks that steer.
 
     Keras's callbacks count epochs, and cannot be saved. Where training goes on, they are shown the figures of the
     epochs before instead, and so count the same.

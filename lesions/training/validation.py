@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from lesions import feeding
+from lesions.training.interruption import Interruption
 
 BATCH = 64
 LOWER_IS_BETTER = ("loss", "val_loss")
@@ -25,6 +26,7 @@ class Validation(keras.callbacks.Callback):  # type: ignore[misc]
         rows: of the validation pictures.
         labels: their class numbers, (N,).
         loss: see `optimisation.loss`.
+        interruption: what may end it between two batches.
     """
 
     def __init__(
@@ -33,15 +35,17 @@ class Validation(keras.callbacks.Callback):  # type: ignore[misc]
         rows: NDArray[np.int64],
         labels: NDArray[np.int64],
         loss: Callable[[Any, Any], Any],
+        interruption: Interruption,
     ) -> None:
         super().__init__()
         self._pictures = feeding.once(arrays, rows, labels, BATCH)
         self._labels = labels
         self._loss = loss
+        self._interruption = interruption
 
     def on_epoch_end(self, _epoch: int, logs: dict[str, float]) -> None:
         """Look at all validation pictures."""
-        probabilities = self.model.predict(self._pictures, verbose=0)
+        probabilities = self.model.predict(self._pictures, verbose=0, callbacks=[self._interruption])
         losses = keras.ops.convert_to_numpy(self._loss(self._labels, probabilities))
         logs |= {"val_loss": float(losses.mean(dtype=np.float64)), **figures(self._labels, probabilities)}
 
