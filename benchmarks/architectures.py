@@ -10,7 +10,6 @@ import lesions.deterministic  # before all that imports Keras
 
 # isort: split
 import importlib
-import math
 import re
 import statistics
 import tempfile
@@ -24,6 +23,7 @@ from tqdm import tqdm
 
 from lesions.architectures import pretrained
 from lesions.outputs import write_json
+from lesions.training.cost import multiply_adds
 
 DOCUMENT = Path(__file__).parent.parent / "docs/architectures.md"
 BEGIN = "<!-- written by benchmarks/architectures.py -->\n"
@@ -72,20 +72,6 @@ def build(case: Case) -> keras.Model:
         case.shape, case.classes
     )
     return model
-
-
-def multiply_adds(model: keras.Model) -> int:
-    """Return the multiplications of one picture's way through the convolutions and dense layers.
-
-    Every kernel is applied once at each place of the layer's output; all else has vectors for weights, and is left
-    out, as usual.
-    """
-    return sum(
-        math.prod(weight.shape) * math.prod(layer.output.shape[1:-1])
-        for layer in model.layers
-        for weight in layer.weights
-        if len(weight.shape) > 1
-    )
 
 
 def facts(case: Case, model: keras.Model) -> list[str]:

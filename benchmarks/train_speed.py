@@ -23,11 +23,9 @@ from pathlib import Path
 import lesions.deterministic  # before all that imports Keras
 
 # isort: split
-import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from keras import layers
 from notebook_training import BATCH, compiled, step_seconds
 from numpy.typing import NDArray
 from prepare_speed import pictures
@@ -36,6 +34,7 @@ from lesions import feeding
 from lesions.architectures import plain
 from lesions.params.augment import Augment
 from lesions.training import realtime
+from lesions.training.cost import multiply_adds
 
 CLASSES = 7
 FILES = 320
@@ -91,17 +90,6 @@ def streams(folder: Path, px: int) -> dict[str, tf.data.Dataset]:
         "stream": feeding.endless([pixels], rows, labels, BATCH, 1),
         "augmented": feeding.endless([pixels], rows, labels, BATCH, 1, augment),
     }
-
-
-def multiply_adds(model: keras.Model) -> int:
-    """Return how many multiplications with additions one picture takes on its way forward."""
-    count = 0
-    for layer in model.layers:
-        if isinstance(layer, layers.Conv2D):
-            count += int(np.prod(layer.output.shape[1:])) * int(np.prod(layer.kernel.shape[:3]))
-        elif isinstance(layer, layers.Dense):
-            count += int(np.prod(layer.kernel.shape))
-    return count
 
 
 def matrix_speed(side: int = 2048, repeats: int = 8) -> float:

@@ -19,6 +19,7 @@ from lesions.outputs import read_json, write_json
 from lesions.params.train import Train
 from lesions.running import run_stage
 from lesions.training.checkpoint import Checkpoint, packages
+from lesions.training.cost import multiply_adds
 from lesions.training.fitting import Side, fit
 
 MODEL = Path("models/model.keras")
@@ -73,7 +74,8 @@ def write_outputs(model: keras.Model, classes: list[str], history: list[dict[str
     write_json(MODEL.parent / "recipe.json", recipe)
     figures = {name: float(f"{value:.4g}") for name, value in history[epoch].items()}
     # No times: they would change the file's hash.
-    counts = {"weights": model.count_params(), "epochs": len(history), "best_epoch": epoch + 1}
+    cost = {"weights": model.count_params(), "multiply_adds": multiply_adds(model)}
+    counts = {**cost, "epochs": len(history), "best_epoch": epoch + 1}
     write_json(Path("metrics/train.json"), {**counts, **figures, "packages": packages()})
 
 

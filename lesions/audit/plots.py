@@ -1,11 +1,9 @@
 """What a careful person looks at before training: how the data is made up."""
 
 import io
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -17,24 +15,8 @@ from matplotlib.patches import Patch
 from PIL import Image, ImageDraw, ImageFont
 
 from lesions.audit.warnings import lesion_of
+from lesions.plotting import BLUE, GREY, PALE, WIDTH, png, style
 from lesions.taxonomy import ordered
-
-mpl.use("Agg")
-
-WIDTH = 5.2
-"""Inches: narrow, so that the letters can still be read where a telephone shows the plot 9 cm wide."""
-
-BLUE, PALE, GREY = "#2f6690", "#a9c5dd", "#c8c8c8"
-
-# Names from tables are no formulas, whatever dollar signs they hold.
-STYLE: Any = {
-    **sns.axes_style("white"),
-    **sns.plotting_context("notebook", font_scale=0.9),
-    "text.parse_math": False,
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
 
 DESCRIPTIVE = {
     "age": "age",
@@ -81,10 +63,10 @@ def draw_views(images: pd.DataFrame) -> Iterator[tuple[View, bytes]]:
     """
     for view in VIEWS:
         if view.says_something(images):
-            with _style():
+            with style():
                 figure = Figure(figsize=(WIDTH, view.height(images["label"].nunique())), layout="constrained")
                 view.draw(images, figure.subplots())
-                yield view, _png(figure, dpi=160)
+                yield view, png(figure)
 
 
 def plot_data(views: Sequence[tuple[View, bytes]], path: Path) -> None:
@@ -122,21 +104,6 @@ def _has_gaps(images: pd.DataFrame) -> bool:
 def _with_given_ages(images: pd.DataFrame) -> pd.DataFrame:
     """Take filled ages out again: what was filled was missing."""
     return images.assign(age=images["age"].where(images["age_status"] == "given", ""))
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
-        # A name in a script that the font lacks is drawn as boxes; the report's tables have it right.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield
-
-
-def _png(figure: Figure, dpi: int) -> bytes:
-    buffer = io.BytesIO()
-    # Without the software's name and version, which would change the file's hash.
-    figure.savefig(buffer, dpi=dpi, metadata={"Software": None})
-    return buffer.getvalue()
 
 
 def draw_diagnosis(images: pd.DataFrame, axes: Axes) -> None:
