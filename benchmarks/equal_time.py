@@ -1,0 +1,181 @@
+"""The default training beside a published notebook's, after equal wall time: balanced accuracy on validation.
+
+    python benchmarks/equal_time.py [--minutes 20] [--folder .]
+
+The folder is one in which `dvc repro` has prepared a data set, HAM10000 say; its split is what both train on, and test
+is not read. The notebook's way: the pictures' files in a folder a class, Keras's `image_dataset_from_directory` with a
+cache at 180×180, the published network with Dropout, Adam at 0.001. Ours: params.yaml's network on the prepared pixels
+and the copies, with ReduceLROnPlateau and without early stopping. Both run at the same time, each on one core, so
+whatever else the machine does slows both. A line an epoch shows how far each is; at the end, the figure of the last
+epoch, as notebooks report it, and that of the epoch with the least loss on validation, as the stage `train` keeps it.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+PX = 180
+BATCH = 32
+WAYS = ("ours", "notebook")
+
+
+def train_ours(folder: Path, minutes: float) -> None:
+    """Train as the stage does, and print a line an epoch."""
+    import lesions.deterministic
+
+    # isort: split
+    from lesions import feeding, parts
+    from lesions.params.train import Train
+    from lesions.training import fitting, optimisation
+    from lesions.training.interruption import Interruption
+    from lesions.training.validation import Validation
+
+    params = Train.read(folder / "params.yaml").model_copy(update={"early_stopping": "none", "epochs": 10_000})
+    data = parts.load(folder / "data")
+    train, val = data.rows("train"), data.rows("val")
+    lesions.deterministic.seed(params.seed)
+    build = importlib.import_module(f"lesions.architectures.{params.architecture}").build
+    model = build(data.arrays[0].shape[1:], len(data.classes))
+    steps = feeding.steps(len(train), params.batch)
+    loss = optimisation.loss(params, len(data.classes))
+    model.compile(optimisation.optimizer(params, model, 0, params.epochs, steps), loss, jit_compile=False)
+    validation = Validation(data.arrays, val, data.labels(val), loss, Interruption())
+    steering = fitting.steering(params, fitting.Phase(0, params.epochs, head_only=False))
+    fit(
+        model,
+        feeding.endless(data.arrays, train, data.labels(train), params.batch, params.seed),
+        minutes,
+        steps_per_epoch=steps,
+        callbacks=[validation, *steering],
+        class_weight=optimisation.class_weights(data.labels(train), params),
+    )
+
+
+def train_as_notebook(folder: Path, minutes: float) -> None:
+    """Train as the notebook does, and print a line an epoch."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras
+    import tensorflow as tf
+
+    from lesions.architectures import notebook_dropout
+    from lesions.training.validation import figures
+
+    with tempfile.TemporaryDirectory() as name:
+        write_files(folder, Path(name))
+        train, val = (
+            keras.utils.image_dataset_from_directory(
+                Path(name) / side, image_size=(PX, PX), batch_size=BATCH, shuffle=side == "train", verbose=False
+            )
+            for side in ("train", "val")
+        )
+        labels = np.concatenate([batch.numpy() for _, batch in val]).astype(np.int64)
+        model = notebook_dropout.build((PX, PX, 3), len(train.class_names))
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+
+        class Judge(keras.callbacks.Callback):  # type: ignore[misc]
+            """Adds validation's figures, as ours has them."""
+
+            def on_epoch_end(self, _epoch: int, logs: dict[str, float]) -> None:
+                """Look at all validation pictures."""
+                probabilities = self.model.predict(val, verbose=0)
+                own = np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-7))
+                logs |= {"val_loss": float(-own.mean()), **figures(labels, probabilities)}
+
+        val = val.cache()
+        stream = train.cache().shuffle(1000).prefetch(tf.data.AUTOTUNE)
+        fit(model, stream, minutes, callbacks=[Judge()])
+
+
+def fit(model: Any, batches: Any, minutes: float, callbacks: list[Any], **how: Any) -> None:
+    """Train until the time is over, the epoch in hand and its validation included."""
+    import keras
+
+    started = time.monotonic()
+
+    class Clock(keras.callbacks.Callback):  # type: ignore[misc]
+        """Prints a line an epoch, and ends."""
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            """End once the time is over."""
+            del batch, logs
+            self.model.stop_training |= time.monotonic() - started > 60 * minutes
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+            """Print the figures of validation."""
+            shown = {name: value for name, value in logs.items() if name.startswith("val_")}
+            print(json.dumps({"epoch": epoch + 1, "minutes": (time.monotonic() - started) / 60, **shown}), flush=True)
+
+    model.fit(batches, epochs=10_000, verbose=0, shuffle=False, callbacks=[*callbacks, Clock()], **how)
+
+
+def write_files(folder: Path, out: Path) -> None:
+    """Write the pictures of train and val as files, a folder a class, as they stand in the archives."""
+    from lesions.archives import read_members
+    from lesions.tables import read_csv
+
+    images = read_csv(folder / "data/clean/images.csv").merge(read_csv(folder / "data/split/split.csv"), on="image_id")
+    images = images[images["split"].isin(["train", "val"])]
+    members = list(zip(images["archive"], images["member"], strict=True))
+    contents = read_members(folder / "data/raw", members)
+    for row, content in zip(images.to_dict("records"), contents, strict=True):
+        assert isinstance(content, bytes)
+        file = out / row["split"] / row["label"] / f"{row['image_id']}{Path(row['member']).suffix}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+
+def on_one_core(way: str, core: int, folder: Path, minutes: float) -> subprocess.Popen[str]:
+    """Start one of the ways."""
+    command = [sys.executable, __file__, "--way", way, "--folder", str(folder), "--minutes", str(minutes)]
+    return subprocess.Popen([*command, "--core", str(core)], stdout=subprocess.PIPE, text=True)
+
+
+def described(way: str, epochs: list[dict[str, float]]) -> dict[str, str | int]:
+    """Return a way's row."""
+    best = min(epochs, key=lambda epoch: epoch["val_loss"])
+    return {
+        "way": way,
+        "epochs": len(epochs),
+        "minutes": f"{epochs[-1]['minutes']:.1f}",
+        "balanced accuracy, last epoch": f"{epochs[-1]['val_balanced_accuracy']:.3f}",
+        "of the epoch with the least loss": f"{best['val_balanced_accuracy']:.3f}",
+        "macro AUC of that": f"{best['val_macro_auc']:.3f}",
+    }
+
+
+def main() -> None:
+    """Train both, and print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--folder", type=Path, default=Path())
+    parser.add_argument("--way", choices=WAYS, help="one alone, in this process")
+    parser.add_argument("--core", type=int, help="which it may use")
+    asked = parser.parse_args()
+    if asked.way:
+        if asked.core is not None:
+            os.sched_setaffinity(0, {asked.core})
+        (train_ours if asked.way == "ours" else train_as_notebook)(asked.folder, asked.minutes)
+        return
+    cores: list[int] = sorted(os.sched_getaffinity(0))[:2]
+    processes = [on_one_core(way, core, asked.folder, asked.minutes) for way, core in zip(WAYS, cores, strict=True)]
+    printed = [process.communicate()[0] for process in processes]
+    table = [
+        described(way, [json.loads(line) for line in text.splitlines() if line.startswith("{")])
+        for way, text in zip(WAYS, printed, strict=True)
+    ]
+    print(pd.DataFrame(table).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
