@@ -256,3 +256,19 @@ def test_predictions_that_cannot_be_judged_end_with_a_message(
     predicted.drop(columns="protocol").to_csv("data/predictions/predictions.csv", index=False)
     with pytest.raises(UserError, match="has no column protocol"):
         evaluate.main()
+
+
+@pytest.mark.usefixtures("predicted")
+def test_a_group_of_few_melanomas_has_no_figure_that_hangs_on_them() -> None:
+    images = pd.read_csv("data/clean/images.csv", dtype=str, keep_default_na=False)
+    few = set(images.loc[images["label"] == "mel", "lesion_id"].drop_duplicates().tail(5))
+    images["source"] = np.where((images["label"] == "mel") & ~images["lesion_id"].isin(few), "many", "few")
+    images.to_csv("data/clean/images.csv", index=False)
+    evaluate.main()
+    report = json.loads(Path("reports/evaluation.json").read_text())
+    groups = {entry["group"]: entry for entry in report["subgroups_of_test"]["source"]}
+    assert groups["few"]["lesions"] > 100
+    assert groups["few"]["melanomas"] == 5
+    assert groups["few"]["melanoma_auc"] == groups["few"]["melanoma_sensitivity"] == subgroups.TOO_FEW_MELANOMAS
+    assert groups["few"]["melanoma_specificity"]["lower"] > 0
+    assert groups["many"]["melanoma_sensitivity"]["value"] is not None

@@ -19,6 +19,14 @@ FEWEST_LESIONS = 20
 BANDS = {"under 30": 30, "30 to 49": 50, "50 to 69": 70, "70 and over": np.inf}
 """Age bands, and the age that each ends before."""
 NOT_STATED = "not stated"
+OF_MELANOMAS = ("melanoma_sensitivity", "melanoma_auc")
+"""The figures that hang on the group's melanomas alone, however large it is otherwise."""
+TOO_FEW_MELANOMAS = {
+    "value": None,
+    "lower": None,
+    "upper": None,
+    "why": f"fewer than {FEWEST_LESIONS} lesions are melanomas",
+}
 
 
 def columns(images: pd.DataFrame) -> dict[str, "pd.Series[str]"]:
@@ -85,7 +93,8 @@ def judge(side: Side, melanoma: str | None, bootstrap: Bootstrap) -> dict[str, l
         bootstrap: how the intervals are drawn, of each group's lesions for themselves.
 
     Returns:
-        Groups of fewer lesions than `FEWEST_LESIONS` have `suppressed` in place of figures.
+        Groups of fewer lesions than `FEWEST_LESIONS` have `suppressed` in place of figures; those of fewer melanomas
+        have none of `OF_MELANOMAS`.
     """
     number = None if melanoma is None else side.classes.index(melanoma)
     report: dict[str, list[dict[str, Any]]] = {}
@@ -97,9 +106,11 @@ def judge(side: Side, melanoma: str | None, bootstrap: Bootstrap) -> dict[str, l
             if ours.lesions < FEWEST_LESIONS:
                 entry["suppressed"] = f"fewer than {FEWEST_LESIONS} lesions"
             else:
-                if number is not None:
-                    entry["melanomas"] = len(set(ours.groups[ours.label == number]))
                 asked = partial(figures, ours.label, ours.probability, number)
                 entry |= alone(bootstrap.estimates(asked, ours.groups))
+                if number is not None:
+                    entry["melanomas"] = len(set(ours.groups[ours.label == number]))
+                    if entry["melanomas"] < FEWEST_LESIONS:
+                        entry |= dict.fromkeys(OF_MELANOMAS, TOO_FEW_MELANOMAS)
             report[name].append(entry)
     return report
