@@ -4,7 +4,7 @@
 
 Each draw is a new test set: 300 lesions of 1 to 6 pictures, which a model gets mostly all right or all wrong, and a
 second model that is right on 5 in 100 more. Printed is in how many of 100 draws the interval of the accuracy, and the
-paired interval of the difference, holds what is true of all lesions. A minute on one core.
+paired interval of the difference, holds what is true of all lesions. Half a minute on one core.
 """
 
 import argparse
