@@ -21,6 +21,12 @@ def main() -> None:
     preset.add_argument("name", nargs="?", help="without it, list them")
     preset.add_argument("--set-param", action="store_true", help="print it as options of `dvc exp run` instead")
     preset.set_defaults(run=use_preset)
+    compare = commands.add_parser("compare", help="say how two experiments differ, and whether by chance")
+    compare.add_argument("first", help="an experiment's name, or any Git revision")
+    compare.add_argument("second", nargs="?", default="workspace", help="without it, the files as they are")
+    compare.add_argument("--side", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
+    compare.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.resamples")
+    compare.set_defaults(run=compare_experiments)
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)
@@ -47,3 +53,10 @@ def use_preset(arguments: argparse.Namespace) -> None:
         print(set_param(arguments.name))
     else:
         print(apply_preset(arguments.name).rstrip() or f"params.yaml holds the preset {arguments.name} already.")
+
+
+def compare_experiments(arguments: argparse.Namespace) -> None:
+    """Print how two experiments differ."""
+    from lesions.comparing.compare import compare  # scikit-learn's second is for those who compare
+
+    print(compare(arguments.first, arguments.second, arguments.side, arguments.resamples))

@@ -230,6 +230,60 @@ def test_the_other_side_stays_unread(predicted: pd.DataFrame, side: str) -> None
     assert any(found["thresholds"]["melanoma"]["at_least"].values()) == (side == "val")
 
 
+def judged(table: pd.DataFrame) -> dict[str, Any]:
+    table.to_csv("data/predictions/predictions.csv", index=False, float_format="%.7g")
+    evaluate.main()
+    report: dict[str, Any] = json.loads(Path("reports/evaluation.json").read_text())
+    return report
+
+
+def keep(table: pd.DataFrame, rows: "pd.Series[bool]") -> pd.DataFrame:
+    """Leave other pictures out of all that evaluate reads."""
+    for name in ("clean/images", "split/split"):
+        file = Path("data", f"{name}.csv")
+        known = pd.read_csv(file, dtype=str, keep_default_na=False)
+        known[~known["image_id"].isin(table["image_id"][~rows])].to_csv(file, index=False)
+    return table[rows]
+
+
+def test_without_melanoma_on_val_no_threshold_is_made_up(predicted: pd.DataFrame) -> None:
+    report = judged(keep(predicted, (predicted["split"] == "test") | (predicted["label"] != "mel")))
+    melanoma = report["questions"]["melanoma"]
+    assert melanoma["val"]["auc"]["why"] == "needs pictures of this class and of others"
+    assert [point["threshold"] for point in melanoma["operating_points"]] == [None] * 6
+    assert all(point["why"] == "no threshold reaches it on val" for point in melanoma["operating_points"])
+    assert not any(json.loads(Path("models/decision.json").read_text())["thresholds"]["melanoma"]["at_least"].values())
+    assert report["val"]["figures"]["macro_auc"]["value"] is None
+    assert melanoma["test"]["auc"]["value"] > 0.5
+
+
+def test_a_test_set_of_one_lesion_has_no_interval(predicted: pd.DataFrame) -> None:
+    images = pd.read_csv("data/clean/images.csv").set_index("image_id")
+    lesion = predicted["image_id"].map(images["group_id"])
+    counts = lesion[predicted["split"] == "test"].value_counts()
+    report = judged(keep(predicted, (predicted["split"] == "val") | (lesion == counts.index[0])))
+    assert (report["test"]["pictures"], report["test"]["groups"]) == (2, 1)
+    for name, found in report["test"]["figures"].items():
+        assert (found["lower"], found["upper"]) == (None, None), name
+        if found["value"] is not None:
+            assert found["why"] == "one lesion alone: nothing to draw from"
+        else:
+            assert found["why"] != "undefined"
+    assert all("suppressed" in group for groups in report["subgroups_of_test"].values() for group in groups)
+
+
+def test_predictions_of_other_classes_or_of_a_part_of_a_side_end_with_a_message(predicted: pd.DataFrame) -> None:
+    for table, words in (
+        (predicted.rename(columns={"bcc": "akiec"}), "is of the classes mel, akiec, nv, and data/clean/classes.csv"),
+        (predicted.drop(columns="bcc"), "is of the classes mel, nv, and data/clean/classes.csv names mel, bcc, nv"),
+        (predicted.iloc[1:], f"leaves out {predicted['image_id'][0]}, which data/split/split.csv names (1 of them)"),
+        (pd.concat([predicted, predicted.iloc[:1]]), f"has {predicted['image_id'][0]} twice (1 such rows)"),
+    ):
+        with pytest.raises(UserError) as error:
+            judged(table)
+        assert words in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

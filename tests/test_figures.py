@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 from sklearn import metrics
 
-from lesions.evaluation import figures, ranking
+from lesions.evaluation import calibration, clinical, figures, ranking
 from lesions.evaluation.intervals import Bootstrap, alone
 
 CLASSES = ["mel", "bkl", "nv"]
@@ -24,7 +24,7 @@ def drawn(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     In some seeds a class does not occur, at all or in a resample.
     """
     random = np.random.default_rng(seed)
-    label = random.choice(3, random.integers(2, 40), p=random.dirichlet([1, 1, 1]))
+    label = random.choice(3, random.integers(1, 40), p=random.dirichlet([1, 1, 1]))
     scores = np.round(random.normal(size=(len(label), 3)) + 1.5 * np.eye(3)[label])
     weights = random.multinomial(len(label), np.full(len(label), 1 / len(label)), size=3)
     return label, np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True), weights.astype(float)
@@ -156,6 +156,56 @@ def test_one_picture_alone() -> None:
 def test_equal_scores_are_worth_nothing() -> None:
     label, probability = np.array([0, 1, 2, 2]), np.full((4, 3), 1 / 3)
     assert figures.headline(label, probability, ONE_EACH)["macro_auc"] == 0.5
+    positive, same = label == 2, probability[:, 2]
+    assert ranking.areas(positive, same, ONE_EACH)[1] == metrics.average_precision_score(positive, same)
+    # The diagonal from a sensitivity of 0.8 to 1.
+    assert ranking.partial_auc(positive, same, ONE_EACH, 0.8) == pytest.approx(0.2**2 / 2)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 0.0, 20.0]))
+def test_calibration_is_that_of_a_count_bin_by_bin(seed: int, sharper: float) -> None:
+    """Also where all are equally sure, or all without doubt, and of one picture."""
+    label, probability, _ = drawn(seed)
+    probability = probability**sharper / (probability**sharper).sum(axis=1, keepdims=True)
+    pictures = sorted(
+        ((max(row), list(row).index(max(row)) == actual) for row, actual in zip(probability, label, strict=True)),
+        key=lambda picture: picture[0],  # and equally sure ones in their order
+    )
+    bins, expected = min(calibration.BINS, len(pictures)), 0.0
+    table = calibration.reliability(label, probability)
+    for number in range(bins):
+        # The first bins take one picture more where they do not come out even.
+        size, longer = divmod(len(pictures), bins)
+        start = number * size + min(number, longer)
+        bin_ = pictures[start : start + size + (number < longer)]
+        confidence = sum(sure for sure, _ in bin_) / len(bin_)
+        accuracy = sum(hit for _, hit in bin_) / len(bin_)
+        expected += len(bin_) / len(pictures) * abs(accuracy - confidence)
+        assert table[number] == {
+            "pictures": len(bin_),
+            "confidence": pytest.approx(confidence, abs=6e-5),
+            "accuracy": pytest.approx(accuracy, abs=6e-5),
+        }
+    assert calibration.expected_error(label, probability) == pytest.approx(expected)
+    described = calibration.described(label, probability)
+    assert described["log_loss"] == pytest.approx(metrics.log_loss(label, probability, labels=[0, 1, 2]), abs=6e-5)
+    brier = metrics.brier_score_loss(label, probability, labels=[0, 1, 2], scale_by_half=False)
+    assert described["brier"] == pytest.approx(brier, abs=6e-5)
+
+
+@pytest.mark.parametrize("positive", [True, False])
+def test_a_question_with_one_kind_of_picture_has_no_area(positive: bool) -> None:
+    asked, score = np.full(4, positive), np.array([0.1, 0.4, 0.4, 0.8])
+    found = alone(Bootstrap(100, 1).estimates(partial(clinical.ranks, asked, score), np.arange(4)))
+    for name in ("auc", "partial_auc_above_80_sensitivity"):
+        assert found[name]["value"] is None
+        assert found[name]["why"] == "needs pictures of this class and of others"
+    assert found["average_precision"]["value"] == (1 if positive else None)
+    assert all(point.threshold is None for point in clinical.operating_points(asked, score))
+    at = Bootstrap(100, 1).estimates(partial(clinical.at, [0.9], asked, score), np.arange(4))
+    undefined = {name for name, (entry,) in at.items() if entry["value"] is None}
+    assert undefined >= {"ppv", "number_needed_to_biopsy", "specificity" if positive else "sensitivity"}
+    assert all(entry["why"] != "undefined" for (entry,) in at.values() if entry["value"] is None)
 
 
 def test_baselines_are_those_of_a_constant_answer() -> None:

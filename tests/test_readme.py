@@ -50,6 +50,10 @@ def test_two_experiments_compare(clone: Path) -> None:
     assert "metrics/train.json" in changes
     shown = json.loads(run(f"dvc params diff {one} {other} --json", clone))
     assert list(shown["params.yaml"]) == ["train.learning_rate"]
+    printed = run(f"lesions compare {one} {other} --side test", clone)
+    assert f"{one} {other} difference" in printed
+    log_loss = next(line for line in printed.splitlines() if line.startswith("log_loss (less is better)")).split()
+    assert [float(log_loss[4]), float(log_loss[5])] == pytest.approx([change["old"], change["new"]], abs=6e-4)
     page = (clone / "dvc_plots/index.html").read_text(encoding="utf-8")
     assert f'"rev": "{one}"' in page
     assert f'"rev": "{other}"' in page

@@ -55,9 +55,24 @@ def read(file: Path, images: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
         classes: the labels of classes.csv.
 
     Raises:
-        UserError: the predictions are of other classes or of another split, or are no probabilities.
+        UserError: see `checked`.
     """
-    table = read_csv(file)
+    return checked(read_csv(file), str(file), images, classes)
+
+
+def checked(table: pd.DataFrame, file: str, images: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """Return the table of a predictions.csv with the classes' columns as numbers.
+
+    Args:
+        table: all of it as text.
+        file: its name for the messages.
+        images: as for `read`.
+        classes: as for `read`.
+
+    Raises:
+        UserError: the predictions are of other classes or of another split, name a picture twice or leave some of a
+            side out, or are no probabilities.
+    """
     missing = [column for column in FIXED if column not in table]
     if missing:
         raise UserError(f"{file} has no column {', '.join(missing)}. Run `dvc repro predict --force`.")
@@ -74,6 +89,19 @@ def read(file: Path, images: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
         raise UserError(
             f"{file} is of another split: it has {first['image_id']} on {first['split_x']}, and data/split/split.csv "
             f"on {first['split_y']} ({len(moved):,} such pictures). Run `dvc repro`."
+        )
+    twice = table["image_id"][table["image_id"].duplicated()]
+    if len(twice):
+        raise UserError(
+            f"{file} has {twice.iloc[0]} twice ({len(twice):,} such rows). Run `dvc repro predict --force`."
+        )
+    # Of a side with no row at all nothing is said; that one is left out is for the caller to see.
+    due = images.loc[images["split"].isin(set(table["split"])), "image_id"]
+    left_out = due[~due.isin(table["image_id"])]
+    if len(left_out):
+        raise UserError(
+            f"{file} leaves out {left_out.iloc[0]}, which data/split/split.csv names ({len(left_out):,} of them). "
+            "A part of a side is not that side. Run `dvc repro predict --force`."
         )
     numbers = table[held].apply(pd.to_numeric, errors="coerce")
     wrong = ~((numbers >= 0).all(axis=1) & ((numbers.sum(axis=1) - 1).abs() < ROUNDING))
