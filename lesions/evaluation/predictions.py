@@ -46,22 +46,24 @@ class Side:
         return len(set(self.groups))
 
 
-def read(file: Path, images: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
-    """Read predictions.csv, with the classes' columns as numbers.
+def read(file: Path, images: pd.DataFrame, classes: list[str], more: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Read predictions.csv, or disturbed.csv, with the classes' columns as numbers.
 
     Args:
         file: `data/predictions/predictions.csv`.
         images: rows of images.csv with their `split`.
         classes: the labels of classes.csv.
+        more: columns beside `FIXED` that are no class.
 
     Raises:
         UserError: the predictions are of other classes or of another split, or are no probabilities.
     """
     table = read_csv(file)
-    missing = [column for column in FIXED if column not in table]
+    fixed = [*FIXED, *more]
+    missing = [column for column in fixed if column not in table]
     if missing:
         raise UserError(f"{file} has no column {', '.join(missing)}. Run `dvc repro predict --force`.")
-    held = [str(column) for column in table if column not in FIXED]
+    held = [str(column) for column in table if column not in fixed]
     if set(held) != set(classes) or not set(table["label"]) <= set(classes):
         raise UserError(
             f"{file} is of the classes {', '.join(held)}, and data/clean/classes.csv names {', '.join(classes)}; the "
