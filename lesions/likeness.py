@@ -2,8 +2,9 @@
 
 The score is the Mahalanobis distance, squared, to the nearest class's mean, in the features that the last layer sees,
 under one covariance for all classes (Lee et al., A Simple Unified Framework for Detecting Out-of-Distribution Samples
-and Adversarial Attacks, NeurIPS 2018, without its noise and its ensemble of layers). docs/evaluate.md has what it was
-chosen among.
+and Adversarial Attacks, NeurIPS 2018, without its noise and its ensemble of layers). Unlike there, each class counts
+the same in the covariance: else nevi decide, and every other vascular lesion is strange. docs/evaluate.md has what
+it was chosen among.
 """
 
 import io
@@ -32,7 +33,7 @@ class Reference:
     Attributes:
         means: float32, (classes that occur, features).
         whitening: float32, (features, features): what differences from a mean are multiplied with, so that the
-            training pictures vary by 1 in every direction.
+            training pictures vary by 1 in every direction, each class counting the same.
     """
 
     means: NDArray[np.float32]
@@ -50,10 +51,11 @@ def fit(features: Features, labels: NDArray[np.int64]) -> Reference:
         labels: (N,), the numbers of their classes.
     """
     features = features.astype(np.float64)
-    classes, whose = np.unique(labels, return_inverse=True)
+    classes, whose, pictures = np.unique(labels, return_inverse=True, return_counts=True)
     means = np.stack([features[labels == number].mean(axis=0) for number in classes])
+    even = np.sqrt(len(labels) / len(classes) / pictures[whose])
     with threadpool_limits(1):  # else the last bits depend on the number of cores
-        covariance = LedoitWolf(assume_centered=True).fit(features - means[whose]).covariance_
+        covariance = LedoitWolf(assume_centered=True).fit((features - means[whose]) * even[:, None]).covariance_
         variances, directions = np.linalg.eigh(covariance)
     largest = float(variances.max())
     variances = np.maximum(variances, largest * LEAST_SPREAD if largest > 0 else 1)

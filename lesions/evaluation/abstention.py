@@ -116,10 +116,17 @@ def judge(side: Side, bootstrap: Bootstrap) -> dict[str, Any]:
 
 
 def curve(side: Side) -> pd.DataFrame:
-    """Return the plot's table, `COLUMNS`, at `PLOTTED`; none where there is no picture."""
+    """Return the plot's table, `COLUMNS`, at `PLOTTED`; none where there is no picture.
+
+    Balanced accuracy only while no class has vanished from the rest: of fewer classes it is another figure.
+    """
     if not len(side.label):
         return pd.DataFrame(columns=COLUMNS)
     found = figures_at(tuple(PLOTTED.tolist()), side.label, side.probability, np.ones((1, len(side.label))))
+    certainty = side.probability.max(axis=1)
+    for place, coverage in enumerate(PLOTTED.tolist()):
+        if set(side.label[kept(certainty, coverage) > 0]) != set(side.label):
+            found["balanced_accuracy"][0, place] = np.nan
     tables = [
         pd.DataFrame({"coverage": PLOTTED, "figure": name.replace("_", " "), "value": values[0].round(4)})
         for name, values in found.items()

@@ -42,6 +42,8 @@ def read(file: Path) -> pd.DataFrame:
 def judge(table: pd.DataFrame, sides: list[str]) -> dict[str, Any]:
     """Return the threshold, chosen on val, the fraction flagged of each kind of picture, and the areas.
 
+    By label too, which is a diagnosis or what else a picture shows: a rare diagnosis may be flagged as strange.
+
     Args:
         table: of `read`.
         sides: which of val and test may be looked at.
@@ -65,8 +67,8 @@ def judge(table: pd.DataFrame, sides: list[str]) -> dict[str, Any]:
                 positive = np.arange(len(both)) < len(found)
                 area = ranking.areas(positive, both, np.ones((1, len(both))))[0][0]
                 report[name][f"auc_against_{side}"] = rounded(float(area))
-            if threshold is not None:
-                rows = table[table["split"] == name]
-                by_kind = (rows["unlikeness"] > threshold).groupby(rows["label"], sort=False).mean()
-                report[name]["flagged_by_kind"] = {str(kind): rounded(share) for kind, share in by_kind.items()}
+        if threshold is not None:
+            rows = table[table["split"] == name]
+            by_label = (rows["unlikeness"] > threshold).groupby(rows["label"], sort=False).mean()
+            report[name]["flagged_by_label"] = {str(label): rounded(share) for label, share in by_label.items()}
     return report
