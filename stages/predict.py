@@ -67,6 +67,8 @@ def probabilities(
     model: keras.Model, arrays: list[NDArray[np.uint8]], rows: NDArray[np.int64], dihedral: bool, what: str
 ) -> NDArray[np.float32]:
     """Return (len(rows), classes): the probabilities of each picture, summing to one."""
+    if not len(rows):
+        return np.empty((0, model.output.shape[-1]), np.float32)
     starts = tqdm(range(0, len(rows), BATCH), desc=f"predicting {what}", unit=" batches", disable=None)
     found = [asked(model, feeding.gather(arrays, rows[start : start + BATCH]), dihedral) for start in starts]
     return np.concatenate(found)
@@ -133,14 +135,14 @@ def unlikeness_table(
     """
     looking = with_features(model)
     rows = originals(data, "train")
-    reference = likeness.fit(features(looking, _batches(data, rows), len(rows), "train"), data.labels(rows))
+    reference = likeness.fit(features(looking, batches_of(data, rows), len(rows), "train"), data.labels(rows))
     tables = []
     for side in ("val", "test"):
         rows = originals(data, side)
-        unlike = likeness.score(reference, features(looking, _batches(data, rows), len(rows), side))
+        unlike = likeness.score(reference, features(looking, batches_of(data, rows), len(rows), side))
         tables.append(data.table.loc[rows, ["image_id", "split", "label"]].assign(unlikeness=unlike))
     drawn = list(other_pictures.generated(*recipe.px, seed))
-    photographs = [(name, kind, to_pixels(_png(picture), recipe)) for name, kind, picture in other_pictures.shipped()]
+    photographs = [(name, kind, to_pixels(as_png(picture), recipe)) for name, kind, picture in other_pictures.shipped()]
     for split, others in (("generated", drawn), ("shipped", photographs)):
         pictures = np.stack([picture for *_, picture in others])
         batches = (pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH))
@@ -169,11 +171,12 @@ def on_a_side(table: pd.DataFrame) -> "pd.Series[bool]":
     return table["split"].isin(["val", "test"])
 
 
-def _batches(data: parts.Parts, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+def batches_of(data: parts.Parts, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the pixels of rows, `BATCH` pictures at a time."""
     return (feeding.gather(data.arrays, rows[start : start + BATCH]) for start in range(0, len(rows), BATCH))
 
 
-def _png(picture: Image.Image) -> bytes:
+def as_png(picture: Image.Image) -> bytes:
     """Return it as a file's bytes: a recipe begins with those."""
     file = io.BytesIO()
     picture.save(file, "PNG")
