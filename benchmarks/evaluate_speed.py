@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 from sklearn import metrics
 
+from lesions.disturbing import DISTURBANCES, STRENGTHS
 from lesions.evaluation import figures, predictions
 from lesions.evaluation.intervals import Bootstrap
 from lesions.evaluation.predictions import Side
@@ -52,12 +53,17 @@ def put(folder: Path) -> None:
     logits = random.normal(size=(len(label), len(classes))) + 2 * np.eye(len(classes))[label]
     table = split.assign(label=images["label"])[["image_id", "split", "label", "protocol"]]
     table[classes] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    test = table[table["split"] == "test"]
+    ways = [(name, strength) for name in DISTURBANCES for strength in STRENGTHS]
+    unlike = table[table["split"] != "train"][["image_id", "split", "label", "protocol"]]
     described = [(name, about(name).name, about(name).nature, name) for name in classes]
     for name, content in {
         "clean/images": images,
         "clean/classes": pd.DataFrame(described, columns=["label", "name", "nature", "of"]),
         "split/split": split,
         "predictions/predictions": table[table["split"] != "train"],
+        "predictions/disturbed": pd.concat([test.assign(disturbance=name, strength=s) for name, s in ways]),
+        "predictions/unlikeness": unlike.assign(unlikeness=random.random(len(unlike))),
     }.items():
         (folder / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         content.to_csv(folder / f"data/{name}.csv", index=False, float_format="%.7g")

@@ -12,7 +12,17 @@ import numpy as np
 import pandas as pd
 
 from lesions.errors import UserError
-from lesions.evaluation import calibration, clinical, figures, predictions, subgroups
+from lesions.evaluation import (
+    abstention,
+    calibration,
+    clinical,
+    decision_curve,
+    figures,
+    predictions,
+    robustness,
+    subgroups,
+    unlikeness,
+)
 from lesions.evaluation.clinical import Question
 from lesions.evaluation.figures import Figures, why_undefined
 from lesions.evaluation.intervals import Bootstrap, alone, rounded
@@ -23,25 +33,24 @@ from lesions.running import run_stage
 from lesions.tables import read_csv
 
 PLOTS = Path("plots")
+DATA = Path("data/predictions")
 WITH_INTERVAL = ["accuracy", "balanced_accuracy", "macro_auc"]
 """In metrics/evaluate.json; all other intervals are in reports/evaluation.json."""
 
 
 def main() -> None:
-    """Judge data/predictions/predictions.csv."""
+    """Judge what is in data/predictions."""
     params = Evaluate.read()
     bootstrap = Bootstrap(params.resamples, params.seed)
     classes = read_csv(Path("data/clean/classes.csv"))
     images = read_csv(Path("data/clean/images.csv")).merge(read_csv(Path("data/split/split.csv")), on="image_id")
-    table = predictions.read(Path("data/predictions/predictions.csv"), images, list(classes["label"]))
+    table = predictions.read(DATA / "predictions.csv", images, list(classes["label"]))
     # A side that is not to be judged stays unread: its plots' tables have a head and no rows.
     rows = {side: table[(table["split"] == side) & (side in params.sides)] for side in ("val", "test")}
     sides = {side: predictions.side(ours, images) for side, ours in rows.items()}
     questions = clinical.questions(classes)
-    for side, ours in sides.items():
-        write_plot_data(side, ours, questions["malignant"])
+    every = sides
     sides = {side: ours for side, ours in sides.items() if len(ours.label)}
-
     if not sides:
         raise UserError(
             f"data/predictions/predictions.csv has no picture of {' or '.join(params.sides)}, the evaluate.sides of "
@@ -61,17 +70,40 @@ def main() -> None:
             for name, question in questions.items()
         },
         "calibration": calibration.judge(sides),
+        "abstention": {side: abstention.judge(ours, bootstrap) for side, ours in sides.items()},
+        "unlikeness": unlikeness.judge(unlikeness.read(DATA / "unlikeness.csv"), list(params.sides)),
     }
+    temperature = report["calibration"]["temperature"]
     if "test" in sides:
         melanoma = questions["melanoma"]
         label = melanoma.positive[0] if isinstance(melanoma, Question) else None
         report["subgroups_of_test"] = subgroups.judge(sides["test"], label, bootstrap)
+        report["decision_curves_of_test"] = decision_curve.judge(questions, sides["test"], temperature, bootstrap)
+        disturbed = predictions.read(DATA / "disturbed.csv", images, sides["test"].classes, ("disturbance", "strength"))
+        report["robustness_of_test"] = robustness.judge(
+            sides["test"],
+            robustness.ways(disturbed, sides["test"]),
+            melanoma if isinstance(melanoma, Question) else None,
+            threshold_for(report["questions"]["melanoma"], "sensitivity of at least 90% on val"),
+            bootstrap,
+        )
+    for side, ours in every.items():
+        write_plot_data(side, ours, questions, temperature)
+    decision_curve.curves(questions, every["test"], temperature).to_csv(PLOTS / "decision_curve_test.csv", index=False)
+    robustness.curves(report.get("robustness_of_test", {})).to_csv(PLOTS / "robustness_test.csv", index=False)
     write_json(Path("reports/evaluation.json"), report)
     write_json(Path("models/decision.json"), decision(report, labels))
     write_json(Path("metrics/evaluate.json"), {"protocol": protocol, **{side: brief(report[side]) for side in sides}})
     print(pd.DataFrame({side: in_words(report[side]) for side in sides}).to_string())
     if protocol != "honest":
         print(f"WARNING: {protocol}. These figures are too good; see metrics/split.json for what leaks.")
+
+
+def threshold_for(question: dict[str, Any], chosen_for: str) -> float | None:
+    """Return the threshold that was chosen for this, of what is reported of a question."""
+    points = {point["chosen_for"]: point["threshold"] for point in question.get("operating_points", [])}
+    threshold: float | None = points.get(chosen_for)
+    return threshold
 
 
 def judge(side: Side, prior: np.ndarray[Any, np.dtype[np.float64]], bootstrap: Bootstrap) -> dict[str, Any]:
@@ -136,7 +168,10 @@ def in_words(judged: dict[str, Any]) -> dict[str, str]:
 
 
 def decision(report: dict[str, Any], labels: list[str]) -> dict[str, Any]:
-    """Return what a classifier needs beside the model: the temperature, and thresholds of its own probabilities."""
+    """Return what a classifier needs beside the model: the temperature, and thresholds of its own probabilities.
+
+    And of the unlikeness by models/likeness.npz, above which a picture is flagged.
+    """
     return {
         "classes": labels,
         "protocol": report["protocol"],
@@ -150,10 +185,11 @@ def decision(report: dict[str, Any], labels: list[str]) -> dict[str, Any]:
             for name, found in report["questions"].items()
             if "positive" in found
         },
+        "unlikeness": {"flagged_above": report["unlikeness"]["flagged_above"]},
     }
 
 
-def write_plot_data(name: str, side: Side, malignant: Question | str) -> None:
+def write_plot_data(name: str, side: Side, questions: dict[str, Question | str], temperature: float | None) -> None:
     """Write the tables behind one side's plots; see the `plots` section of dvc.yaml."""
     PLOTS.mkdir(exist_ok=True)
     predicted = [side.classes[number] for number in side.probability.argmax(axis=1)]
@@ -162,9 +198,17 @@ def write_plot_data(name: str, side: Side, malignant: Question | str) -> None:
     pairs = pairs.iloc[np.argsort(side.label, kind="stable")]
     pairs.to_csv(PLOTS / f"confusion_{name}.csv", index=False)
     asked = {label: (side.label == n, side.probability[:, n]) for n, label in enumerate(side.classes)}
+    malignant, melanoma = questions["malignant"], questions["melanoma"]
     if isinstance(malignant, Question):
         asked["malignant, against benign"] = malignant.asked(side)[:2]
-    figures.roc(asked).to_csv(PLOTS / f"roc_{name}.csv", index=False)
+    curves = figures.roc(asked)
+    if isinstance(melanoma, Question) and melanoma.readers and melanoma.positive[0] in set(curves["diagnosis"]):
+        false_positive, true_positive = 1 - melanoma.readers["specificity"], melanoma.readers["sensitivity"]
+        point = pd.DataFrame([("readers, of melanoma", false_positive, true_positive)], columns=curves.columns)
+        curves = pd.concat([curves, point.round(4)], ignore_index=True)
+    curves.to_csv(PLOTS / f"roc_{name}.csv", index=False)
+    calibration.curves(side, temperature).to_csv(PLOTS / f"reliability_{name}.csv", index=False)
+    abstention.curve(side).to_csv(PLOTS / f"abstention_{name}.csv", index=False)
     of_class = figures.per_class(side.label, side.probability, np.ones((1, len(side.label))))
     names = {"precision": "ppv", "recall": "sensitivity", "f1": "f1", "misclassified": "misclassified"}
     rows = [

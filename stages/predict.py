@@ -1,43 +1,58 @@
-"""Predict: what does the model say of each validation and test picture?
+"""Predict: what does the model say of each validation and test picture, and what would it say of worse ones?
 
-Of the augmented copies in val too, where rebalance put some there.
+Of the augmented copies in val too, where rebalance put some there; the rest is of pictures as they came.
 """
 
 import lesions.deterministic  # noqa: F401 - before all that imports Keras
 
 # isort: split
+import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from PIL import Image
 from tqdm import tqdm
 
-from lesions import feeding, model_file, parts
+from lesions import feeding, likeness, model_file, other_pictures, parts
+from lesions.disturbing import DISTURBANCES, STRENGTHS, disturbed
 from lesions.errors import UserError
 from lesions.outputs import read_json
 from lesions.params.predict import Predict
+from lesions.penultimate import with_features
+from lesions.preparing.recipe import Recipe, to_pixels
 from lesions.running import run_stage
 
 MODELS = Path("models")
-OUT = Path("data/predictions/predictions.csv")
+OUT = Path("data/predictions")
 BATCH = 64
 
 
 def main() -> None:
-    """Write a row a picture with the probability of each class."""
+    """Write a row a picture with the probability of each class, the same of disturbed pictures, and the unlikeness."""
     params = Predict.read()
     data = parts.load(Path("data"))
-    classes = read_json(MODELS / "recipe.json")["classes"]
-    if classes != data.classes:
-        raise UserError(f"the model knows {classes}, the data holds {data.classes}: run `dvc repro`.")
+    made = read_json(MODELS / "recipe.json")
+    if made["classes"] != data.classes:
+        raise UserError(f"the model knows {made['classes']}, the data holds {data.classes}: run `dvc repro`.")
     model = model_file.load(MODELS / "model.keras")
-    tables = [side_table(model, data, side, params.dihedral) for side in ("val", "test")]
-    OUT.parent.mkdir(parents=True, exist_ok=True)
-    table = pd.concat(tables)
-    table.to_csv(OUT, index=False, float_format="%.7g")
-    print(f"{OUT}: {len(table):,} pictures")
+    OUT.mkdir(parents=True, exist_ok=True)
+    table = pd.concat([side_table(model, data, side, params.dihedral) for side in ("val", "test")])
+    table.to_csv(OUT / "predictions.csv", index=False, float_format="%.7g")
+    print(f"{OUT / 'predictions.csv'}: {len(table):,} pictures")
+
+    worse = disturbed_table(model, data, params)
+    worse.to_csv(OUT / "disturbed.csv", index=False, float_format="%.5g")
+    print(f"{OUT / 'disturbed.csv'}: {len(worse):,} disturbed test pictures")
+
+    recipe = Recipe.from_json(made, MODELS / "recipe.json")
+    reference, unlike = unlikeness_table(model, data, recipe, params.seed)
+    likeness.save(reference, MODELS / "likeness.npz")
+    unlike.to_csv(OUT / "unlikeness.csv", index=False, float_format="%.6g")
+    print(f"{OUT / 'unlikeness.csv'}: {len(unlike):,} pictures, {int((~on_a_side(unlike)).sum()):,} of no lesion")
 
 
 def side_table(model: keras.Model, data: parts.Parts, side: str, dihedral: bool) -> pd.DataFrame:
@@ -52,13 +67,18 @@ def probabilities(
     model: keras.Model, arrays: list[NDArray[np.uint8]], rows: NDArray[np.int64], dihedral: bool, what: str
 ) -> NDArray[np.float32]:
     """Return (len(rows), classes): the probabilities of each picture, summing to one."""
+    if not len(rows):
+        return np.empty((0, model.output.shape[-1]), np.float32)
     starts = tqdm(range(0, len(rows), BATCH), desc=f"predicting {what}", unit=" batches", disable=None)
-    found = []
-    for start in starts:
-        pictures = feeding.gather(arrays, rows[start : start + BATCH])
-        views = orientations(pictures) if dihedral else [pictures]
-        found.append(np.mean([model(view, training=False).numpy() for view in views], axis=0))
+    found = [asked(model, feeding.gather(arrays, rows[start : start + BATCH]), dihedral) for start in starts]
     return np.concatenate(found)
+
+
+def asked(model: keras.Model, pictures: NDArray[np.uint8], dihedral: bool) -> NDArray[np.float32]:
+    """Return the probabilities, (N, classes), of (N, height, width, 3)."""
+    views = orientations(pictures) if dihedral else [pictures]
+    mean: NDArray[np.float32] = np.mean([model(view, training=False).numpy() for view in views], axis=0)
+    return mean
 
 
 def orientations(pictures: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
@@ -70,6 +90,97 @@ def orientations(pictures: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     square = pictures.shape[1] == pictures.shape[2]
     turned = [np.rot90(pictures, turns, axes=(1, 2)) for turns in (range(4) if square else (0, 2))]
     return turned + [view[:, :, ::-1] for view in turned]
+
+
+def originals(data: parts.Parts, side: str) -> NDArray[np.int64]:
+    """Return the rows of one side's pictures that are no augmented copies."""
+    rows = data.rows(side)
+    return rows[rows < len(data.arrays[0])]
+
+
+def disturbed_table(model: keras.Model, data: parts.Parts, params: Predict) -> pd.DataFrame:
+    """Return the rows of disturbed.csv: of test's originals, by disturbance, then by strength.
+
+    A batch is read once, and disturbed in all the ways before the next one is.
+    """
+    rows = originals(data, "test")
+    ways = [(name, strength) for name in DISTURBANCES for strength in STRENGTHS]
+    known = data.table.loc[rows, ["image_id", "split", "label"]].assign(protocol=data.protocol)
+    answers = np.empty((len(ways), len(rows), len(data.classes)), np.float32)
+    with tqdm(total=len(rows) * len(ways), desc="disturbing test", unit=" pictures", disable=None) as progress:
+        for start in range(0, len(rows), BATCH):
+            part = slice(start, start + BATCH)
+            pictures = feeding.gather(data.arrays, rows[part])
+            names = known["image_id"].iloc[part]
+            for number, (name, strength) in enumerate(ways):
+                worse = [
+                    disturbed(picture, name, strength, params.seed, image_id)
+                    for picture, image_id in zip(pictures, names, strict=True)
+                ]
+                answers[number, part] = asked(model, np.stack(worse), params.dihedral)
+                progress.update(len(worse))
+    tables = [known.assign(disturbance=name, strength=strength) for name, strength in ways]
+    table = pd.concat(tables, ignore_index=True)
+    table[data.classes] = answers.reshape(-1, len(data.classes))
+    return table
+
+
+def unlikeness_table(
+    model: keras.Model, data: parts.Parts, recipe: Recipe, seed: int
+) -> tuple[likeness.Reference, pd.DataFrame]:
+    """Return what is kept of the training pictures, and the rows of unlikeness.csv.
+
+    `label` is the diagnosis, or what kind of a picture it is that shows no lesion: then `split` is `generated` (drawn
+    here) or `shipped` (by installed packages).
+    """
+    looking = with_features(model)
+    rows = originals(data, "train")
+    reference = likeness.fit(features(looking, batches_of(data, rows), len(rows), "train"), data.labels(rows))
+    tables = []
+    for side in ("val", "test"):
+        rows = originals(data, side)
+        unlike = likeness.score(reference, features(looking, batches_of(data, rows), len(rows), side))
+        tables.append(data.table.loc[rows, ["image_id", "split", "label"]].assign(unlikeness=unlike))
+    drawn = list(other_pictures.generated(*recipe.px, seed))
+    photographs = [(name, kind, to_pixels(as_png(picture), recipe)) for name, kind, picture in other_pictures.shipped()]
+    for split, others in (("generated", drawn), ("shipped", photographs)):
+        pictures = np.stack([picture for *_, picture in others])
+        batches = (pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH))
+        known = pd.DataFrame([other[:2] for other in others], columns=["image_id", "label"]).assign(split=split)
+        found = likeness.score(reference, features(looking, batches, len(pictures), split))
+        tables.append(known.assign(unlikeness=found)[["image_id", "split", "label", "unlikeness"]])
+    table = pd.concat(tables, ignore_index=True)
+    table.insert(3, "protocol", data.protocol)
+    return reference, table
+
+
+def features(
+    looking: keras.Model, batches: Iterator[NDArray[np.uint8]], pictures: int, what: str
+) -> NDArray[np.float32]:
+    """Return (pictures, features): what the last layer sees of each picture."""
+    found = [np.empty((0, looking.outputs[0].shape[1]), np.float32)]
+    with tqdm(total=pictures, desc=f"likeness of {what}", unit=" pictures", disable=None) as progress:
+        for batch in batches:
+            found.append(looking(batch, training=False)[0].numpy())
+            progress.update(len(batch))
+    return np.concatenate(found)
+
+
+def on_a_side(table: pd.DataFrame) -> "pd.Series[bool]":
+    """Return which rows of unlikeness.csv show a lesion."""
+    return table["split"].isin(["val", "test"])
+
+
+def batches_of(data: parts.Parts, rows: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the pixels of rows, `BATCH` pictures at a time."""
+    return (feeding.gather(data.arrays, rows[start : start + BATCH]) for start in range(0, len(rows), BATCH))
+
+
+def as_png(picture: Image.Image) -> bytes:
+    """Return it as a file's bytes: a recipe begins with those."""
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
 
 
 if __name__ == "__main__":

@@ -92,6 +92,16 @@ def put_clean(folder: Path, images: pd.DataFrame) -> None:
     table.to_csv(folder / "data/clean/classes.csv", index=False)
 
 
+def put_predictions(folder: Path, table: pd.DataFrame) -> None:
+    """Write what evaluate reads of predict's; nothing is disturbed, and all pictures are equally unlike."""
+    (folder / "data/predictions").mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / "data/predictions/predictions.csv", index=False)
+    worse = table.iloc[:0].assign(disturbance="", strength="")
+    worse.to_csv(folder / "data/predictions/disturbed.csv", index=False)
+    unlike = table[["image_id", "split", "label", "protocol"]].assign(unlikeness=1)
+    unlike.to_csv(folder / "data/predictions/unlikeness.csv", index=False)
+
+
 def commit(folder: Path) -> None:
     """Commit all that there is."""
     run("git add --all", folder)

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from lesions.errors import UserError
-from lesions.evaluation import calibration, clinical, subgroups
+from lesions.evaluation import abstention, calibration, clinical, decision_curve, robustness, subgroups, unlikeness
 from lesions.evaluation.figures import Figures
 from lesions.evaluation.intervals import Bootstrap, alone
+from lesions.evaluation.predictions import Side
 from stages import evaluate
 from tests.conftest import ROOT
 
@@ -114,7 +115,7 @@ def test_questions_are_those_that_the_classes_allow() -> None:
         columns=["label", "nature", "of"],
     )
     asked = clinical.questions(table)
-    assert asked["melanoma"] == clinical.Question(["mel"], ["other", "nv"])
+    assert asked["melanoma"] == clinical.Question(["mel"], ["other", "nv"], clinical.READERS)
     assert asked["malignant"] == clinical.Question(["mel"], ["nv"])
     coarse = pd.DataFrame(
         [("malignant", "malignant", "mel; bcc"), ("rest", "unstated", "nv")], columns=["label", "nature", "of"]
@@ -154,6 +155,17 @@ def test_ages_fall_into_their_bands_and_no_made_up_age_does() -> None:
     assert set(found["sex"]) == {"not stated"}
 
 
+def put_disturbed(table: pd.DataFrame) -> None:
+    """Write disturbed.csv: test's answers, the more alike the stronger the disturbance."""
+    test = table[table["split"] == "test"]
+    tables = []
+    for strength in (1, 2, 3):
+        worse = test.assign(disturbance="blur", strength=strength)
+        worse[CLASSES] = test[CLASSES] * (1 - strength / 3) + strength / 9
+        tables.append(worse)
+    pd.concat(tables).to_csv("data/predictions/disturbed.csv", index=False)
+
+
 @pytest.fixture
 def predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     """What evaluate reads, in a folder of its own: 400 lesions, some of two pictures, and a model that knows some."""
@@ -179,6 +191,11 @@ def predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     table[CLASSES] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     table = table[table["split"] != "train"].reset_index(drop=True)
     table.to_csv("data/predictions/predictions.csv", index=False, float_format="%.7g")
+    put_disturbed(table)
+    others = pd.DataFrame({"image_id": ["a", "b"], "split": ["generated", "shipped"], "label": ["noise", "flower"]})
+    unlike = pd.concat([table[["image_id", "split", "label"]], others]).assign(protocol="honest")
+    unlike["unlikeness"] = [*random.random(len(table)), 5, 0.5]
+    unlike.to_csv("data/predictions/unlikeness.csv", index=False)
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     return table
 
@@ -205,6 +222,24 @@ def test_thresholds_and_temperature_are_those_of_val_alone(predicted: pd.DataFra
     assert groups["not stated"]["suppressed"] == "fewer than 20 lesions"
     assert groups["female"]["melanoma_auc"]["lower"] is not None
 
+    robust = report["robustness_of_test"]
+    assert robust["undisturbed"]["balanced_accuracy"] == report["test"]["figures"]["balanced_accuracy"]["value"]
+    first, _, last = robust["disturbances"]
+    assert first["balanced_accuracy_lost"] == {
+        "value": 0,
+        "lower": None,
+        "upper": None,
+        "why": "every resample gives the same, as where no answer is wrong: that is no interval",
+    }
+    assert last["macro_auc"] == 0.5
+    assert last["balanced_accuracy_lost"]["lower"] > 0
+    unlike = report["unlikeness"]
+    assert (unlike["generated"]["flagged"], unlike["shipped"]["flagged"], unlike["val"]["flagged"]) == (1, 0, 0.0065)
+    readers = report["questions"]["melanoma"]["operating_points"][-1]
+    assert readers["chosen_for"] == "readers' sensitivity 86.6% on val"
+    assert readers["val"]["sensitivity"]["value"] >= 0.866
+    assert pd.read_csv("plots/robustness_test.csv").query("strength == 0")["figure"].nunique() == 4
+
     # Other answers on test, and what was chosen is the same to the bit.
     predicted.loc[predicted["split"] == "test", CLASSES] = [0.2, 0.2, 0.6]
     predicted.to_csv("data/predictions/predictions.csv", index=False, float_format="%.7g")
@@ -223,6 +258,11 @@ def test_the_other_side_stays_unread(predicted: pd.DataFrame, side: str) -> None
         evaluate.main()
         made.append([path.read_bytes() for folder in ("metrics", "models", "plots") for path in Path(folder).iterdir()])
         predicted.loc[predicted["split"] != side, CLASSES] = [0.2, 0.2, 0.6]
+        if side == "val":
+            put_disturbed(predicted)
+        unlike = pd.read_csv("data/predictions/unlikeness.csv")
+        unlike.loc[unlike["split"] == ("test" if side == "val" else "val"), "unlikeness"] = 9
+        unlike.to_csv("data/predictions/unlikeness.csv", index=False)
         predicted.to_csv("data/predictions/predictions.csv", index=False, float_format="%.7g")
     assert made[0] == made[1]
     found = json.loads(Path("models/decision.json").read_text())
@@ -326,3 +366,87 @@ def test_a_group_of_few_melanomas_has_no_figure_that_hangs_on_them() -> None:
     assert groups["few"]["melanoma_auc"] == groups["few"]["melanoma_sensitivity"] == subgroups.TOO_FEW_MELANOMAS
     assert groups["few"]["melanoma_specificity"]["lower"] > 0
     assert groups["many"]["melanoma_sensitivity"]["value"] is not None
+
+
+def test_disturbed_pictures_and_scores_that_cannot_be_judged_end_with_a_message(predicted: pd.DataFrame) -> None:
+    put_disturbed(predicted.iloc[:-1])
+    with pytest.raises(UserError, match="has other pictures under blur, strength 1"):
+        evaluate.main()
+    put_disturbed(predicted.iloc[:0])
+    evaluate.main()
+    report = json.loads(Path("reports/evaluation.json").read_text())
+    assert "has no pictures" in report["robustness_of_test"]["why"]
+    unlike = pd.read_csv("data/predictions/unlikeness.csv")
+    unlike.assign(unlikeness="nan").to_csv("data/predictions/unlikeness.csv", index=False)
+    with pytest.raises(UserError, match=r"row 1 .* expected a number, found 'nan'"):
+        evaluate.main()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_abstention_is_the_mean_over_all_orders_of_equals(seed: int) -> None:
+    """Beside a count over many drawn orders of equally certain pictures, with many of them."""
+    random = np.random.default_rng(seed)
+    label = random.integers(2, size=8)
+    first = random.choice([0.3, 0.6, 0.8], 8)
+    probability = np.stack([first, 1 - first], axis=1)
+    certainty, hit = probability.max(axis=1), probability.argmax(axis=1) == label
+    risks = []
+    for _ in range(400):
+        order = np.lexsort((random.random(8), -certainty))
+        risks.append(np.cumsum(~hit[order]) / np.arange(1, 9))
+    mean = np.mean(risks, axis=0)
+    assert abstention.area_under_risk(label, probability) == pytest.approx(mean.mean(), abs=0.07)
+    coverages = tuple((np.arange(1, 9) / 8).tolist())
+    found = abstention.figures_at(coverages, label, probability, np.ones((1, 8)))["accuracy"][0]
+    assert 1 - found == pytest.approx(mean, abs=0.12)
+    assert abstention.area_under_risk(label, probability) == pytest.approx((1 - found).mean())
+    assert [abstention.kept(certainty, coverage).sum() for coverage in coverages] == pytest.approx(range(1, 9))
+
+
+def test_leaving_out_the_least_certain_counts_as_by_hand() -> None:
+    label = np.array([0, 0, 1, 1])
+    probability = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])  # the second, least certain, is wrong
+    side = Side(pd.DataFrame(index=range(4)), ["a", "b"], label, probability, np.arange(4))
+    found = abstention.judge(side, Bootstrap(100, 1))
+    at = {row["coverage"]: row for row in found["coverages"]}
+    assert (at[1.0]["accuracy"]["value"], at[1.0]["balanced_accuracy"]["value"]) == (0.75, 0.75)
+    assert (at[0.7]["accuracy"]["value"], at[0.7]["pictures"], at[0.7]["certain_from"]) == (1, 3, 0.7)
+    assert found["risk_coverage_area"] == found["risk_coverage_area_at_best"] == 0.0625
+    one = Side(pd.DataFrame(index=[0]), ["a", "b"], label[:1], probability[:1], np.zeros(1, np.int64))
+    assert abstention.judge(one, Bootstrap(100, 1))["coverages"][-1]["accuracy"]["value"] == 1
+
+
+def test_net_benefit_is_that_of_a_count_by_hand() -> None:
+    """Of 100 pictures 10 melanomas; at 20 % the model finds 8 and calls 20 others: 0.08 - 0.2 * 0.25."""
+    positive = np.arange(100) < 10
+    probability = np.where(np.isin(np.arange(100), [*range(8), *range(10, 30)]), 0.2, 0.1)
+    found = decision_curve.net_benefit((0.2, 0.05), positive, probability, np.ones((1, 100)))
+    assert found["model"][0] == pytest.approx([0.08 - 0.2 * 0.25, 0.1 - 0.9 / 19])
+    assert found["treat_all"][0] == pytest.approx([0.1 - 0.9 * 0.25, 0.1 - 0.9 / 19])
+    assert found["gain"][0] == pytest.approx([0.03, 0])
+    alike = Side(
+        pd.DataFrame({"label": ["mel"]}), ["mel", "nv"], np.zeros(1, np.int64), np.eye(2)[:1], np.zeros(1, int)
+    )
+    questions: dict[str, clinical.Question | str] = {"melanoma": clinical.Question(["mel"], ["nv"]), "malignant": "no"}
+    report = decision_curve.judge(questions, alike, 1.0, Bootstrap(100, 1))
+    assert report == {"melanoma": {"why": "needs positive pictures and others"}, "malignant": {"why": "no"}}
+    assert decision_curve.curves(questions, alike, 1.0).empty
+    assert "left out" in decision_curve.judge(questions, alike, None, Bootstrap(100, 1))["melanoma"]["why"]
+
+
+def test_robustness_of_one_class_and_one_lesion_says_what_is_undefined() -> None:
+    side = Side(pd.DataFrame({"label": ["nv"]}), ["mel", "nv"], np.ones(1, np.int64), np.eye(2)[1:], np.zeros(1, int))
+    found = robustness.judge(side, {("blur", 1): np.eye(2)[:1]}, None, None, Bootstrap(100, 1))
+    assert found["undisturbed"]["macro_auc"] is None
+    assert found["undisturbed"]["undefined"]["macro_auc"]
+    assert found["why"] == "melanoma is no class of its own"
+    assert found["disturbances"][0]["balanced_accuracy_lost"]["value"] == 1
+    assert found["disturbances"][0]["balanced_accuracy_lost"]["lower"] is None
+
+
+def test_unlikeness_has_no_threshold_without_val() -> None:
+    table = pd.DataFrame({"split": ["test", "generated"], "label": ["nv", "flat"], "unlikeness": [1.0, 1.0]})
+    found = unlikeness.judge(table, ["val", "test"])
+    assert found["flagged_above"] is None
+    assert "chosen on val" in found["why"]
+    assert found["generated"] == {"pictures": 1, "flagged": None, "auc_against_test": 0.5}

@@ -103,10 +103,12 @@ def test_a_plot_can_be_asked_for_alone() -> None:
 def test_test_and_validation_have_the_same_views() -> None:
     sided = {name for name in VIEWS if name.endswith(SIDES)}
     assert {name.rsplit("_", 1)[0] for name in sided} == {
+        "abstention",
         "confusion",
         "confusion_shares",
         "per_class",
         "misclassified",
+        "reliability",
         "roc",
     }
     assert sided == {f"{name.rsplit('_', 1)[0]}_{side}" for name in sided for side in SIDES}

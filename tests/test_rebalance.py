@@ -29,7 +29,7 @@ from lesions.rebalancing.augmentation import Copy, augment
 from lesions.rebalancing.plan import LEAK, plan
 from lesions.tables import read_csv
 from stages import evaluate, rebalance
-from tests.conftest import ROOT, edit_params, put_clean
+from tests.conftest import ROOT, edit_params, put_clean, put_predictions
 
 PUBLISHED = {"operation": "rotate", "probability": 0.7, "max_left_rotation": 10, "max_right_rotation": 10}
 BY_IMAGE = "split by image (leaky)"
@@ -158,8 +158,7 @@ def test_the_name_of_the_leak_reaches_the_figures(
     assert set(tables[0]["image_id"]) >= set(rows.loc[rows["split"] == "val", "image_id"])
     assert not set(tables[1]["image_id"]) & set(rows["image_id"])
 
-    Path("data/predictions").mkdir()
-    predictions.to_csv("data/predictions/predictions.csv", index=False)
+    put_predictions(tmp_path, predictions)
     _, index = packed.read(Path("data/prepared"))
     put_clean(tmp_path, index.assign(group_id=index["image_id"]))
     evaluate.main()

@@ -16,7 +16,7 @@ from lesions.params.split import Split
 from lesions.splitting import SIDES
 from lesions.tables import read_csv
 from stages import evaluate, rebalance, split
-from tests.conftest import ROOT, put_clean
+from tests.conftest import ROOT, put_clean, put_predictions
 
 PARAMS: dict[str, Any] = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
 LEAKY = "split by image (leaky)"
@@ -215,11 +215,10 @@ def test_what_follows_passes_by_what_was_left_out_and_carries_the_name_of_the_le
     assert parts.load(Path("data")).protocol == LEAKY
     put_clean(Path(), table)
     judged = result[result["split"].isin(["val", "test"])].merge(index, on="image_id")
-    Path("data/predictions").mkdir()
     for protocol in ("honest", LEAKY):
         capsys.readouterr()
         predictions = judged[["image_id", "split", "label"]].assign(protocol=protocol, mel=0.25, nv=0.75)
-        predictions.to_csv("data/predictions/predictions.csv", index=False)
+        put_predictions(Path(), predictions)
         evaluate.main()
         for file in ("metrics/evaluate.json", "reports/evaluation.json"):
             assert json.loads(Path(file).read_text())["protocol"] == protocol

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
@@ -66,6 +67,17 @@ def reliability(label: NDArray[np.int64], probability: NDArray[np.float64]) -> l
         }
         for bin_ in np.array_split(order, min(BINS, len(order)))
     ]
+
+
+def curves(side: Side, temperature: float | None) -> pd.DataFrame:
+    """Return the table of the reliability diagram: `probabilities` (before or after the temperature) and the bins."""
+    tables = [pd.DataFrame(columns=["probabilities", "pictures", "confidence", "accuracy"])]
+    for name, power in (("before the temperature", 1.0), ("after the temperature", temperature)):
+        if power is not None and len(side.label):
+            table = pd.DataFrame(reliability(side.label, tempered(side.probability, power)))
+            table.insert(0, "probabilities", name)
+            tables.append(table)
+    return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
 def expected_error(label: NDArray[np.int64], probability: NDArray[np.float64]) -> float:

@@ -19,6 +19,9 @@ from lesions.evaluation.predictions import Side
 from lesions.evaluation.ranking import divided
 
 TARGETS = (0.80, 0.90, 0.95)
+READERS = {"sensitivity": 0.866, "specificity": 0.713}
+"""The mean of 58 dermatologists who told melanomas from nevi by dermoscopy alone (Haenssle et al., Man against machine,
+Annals of Oncology 29, 2018). On their 100 pictures, not on ours."""
 PREVALENCES = (0.01, 0.05, 0.10, 0.20)
 """From a screening of everybody to a clinic for pigmented lesions."""
 WITHOUT_VAL = "thresholds are chosen on val, of which no picture takes part; see evaluate.sides"
@@ -31,10 +34,12 @@ class Question:
     Attributes:
         positive: the classes that are looked for.
         negative: those they are told from; pictures of any other class are left out.
+        readers: the sensitivity and specificity that people had, where it was measured.
     """
 
     positive: list[str]
     negative: list[str]
+    readers: dict[str, float] | None = None
 
     def asked(self, side: Side) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.int64]]:
         """Return of the pictures that take part whether they are positive, the score, and the group, (N,) each."""
@@ -53,7 +58,7 @@ def questions(classes: pd.DataFrame) -> dict[str, Question | str]:
     melanoma = list(classes.loc[classes["of"] == "mel", "label"])
     natures = {nature: list(classes.loc[classes["nature"] == nature, "label"]) for nature in ("malignant", "benign")}
     return {
-        "melanoma": Question(melanoma, [label for label in labels if label not in melanoma])
+        "melanoma": Question(melanoma, [label for label in labels if label not in melanoma], READERS)
         if melanoma
         else "no class is melanoma alone",
         "malignant": Question(natures["malignant"], natures["benign"])
@@ -70,19 +75,31 @@ class OperatingPoint:
         figure: sensitivity or specificity.
         target: the least value that the figure was to have on validation.
         threshold: positive is who scores at least this; None where no score reaches the target.
+        of_readers: whether the target is what people reached.
     """
 
     figure: str
     target: float
     threshold: float | None
+    of_readers: bool = False
+
+    @property
+    def chosen_for(self) -> str:
+        """Say what the threshold was chosen for."""
+        if self.of_readers:
+            return f"readers' {self.figure} {self.target:.1%} on val"
+        return f"{self.figure} of at least {self.target:.0%} on val"
 
 
-def operating_points(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> list[OperatingPoint]:
+def operating_points(
+    positive: NDArray[np.bool_], score: NDArray[np.float64], readers: dict[str, float] | None = None
+) -> list[OperatingPoint]:
     """Choose for each target the threshold that reaches it and gives away least of the other figure.
 
     Args:
         positive: (N,), of validation.
         score: (N,).
+        readers: people's sensitivity, a target too, if it was measured.
 
     Returns:
         None as threshold where there are no positives or no others, or where the highest score of all is shared by
@@ -91,17 +108,17 @@ def operating_points(positive: NDArray[np.bool_], score: NDArray[np.float64]) ->
     thresholds = np.unique(score)[::-1]
     true, false = (found[0, 1:] for found in ranking.counts(positive, score, np.ones((1, len(score)))))
     points = []
-    for figure in ("sensitivity", "specificity"):
-        for target in TARGETS:
-            threshold = None
-            if positive.any() and not positive.all():
-                # Counted in whole pictures, with room for the last bit of a fraction.
-                if figure == "sensitivity":
-                    reached = np.flatnonzero(true >= target * true[-1] - 1e-9)[:1]
-                else:
-                    reached = np.flatnonzero(false <= (1 - target) * false[-1] + 1e-9)[-1:]
-                threshold = float(thresholds[reached[0]]) if len(reached) else None
-            points.append(OperatingPoint(figure, target, threshold))
+    wanted = [(figure, target, False) for figure in ("sensitivity", "specificity") for target in TARGETS]
+    for figure, target, of_readers in [*wanted, *([("sensitivity", readers["sensitivity"], True)] if readers else [])]:
+        threshold = None
+        if positive.any() and not positive.all():
+            # Counted in whole pictures, with room for the last bit of a fraction.
+            if figure == "sensitivity":
+                reached = np.flatnonzero(true >= target * true[-1] - 1e-9)[:1]
+            else:
+                reached = np.flatnonzero(false <= (1 - target) * false[-1] + 1e-9)[-1:]
+            threshold = float(thresholds[reached[0]]) if len(reached) else None
+        points.append(OperatingPoint(figure, target, threshold, of_readers))
     return points
 
 
@@ -162,9 +179,10 @@ def judge(question: Question, sides: dict[str, Side], bootstrap: Bootstrap) -> d
         }
     if "val" not in asked:
         return report | {"operating_points": [], "why": WITHOUT_VAL}
-    points = operating_points(*asked["val"][:2])
+    points = operating_points(*asked["val"][:2], question.readers)
     report["operating_points"] = [
-        {"chosen_for": f"{point.figure} of at least {point.target:.0%} on val", "threshold": point.threshold}
+        {"chosen_for": point.chosen_for, "threshold": point.threshold}
+        | ({"readers": question.readers} if point.of_readers else {})
         | ({} if point.threshold is not None else {"why": "no threshold reaches it on val"})
         for point in points
     ]

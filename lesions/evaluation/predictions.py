@@ -46,37 +46,42 @@ class Side:
         return len(set(self.groups))
 
 
-def read(file: Path, images: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
-    """Read predictions.csv, with the classes' columns as numbers.
+def read(file: Path, images: pd.DataFrame, classes: list[str], more: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Read predictions.csv, or disturbed.csv, with the classes' columns as numbers.
 
     Args:
         file: `data/predictions/predictions.csv`.
         images: rows of images.csv with their `split`.
         classes: the labels of classes.csv.
+        more: columns beside `FIXED` that are no class.
 
     Raises:
         UserError: see `checked`.
     """
-    return checked(read_csv(file), str(file), images, classes)
+    return checked(read_csv(file), str(file), images, classes, more)
 
 
-def checked(table: pd.DataFrame, file: str, images: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
-    """Return the table of a predictions.csv with the classes' columns as numbers.
+def checked(
+    table: pd.DataFrame, file: str, images: pd.DataFrame, classes: list[str], more: tuple[str, ...] = ()
+) -> pd.DataFrame:
+    """Return the table of a predictions.csv, or a disturbed.csv, with the classes' columns as numbers.
 
     Args:
         table: all of it as text.
         file: its name for the messages.
         images: as for `read`.
         classes: as for `read`.
+        more: as for `read`; a picture may stand there once for each of their values.
 
     Raises:
         UserError: the predictions are of other classes or of another split, name a picture twice or leave some of a
             side out, or are no probabilities.
     """
-    missing = [column for column in FIXED if column not in table]
+    fixed = [*FIXED, *more]
+    missing = [column for column in fixed if column not in table]
     if missing:
         raise UserError(f"{file} has no column {', '.join(missing)}. Run `dvc repro predict --force`.")
-    held = [str(column) for column in table if column not in FIXED]
+    held = [str(column) for column in table if column not in fixed]
     if set(held) != set(classes) or not set(table["label"]) <= set(classes):
         raise UserError(
             f"{file} is of the classes {', '.join(held)}, and data/clean/classes.csv names {', '.join(classes)}; the "
@@ -90,7 +95,7 @@ def checked(table: pd.DataFrame, file: str, images: pd.DataFrame, classes: list[
             f"{file} is of another split: it has {first['image_id']} on {first['split_x']}, and data/split/split.csv "
             f"on {first['split_y']} ({len(moved):,} such pictures). Run `dvc repro`."
         )
-    twice = table["image_id"][table["image_id"].duplicated()]
+    twice = table["image_id"][table.duplicated(["image_id", *more])]
     if len(twice):
         raise UserError(
             f"{file} has {twice.iloc[0]} twice ({len(twice):,} such rows). Run `dvc repro predict --force`."

@@ -1,5 +1,7 @@
 """`predict`: how the model is asked."""
 
+from pydantic import Field
+
 from lesions.params.section import Section
 
 
@@ -7,3 +9,4 @@ class Predict(Section):
     """See params.yaml for what each key means."""
 
     dihedral: bool
+    seed: int = Field(ge=0, lt=2**32)

@@ -1,0 +1,130 @@
+"""Worse pictures of the same lesions: what dust, haste, another camera or another lamp do, at three strengths.
+
+Each disturbance takes prepared pixels, uint8 (height, width, 3), a strength of 1, 2 or 3, and what to draw from, and
+returns as many pixels. The kinds follow Hendrycks and Dietterich (Benchmarking Neural Network Robustness to Common
+Corruptions and Perturbations, ICLR 2019), and Maron et al. (A benchmark for neural network robustness in skin cancer
+classification, European Journal of Cancer 155, 2021) for dermoscopy; the strengths are our own: mild, clearly seen,
+and a picture that a person would take again. Lengths are fractions of the picture's shorter side.
+"""
+
+import io
+import math
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+Pixels = NDArray[np.uint8]
+
+STRENGTHS = (1, 2, 3)
+BLUR = (0.006, 0.012, 0.024)
+"""The Gaussian's standard deviation, as a fraction of the shorter side. Pictures of few pixels lost as much when
+they were prepared, and the mildest changes nothing there."""
+QUALITY = (40, 20, 8)
+"""Of JPEG, as libjpeg counts it."""
+BRIGHTNESS = (0.15, 0.30, 0.45)
+"""As a fraction of each value, up or down."""
+CAST = (0.08, 0.16, 0.32)
+"""As a fraction of a channel, the root of the sum of squares over the three."""
+DEGREES = (15, 30, 45)
+HAIRS = (4, 10, 24)
+HAIR_WIDTH = (0.006, 0.014)
+"""From the thinnest to the thickest, as fractions of the shorter side."""
+FINER = 4
+"""Hairs are drawn on a surface so many times as fine: many are thinner than a pixel."""
+
+
+def blur(pixels: Pixels, strength: int, _random: Generator) -> Pixels:
+    """Put it out of focus."""
+    radius = BLUR[strength - 1] * min(pixels.shape[:2])
+    return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
+
+
+def jpeg(pixels: Pixels, strength: int, _random: Generator) -> Pixels:
+    """Store it as a small JPEG file."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=QUALITY[strength - 1])
+    with Image.open(file) as opened:
+        return np.asarray(opened.convert("RGB"))
+
+
+def brightness(pixels: Pixels, strength: int, random: Generator) -> Pixels:
+    """Make it darker or lighter, either in half of the pictures."""
+    sign = 1 if random.random() < 0.5 else -1
+    return _scaled(pixels, np.full(3, 1 + sign * BRIGHTNESS[strength - 1]))
+
+
+def colour_cast(pixels: Pixels, strength: int, random: Generator) -> Pixels:
+    """Light it with another lamp: any hue, and no more light than before."""
+    hue = random.normal(size=3)
+    hue -= hue.mean()
+    return _scaled(pixels, 1 + CAST[strength - 1] * hue / max(float(np.sqrt((hue**2).sum())), 1e-9))
+
+
+def rotation(pixels: Pixels, strength: int, random: Generator) -> Pixels:
+    """Turn it left or right; what comes in at the corners is the picture mirrored at its edges, never black."""
+    sign = 1 if random.random() < 0.5 else -1
+    height, width = pixels.shape[:2]
+    # Half a diagonal reaches every corner at any angle.
+    rim = math.ceil(math.hypot(height, width) / 2 - min(height, width) / 2) + 2
+    wide = np.pad(pixels, ((rim, rim), (rim, rim), (0, 0)), mode="symmetric")
+    turned = Image.fromarray(wide).rotate(sign * DEGREES[strength - 1], Image.Resampling.BICUBIC)
+    return np.asarray(turned)[rim : rim + height, rim : rim + width]
+
+
+def hairs(pixels: Pixels, strength: int, random: Generator) -> Pixels:
+    """Lay dark, thin, bent hairs over it; a greater strength adds to those of a smaller one."""
+    height, width = pixels.shape[:2]
+    cover = Image.new("L", (width * FINER, height * FINER))
+    draw = ImageDraw.Draw(cover)
+    colour = np.array([40, 28, 22]) * random.uniform(0.5, 1.5)
+    along = np.linspace(0, 1, 24)[:, None]
+    for _ in range(HAIRS[strength - 1]):
+        # A quadratic Bézier curve across the picture, bent by as much as a third of its length.
+        angle, length = random.uniform(0, 2 * math.pi), random.uniform(0.5, 1.3)
+        direction = np.array([math.cos(angle), math.sin(angle)])
+        middle = random.uniform(0, 1, 2)
+        bend = middle + random.uniform(-1 / 3, 1 / 3) * length * direction[::-1] * (1, -1)
+        start, end = middle - length / 2 * direction, middle + length / 2 * direction
+        curve = (1 - along) ** 2 * start + 2 * along * (1 - along) * bend + along**2 * end
+        thick = random.uniform(*HAIR_WIDTH) * min(height, width) * FINER
+        points = [tuple(point) for point in (curve * cover.size).tolist()]
+        draw.line(points, fill=230, width=max(1, round(thick)), joint="curve")
+    share = np.asarray(cover.resize((width, height), Image.Resampling.BOX), np.float32)[..., None] / 255
+    return np.rint(pixels * (1 - share) + colour * share).astype(np.uint8)
+
+
+DISTURBANCES: dict[str, Callable[[Pixels, int, Generator], Pixels]] = {
+    "blur": blur,
+    "jpeg": jpeg,
+    "brightness": brightness,
+    "colour cast": colour_cast,
+    "rotation": rotation,
+    "hairs": hairs,
+}
+"""By name, in the order of tables and plots."""
+
+
+def disturbed(pixels: Pixels, name: str, strength: int, seed: int, image_id: str) -> Pixels:
+    """Return a picture disturbed.
+
+    What is drawn is a function of the seed, the disturbance and the picture, whatever the order of pictures, and the
+    same at each strength: the same direction further, the same hairs and more.
+
+    Args:
+        pixels: uint8, (height, width, 3).
+        name: one of `DISTURBANCES`.
+        strength: one of `STRENGTHS`.
+        seed: of params.yaml.
+        image_id: whose pixels they are.
+    """
+    random = np.random.default_rng([seed, zlib.crc32(name.encode()), zlib.crc32(image_id.encode())])
+    return DISTURBANCES[name](pixels, strength, random)
+
+
+def _scaled(pixels: Pixels, factors: NDArray[np.float64]) -> Pixels:
+    """Return the channels times (3,) factors."""
+    return np.clip(np.rint(pixels * factors), 0, 255).astype(np.uint8)
