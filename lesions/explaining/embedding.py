@@ -99,7 +99,8 @@ def draw(
         counts = np.bincount(labels, minlength=len(classes))
         for number in np.flatnonzero(counts).tolist():
             axes.scatter(
-                *place[labels == number].T,
+                place[labels == number, 0],
+                place[labels == number, 1],
                 s=18,
                 color=COLOURS[number % len(COLOURS)],
                 marker=MARKERS[number % len(MARKERS)],
