@@ -10,18 +10,22 @@ import pytest
 
 from tests.conftest import commit, edit_params, run, small_clone, stages_run
 
-STAGES = ["check", "download", "clean", "split", "prepare", "rebalance", "weights", "train", "predict", "evaluate"]
+STAGES = [
+    *("check", "download", "clean", "split", "prepare", "rebalance", "weights", "train", "predict", "evaluate"),
+    "explain",
+]
 
 RERUNS: dict[str, tuple[object, list[str]]] = {
     "download.seed": (2, [stage for stage in STAGES[1:] if stage != "weights"]),
     "clean.max_rejected": (0.5, ["clean"]),
-    "split.seed": (2, ["split", "rebalance", "train", "predict", "evaluate"]),
-    "prepare.px": (16, ["prepare", "rebalance", "train", "predict", "evaluate"]),
-    "rebalance.seed": (2, ["rebalance", "train", "predict", "evaluate"]),
+    "split.seed": (2, ["split", "rebalance", "train", "predict", "evaluate", "explain"]),
+    "prepare.px": (16, ["prepare", "rebalance", "train", "predict", "evaluate", "explain"]),
+    "rebalance.seed": (2, ["rebalance", "train", "predict", "evaluate", "explain"]),
     "weights.initial": ("none", ["weights"]),
-    "train.learning_rate": (2e-3, ["train", "predict", "evaluate"]),
-    "predict.dihedral": (True, ["predict", "evaluate"]),
+    "train.learning_rate": (2e-3, ["train", "predict", "evaluate", "explain"]),
+    "predict.dihedral": (True, ["predict", "evaluate", "explain"]),
     "evaluate.sides": (["val"], ["evaluate"]),
+    "explain.examples": (2, ["explain"]),
 }
 """For a key of every section: another value, and which stages run after that change, beside `check`. The README
 shows this table."""
@@ -52,11 +56,11 @@ def changing(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     clone = copytree(workspace, tmp_path_factory.mktemp("changing") / "clone", symlinks=True)
     (clone / "fake.py").write_text(FAKE)
     definition = (clone / "dvc.yaml").read_text()
-    for stage in ("train", "predict", "evaluate"):
+    for stage in ("train", "predict", "evaluate", "explain"):
         assert f"python -m stages.{stage}\n" in definition
         definition = definition.replace(f"python -m stages.{stage}\n", f"python fake.py {stage}\n")
     (clone / "dvc.yaml").write_text(definition)
-    assert stages_run(run("dvc repro", clone)) == ["train", "predict", "evaluate"]
+    assert stages_run(run("dvc repro", clone)) == ["train", "predict", "evaluate", "explain"]
     return clone
 
 

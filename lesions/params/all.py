@@ -7,6 +7,7 @@ from lesions.errors import UserError
 from lesions.params.clean import Clean
 from lesions.params.download import Download
 from lesions.params.evaluate import Evaluate
+from lesions.params.explain import Explain
 from lesions.params.predict import Predict
 from lesions.params.prepare import Prepare
 from lesions.params.rebalance import Rebalance
@@ -17,7 +18,7 @@ from lesions.params.weights import Weights
 
 SECTIONS: dict[str, type[Section]] = {
     section.name(): section
-    for section in (Download, Clean, Split, Prepare, Rebalance, Weights, Train, Predict, Evaluate)
+    for section in (Download, Clean, Split, Prepare, Rebalance, Weights, Train, Predict, Evaluate, Explain)
 }
 
 

@@ -1,0 +1,12 @@
+"""`explain`: how many pictures are shown, and what chance decides."""
+
+from pydantic import Field
+
+from lesions.params.section import Section
+
+
+class Explain(Section):
+    """See params.yaml for what each key means."""
+
+    examples: int = Field(ge=1, le=20)
+    seed: int = Field(ge=0, lt=2**32)
