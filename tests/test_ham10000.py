@@ -59,4 +59,4 @@ def test_the_whole_pipeline_on_the_real_data(tmp_path: Path) -> None:
     figures = json.loads((clone / "metrics/evaluate.json").read_text())["test"]
     assert figures["macro_auc"] >= 0.90
     assert figures["accuracy"] > figures["majority_accuracy"]
-    assert re.findall(r"Running stage '(\w+)'", printed)[-1] == "explain"
+    assert re.findall(r"Running stage '(\w+)'", printed)[-1] == "report"

@@ -201,7 +201,7 @@ def test_an_experiment_in_a_copy_does_without_the_folder(own: Path, how: str) ->
         run("dvc queue start --jobs 1", own)
         run("dvc queue logs --follow far", own)
         printed = run("dvc queue logs far", own)
-    assert stages_run(printed) == ["check", "train", "predict", "evaluate", "explain"]
+    assert stages_run(printed) == ["check", "train", "predict", "evaluate", "explain", "report"]
     assert "far" in run("dvc exp list --name-only", own)
 
 

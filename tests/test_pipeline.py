@@ -12,20 +12,20 @@ from tests.conftest import commit, edit_params, run, small_clone, stages_run
 
 STAGES = [
     *("check", "download", "clean", "split", "prepare", "rebalance", "weights", "train", "predict", "evaluate"),
-    "explain",
+    *("explain", "report"),
 ]
 
 RERUNS: dict[str, tuple[object, list[str]]] = {
     "download.seed": (2, [stage for stage in STAGES[1:] if stage != "weights"]),
-    "clean.max_rejected": (0.5, ["clean"]),
-    "split.seed": (2, ["split", "rebalance", "train", "predict", "evaluate", "explain"]),
-    "prepare.px": (16, ["prepare", "rebalance", "train", "predict", "evaluate", "explain"]),
-    "rebalance.seed": (2, ["rebalance", "train", "predict", "evaluate", "explain"]),
-    "weights.initial": ("none", ["weights"]),
-    "train.learning_rate": (2e-3, ["train", "predict", "evaluate", "explain"]),
-    "predict.dihedral": (True, ["predict", "evaluate", "explain"]),
-    "evaluate.sides": (["val"], ["evaluate"]),
-    "explain.examples": (2, ["explain"]),
+    "clean.max_rejected": (0.5, ["clean", "report"]),
+    "split.seed": (2, ["split", "rebalance", "train", "predict", "evaluate", "explain", "report"]),
+    "prepare.px": (16, ["prepare", "rebalance", "train", "predict", "evaluate", "explain", "report"]),
+    "rebalance.seed": (2, ["rebalance", "train", "predict", "evaluate", "explain", "report"]),
+    "weights.initial": ("none", ["weights", "report"]),
+    "train.learning_rate": (2e-3, ["train", "predict", "evaluate", "explain", "report"]),
+    "predict.dihedral": (True, ["predict", "evaluate", "explain", "report"]),
+    "evaluate.sides": (["val"], ["evaluate", "report"]),
+    "explain.examples": (2, ["explain", "report"]),
 }
 """For a key of every section: another value, and which stages run after that change, beside `check`. The README
 shows this table."""
@@ -36,7 +36,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 stage = YAML(typ="safe").load(Path("dvc.yaml"))["stages"][sys.argv[1]]
 params = YAML(typ="safe").load(Path("params.yaml"))
-read = [str(params[section]) for section in stage["params"]]
+read = [str(params if section == {"params.yaml": None} else params[section]) for section in stage["params"]]
 for dep in stage["deps"]:
     files = sorted(Path(dep).rglob("*")) if Path(dep).is_dir() else [Path(dep)]
     read += [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()]
@@ -56,11 +56,11 @@ def changing(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     clone = copytree(workspace, tmp_path_factory.mktemp("changing") / "clone", symlinks=True)
     (clone / "fake.py").write_text(FAKE)
     definition = (clone / "dvc.yaml").read_text()
-    for stage in ("train", "predict", "evaluate", "explain"):
+    for stage in ("train", "predict", "evaluate", "explain", "report"):
         assert f"python -m stages.{stage}\n" in definition
         definition = definition.replace(f"python -m stages.{stage}\n", f"python fake.py {stage}\n")
     (clone / "dvc.yaml").write_text(definition)
-    assert stages_run(run("dvc repro", clone)) == ["train", "predict", "evaluate", "explain"]
+    assert stages_run(run("dvc repro", clone)) == ["train", "predict", "evaluate", "explain", "report"]
     return clone
 
 

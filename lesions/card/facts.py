@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from numpy import nan
@@ -29,6 +29,8 @@ HEADLINE = {
     "brier": "Brier score",
 }
 TITLES = {"melanoma": "Is it a melanoma?", "malignant": "Is it malignant?"}
+LEAST_COVERAGE = 0.5
+"""With fewer pictures, classes are left out altogether, and the balanced accuracy jumps."""
 GALLERY = {"confident_error": "Its most confident errors", "uncertain_hit": "Right, and least certain"}
 
 
@@ -77,7 +79,10 @@ def gather(params: dict[str, Any], pictures: Path) -> dict[str, Any]:
             report.get("subgroups_of_test", {}),
             *(("melanoma_auc", "AUC for melanoma") if melanoma else ("balanced_accuracy", "balanced accuracy")),
         ),
-        "gallery": gallery(read_json(Path("reports/gallery/gallery.json"))),
+        "robustness_words": words.robustness_words(report.get("robustness_of_test", {})),
+        "abstention_words": words.abstention_words(report["abstention"], report["unlikeness"], side),
+        "gallery_words": words.gallery_words(read_json(Path("metrics/explain.json"))),
+        "gallery": gallery(read_json(Path("reports/gallery/gallery.json"))["entries"]),
         "model_bytes": HASHED["model"].stat().st_size,
         "recipe_words": recipe_words(read_json(Path("models/recipe.json"))),
         "hashes": hashes(params),
@@ -195,7 +200,60 @@ def write_plots(report: dict[str, Any], side: str, leak: str, folder: Path) -> d
         plots.draw("reliability", bins, leak=leak),
         "Share of right answers against confidence, before and after the temperature; the diagonal is ideal.",
     )
+    for name, lines in curves_to_draw(report, side).items():
+        if len(lines.table):
+            keep(name, plots.draw("curves", lines.table, *lines.columns, lines.names, leak=leak), lines.alt)
+    (folder / "embedding.png").write_bytes(Path("plots/embedding.png").read_bytes())
+    drawn["embedding"] = (
+        f"Map of the pictures of {SIDES[side]}: near one another stand those that the network takes for alike; the "
+        "colour is the actual diagnosis."
+    )
     return drawn
+
+
+class Lines(NamedTuple):
+    """A plot of curves.
+
+    Attributes:
+        table: what is drawn.
+        columns: of x, of y, and of what tells the curves apart.
+        names: what x and y are called.
+        alt: what the plot shows, in words.
+    """
+
+    table: pd.DataFrame
+    columns: tuple[str, str, str]
+    names: dict[str, str]
+    alt: str
+
+
+def curves_to_draw(report: dict[str, Any], side: str) -> dict[str, Lines]:
+    """Return the plots of curves by name, from the tables that evaluate wrote."""
+    robustness = pd.read_csv("plots/robustness_test.csv")
+    decision = pd.read_csv("plots/decision_curve_test.csv")
+    abstention = pd.read_csv(f"plots/abstention_{side}.csv")
+    found = {
+        "robustness": Lines(
+            robustness[robustness["figure"] == "balanced accuracy"],
+            ("strength", "value", "disturbance"),
+            {"strength": "strength of the disturbance", "value": "balanced accuracy"},
+            "Balanced accuracy on test pictures, undisturbed and disturbed in six ways at three strengths.",
+        ),
+        "abstention": Lines(
+            abstention[abstention["coverage"] >= LEAST_COVERAGE],
+            ("coverage", "value", "figure"),
+            {"coverage": "share of pictures that it answers", "value": "on these"},
+            "Accuracy and balanced accuracy on the pictures that the model is surest of, by their share.",
+        ),
+    }
+    for name in report["questions"]:
+        found[f"decision_{name}"] = Lines(
+            decision[decision["question"] == name],
+            ("threshold", "net_benefit", "strategy"),
+            {"threshold": "threshold probability", "net_benefit": "net benefit"},
+            f"Decision curve: {TITLES[name]} Net benefit of acting on the model, on everybody and on nobody.",
+        )
+    return found
 
 
 def figure(drawn: dict[str, str], folder: Path, name: str) -> str:

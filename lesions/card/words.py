@@ -236,3 +236,64 @@ def origin(provenance: dict[str, Any]) -> list[str]:
         found = [provenance.get(key), *(file.get(key) for file in provenance.get("files", []))]
         lines += [f"{key.capitalize()}: {text}" for text in dict.fromkeys(found) if text]
     return lines
+
+
+def robustness_words(robustness: dict[str, Any]) -> str:
+    """Say what worse pictures cost."""
+    if "disturbances" not in robustness:
+        return f"This was not judged: {escaped(robustness.get('why', 'test was left out'))}."
+    undisturbed = robustness["undisturbed"]["balanced_accuracy"]
+    known = [row for row in robustness["disturbances"] if row["balanced_accuracy_lost"]["value"] is not None]
+    if undisturbed is None or not known:
+        return "The balanced accuracy is not defined, so nothing can be lost of it."
+    worst = max(known, key=lambda row: row["balanced_accuracy_lost"]["value"])
+    mild = [row for row in known if row["strength"] == 1]
+    lost = [
+        f"{row['disturbance']} {interval(row['balanced_accuracy_lost'])}"
+        for row in sorted(mild, key=lambda row: -row["balanced_accuracy_lost"]["value"])
+    ]
+    return (
+        f"Test pictures were disturbed at three strengths, from mild to one at which a person would take the picture "
+        f"again. Of a balanced accuracy of {undisturbed:.3f} these are lost at the mildest: {', '.join(lost)}. Most is "
+        f"lost by {worst['disturbance']} at strength {worst['strength']}: {interval(worst['balanced_accuracy_lost'])}."
+    )
+
+
+def abstention_words(abstention: dict[str, Any], unlikeness: dict[str, Any], side: str) -> str:
+    """Say what leaving out the doubtful gains, and whether a picture of no lesion is noticed."""
+    rows = {row["coverage"]: row for row in abstention[side]["coverages"]}
+    told = (
+        "If a person takes the fifth of pictures that it is least sure of, its accuracy on the rest is "
+        f"{interval(rows[0.8]['accuracy'])}, instead of {interval(rows[1.0]['accuracy'])} on all; if the less sure "
+        f"half, {interval(rows[0.5]['accuracy'])}."
+    )
+    if unlikeness.get("flagged_above") is None:
+        return f"{told} Unlike pictures were not looked for: {escaped(unlikeness.get('why', 'val was left out'))}."
+    shares = [
+        f"{percent(unlikeness[name]['flagged'])} of {count(unlikeness[name]['pictures'])} {what}"
+        for name, what in (
+            (side, f"pictures of {SIDES[side]}"),
+            ("generated", "drawn pictures that show no lesion"),
+            ("shipped", "photographs that show none"),
+        )
+        if name in unlikeness and unlikeness[name]["flagged"] is not None
+    ]
+    return (
+        f"{told} A picture that is farther from the training pictures than 99 % of validation is flagged: that is "
+        f"{joined(shares)}. A picture of another camera, of a nail or of an ulcer is nearer, and may pass."
+    )
+
+
+def gallery_words(explained: dict[str, Any]) -> str:
+    """Say what the heat maps are worth."""
+    sanity = explained["sanity_check"]
+    told = (
+        "Beside each picture a map of what speaks for the diagnosis that was given (Grad-CAM): yellow for most. It "
+        f"shows where, and never why. {escaped(sanity['verdict'])}"
+    )
+    if sanity.get("between_pictures") is not None:
+        told += (
+            f" Maps of different pictures have a rank correlation of {sanity['between_pictures']:.2f}: the nearer to "
+            "1, the less a map says of its own picture, as where all look at the middle."
+        )
+    return told
