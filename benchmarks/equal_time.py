@@ -1,13 +1,14 @@
-"""The default training beside a published notebook's, after equal wall time: balanced accuracy on validation.
+"""The default training beside a published notebook's, after equal time: balanced accuracy on validation.
 
     python benchmarks/equal_time.py [--minutes 20] [--folder .]
 
 The folder is one in which `dvc repro` has prepared a data set, HAM10000 say; its split is what both train on, and test
 is not read. The notebook's way: the pictures' files in a folder a class, Keras's `image_dataset_from_directory` with a
 cache at 180×180, the published network with Dropout, Adam at 0.001. Ours: params.yaml's network on the prepared pixels
-and the copies, with ReduceLROnPlateau and without early stopping. Both run at the same time, each on one core, so
-whatever else the machine does slows both. A line an epoch shows how far each is; at the end, the figure of the last
-epoch, as notebooks report it, and that of the epoch with the least loss on validation, as the stage `train` keeps it.
+and the copies, with ReduceLROnPlateau and without early stopping. Both run at the same time, each on one core, and
+minutes are of that core's work, so that nothing else the machine does favours one of them. A line an epoch shows how
+far each is; at the end, the figure of the last epoch, as notebooks report it, and that of the epoch with the least
+loss on validation, as the stage `train` keeps it.
 """
 
 import argparse
@@ -97,11 +98,11 @@ def train_as_notebook(folder: Path, minutes: float) -> None:
         fit(model, stream, minutes, callbacks=[Judge()])
 
 
-def fit(model: Any, batches: Any, minutes: float, callbacks: list[Any], **how: Any) -> None:
+def fit(model: Any, batches: Any, limit: float, callbacks: list[Any], **how: Any) -> None:
     """Train until the time is over, the epoch in hand and its validation included."""
     import keras
 
-    started = time.monotonic()
+    started = time.process_time()
 
     class Clock(keras.callbacks.Callback):  # type: ignore[misc]
         """Prints a line an epoch, and ends."""
@@ -109,12 +110,13 @@ def fit(model: Any, batches: Any, minutes: float, callbacks: list[Any], **how: A
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             """End once the time is over."""
             del batch, logs
-            self.model.stop_training |= time.monotonic() - started > 60 * minutes
+            self.model.stop_training |= time.process_time() - started > 60 * limit
 
         def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
             """Print the figures of validation."""
             shown = {name: value for name, value in logs.items() if name.startswith("val_")}
-            print(json.dumps({"epoch": epoch + 1, "minutes": (time.monotonic() - started) / 60, **shown}), flush=True)
+            minutes = (time.process_time() - started) / 60
+            print(json.dumps({"epoch": epoch + 1, "minutes": minutes, **shown}), flush=True)
 
     model.fit(batches, epochs=10_000, verbose=0, shuffle=False, callbacks=[*callbacks, Clock()], **how)
 
