@@ -87,10 +87,16 @@ def main() -> None:
             threshold_for(report["questions"]["melanoma"], "sensitivity of at least 90% on val"),
             bootstrap,
         )
+    drawn = {
+        "decision_curve_test": decision_curve.curves(questions, every["test"], temperature),
+        "robustness_test": robustness.curves(report.get("robustness_of_test", {})),
+    }
     for side, ours in every.items():
-        write_plot_data(side, ours, questions, temperature)
-    decision_curve.curves(questions, every["test"], temperature).to_csv(PLOTS / "decision_curve_test.csv", index=False)
-    robustness.curves(report.get("robustness_of_test", {})).to_csv(PLOTS / "robustness_test.csv", index=False)
+        drawn |= {f"{name}_{side}": curve for name, curve in plot_data(ours, questions, temperature).items()}
+    PLOTS.mkdir(exist_ok=True)
+    for name, curve in drawn.items():
+        # The templates put a leak into the plot's title.
+        curve.assign(protocol=protocol).to_csv(PLOTS / f"{name}.csv", index=False)
     write_json(Path("reports/evaluation.json"), report)
     write_json(Path("models/decision.json"), decision(report, labels))
     write_json(Path("metrics/evaluate.json"), {"protocol": protocol, **{side: brief(report[side]) for side in sides}})
@@ -189,14 +195,30 @@ def decision(report: dict[str, Any], labels: list[str]) -> dict[str, Any]:
     }
 
 
-def write_plot_data(name: str, side: Side, questions: dict[str, Question | str], temperature: float | None) -> None:
-    """Write the tables behind one side's plots; see the `plots` section of dvc.yaml."""
-    PLOTS.mkdir(exist_ok=True)
+def plot_data(side: Side, questions: dict[str, Question | str], temperature: float | None) -> dict[str, pd.DataFrame]:
+    """Return the tables behind one side's plots; see the `plots` section of dvc.yaml."""
     predicted = [side.classes[number] for number in side.probability.argmax(axis=1)]
     pairs = pd.DataFrame({"actual": side.table["label"], "predicted": predicted})
-    # In the taxonomy's order, which the confusion matrix takes over.
-    pairs = pairs.iloc[np.argsort(side.label, kind="stable")]
-    pairs.to_csv(PLOTS / f"confusion_{name}.csv", index=False)
+    of_class = figures.per_class(side.label, side.probability, np.ones((1, len(side.label))))
+    names = {"precision": "ppv", "recall": "sensitivity", "f1": "f1", "misclassified": "misclassified"}
+    rows = [
+        (label, shown, rounded(float(of_class[figure][0, number])))
+        for number, label in enumerate(side.classes)
+        for shown, figure in names.items()
+        if len(side.label)
+    ]
+    return {
+        # In the taxonomy's order, which the confusion matrix takes over.
+        "confusion": pairs.iloc[np.argsort(side.label, kind="stable")],
+        "per_class": pd.DataFrame(rows, columns=["diagnosis", "figure", "value"]),
+        "roc": roc(side, questions),
+        "reliability": calibration.curves(side, temperature),
+        "abstention": abstention.curve(side),
+    }
+
+
+def roc(side: Side, questions: dict[str, Question | str]) -> pd.DataFrame:
+    """Return the curves of each class against the rest and of malignancy, and the readers' point."""
     asked = {label: (side.label == n, side.probability[:, n]) for n, label in enumerate(side.classes)}
     malignant, melanoma = questions["malignant"], questions["melanoma"]
     if isinstance(malignant, Question):
@@ -206,18 +228,7 @@ def write_plot_data(name: str, side: Side, questions: dict[str, Question | str],
         false_positive, true_positive = 1 - melanoma.readers["specificity"], melanoma.readers["sensitivity"]
         point = pd.DataFrame([("readers, of melanoma", false_positive, true_positive)], columns=curves.columns)
         curves = pd.concat([curves, point.round(4)], ignore_index=True)
-    curves.to_csv(PLOTS / f"roc_{name}.csv", index=False)
-    calibration.curves(side, temperature).to_csv(PLOTS / f"reliability_{name}.csv", index=False)
-    abstention.curve(side).to_csv(PLOTS / f"abstention_{name}.csv", index=False)
-    of_class = figures.per_class(side.label, side.probability, np.ones((1, len(side.label))))
-    names = {"precision": "ppv", "recall": "sensitivity", "f1": "f1", "misclassified": "misclassified"}
-    rows = [
-        (label, shown, rounded(float(of_class[figure][0, number])))
-        for number, label in enumerate(side.classes)
-        for shown, figure in names.items()
-        if len(side.label)
-    ]
-    pd.DataFrame(rows, columns=["diagnosis", "figure", "value"]).to_csv(PLOTS / f"per_class_{name}.csv", index=False)
+    return curves
 
 
 if __name__ == "__main__":

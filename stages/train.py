@@ -20,7 +20,7 @@ from lesions.params.train import Train
 from lesions.running import run_stage
 from lesions.training.checkpoint import Checkpoint, packages
 from lesions.training.cost import multiply_adds
-from lesions.training.fitting import Side, fit
+from lesions.training.fitting import Fitted, Side, fit
 
 MODEL = Path("models/model.keras")
 HISTORY = Path("plots/history.csv")
@@ -39,10 +39,10 @@ def main() -> None:
         try:
             with lesions.deterministic.all_devices():
                 model = build(params.architecture, data.arrays[0].shape[1:], len(data.classes))
-                fitted = fit(model, data.arrays, train, val, params, checkpoint, HISTORY)
+                fitted = fit(model, data.arrays, train, val, params, checkpoint, HISTORY, data.protocol)
         except (MemoryError, tf.errors.ResourceExhaustedError):
             raise UserError("the memory is too small for this training: lower train.batch or prepare.px.") from None
-        write_outputs(model, data.classes, fitted.history, fitted.epoch)
+        write_outputs(model, data, fitted)
         checkpoint.remove()
     print(f"{MODEL}: {model.count_params():,} weights, of epoch {fitted.epoch + 1} of {len(fitted.history)}")
 
@@ -67,16 +67,16 @@ def build(architecture: str, shape: tuple[int, ...], classes: int) -> keras.Mode
     return model
 
 
-def write_outputs(model: keras.Model, classes: list[str], history: list[dict[str, float]], epoch: int) -> None:
+def write_outputs(model: keras.Model, data: parts.Parts, fitted: Fitted) -> None:
     """Write the model, its recipe, and the figures of the epoch whose weights it has."""
     model_file.save(model, MODEL)
-    recipe = {"classes": classes, **read_json(Path("data/prepared/recipe.json"))}
+    recipe = {"classes": data.classes, **read_json(Path("data/prepared/recipe.json"))}
     write_json(MODEL.parent / "recipe.json", recipe)
-    figures = {name: float(f"{value:.4g}") for name, value in history[epoch].items()}
+    figures = {name: float(f"{value:.4g}") for name, value in fitted.history[fitted.epoch].items()}
     # No times: they would change the file's hash.
     cost = {"weights": model.count_params(), "multiply_adds": multiply_adds(model)}
-    counts = {**cost, "epochs": len(history), "best_epoch": epoch + 1}
-    write_json(Path("metrics/train.json"), {**counts, **figures, "packages": packages()})
+    counts = {**cost, "epochs": len(fitted.history), "best_epoch": fitted.epoch + 1}
+    write_json(Path("metrics/train.json"), {"protocol": data.protocol, **counts, **figures, "packages": packages()})
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ PICTURES = [plot for plot in DEFINED if isinstance(plot, str)]
 VIEWS = {name: view for plot in DEFINED if isinstance(plot, dict) for name, view in plot.items()}
 TEMPLATES = sorted((ROOT / ".dvc/plots").glob("*.json"))
 SIDES = ("test", "val")
+NO_FIGURE_OF_QUALITY = ("class_balance", "learning_rate")
+"""A leak makes them no better."""
 
 Drawings = dict[str, list[dict[str, Any]]]
 """What DVC makes of each plot: its type, its revisions, and a filled template or a picture's path."""
@@ -47,11 +49,19 @@ def coloured(shown: np.ndarray[Any, np.dtype[np.int16]]) -> int:
     return int((shown.max(axis=2) - shown.min(axis=2) > 30).sum())
 
 
+def coloured_without_data(spec: dict[str, Any]) -> int:
+    """Count what is coloured without a mark."""
+    try:
+        return coloured(pixels({**spec, "data": {**spec["data"], "values": []}}))
+    except ValueError:
+        return 0  # with a facet a value there is none then, and Vega refuses a picture of no size
+
+
 def assert_drawn(name: str, spec: dict[str, Any]) -> None:
     """Hold a filled template against the same one without data, which keeps axes and a legend's colours."""
-    shown, empty = pixels(spec), pixels({**spec, "data": {"values": []}})
+    shown = pixels(spec)
     assert shown.std() > 10, f"{name} is nearly one colour"
-    assert coloured(shown) > coloured(empty) + 200, f"{name} has no marks"
+    assert coloured(shown) > coloured_without_data(spec) + 200, f"{name} has no marks"
     nameless = re.findall(r">(undefined|null|NaN)<", vl_convert.vegalite_to_svg(spec))
     assert not nameless, f"{name} is of a column that its data has not"
 
@@ -175,8 +185,21 @@ def test_figure_that_is_not_defined_is_not_drawn_as_zero() -> None:
     text = (ROOT / ".dvc/plots/per_class.json").read_text(encoding="utf-8")
     for anchor, field in (("X", "value"), ("Y", "diagnosis")):
         text = text.replace(f"<DVC_METRIC_{anchor}>", field)
-    svg = vl_convert.vegalite_to_svg({**json.loads(text), "data": {"values": rows}})
+    svg = vl_convert.vegalite_to_svg({**json.loads(text), "data": {"name": "rows", "values": rows}})
     assert re.findall(r">(not defined|\d\.\d\d)<", svg) == ["not defined", "0.00"]
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_leak_stands_in_the_title(shown: Drawings, name: str) -> None:
+    (drawn,) = shown[name]
+    spec = drawn["content"]
+    rows = spec["data"]["values"]
+    assert name in NO_FIGURE_OF_QUALITY or {row["protocol"] for row in rows} == {"honest"}
+    for protocol in ("honest", "split by image"):
+        told = {**spec["data"], "values": [{**row, "protocol": protocol} for row in rows]}
+        svg = vl_convert.vegalite_to_svg({**spec, "data": told})
+        stamped = name not in NO_FIGURE_OF_QUALITY and protocol != "honest"
+        assert ("(LEAKY: too good)" in svg) == stamped
 
 
 def test_page_holds_every_plot_and_needs_no_network(shown_page: Path) -> None:

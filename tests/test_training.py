@@ -86,9 +86,9 @@ def trained(folder: Path, given: Train, stops: tuple[int, ...] = ()) -> tuple[li
         checkpoint = Interrupted(folder / "state")
         checkpoint.epochs_left = epochs
         with pytest.raises(KeyboardInterrupt):
-            fit(network(), arrays, train, val, given, checkpoint, folder / "history.csv")
+            fit(network(), arrays, train, val, given, checkpoint, folder / "history.csv", "honest")
     model = network()
-    fitted = fit(model, arrays, train, val, given, Checkpoint(folder / "state"), folder / "history.csv")
+    fitted = fit(model, arrays, train, val, given, Checkpoint(folder / "state"), folder / "history.csv", "honest")
     return [weight.tobytes() for weight in model.get_weights()], fitted, (folder / "history.csv").read_bytes()
 
 
@@ -132,7 +132,7 @@ def test_the_head_learns_alone_first(tmp_path: Path) -> None:
     checkpoint = Interrupted(tmp_path / "state")
     checkpoint.epochs_left = 2
     with pytest.raises(KeyboardInterrupt):
-        fit(model, arrays, train, val, asked, checkpoint, tmp_path / "history.csv")
+        fit(model, arrays, train, val, asked, checkpoint, tmp_path / "history.csv", "honest")
     same = [np.array_equal(a, b) for a, b in zip(before.get_weights(), model.get_weights(), strict=True)]
     assert same[:-2] == [True] * (len(same) - 2)
     assert same[-2:] == [False, False]
@@ -240,7 +240,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_state(tmp_path: Path) -> N
     model = network()
     model.get_layer("probabilities").bias.assign([math.nan] * CLASSES)
     with pytest.raises(UserError, match=r"in epoch 1 the loss became nan.*lower train.learning_rate"):
-        fit(model, arrays, train, val, params(), checkpoint, tmp_path / "history.csv")
+        fit(model, arrays, train, val, params(), checkpoint, tmp_path / "history.csv", "honest")
     assert checkpoint.read() is None
 
 

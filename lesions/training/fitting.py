@@ -73,6 +73,7 @@ def fit(
     params: Train,
     checkpoint: Checkpoint,
     history_file: Path,
+    protocol: str,
 ) -> Fitted:
     """Train the model, which ends with the weights to keep.
 
@@ -84,11 +85,12 @@ def fit(
         params: the section.
         checkpoint: gets a state after each epoch, and says where to go on.
         history_file: a table of the epochs so far, whole after each.
+        protocol: what leaks, or `honest`, which the table carries.
 
     Raises:
         UserError: a loss became no number, or the network has no head to train alone.
     """
-    log = Log(params, checkpoint, history_file)
+    log = Log(params, checkpoint, history_file, protocol)
     if log.history:
         print(f"Going on after epoch {len(log.history)} of {params.epochs}, where this training was interrupted.")
     loss = optimisation.loss(params, model.output_shape[-1])
@@ -167,6 +169,7 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]
         params: the section.
         checkpoint: where to go on, if it knows.
         file: the table of the epochs.
+        protocol: its last column.
 
     Attributes:
         history: each epoch's figures.
@@ -180,9 +183,9 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]
     phase: Phase
     steering: list[keras.callbacks.Callback]
 
-    def __init__(self, params: Train, checkpoint: Checkpoint, file: Path) -> None:
+    def __init__(self, params: Train, checkpoint: Checkpoint, file: Path, protocol: str) -> None:
         super().__init__()
-        self._params, self._checkpoint, self._file = params, checkpoint, file
+        self._params, self._checkpoint, self._file, self._protocol = params, checkpoint, file, protocol
         self._state = checkpoint.read()
         state = self._state or State([], finished=False, model=[], optimizer=[], kept=[], kept_epoch=0)
         self.history, self.finished = state.history, state.finished
@@ -230,6 +233,7 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]
         """Write the table; whoever looks at it while training goes on finds it whole."""
         table = pd.DataFrame(self.history)
         table.insert(0, "epoch", range(1, len(table) + 1))
+        table["protocol"] = self._protocol
         unfinished = self._file.with_suffix(".part")
         table.to_csv(unfinished, index=False)
         unfinished.replace(self._file)
