@@ -24,8 +24,6 @@ MAX_NUMBERS = 4 * 65_535
 makes an object of each."""
 
 _SEGMENT = re.compile(rb"\xff([\x01-\xfe])")
-_BLOCK = 1 << 20
-"""Bytes looked at together: of a file that is all 0xff, the places take eight times its length."""
 _FIRST_SCAN = b"\xda"
 _TEXT_OR_BYTES = {1, 2, 6, 7}
 """Types of TIFF tags that are no lists of numbers."""
@@ -57,17 +55,16 @@ def _refuse_more(found: int, limit: int, what: str) -> None:
 
 
 def _count_scans(content: bytes) -> int:
-    """Count the bytes that begin a JPEG file's scan.
+    """Count the bytes that begin a JPEG file's scan, or a few more where these are within the limit anyhow.
 
-    Within compressed data 0xff is followed by zero; elsewhere these three hardly ever meet by chance. This is a
-    tenth of the time of `bytes.count`, during which no other thread can run Python.
+    Within compressed data 0xff is followed by zero; elsewhere these three hardly ever meet by chance. Counting the
+    first two as one number takes a fraction of the time of `bytes.count`, during which no other thread can run Python.
     """
-    found = 0
-    for start in range(0, len(content) - 2, _BLOCK):
-        values = np.frombuffer(content, np.uint8, min(_BLOCK + 2, len(content) - start), start)
-        at = np.flatnonzero(values[:-2] == 0xFF)
-        found += int(np.count_nonzero((values[at + 1] == 0xDA) & (values[at + 2] == 0)))
-    return found
+    pairs = sum(
+        int(np.count_nonzero(np.frombuffer(content, "<u2", (len(content) - start) // 2, start) == 0xDAFF))
+        for start in (0, 1)
+    )
+    return pairs if pairs <= MAX_SCANS else content.count(b"\xff\xda\x00")
 
 
 def _count_segments(content: bytes) -> int:
