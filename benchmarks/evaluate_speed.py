@@ -27,6 +27,7 @@ from lesions.disturbing import DISTURBANCES, STRENGTHS
 from lesions.evaluation import figures, predictions
 from lesions.evaluation.intervals import Bootstrap
 from lesions.evaluation.predictions import Side
+from lesions.outputs import write_json
 from lesions.tables import read_csv
 from lesions.taxonomy import about
 
@@ -67,6 +68,7 @@ def put(folder: Path) -> None:
     }.items():
         (folder / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         content.to_csv(folder / f"data/{name}.csv", index=False, float_format="%.7g")
+    write_json(folder / "data/predictions/model.json", {"sha256": {}, "dihedral": False})
     for file in ("params.yaml", "dvc.yaml"):
         copyfile(ROOT / file, folder / file)
 

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 
 from lesions import likeness, model_file, other_pictures, parts
+from lesions.asking import BATCH
 from lesions.evaluation import ranking
 from lesions.outputs import read_json
 from lesions.penultimate import with_features
 from lesions.preparing.recipe import Recipe, to_pixels
-from stages.predict import BATCH, as_png, batches_of, features, originals
+from stages.predict import as_png, batches_of, features, originals
 
 Array = NDArray[np.float64]
 Score = Callable[[Array], Array]

@@ -1,7 +1,9 @@
 """The command `lesions`."""
 
 import argparse
+import os
 import sys
+from pathlib import Path
 
 from lesions.catalogue import list_sources
 from lesions.errors import UserError
@@ -27,11 +29,34 @@ def main() -> None:
     compare.add_argument("--side", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
     compare.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.resamples")
     compare.set_defaults(run=compare_experiments)
+    classify = commands.add_parser("classify", help="say what pictures show, with an alert for melanoma")
+    classify.add_argument("pictures", nargs="+", metavar="PICTURE", help="a file, a folder, or - for standard input")
+    form = classify.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_const", dest="form", const="csv", help="print a table for a spreadsheet")
+    form.add_argument("--json", action="store_const", dest="form", const="json", help="print JSON for a program")
+    classify.add_argument("--heatmap", type=Path, metavar="DIR", help="write each picture beside its heat map there")
+    add_model(classify)
+    classify.set_defaults(run=classify_pictures, form="table")
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)
     except UserError as error:
         sys.exit(f"ERROR: {error}")
+    except BrokenPipeError:  # whoever read the answers, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def add_model(command: argparse.ArgumentParser) -> None:
+    """Add the options of every command that asks a model."""
+    command.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
+    command.add_argument(
+        "--sensitivity",
+        type=int,
+        choices=[80, 90, 95],
+        default=90,
+        help="an alert is given where this many per cent of melanomas, on validation, were found; 90 without it",
+    )
 
 
 def check_params() -> None:
@@ -60,3 +85,12 @@ def compare_experiments(arguments: argparse.Namespace) -> None:
     from lesions.comparing.compare import compare  # scikit-learn's second is for those who compare
 
     print(compare(arguments.first, arguments.second, arguments.side, arguments.resamples))
+
+
+def classify_pictures(arguments: argparse.Namespace) -> None:
+    """Print what the model says of pictures; exit with 1 if of some it could not."""
+    from lesions.classifying.classify import classify  # TensorFlow takes seconds
+
+    asked = arguments.pictures, arguments.models, arguments.form, arguments.heatmap, arguments.sensitivity
+    if not classify(*asked):
+        sys.exit(1)

@@ -27,7 +27,7 @@ from lesions.evaluation.clinical import Question
 from lesions.evaluation.figures import Figures, why_undefined
 from lesions.evaluation.intervals import Bootstrap, alone, rounded
 from lesions.evaluation.predictions import Side
-from lesions.outputs import write_json
+from lesions.outputs import read_json, write_json
 from lesions.params.evaluate import Evaluate
 from lesions.running import run_stage
 from lesions.tables import read_csv
@@ -98,7 +98,7 @@ def main() -> None:
         # The templates put a leak into the plot's title.
         curve.assign(protocol=protocol).to_csv(PLOTS / f"{name}.csv", index=False)
     write_json(Path("reports/evaluation.json"), report)
-    write_json(Path("models/decision.json"), decision(report, labels))
+    write_json(Path("models/decision.json"), decision(report, labels, read_json(DATA / "model.json")))
     write_json(Path("metrics/evaluate.json"), {"protocol": protocol, **{side: brief(report[side]) for side in sides}})
     print(pd.DataFrame({side: in_words(report[side]) for side in sides}).to_string())
     if protocol != "honest":
@@ -173,12 +173,14 @@ def in_words(judged: dict[str, Any]) -> dict[str, str]:
     return {**words, "always the majority": f"{judged['majority_baseline']['accuracy']:.3f} accuracy"}
 
 
-def decision(report: dict[str, Any], labels: list[str]) -> dict[str, Any]:
+def decision(report: dict[str, Any], labels: list[str], model: dict[str, Any]) -> dict[str, Any]:
     """Return what a classifier needs beside the model: the temperature, and thresholds of its own probabilities.
 
-    And of the unlikeness by models/likeness.npz, above which a picture is flagged.
+    And of the unlikeness by models/likeness.npz, above which a picture is flagged; all for that model alone, asked as
+    `predict` asked it.
     """
     return {
+        "model": model,
         "classes": labels,
         "protocol": report["protocol"],
         "temperature": report["calibration"]["temperature"],

@@ -20,6 +20,7 @@ from lesions.errors import UserError
 from lesions.explaining import embedding, gallery, sanity
 from lesions.explaining.gallery import Cell, Example
 from lesions.explaining.grad_cam import heat_maps
+from lesions.explaining.overlay import beside, overlay
 from lesions.outputs import read_json, write_json
 from lesions.params.explain import Explain
 from lesions.running import run_stage
@@ -110,7 +111,7 @@ def write_gallery(model: keras.Model, judged: Judged, examples: list[Example], m
     entries, cells = [], []
     for number, (example, picture, heat) in enumerate(zip(examples, pictures, maps, strict=True), 1):
         file = f"{number:04d}.jpg"
-        gallery.save(gallery.beside(gallery.overlay(picture, heat, gallery.BOX)), GALLERY / file)
+        gallery.save(beside(overlay(picture, heat, gallery.BOX)), GALLERY / file)
         image_id = judged.ids[example.row]
         truth, predicted = judged.classes[example.truth], judged.classes[example.predicted]
         said = judged.probability[example.row]
@@ -128,7 +129,7 @@ def write_gallery(model: keras.Model, judged: Judged, examples: list[Example], m
                 "alt": gallery.alt_text(image_id, truth, predicted, highest, example.kind, heat, judged.protocol),
             }
         )
-        small = gallery.beside(gallery.overlay(picture, heat, gallery.SMALL_BOX))
+        small = beside(overlay(picture, heat, gallery.SMALL_BOX))
         cells.append(Cell((image_id, f"{truth} -> {predicted} {highest:.2f}"), small))
     write_json(GALLERY / "gallery.json", {"side": judged.side, "protocol": judged.protocol, "entries": entries})
 

@@ -18,9 +18,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from lesions import feeding, likeness, model_file, other_pictures, parts
+from lesions.asking import BATCH, asked
 from lesions.disturbing import DISTURBANCES, STRENGTHS, disturbed
 from lesions.errors import UserError
-from lesions.outputs import read_json
+from lesions.model_folder import hashes
+from lesions.outputs import read_json, write_json
 from lesions.params.predict import Predict
 from lesions.penultimate import with_features
 from lesions.preparing.recipe import Recipe, to_pixels
@@ -28,7 +30,6 @@ from lesions.running import run_stage
 
 MODELS = Path("models")
 OUT = Path("data/predictions")
-BATCH = 64
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
     made = read_json(MODELS / "recipe.json")
     if made["classes"] != data.classes:
         raise UserError(f"the model knows {made['classes']}, the data holds {data.classes}: run `dvc repro`.")
-    model = model_file.load(MODELS / "model.keras")
+    model = with_features(model_file.load(MODELS / "model.keras"))
     OUT.mkdir(parents=True, exist_ok=True)
     table = pd.concat([side_table(model, data, side, params.dihedral) for side in ("val", "test")])
     table.to_csv(OUT / "predictions.csv", index=False, float_format="%.7g")
@@ -53,6 +54,7 @@ def main() -> None:
     likeness.save(reference, MODELS / "likeness.npz")
     unlike.to_csv(OUT / "unlikeness.csv", index=False, float_format="%.6g")
     print(f"{OUT / 'unlikeness.csv'}: {len(unlike):,} pictures, {int((~on_a_side(unlike)).sum()):,} of no lesion")
+    write_json(OUT / "model.json", {"sha256": hashes(MODELS), "dihedral": params.dihedral})
 
 
 def side_table(model: keras.Model, data: parts.Parts, side: str, dihedral: bool) -> pd.DataFrame:
@@ -68,28 +70,10 @@ def probabilities(
 ) -> NDArray[np.float32]:
     """Return (len(rows), classes): the probabilities of each picture, summing to one."""
     if not len(rows):
-        return np.empty((0, model.output.shape[-1]), np.float32)
+        return np.empty((0, model.outputs[1].shape[-1]), np.float32)
     starts = tqdm(range(0, len(rows), BATCH), desc=f"predicting {what}", unit=" batches", disable=None)
-    found = [asked(model, feeding.gather(arrays, rows[start : start + BATCH]), dihedral) for start in starts]
+    found = [asked(model, feeding.gather(arrays, rows[start : start + BATCH]), dihedral)[1] for start in starts]
     return np.concatenate(found)
-
-
-def asked(model: keras.Model, pictures: NDArray[np.uint8], dihedral: bool) -> NDArray[np.float32]:
-    """Return the probabilities, (N, classes), of (N, height, width, 3)."""
-    views = orientations(pictures) if dihedral else [pictures]
-    mean: NDArray[np.float32] = np.mean([model(view, training=False).numpy() for view in views], axis=0)
-    return mean
-
-
-def orientations(pictures: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Return the flips and quarter turns that keep the shape: eight of square pictures, else four.
-
-    Args:
-        pictures: (N, height, width, 3).
-    """
-    square = pictures.shape[1] == pictures.shape[2]
-    turned = [np.rot90(pictures, turns, axes=(1, 2)) for turns in (range(4) if square else (0, 2))]
-    return turned + [view[:, :, ::-1] for view in turned]
 
 
 def originals(data: parts.Parts, side: str) -> NDArray[np.int64]:
@@ -117,7 +101,7 @@ def disturbed_table(model: keras.Model, data: parts.Parts, params: Predict) -> p
                     disturbed(picture, name, strength, params.seed, image_id)
                     for picture, image_id in zip(pictures, names, strict=True)
                 ]
-                answers[number, part] = asked(model, np.stack(worse), params.dihedral)
+                answers[number, part] = asked(model, np.stack(worse), params.dihedral)[1]
                 progress.update(len(worse))
     tables = [known.assign(disturbance=name, strength=strength) for name, strength in ways]
     table = pd.concat(tables, ignore_index=True)
@@ -133,13 +117,12 @@ def unlikeness_table(
     `label` is the diagnosis, or what kind of a picture it is that shows no lesion: then `split` is `generated` (drawn
     here) or `shipped` (by installed packages).
     """
-    looking = with_features(model)
     rows = originals(data, "train")
-    reference = likeness.fit(features(looking, batches_of(data, rows), len(rows), "train"), data.labels(rows))
+    reference = likeness.fit(features(model, batches_of(data, rows), len(rows), "train"), data.labels(rows))
     tables = []
     for side in ("val", "test"):
         rows = originals(data, side)
-        unlike = likeness.score(reference, features(looking, batches_of(data, rows), len(rows), side))
+        unlike = likeness.score(reference, features(model, batches_of(data, rows), len(rows), side))
         tables.append(data.table.loc[rows, ["image_id", "split", "label"]].assign(unlikeness=unlike))
     drawn = list(other_pictures.generated(*recipe.px, seed))
     photographs = [(name, kind, to_pixels(as_png(picture), recipe)) for name, kind, picture in other_pictures.shipped()]
@@ -147,21 +130,19 @@ def unlikeness_table(
         pictures = np.stack([picture for *_, picture in others])
         batches = (pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH))
         known = pd.DataFrame([other[:2] for other in others], columns=["image_id", "label"]).assign(split=split)
-        found = likeness.score(reference, features(looking, batches, len(pictures), split))
+        found = likeness.score(reference, features(model, batches, len(pictures), split))
         tables.append(known.assign(unlikeness=found)[["image_id", "split", "label", "unlikeness"]])
     table = pd.concat(tables, ignore_index=True)
     table.insert(3, "protocol", data.protocol)
     return reference, table
 
 
-def features(
-    looking: keras.Model, batches: Iterator[NDArray[np.uint8]], pictures: int, what: str
-) -> NDArray[np.float32]:
+def features(model: keras.Model, batches: Iterator[NDArray[np.uint8]], pictures: int, what: str) -> NDArray[np.float32]:
     """Return (pictures, features): what the last layer sees of each picture."""
-    found = [np.empty((0, looking.outputs[0].shape[1]), np.float32)]
+    found = [np.empty((0, model.outputs[0].shape[1]), np.float32)]
     with tqdm(total=pictures, desc=f"likeness of {what}", unit=" pictures", disable=None) as progress:
         for batch in batches:
-            found.append(looking(batch, training=False)[0].numpy())
+            found.append(asked(model, batch, dihedral=False)[0])
             progress.update(len(batch))
     return np.concatenate(found)
 

@@ -70,7 +70,7 @@ def build(architecture: str, shape: tuple[int, ...], classes: int) -> keras.Mode
 def write_outputs(model: keras.Model, data: parts.Parts, fitted: Fitted) -> None:
     """Write the model, its recipe, and the figures of the epoch whose weights it has."""
     model_file.save(model, MODEL)
-    recipe = {"classes": data.classes, **read_json(Path("data/prepared/recipe.json"))}
+    recipe = {"classes": data.classes, **read_json(Path("data/prepared/recipe.json")), "packages": packages()}
     write_json(MODEL.parent / "recipe.json", recipe)
     figures = {name: float(f"{value:.4g}") for name, value in fitted.history[fitted.epoch].items()}
     # No times: they would change the file's hash.

@@ -16,10 +16,12 @@ from lesions.evaluation import abstention, calibration, clinical, decision_curve
 from lesions.evaluation.figures import Figures
 from lesions.evaluation.intervals import Bootstrap, alone
 from lesions.evaluation.predictions import Side
+from lesions.outputs import write_json
 from stages import evaluate
 from tests.conftest import ROOT
 
 CLASSES = ["mel", "bcc", "nv"]
+MODEL = {"sha256": {"model.keras": "aa"}, "dihedral": False}
 
 
 def covered(seed: int, truth: float) -> tuple[bool, bool]:
@@ -196,6 +198,7 @@ def predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     unlike = pd.concat([table[["image_id", "split", "label"]], others]).assign(protocol="honest")
     unlike["unlikeness"] = [*random.random(len(table)), 5, 0.5]
     unlike.to_csv("data/predictions/unlikeness.csv", index=False)
+    write_json(Path("data/predictions/model.json"), MODEL)
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     return table
 
@@ -266,6 +269,7 @@ def test_the_other_side_stays_unread(predicted: pd.DataFrame, side: str) -> None
         predicted.to_csv("data/predictions/predictions.csv", index=False, float_format="%.7g")
     assert made[0] == made[1]
     found = json.loads(Path("models/decision.json").read_text())
+    assert found["model"] == MODEL
     assert (found["temperature"] is None) == (side == "test")
     assert any(found["thresholds"]["melanoma"]["at_least"].values()) == (side == "val")
 

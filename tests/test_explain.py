@@ -18,7 +18,7 @@ from PIL import Image
 from lesions import model_file, packed
 from lesions.architectures import plain
 from lesions.errors import UserError
-from lesions.explaining import embedding, gallery, sanity
+from lesions.explaining import embedding, gallery, overlay, sanity
 from lesions.explaining.grad_cam import heat_maps
 from lesions.explaining.opened import opened
 from lesions.outputs import write_json
@@ -241,7 +241,7 @@ def test_the_stage_names_nothing_after_its_input_and_gives_the_same_bits(
         assert (entry["truth"] != entry["predicted"]) == (entry["kind"] == "confident_error")
         assert max(entry["probabilities"], key=entry["probabilities"].get) == entry["predicted"]
         with Image.open(folder / "reports/gallery" / entry["file"]) as picture:
-            assert picture.size == (2 * 256 + gallery.GAP, 256)
+            assert picture.size == (2 * 256 + overlay.GAP, 256)
 
 
 @pytest.mark.parametrize("case", ["no errors", "no hits", "one picture", "only val"])

@@ -14,10 +14,10 @@ import pytest
 
 from lesions import feeding, model_file
 from lesions.architectures import plain
+from lesions.asking import orientations
 from lesions.errors import UserError
 from lesions.fused_normalisation import BatchNormalization
 from lesions.training.fitting import refuse_nan
-from stages.predict import orientations
 
 CLASSES = 7
 

@@ -11,8 +11,9 @@ from typing import Literal, NamedTuple
 import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
+from lesions.explaining.overlay import GAP
 from lesions.foreign_text import shown
 
 Kind = Literal["confident_error", "uncertain_hit"]
@@ -21,14 +22,10 @@ KINDS: dict[Kind, str] = {"confident_error": "confident error", "uncertain_hit":
 BOX = (512, 256)
 """Width and height into which each picture of a file in the gallery is scaled: 256 high, if it is not very wide."""
 SMALL_BOX = (208, 104)
-GAP = 6
 LINE = 17
 """Pixels of the sheet: between pictures, and for a line of text."""
 MOST_ROWS = 40
 """Classes on the sheet; the folder has all."""
-
-COLOURS = mpl.colormaps["viridis"]
-"""Reads the same to the colour-blind, and its bright end, yellow and green, is no colour of skin."""
 
 _PLACES = [
     *("upper left", "upper middle", "upper right"),
@@ -82,32 +79,6 @@ def choose(labels: NDArray[np.int64], probability: NDArray[np.float64], examples
         found += [Example(row, "confident_error", truth, int(predicted[row])) for row in errors.tolist()]
         found += [Example(row, "uncertain_hit", truth, truth) for row in hits.tolist()]
     return found
-
-
-def overlay(picture: NDArray[np.uint8], heat: NDArray[np.float32], box: tuple[int, int]) -> tuple[Image.Image, ...]:
-    """Return the picture, and the picture under its heat, both scaled into the box.
-
-    Args:
-        picture: uint8, (height, width, 3).
-        heat: (height, width), 0 to 1; the cold is as it was, the hot is covered by three fifths.
-        box: the most width and height.
-    """
-    plain = ImageOps.contain(Image.fromarray(np.asarray(picture)), box, Image.Resampling.BICUBIC)
-    grey = Image.fromarray(np.round(255 * heat).astype(np.uint8)).resize(plain.size, Image.Resampling.BICUBIC)
-    warmth = np.asarray(grey, np.float32)[..., None] / 255
-    colour = 255 * COLOURS(warmth[..., 0])[..., :3]
-    cover = 0.6 * warmth
-    mixed = (1 - cover) * np.asarray(plain, np.float32) + cover * colour
-    return plain, Image.fromarray(np.round(mixed).astype(np.uint8))
-
-
-def beside(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Return two pictures of one size side by side, on white."""
-    width, height = pictures[0].size
-    both = Image.new("RGB", (2 * width + GAP, height), "white")
-    for place, picture in enumerate(pictures):
-        both.paste(picture, (place * (width + GAP), 0))
-    return both
 
 
 def alt_text(

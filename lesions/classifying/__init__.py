@@ -1,0 +1,1 @@
+"""A model in use: pictures in, answers out, by the thresholds that were chosen for it."""

@@ -1,0 +1,78 @@
+"""`lesions classify`: pictures on a command line."""
+
+import lesions.deterministic  # noqa: F401 - before all that imports Keras
+
+# isort: split
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from lesions.asking import BATCH
+from lesions.classifying import pictures_to_ask, showing
+from lesions.classifying.classifier import Answer, Classifier
+from lesions.errors import UserError
+from lesions.explaining.overlay import beside, overlay
+
+WRITERS = {"table": showing.as_table, "csv": showing.as_csv, "json": showing.as_json}
+BOX = (1024, 512)
+"""The most width and height of a picture beside its heat map."""
+
+
+def classify(pictures: list[str], models: Path, form: str, heatmap: Path | None, sensitivity: int) -> bool:
+    """Print what the model says of each picture; return whether there was an answer for each.
+
+    Args:
+        pictures: files, folders, or - for standard input.
+        models: the model's folder.
+        form: one of `WRITERS`.
+        heatmap: a folder for pictures beside their heat maps.
+        sensitivity: see `Classifier.of_folder`.
+
+    Raises:
+        UserError: no picture is asked about, or there is no model to ask.
+    """
+    found = pictures_to_ask.find(pictures)
+    if heatmap is not None:
+        _make(heatmap)
+    classifier = Classifier.of_folder(models, sensitivity)
+    for warning in classifier.warnings:
+        print(f"WARNING: {warning}", file=sys.stderr)
+    answers = classifier.answers(found, len(found))
+    if heatmap is not None:
+        answers = _with_heat(answers, classifier, heatmap)
+    problems: list[str] = []
+    WRITERS[form](_noting(answers, problems), classifier, sys.stdout)
+    if problems:
+        print(f"{len(problems):,} of {len(found):,} pictures could not be classified.", file=sys.stderr)
+    return not problems
+
+
+def _noting(answers: Iterable[Answer], problems: list[str]) -> Iterator[Answer]:
+    for answer in answers:
+        if answer.problem:
+            problems.append(answer.name)
+        yield answer
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".writable").touch()
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise UserError(f"{folder} is no folder to write heat maps into: {error.strerror}.") from None
+
+
+def _with_heat(answers: Iterator[Answer], classifier: Classifier, folder: Path) -> Iterator[Answer]:
+    """Write for each answer the picture beside its heat map, as NUMBER-NAME.png, and pass the answer on."""
+    number = 0
+    while batch := list(islice(answers, BATCH)):
+        good = [answer for answer in batch if not answer.problem]
+        maps = iter(list(classifier.heat(good)) if good else [])
+        for answer in batch:
+            number += 1
+            if not answer.problem:
+                drawn = beside(overlay(answer.pixels, next(maps), BOX))
+                drawn.save(folder / f"{number:05d}-{Path(answer.name).stem[:100]}.png")
+            yield answer
