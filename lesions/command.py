@@ -89,8 +89,10 @@ def compare_experiments(arguments: argparse.Namespace) -> None:
 
 def classify_pictures(arguments: argparse.Namespace) -> None:
     """Print what the model says of pictures; exit with 1 if of some it could not."""
+    from lesions.classifying.pictures_to_ask import find
+
+    pictures = find(arguments.pictures)
     from lesions.classifying.classify import classify  # TensorFlow takes seconds
 
-    asked = arguments.pictures, arguments.models, arguments.form, arguments.heatmap, arguments.sensitivity
-    if not classify(*asked):
+    if not classify(pictures, arguments.models, arguments.form, arguments.heatmap, arguments.sensitivity):
         sys.exit(1)

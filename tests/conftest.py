@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings
 from ruamel.yaml import YAML
 
+from lesions.outputs import write_json
 from lesions.taxonomy import about, ordered
 
 ROOT = Path(__file__).parent.parent
@@ -100,6 +101,7 @@ def put_predictions(folder: Path, table: pd.DataFrame) -> None:
     worse.to_csv(folder / "data/predictions/disturbed.csv", index=False)
     unlike = table[["image_id", "split", "label", "protocol"]].assign(unlikeness=1)
     unlike.to_csv(folder / "data/predictions/unlikeness.csv", index=False)
+    write_json(folder / "data/predictions/model.json", {"sha256": {}, "dihedral": False})
 
 
 def commit(folder: Path) -> None:

@@ -9,8 +9,9 @@ from itertools import islice
 from pathlib import Path
 
 from lesions.asking import BATCH
-from lesions.classifying import pictures_to_ask, showing
+from lesions.classifying import showing
 from lesions.classifying.classifier import Answer, Classifier
+from lesions.classifying.pictures_to_ask import Asked
 from lesions.errors import UserError
 from lesions.explaining.overlay import beside, overlay
 
@@ -19,32 +20,31 @@ BOX = (1024, 512)
 """The most width and height of a picture beside its heat map."""
 
 
-def classify(pictures: list[str], models: Path, form: str, heatmap: Path | None, sensitivity: int) -> bool:
+def classify(pictures: list[Asked], models: Path, form: str, heatmap: Path | None, sensitivity: int) -> bool:
     """Print what the model says of each picture; return whether there was an answer for each.
 
     Args:
-        pictures: files, folders, or - for standard input.
+        pictures: see `pictures_to_ask.find`.
         models: the model's folder.
         form: one of `WRITERS`.
         heatmap: a folder for pictures beside their heat maps.
         sensitivity: see `Classifier.of_folder`.
 
     Raises:
-        UserError: no picture is asked about, or there is no model to ask.
+        UserError: there is no model to ask, or no writing of heat maps.
     """
-    found = pictures_to_ask.find(pictures)
     if heatmap is not None:
         _make(heatmap)
     classifier = Classifier.of_folder(models, sensitivity)
     for warning in classifier.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
-    answers = classifier.answers(found, len(found))
+    answers = classifier.answers(pictures, len(pictures))
     if heatmap is not None:
         answers = _with_heat(answers, classifier, heatmap)
     problems: list[str] = []
     WRITERS[form](_noting(answers, problems), classifier, sys.stdout)
     if problems:
-        print(f"{len(problems):,} of {len(found):,} pictures could not be classified.", file=sys.stderr)
+        print(f"{len(problems):,} of {len(pictures):,} pictures could not be classified.", file=sys.stderr)
     return not problems
 
 
