@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from lesions.classifying.classifier import Classifier
 from lesions.classifying.decision import Decision
 from lesions.errors import UserError
 from lesions.model_folder import hashes
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +128,16 @@ def test_pixels_are_those_that_the_pipeline_prepared(
     pixels, index = packed.read(workspace / "data/prepared")
     row = index.index[index["image_id"] == judged["image_id"].iloc[0]][0]
     assert (classifier.classify(judged["content"].iloc[0]).pixels == pixels[row]).all()
+
+
+def test_the_documented_lines_of_python(
+    workspace: Path, judged: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(workspace)
+    (lines,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/classify.md").read_text(encoding="utf-8"), re.DOTALL)
+    with Image.open(io.BytesIO(judged["content"].iloc[0])) as image:
+        exec(lines, {"pixels": np.asarray(image)})  # noqa: S102 - our own document
+    assert re.match(r"[a-z]+ \{'mel': 0\.", capsys.readouterr().out)
 
 
 def test_a_folder_as_a_table(workspace: Path, files: Path, classifier: Classifier) -> None:

@@ -1,6 +1,6 @@
 """A trained model as a thing to ask: three lines from a picture to an answer.
 
-    from lesions.classifying.classifier import Classifier
+    from lesions import Classifier
 
     classifier = Classifier.of_folder("models")
     answer = classifier.classify(pixels)  # uint8, (height, width, 3), RGB, of any size; or a file's bytes, or its path
