@@ -17,7 +17,7 @@ const status_ = document.getElementById("status");
 let waiting = [];
 let running = 0;
 let number = 0;
-let count = { all: 0, done: 0, alerts: 0, problems: 0 };
+let count = { all: 0, done: 0, alerts: 0, unlike: 0, problems: 0 };
 let gone = new AbortController(); // of all that is under way, once it is removed
 let timer = null;
 
@@ -54,7 +54,8 @@ function next() {
       show(card, answer);
       count.done += 1;
       if (answer.problem) count.problems += 1;
-      else if (Object.values(answer.alerts).includes(true)) count.alerts += 1;
+      else if (answer.unlike) count.unlike += 1;
+      if (!answer.problem && Object.values(answer.alerts).includes(true)) count.alerts += 1;
       say();
       next();
     });
@@ -80,7 +81,7 @@ async function ask(file, removed) {
       const pause = Number(reply.headers.get("Retry-After")) || 1;
       await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(pause, 30)));
     } catch {
-      return { problem: "no answer: the server is gone, or the picture took too long to arrive" };
+      return { problem: "the server is gone, or the picture took too long to arrive" };
     } finally {
       clearTimeout(late);
       removed.removeEventListener("abort", stop);
@@ -105,7 +106,11 @@ function waitingCard(name) {
 function tooMany(files) {
   const item = waitingCard(`${files.length} more than ${settings.files} in one go`);
   const list = element("ul");
-  list.append(...files.map((file) => { const line = element("li"); line.append(element("bdi", file.name)); return line; }));
+  for (const file of files) {
+    const line = element("li");
+    line.append(element("bdi", file.name));
+    list.append(line);
+  }
   const more = element("details");
   more.append(element("summary", "Which"), list);
   item.querySelector(".wait").replaceWith(element("p", "Not sent: drop them by themselves.", "notice"), more);
@@ -135,18 +140,17 @@ function capital(text) {
 
 function alertWords({ alerts, malignant_probability: malignant }) {
   const all = element("div", "", "verdict");
-  let any = false;
   for (const [question, reached] of Object.entries(alerts)) {
-    const line = element("p", "", "line");
-    const missed = 100 - settings.sensitivity;
-    if (reached) line.append(element("strong", "⚠ ALERT"), question);
-    else if (reached === false) line.append(`No alert for ${question}; on validation up to ${missed} % had none either.`);
+    const line = element("p");
+    if (question === "malignant") {
+      const word = reached === null ? "Malignant: no threshold is known" : reached ? "⚠ Malignant: yes" : "Malignant: no";
+      line.append(element(reached ? "strong" : "span", word), `. Those diagnoses together: ${percent(malignant)}.`);
+    } else if (reached) line.append(element("strong", `⚠ ALERT: ${question}`));
+    else if (reached === false) line.append(`No alert for ${question}, which is no all-clear.`);
     else line.append(`Of ${question} no threshold is known, so no alert is given.`);
-    if (question === "malignant" && malignant !== null) line.append(` All malignant diagnoses together: ${percent(malignant)}.`);
-    any = any || reached === true;
     all.append(line);
   }
-  return [all, any];
+  return [all, Object.values(alerts).includes(true)];
 }
 
 function picture(answer, title) {
@@ -159,14 +163,13 @@ function picture(answer, title) {
     figure.append(element("figcaption", `No heat map: ${answer.no_heat}`, "small"));
     return figure;
   }
-  const button = element("button", "Heat map");
+  const button = element("button", "Hide heat map");
   button.type = "button";
-  button.setAttribute("aria-pressed", "true");
   button.setAttribute("aria-describedby", title);
   button.addEventListener("click", () => {
-    const on = button.getAttribute("aria-pressed") === "false";
-    button.setAttribute("aria-pressed", String(on));
-    draw(on ? answer.heat : answer.seen);
+    const hidden = button.textContent.startsWith("Hide");
+    button.textContent = hidden ? "Show heat map" : "Hide heat map";
+    draw(hidden ? answer.seen : answer.heat);
   });
   figure.append(button);
   return figure;
@@ -174,7 +177,7 @@ function picture(answer, title) {
 
 function probabilities(answer) {
   const table = element("table");
-  table.append(element("caption", "Probability of each diagnosis"));
+  table.append(element("caption", settings.calibrated ? "Calibrated probabilities" : "Probabilities, not calibrated"));
   const body = element("tbody");
   const sorted = Object.entries(answer.probabilities).sort(([, one], [, other]) => other - one);
   for (const [code, probability] of sorted) {
@@ -201,7 +204,8 @@ function say() {
   if (timer !== null && count.done < count.all) return;
   clearTimeout(timer);
   const parts = [count.done < count.all ? `${count.done} of ${count.all} done` : `All ${count.all} done`];
-  parts.push(count.alerts === 1 ? "1 alert" : `${count.alerts || "no"} alerts`);
+  parts.push(`${count.alerts || "none"} with an alert`);
+  if (count.unlike) parts.push(`${count.unlike} unlike the training pictures`);
   if (count.problems) parts.push(`${count.problems} without an answer`);
   status_.textContent = `${parts.join(", ")}.`;
   timer = setTimeout(() => { timer = null; if (count.done < count.all) say(); }, SAY_EVERY);
@@ -214,7 +218,7 @@ function clear() {
   timer = null;
   waiting = [];
   running = 0;
-  count = { all: 0, done: 0, alerts: 0, problems: 0 };
+  count = { all: 0, done: 0, alerts: 0, unlike: 0, problems: 0 };
   cards.replaceChildren();
   status_.textContent = "";
   found.hidden = true;

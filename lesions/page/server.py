@@ -172,7 +172,9 @@ class Nothing(Handler):
 
     def prepare(self) -> None:
         """Say that there is nothing."""
-        self.answer(404, {"problem": "there is nothing at this address"})
+        super().prepare()
+        if not self._finished:
+            self.answer(404, {"problem": "there is nothing at this address"})
 
 
 @stream_request_body
@@ -268,7 +270,7 @@ def page(site: Site) -> bytes:
     settings = {
         "names": {code: about(code).name for code in decision.classes},
         "malignant": malignant,
-        "sensitivity": site.classifier.sensitivity,
+        "calibrated": decision.temperature is not None,
         "files": limits.files,
         "bytes": limits.picture_bytes,
     }
@@ -277,6 +279,7 @@ def page(site: Site) -> bytes:
         .render(
             settings=json.dumps(settings, ensure_ascii=False),
             limits=limits,
+            missed=100 - site.classifier.sensitivity,
             notice=NOTICE,
             notes=notes(site.classifier)[:-1],
             warnings=site.classifier.warnings,
