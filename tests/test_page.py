@@ -119,11 +119,11 @@ def post(address: str, content: bytes, **headers: str) -> requests.Response:
     return requests.post(f"{address}/classify", data=content, headers=names, timeout=SECONDS)
 
 
-def begin(address: str, length: int, sent: bytes) -> socket.socket:
+def begin(address: str, length: int, sent: bytes, path: str = "/classify") -> socket.socket:
     """Begin to send a picture of that length."""
     host, port = address.removeprefix("http://").split(":")
     connection = socket.create_connection((host, int(port)), SECONDS)
-    head = f"POST /classify HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {length}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {length}\r\n\r\n"
     connection.sendall(head.encode() + sent)
     return connection
 
@@ -222,6 +222,14 @@ def test_too_large_is_refused_by_its_length_alone(serve: Callable[..., tuple[str
 
 def test_a_picture_of_no_stated_length_is_refused(address: str) -> None:
     assert requests.post(f"{address}/classify", data=iter([picture(1)]), timeout=SECONDS).status_code == 411
+
+
+def test_only_pictures_may_be_long(address: str) -> None:
+    for path in ("/", "/card", "/nothing"):
+        with begin(address, 100_000, b"", path) as connection:
+            assert connection.recv(12) in (b"HTTP/1.1 400", b"HTTP/1.1 404")
+            while connection.recv(10_000):
+                pass
 
 
 def test_who_sends_slowly_is_dropped(serve: Callable[..., tuple[str, Site]]) -> None:
@@ -377,7 +385,8 @@ def test_a_page_for_others_is_warned_of(
     monkeypatch.setattr(server, "_serving", not_at_all)
     server.serve(workspace / "models", 90, host, 0)
     out, err = capsys.readouterr()
-    assert f"http://{host}:" in out
+    assert "http://localhost:" in out
+    assert ("put this computer's address" in out) == warns
     assert ("pictures travel unencrypted" in err) == warns
 
 
@@ -495,7 +504,8 @@ def test_fifty_at_once_and_no_more_than_allowed(
     assert len(shown) == 51
     for number, text in enumerate(shown[:50]):
         assert text.startswith(f"{number}.jpg\n")
-        assert ("not sent" if number == 7 else "Calibrated probabilities") in text or "not calibrated" in text
+        assert ("No answer: larger than 0 MB; not sent" in text) == (number == 7)
+        assert ("probabilities" in text.lower()) == (number != 7)
     assert shown[50].startswith("2 more than 50 in one go")
     browser.find_element("tag name", "summary").click()
     assert "50.jpg\n51.jpg" in cards(browser)[50]

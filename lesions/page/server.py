@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import split_host_and_port
 from tornado.netutil import bind_sockets
@@ -191,6 +192,7 @@ class Classify(Handler):
         self.refusal: tuple[int, str] | None = None
         self.asked: asyncio.Future[dict[str, Any]] | None = None
         limits = self.site.limits
+        cast(HTTP1Connection, self.request.connection).set_max_body_size(limits.picture_bytes)
         declared = self.request.headers.get("Content-Length", "")
         length = int(declared) if declared.isascii() and declared.isdigit() else -1
         if why := self.foreign():
@@ -295,7 +297,7 @@ def http_server(site: Site) -> HTTPServer:
     limits = site.limits
     return HTTPServer(
         application(site),
-        max_body_size=limits.picture_bytes,
+        max_body_size=1000,  # of all but pictures: nothing else needs any
         body_timeout=limits.seconds,
         idle_connection_timeout=limits.seconds,
         max_header_size=16_384,
@@ -315,8 +317,8 @@ def serve(models: Path, sensitivity: int, host: str, port: int) -> None:
         UserError: there is no model to ask, or no listening there.
     """
     sockets = listening(host, port)
-    addresses = [found.getsockname() for found in sockets]
-    loopback = all(ip_address(address[0].partition("%")[0]).is_loopback for address in addresses)
+    addresses = [ip_address(found.getsockname()[0].partition("%")[0]) for found in sockets]
+    loopback = all(address.is_loopback for address in addresses)
     classifier = Classifier.of_folder(models, sensitivity)
     for warning in classifier.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
@@ -327,8 +329,11 @@ def serve(models: Path, sensitivity: int, host: str, port: int) -> None:
             file=sys.stderr,
         )
     site = Site(classifier, card_of(models, classifier), host, loopback)
-    shown = f"[{host}]" if ":" in host else host
-    print(f"The page is at http://{shown}:{addresses[0][1]}/ until you press Ctrl-C.", flush=True)
+    everywhere = addresses[0].is_unspecified
+    name = "localhost" if everywhere else f"[{host}]" if ":" in host else host
+    print(f"The page is at http://{name}:{sockets[0].getsockname()[1]}/ until you press Ctrl-C.", flush=True)
+    if everywhere:
+        print("From another computer or a phone, put this computer's address in the place of localhost.", flush=True)
     try:
         asyncio.run(_serving(site, sockets))
     except KeyboardInterrupt:
