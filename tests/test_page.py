@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,21 +71,18 @@ def served(site: Site) -> Iterator[str]:
     (found,) = server.listening("127.0.0.1", 0)
     port = found.getsockname()[1]
     loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
+    task = loop.create_task(server._serving(site, [found]))
 
-    async def serving() -> None:
-        running = server.http_server(site)
-        running.add_socket(found)
-        await stop.wait()
-        running.stop()
-        await running.close_all_connections()
+    def run() -> None:
+        with suppress(asyncio.CancelledError):
+            loop.run_until_complete(task)
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(serving(),))
+    thread = threading.Thread(target=run)
     thread.start()
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        loop.call_soon_threadsafe(stop.set)
+        loop.call_soon_threadsafe(task.cancel)
         thread.join()
         loop.close()
         site.thread.shutdown(cancel_futures=True)
@@ -217,7 +214,7 @@ def test_too_large_is_refused_by_its_length_alone(serve: Callable[..., tuple[str
         assert reply.read() == b'{"problem": "more than 10,000 bytes"}'
         assert connection.recv(1) == b""
     assert post(address, picture(1).ljust(10_000, b"\0")).status_code == 200
-    assert not site.under_way
+    until(lambda: not site.under_way)
 
 
 def test_a_picture_of_no_stated_length_is_refused(address: str) -> None:
@@ -340,8 +337,13 @@ def test_the_command_serves_writes_nothing_and_ends_quietly(workspace: Path, tmp
             assert reply.status_code == status
         assert requests.get(f"{address}/Anna_Example.jpg", timeout=SECONDS).status_code == 404
         assert post(address, picture(1), Origin="http://evil.example").status_code == 403
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=SECONDS)
+        with ThreadPoolExecutor(40) as people:  # who are answered or hung up on, but never half answered
+            waiting = [people.submit(post, address, picture(number)) for number in range(40)]
+            until(lambda: any(one.done() for one in waiting))
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=SECONDS)
+        assert any(one.exception() for one in waiting)
+        assert all(one.exception() or one.result().json()["diagnosis"] for one in waiting)
     finally:
         process.kill()
     assert (process.returncode, out) == (0, "")

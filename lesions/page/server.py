@@ -343,8 +343,14 @@ def serve(models: Path, sensitivity: int, host: str, port: int) -> None:
 
 
 async def _serving(site: Site, sockets: list[socket.socket]) -> None:
-    http_server(site).add_sockets(sockets)
-    await asyncio.Event().wait()
+    """Serve until cancelled, as `asyncio.run` does at Ctrl-C; then hang up, so that nothing is half answered."""
+    running = http_server(site)
+    running.add_sockets(sockets)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        running.stop()
+        await running.close_all_connections()
 
 
 def listening(host: str, port: int) -> list[socket.socket]:
