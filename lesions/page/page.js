@@ -146,7 +146,7 @@ function alertWords({ alerts, malignant_probability: malignant }) {
       const word = reached === null ? "Malignant: no threshold is known" : reached ? "⚠ Malignant: yes" : "Malignant: no";
       line.append(element(reached ? "strong" : "span", word), `. Those diagnoses together: ${percent(malignant)}.`);
     } else if (reached) line.append(element("strong", `⚠ ALERT: ${question}`));
-    else if (reached === false) line.append(`No alert for ${question}, which is no all-clear.`);
+    else if (reached === false) line.append(`No alert for ${question}, which is no all\u2011clear.`);
     else line.append(`Of ${question} no threshold is known, so no alert is given.`);
     all.append(line);
   }
