@@ -37,6 +37,11 @@ def main() -> None:
     classify.add_argument("--heatmap", type=Path, metavar="DIR", help="write each picture beside its heat map there")
     add_model(classify)
     classify.set_defaults(run=classify_pictures, form="table")
+    page = commands.add_parser("page", help="serve a local web page on which pictures are dropped")
+    page.add_argument("--port", type=int, default=8765, help="8765 without it; 0 takes any that is free")
+    page.add_argument("--host", default="127.0.0.1", help="an address of this computer; without it, others get nothing")
+    add_model(page)
+    page.set_defaults(run=serve_page)
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)
@@ -96,3 +101,10 @@ def classify_pictures(arguments: argparse.Namespace) -> None:
 
     if not classify(pictures, arguments.models, arguments.form, arguments.heatmap, arguments.sensitivity):
         sys.exit(1)
+
+
+def serve_page(arguments: argparse.Namespace) -> None:
+    """Serve the page until Ctrl-C."""
+    from lesions.page.server import serve  # TensorFlow takes seconds
+
+    serve(arguments.models, arguments.sensitivity, arguments.host, arguments.port)

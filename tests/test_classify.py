@@ -109,7 +109,8 @@ def test_a_picture_gets_the_same_answer_alone_among_others_and_in_any_form(
     among = list(classifier.answers(pictures, 70))[3]
     (tmp_path / "a").write_bytes(content)
     for picture in (content, tmp_path / "a", str(tmp_path / "a")):
-        assert classifier.classify(picture).uncalibrated == among.uncalibrated
+        alone = classifier.classify(picture)
+        assert (alone.uncalibrated, alone.unlikeness) == (among.uncalibrated, among.unlikeness)
     # Decoded pixels know nothing of a JPEG's reduced scales: of a picture of the recipe's size there are none.
     with Image.open(io.BytesIO(content)) as image:
         small = image.resize(classifier.recipe.px[::-1])

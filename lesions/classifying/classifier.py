@@ -17,6 +17,7 @@ import lesions.deterministic  # noqa: F401 - before all that imports Keras
 import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Self, TypeAlias
@@ -131,7 +132,7 @@ class Classifier:
         Returns:
             The answer, or one that says why there is none.
         """
-        (answer,) = self.answers([(name, lambda: _content(picture))], 1)
+        (answer,) = self._answer([self._decode((name, partial(_content, picture)))])
         return answer
 
     def answers(self, pictures: Iterable[tuple[str, Callable[[], bytes]]], total: int) -> Iterator[Answer]:
@@ -174,7 +175,8 @@ class Classifier:
     def _ask(self, batch: list[Answer]) -> Iterator[Answer]:
         decision = self.decision
         features, raw = asked(self.looking, np.stack([answer.pixels for answer in batch]), decision.model.dihedral)
-        unlike = likeness.score(self.reference, features)
+        # To the digits of unlikeness.csv, of which the threshold is; the last bits hang on the batch's size.
+        unlike = [float(f"{score:.6g}") for score in likeness.score(self.reference, features)]
         # As predictions.csv has them and `evaluate` reads them, or a picture on a threshold's edge is another's.
         uncalibrated = np.array([[float(f"{value:.{DIGITS}g}") for value in row] for row in raw])
         uncalibrated /= uncalibrated.sum(axis=1, keepdims=True)
@@ -191,8 +193,8 @@ class Classifier:
                 dict(zip(decision.classes, raw[row].tolist(), strict=True)),
                 ours,
                 {question: self._reached(question, score) for question, score in ours.items()},
-                float(unlike[row]),
-                None if limit is None else bool(float(f"{unlike[row]:.6g}") > limit),
+                unlike[row],
+                None if limit is None else unlike[row] > limit,
                 answer.pixels,
             )
 

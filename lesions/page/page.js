@@ -1,0 +1,246 @@
+"use strict";
+
+// Pictures are sent one by one, two at a time. Names, reasons and answers become text, never elements.
+
+const settings = JSON.parse(document.body.dataset.settings);
+const AT_A_TIME = 2;
+const PATIENCE = 120000; // ms for one answer
+const RETRIES = 300; // of a server that says it is busy, one a second or as it says
+const SAY_EVERY = 2000; // ms, or a reader of the screen is never done
+
+const input = document.getElementById("files");
+const zone = document.getElementById("zone");
+const cards = document.getElementById("cards");
+const found = document.getElementById("found");
+const status_ = document.getElementById("status");
+
+let waiting = [];
+let running = 0;
+let number = 0;
+let count = { all: 0, done: 0, alerts: 0, unlike: 0, problems: 0 };
+let gone = new AbortController(); // of all that is under way, once it is removed
+let timer = null;
+
+function element(kind, text = "", classes = "") {
+  const made = document.createElement(kind);
+  made.textContent = text;
+  if (classes) made.className = classes;
+  return made;
+}
+
+function take(files) {
+  const all = [...files];
+  if (!all.length) return;
+  found.hidden = false;
+  const made = all.slice(0, settings.files).map((file) => ({ file, card: waitingCard(file.name) }));
+  if (all.length > settings.files) made.push({ card: tooMany(all.slice(settings.files)) });
+  cards.prepend(...made.map(({ card }) => card));
+  waiting.push(...made.filter(({ file }) => file));
+  count.all += all.length;
+  count.done += all.length - Math.min(all.length, settings.files);
+  count.problems += all.length - Math.min(all.length, settings.files);
+  say();
+  next();
+}
+
+function next() {
+  while (running < AT_A_TIME && waiting.length) {
+    const { file, card } = waiting.shift();
+    const before = gone;
+    running += 1;
+    ask(file, before.signal).then((answer) => {
+      if (before.signal.aborted) return;
+      running -= 1;
+      show(card, answer);
+      count.done += 1;
+      if (answer.problem) count.problems += 1;
+      else if (answer.unlike) count.unlike += 1;
+      if (!answer.problem && Object.values(answer.alerts).includes(true)) count.alerts += 1;
+      say();
+      next();
+    });
+  }
+}
+
+async function ask(file, removed) {
+  if (file.size > settings.bytes) return { problem: `larger than ${Math.floor(settings.bytes / 1e6)} MB; not sent` };
+  let content;
+  try {
+    content = await file.arrayBuffer();
+  } catch {
+    return { problem: "cannot be read: a folder, or a file that was moved or must not be read" };
+  }
+  for (let tries = 0; tries < RETRIES && !removed.aborted; tries += 1) {
+    const enough = new AbortController();
+    const stop = () => enough.abort();
+    const late = setTimeout(stop, PATIENCE);
+    removed.addEventListener("abort", stop);
+    try {
+      const reply = await fetch("classify", { method: "POST", body: content, signal: enough.signal });
+      if (reply.status !== 503) return await reply.json();
+      const pause = Number(reply.headers.get("Retry-After")) || 1;
+      await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(pause, 30)));
+    } catch {
+      return { problem: "the server is gone, or the picture took too long to arrive" };
+    } finally {
+      clearTimeout(late);
+      removed.removeEventListener("abort", stop);
+    }
+  }
+  return { problem: "the server is too busy; try again later" };
+}
+
+function waitingCard(name) {
+  number += 1;
+  const item = element("li");
+  const card = element("article");
+  const title = element("h3");
+  title.id = `picture-${number}`;
+  title.append(element("bdi", name));
+  card.setAttribute("aria-labelledby", title.id);
+  card.append(title, element("p", "Waiting…", "wait"));
+  item.append(card);
+  return item;
+}
+
+function tooMany(files) {
+  const item = waitingCard(`${files.length} more than ${settings.files} in one go`);
+  const list = element("ul");
+  for (const file of files) {
+    const line = element("li");
+    line.append(element("bdi", file.name));
+    list.append(line);
+  }
+  const more = element("details");
+  more.append(element("summary", "Which"), list);
+  item.querySelector(".wait").replaceWith(element("p", "Not sent: drop them by themselves.", "notice"), more);
+  return item;
+}
+
+function show(item, answer) {
+  const card = item.querySelector("article");
+  const title = card.querySelector("h3");
+  card.querySelector(".wait").remove();
+  if (answer.problem) {
+    card.append(element("p", `No answer: ${answer.problem}.`, "notice"));
+    return;
+  }
+  if (answer.unlike) {
+    card.append(element("p", "Unlike the training pictures: the rest means nothing.", "notice"));
+  }
+  card.append(element("p", capital(answer.diagnosis_name), "diagnosis"));
+  const [verdict, alert] = alertWords(answer);
+  card.classList.toggle("alert", alert);
+  card.append(verdict, picture(answer, title.id), probabilities(answer));
+}
+
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function alertWords({ alerts, malignant_probability: malignant }) {
+  const all = element("div", "", "verdict");
+  for (const [question, reached] of Object.entries(alerts)) {
+    const line = element("p");
+    if (question === "malignant") {
+      const word = reached === null ? "Malignant: no threshold is known" : reached ? "⚠ Malignant: yes" : "Malignant: no";
+      line.append(element(reached ? "strong" : "span", word), `. Those diagnoses together: ${percent(malignant)}.`);
+    } else if (reached) line.append(element("strong", `⚠ ALERT: ${question}`));
+    else if (reached === false) line.append(`No alert for ${question}, which is no all\u2011clear.`);
+    else line.append(`Of ${question} no threshold is known, so no alert is given.`);
+    all.append(line);
+  }
+  return [all, Object.values(alerts).includes(true)];
+}
+
+function picture(answer, title) {
+  const figure = element("figure");
+  const image = element("img");
+  const draw = ({ address, words }) => { image.src = address; image.alt = words; };
+  draw(answer.heat || answer.seen);
+  figure.append(image);
+  if (!answer.heat) {
+    figure.append(element("figcaption", `No heat map: ${answer.no_heat}`, "small"));
+    return figure;
+  }
+  const button = element("button", "Hide heat map");
+  button.type = "button";
+  button.setAttribute("aria-describedby", title);
+  button.addEventListener("click", () => {
+    const hidden = button.textContent.startsWith("Hide");
+    button.textContent = hidden ? "Show heat map" : "Hide heat map";
+    draw(hidden ? answer.seen : answer.heat);
+  });
+  figure.append(button);
+  return figure;
+}
+
+function probabilities(answer) {
+  const table = element("table");
+  table.append(element("caption", settings.calibrated ? "Calibrated probabilities" : "Probabilities, not calibrated"));
+  const body = element("tbody");
+  const sorted = Object.entries(answer.probabilities).sort(([, one], [, other]) => other - one);
+  for (const [code, probability] of sorted) {
+    const row = element("tr", "", code === answer.diagnosis ? "first" : "");
+    const name = element("th", settings.names[code] + (settings.malignant.includes(code) ? " (malignant)" : ""));
+    name.scope = "row";
+    const bar = element("span", "", "share");
+    const filled = element("span");
+    filled.style.width = `${100 * probability}%`;
+    bar.append(filled);
+    name.append(bar);
+    row.append(name, element("td", percent(probability)));
+    body.append(row);
+  }
+  table.append(body);
+  return table;
+}
+
+function percent(probability) {
+  return probability > 0 && probability < 0.001 ? "< 0.1 %" : `${(100 * probability).toFixed(1)} %`;
+}
+
+function say() {
+  if (timer !== null && count.done < count.all) return;
+  clearTimeout(timer);
+  const parts = [count.done < count.all ? `${count.done} of ${count.all} done` : `All ${count.all} done`];
+  parts.push(`${count.alerts || "none"} with an alert`);
+  if (count.unlike) parts.push(`${count.unlike} unlike the training pictures`);
+  if (count.problems) parts.push(`${count.problems} without an answer`);
+  status_.textContent = `${parts.join(", ")}.`;
+  timer = setTimeout(() => { timer = null; if (count.done < count.all) say(); }, SAY_EVERY);
+}
+
+function clear() {
+  gone.abort();
+  gone = new AbortController();
+  clearTimeout(timer);
+  timer = null;
+  waiting = [];
+  running = 0;
+  count = { all: 0, done: 0, alerts: 0, unlike: 0, problems: 0 };
+  cards.replaceChildren();
+  status_.textContent = "";
+  found.hidden = true;
+  input.focus();
+}
+
+input.addEventListener("change", () => {
+  take(input.files);
+  input.value = ""; // or the same picture cannot be chosen again
+});
+document.getElementById("clear").addEventListener("click", clear);
+
+// Everywhere, or the browser opens a picture that missed the zone, in place of the page.
+addEventListener("dragover", (event) => {
+  event.preventDefault();
+  zone.classList.add("over");
+});
+addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) zone.classList.remove("over");
+});
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  zone.classList.remove("over");
+  take(event.dataTransfer.files);
+});
