@@ -7,6 +7,8 @@ BIN := .venv/bin
 # The pipeline's stages call `python`: it must be the environment's own.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
+# Tests of one file share what they prepare.
+TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: repro test test-long lint lock bench clean help
 .DEFAULT_GOAL := help
@@ -18,10 +20,10 @@ repro: .venv/installed  ## build the environment, then run the pipeline
 	dvc repro
 
 test: .venv/installed  ## every test that needs no long training
-	python -m pytest -m "not long"
+	python -m pytest $(TWO_AT_A_TIME) -m "not long"
 
 test-long: .venv/installed  ## all tests, a whole run on real data among them (HAM10000_DIR)
-	python -m pytest
+	python -m pytest $(TWO_AT_A_TIME)
 
 lint: .venv/installed  ## ruff and mypy
 	ruff check .
