@@ -4,7 +4,6 @@ Predictions in, figures out; no TensorFlow. The test set is read here and nowher
 thresholds and the temperature are those of val.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,14 @@ from lesions.evaluation import (
     clinical,
     decision_curve,
     figures,
+    one_side,
     predictions,
     robustness,
     subgroups,
     unlikeness,
 )
 from lesions.evaluation.clinical import Question
-from lesions.evaluation.figures import Figures, why_undefined
-from lesions.evaluation.intervals import Bootstrap, alone, rounded
+from lesions.evaluation.intervals import Bootstrap, rounded
 from lesions.evaluation.predictions import Side
 from lesions.outputs import read_json, write_json
 from lesions.params.evaluate import Evaluate
@@ -34,8 +33,6 @@ from lesions.tables import read_csv
 
 PLOTS = Path("plots")
 DATA = Path("data/predictions")
-WITH_INTERVAL = ["accuracy", "balanced_accuracy", "macro_auc"]
-"""In metrics/evaluate.json; all other intervals are in reports/evaluation.json."""
 
 
 def main() -> None:
@@ -64,7 +61,7 @@ def main() -> None:
         "protocol": protocol,
         "intervals": f"95 %, percentiles of {params.resamples} bootstrap resamples of the groups",
         "majority_class_of_train": labels[int(prior.argmax())],
-        **{side: judge(ours, prior, bootstrap) for side, ours in sides.items()},
+        **{side: one_side.judge(ours, prior, bootstrap) for side, ours in sides.items()},
         "questions": {
             name: {"why": question} if isinstance(question, str) else clinical.judge(question, sides, bootstrap)
             for name, question in questions.items()
@@ -99,8 +96,9 @@ def main() -> None:
         curve.assign(protocol=protocol).to_csv(PLOTS / f"{name}.csv", index=False)
     write_json(Path("reports/evaluation.json"), report)
     write_json(Path("models/decision.json"), decision(report, labels, read_json(DATA / "model.json")))
-    write_json(Path("metrics/evaluate.json"), {"protocol": protocol, **{side: brief(report[side]) for side in sides}})
-    print(pd.DataFrame({side: in_words(report[side]) for side in sides}).to_string())
+    brief = {side: one_side.brief(report[side]) for side in sides}
+    write_json(Path("metrics/evaluate.json"), {"protocol": protocol, **brief})
+    print(pd.DataFrame({side: one_side.in_words(report[side]) for side in sides}).to_string())
     if protocol != "honest":
         print(f"WARNING: {protocol}. These figures are too good; see metrics/split.json for what leaks.")
 
@@ -110,67 +108,6 @@ def threshold_for(question: dict[str, Any], chosen_for: str) -> float | None:
     points = {point["chosen_for"]: point["threshold"] for point in question.get("operating_points", [])}
     threshold: float | None = points.get(chosen_for)
     return threshold
-
-
-def judge(side: Side, prior: np.ndarray[Any, np.dtype[np.float64]], bootstrap: Bootstrap) -> dict[str, Any]:
-    """Return the figures of one side, and of the baselines: always the majority, and always train's shares."""
-    ours = (side.label, side.probability)
-    headline = alone(bootstrap.estimates(partial(figures.headline, *ours), side.groups))
-    of_class = bootstrap.estimates(partial(figures.per_class, *ours), side.groups)
-    lesions = predictions.by_lesion(side)
-    majority = np.eye(len(prior))[prior.argmax()]
-    return {
-        "pictures": len(side.label),
-        "groups": side.lesions,
-        "figures": headline,
-        "figures_by_lesion": {"why": "the data name no lesions"}
-        if lesions is None
-        else {
-            "lesions": len(lesions.label),
-            **alone(bootstrap.estimates(partial(figures.headline, lesions.label, lesions.probability), lesions.groups)),
-        },
-        "majority_baseline": plain(figures.always(side.label, majority)),
-        "prior_baseline": plain(figures.always(side.label, prior)),
-        "classes": [
-            {
-                "diagnosis": name,
-                "support": int((side.label == number).sum()),
-                "groups": len(set(side.groups[side.label == number])),
-                **{figure: found[number] for figure, found in of_class.items()},
-            }
-            for number, name in enumerate(side.classes)
-        ],
-        "confusion": {
-            "rows_are": "actual, columns predicted, in the order of the classes",
-            "counts": figures.confusion(*ours, np.ones((1, len(side.label))))[0].astype(int).tolist(),
-        },
-    }
-
-
-def plain(found: Figures) -> dict[str, Any]:
-    """Return figures without intervals; the reasons for undefined ones stand in `undefined`."""
-    values = {name: rounded(float(value[0])) for name, value in found.items()}
-    return {**values, "undefined": {name: why_undefined(name) for name, value in values.items() if value is None}}
-
-
-def brief(judged: dict[str, Any]) -> dict[str, float | None]:
-    """Return a dozen figures of a side, for `dvc metrics`."""
-    found: dict[str, float | None] = {}
-    for name in (*WITH_INTERVAL, "macro_f1", "log_loss"):
-        found[name] = judged["figures"][name]["value"]
-        if name in WITH_INTERVAL:
-            found |= {f"{name}_{end}": judged["figures"][name][end] for end in ("lower", "upper")}
-    return {**found, "majority_accuracy": judged["majority_baseline"]["accuracy"]}
-
-
-def in_words(judged: dict[str, Any]) -> dict[str, str]:
-    """Return the headline of a side for a person: 0.733 [0.712, 0.755]."""
-    words = {"pictures": f"{judged['pictures']:,}", "lesions": f"{judged['groups']:,}"}
-    for name in (*WITH_INTERVAL, "macro_f1", "mcc", "log_loss"):
-        value, lower, upper = (judged["figures"][name][part] for part in ("value", "lower", "upper"))
-        words[name] = "-" if value is None else f"{value:.3f}"
-        words[name] += "" if lower is None else f" [{lower:.3f}, {upper:.3f}]"
-    return {**words, "always the majority": f"{judged['majority_baseline']['accuracy']:.3f} accuracy"}
 
 
 def decision(report: dict[str, Any], labels: list[str], model: dict[str, Any]) -> dict[str, Any]:
@@ -188,6 +125,7 @@ def decision(report: dict[str, Any], labels: list[str], model: dict[str, Any]) -
         "thresholds": {
             name: {
                 "positive": found["positive"],
+                "negative": found["negative"],
                 "at_least": {point["chosen_for"]: point["threshold"] for point in found["operating_points"]},
             }
             for name, found in report["questions"].items()

@@ -24,9 +24,13 @@ class Model(BaseModel):
 
 
 class Thresholds(BaseModel):
-    """Of one question: the classes looked for, and by what it was chosen for the score from which one is found."""
+    """Of one question: the classes looked for, and by what it was chosen for the score from which one is found.
+
+    And the classes that they are told from; None in files of before these were kept.
+    """
 
     positive: list[str]
+    negative: list[str] | None = None
     at_least: dict[str, float | None]
 
 

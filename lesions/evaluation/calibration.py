@@ -114,8 +114,12 @@ def judge(sides: dict[str, Side]) -> dict[str, Any]:
             found["warning"] = "the temperature is at the end of what is looked at: val is too easy, or all alike"
     else:
         found["why"] = "it is fitted on val, and evaluate.sides leaves that out"
-    for name, side in sides.items():
-        found[name] = {"before": described(side.label, side.probability)}
-        if found["temperature"] is not None:
-            found[name]["after"] = described(side.label, tempered(side.probability, found["temperature"]))
+    return found | {name: before_and_after(side, found["temperature"]) for name, side in sides.items()}
+
+
+def before_and_after(side: Side, temperature: float | None) -> dict[str, Any]:
+    """Return one side's calibration before a temperature, and, where there is one, after it."""
+    found = {"before": described(side.label, side.probability)}
+    if temperature is not None:
+        found["after"] = described(side.label, tempered(side.probability, temperature))
     return found

@@ -4,7 +4,7 @@ A score, the probability of the classes that count as positive, is compared with
 on validation and read on test.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -108,8 +108,7 @@ def operating_points(
     thresholds = np.unique(score)[::-1]
     true, false = (found[0, 1:] for found in ranking.counts(positive, score, np.ones((1, len(score)))))
     points = []
-    wanted = [(figure, target, False) for figure in ("sensitivity", "specificity") for target in TARGETS]
-    for figure, target, of_readers in [*wanted, *([("sensitivity", readers["sensitivity"], True)] if readers else [])]:
+    for figure, target, of_readers in _wanted(readers):
         threshold = None
         if positive.any() and not positive.all():
             # Counted in whole pictures, with room for the last bit of a fraction.
@@ -120,6 +119,23 @@ def operating_points(
             threshold = float(thresholds[reached[0]]) if len(reached) else None
         points.append(OperatingPoint(figure, target, threshold, of_readers))
     return points
+
+
+def chosen_before(thresholds: dict[str, float | None], readers: dict[str, float] | None = None) -> list[OperatingPoint]:
+    """Return the points that `operating_points` chose for a model, from what is kept of them.
+
+    Args:
+        thresholds: by what they were chosen for, as models/decision.json has them.
+        readers: as for `operating_points`.
+    """
+    points = [OperatingPoint(figure, target, None, of_readers) for figure, target, of_readers in _wanted(readers)]
+    return [replace(point, threshold=thresholds.get(point.chosen_for)) for point in points]
+
+
+def _wanted(readers: dict[str, float] | None) -> list[tuple[str, float, bool]]:
+    """Return the targets: the figure, its least value, and whether that is what people reached."""
+    wanted = [(figure, target, False) for figure in ("sensitivity", "specificity") for target in TARGETS]
+    return [*wanted, ("sensitivity", readers["sensitivity"], True)] if readers else wanted
 
 
 def ranks(positive: NDArray[np.bool_], score: NDArray[np.float64], weights: NDArray[np.float64]) -> Figures:
@@ -160,13 +176,16 @@ def at(
     return found
 
 
-def judge(question: Question, sides: dict[str, Side], bootstrap: Bootstrap) -> dict[str, Any]:
+def judge(
+    question: Question, sides: dict[str, Side], bootstrap: Bootstrap, points: list[OperatingPoint] | None = None
+) -> dict[str, Any]:
     """Return all that is found of a question, with intervals.
 
     Args:
         question: what is asked.
-        sides: val and test, or one of them. Without val, no threshold is chosen.
+        sides: by name, such as val and test, or one of them.
         bootstrap: how the intervals are drawn.
+        points: those whose thresholds are read; None chooses them on val, and none without val.
     """
     asked = {name: question.asked(side) for name, side in sides.items()}
     asked = {name: found for name, found in asked.items() if len(found[0])}
@@ -177,9 +196,10 @@ def judge(question: Question, sides: dict[str, Side], bootstrap: Bootstrap) -> d
             "positive_pictures": int(positive.sum()),
             **alone(bootstrap.estimates(partial(ranks, positive, score), groups)),
         }
-    if "val" not in asked:
-        return report | {"operating_points": [], "why": WITHOUT_VAL}
-    points = operating_points(*asked["val"][:2], question.readers)
+    if points is None:
+        if "val" not in asked:
+            return report | {"operating_points": [], "why": WITHOUT_VAL}
+        points = operating_points(*asked["val"][:2], question.readers)
     report["operating_points"] = [
         {"chosen_for": point.chosen_for, "threshold": point.threshold}
         | ({"readers": question.readers} if point.of_readers else {})

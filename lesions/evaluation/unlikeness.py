@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lesions.errors import UserError
 from lesions.evaluation import ranking
@@ -60,7 +61,7 @@ def judge(table: pd.DataFrame, sides: list[str]) -> dict[str, Any]:
     threshold = report["flagged_above"]
     for name, found in scores.items():
         report[name] = {"pictures": len(found)}
-        report[name]["flagged"] = None if threshold is None else rounded(float((found > threshold).mean()))
+        report[name]["flagged"] = share_flagged(found, threshold)
         if name in OTHERS:
             for side in (side for side in sides if side in scores):
                 both = np.concatenate([found, scores[side]])
@@ -68,7 +69,16 @@ def judge(table: pd.DataFrame, sides: list[str]) -> dict[str, Any]:
                 area = ranking.areas(positive, both, np.ones((1, len(both))))[0][0]
                 report[name][f"auc_against_{side}"] = rounded(float(area))
         if threshold is not None:
-            rows = table[table["split"] == name]
-            by_label = (rows["unlikeness"] > threshold).groupby(rows["label"], sort=False).mean()
-            report[name]["flagged_by_label"] = {str(label): rounded(share) for label, share in by_label.items()}
+            report[name]["flagged_by_label"] = flagged_by_label(table[table["split"] == name], threshold)
     return report
+
+
+def share_flagged(scores: NDArray[np.float64], threshold: float | None) -> float | None:
+    """Return which fraction of the pictures is flagged; None where no threshold is known."""
+    return None if threshold is None else rounded(float((scores > threshold).mean()))
+
+
+def flagged_by_label(rows: pd.DataFrame, threshold: float) -> dict[str, float | None]:
+    """Return the fraction flagged of each `label`, in the order in which they stand."""
+    by_label = (rows["unlikeness"] > threshold).groupby(rows["label"], sort=False).mean()
+    return {str(label): rounded(share) for label, share in by_label.items()}

@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
@@ -56,22 +56,31 @@ LAYOUTS = """one of
 
 
 def fetch(params: Download, raw: Path) -> Fetched:
-    """Bring the pictures and diagnoses of `params.folder` into the folder `raw`.
+    """Bring the pictures and diagnoses of `params.folder` into the folder `raw`; see `bring`."""
+    return bring(Path(params.folder), raw)
+
+
+def bring(folder: Path, raw: Path, copy: Callable[[Path, Path], object] = shutil.copyfile) -> Fetched:
+    """Bring a folder's pictures and diagnoses into the folder `raw`.
 
     Archives are copied as they are; loose pictures are packed into one, their bytes unchanged.
+
+    Args:
+        folder: in any of the layouts.
+        raw: where to.
+        copy: what puts an archive there.
 
     Raises:
         UserError: the folder is missing or has no pictures, its layout is not recognised, its table
             cannot be used, or an archive is damaged.
     """
-    folder = Path(params.folder)
     files = _list_files(folder)
     loose = [file for file in files if is_picture(str(file))]
     archived = _list_archived(folder, [file for file in files if file.suffix.lower() == ".zip"])
     if not loose and archived.empty:
         raise UserError(
             f"{folder} holds no pictures; expected .jpg, .png, .bmp, .tif or .webp files, loose or in .zip "
-            "archives. Put them there, or name another folder in params.yaml, download.folder."
+            "archives. Put them there, or name another folder (the pipeline's is download.folder in params.yaml)."
         )
     layout, used = _recognise(folder, files)
     if layout == "class folders":
@@ -87,7 +96,7 @@ def fetch(params: Download, raw: Path) -> Fetched:
         table = read_isic(paths) if layout == "ISIC challenge" else read_ham10000(paths[0])
         _check_listed(table, used[0].name, [*archived["image_id"], *(file.stem for file in loose)])
         members = [(_safe(str(file)), file) for file in _drop_copies(folder, loose, archived, table)]
-    written = _write(folder, raw, archives, members)
+    written = _write(folder, raw, archives, members, copy)
     print(
         f"{folder} has the layout of {layout}: {len(archives)} archives, {len(members):,} loose pictures, "
         f"{len(table):,} rows of {table['dx'].nunique()} diagnoses."
@@ -108,7 +117,7 @@ def _list_files(folder: Path) -> list[PurePosixPath]:
         found = "is a file" if folder.exists() else "does not exist"
         raise UserError(
             f"The folder {folder} {found}; expected your pictures and their diagnoses in it, {LAYOUTS}\n"
-            "Make it, or name another one in params.yaml, download.folder."
+            "Make it, or name another one (the pipeline's is download.folder in params.yaml)."
         )
     files = []
     for parent, folders, names in os.walk(folder, onerror=_refuse):
@@ -117,7 +126,8 @@ def _list_files(folder: Path) -> list[PurePosixPath]:
             if (link := Path(parent, name)).is_symlink():
                 raise UserError(
                     f"{link} is a link; expected a folder, since links to folders are not followed. Put the "
-                    "pictures themselves there, or name the other folder in params.yaml, download.folder."
+                    "pictures themselves there, or name the other folder (the pipeline's is download.folder in "
+                    "params.yaml)."
                 )
         for name in names:
             path = Path(parent, name)
@@ -263,7 +273,11 @@ def _safe(name: str) -> str:
 
 
 def _write(
-    folder: Path, raw: Path, archives: list[PurePosixPath], members: list[tuple[str, PurePosixPath]]
+    folder: Path,
+    raw: Path,
+    archives: list[PurePosixPath],
+    members: list[tuple[str, PurePosixPath]],
+    copy: Callable[[Path, Path], object],
 ) -> list[Path]:
     """Copy archives, pack loose pictures by their member names, and return the archives written."""
     names = [archive.name for archive in archives] + [PACKED] * bool(members)
@@ -274,7 +288,7 @@ def _write(
             f"into one folder, and loose pictures into {PACKED}. Rename one."
         )
     for archive in tqdm(archives, desc="copy", unit="archive", disable=None):
-        shutil.copyfile(folder / archive, raw / archive.name)
+        copy(folder / archive, raw / archive.name)
     if members:
         write_archive(raw / PACKED, _read_pictures(folder, members))
     return [raw / name for name in sorted(names)]

@@ -1,0 +1,76 @@
+"""The figures of one set of pictures, for all classes together and for each: of val, of test, of another collection."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesions.evaluation import figures, predictions
+from lesions.evaluation.figures import Figures, why_undefined
+from lesions.evaluation.intervals import Bootstrap, alone, rounded
+from lesions.evaluation.predictions import Side
+
+WITH_INTERVAL = ["accuracy", "balanced_accuracy", "macro_auc"]
+"""In metrics/evaluate.json; all other intervals are in reports/evaluation.json."""
+
+
+def judge(side: Side, prior: NDArray[np.float64], bootstrap: Bootstrap) -> dict[str, Any]:
+    """Return the figures of one side, and of the baselines: always the majority, and always train's shares."""
+    ours = (side.label, side.probability)
+    headline = alone(bootstrap.estimates(partial(figures.headline, *ours), side.groups))
+    of_class = bootstrap.estimates(partial(figures.per_class, *ours), side.groups)
+    lesions = predictions.by_lesion(side)
+    majority = np.eye(len(prior))[prior.argmax()]
+    return {
+        "pictures": len(side.label),
+        "groups": side.lesions,
+        "figures": headline,
+        "figures_by_lesion": {"why": "the data name no lesions"}
+        if lesions is None
+        else {
+            "lesions": len(lesions.label),
+            **alone(bootstrap.estimates(partial(figures.headline, lesions.label, lesions.probability), lesions.groups)),
+        },
+        "majority_baseline": plain(figures.always(side.label, majority)),
+        "prior_baseline": plain(figures.always(side.label, prior)),
+        "classes": [
+            {
+                "diagnosis": name,
+                "support": int((side.label == number).sum()),
+                "groups": len(set(side.groups[side.label == number])),
+                **{figure: found[number] for figure, found in of_class.items()},
+            }
+            for number, name in enumerate(side.classes)
+        ],
+        "confusion": {
+            "rows_are": "actual, columns predicted, in the order of the classes",
+            "counts": figures.confusion(*ours, np.ones((1, len(side.label))))[0].astype(int).tolist(),
+        },
+    }
+
+
+def plain(found: Figures) -> dict[str, Any]:
+    """Return figures without intervals; the reasons for undefined ones stand in `undefined`."""
+    values = {name: rounded(float(value[0])) for name, value in found.items()}
+    return {**values, "undefined": {name: why_undefined(name) for name, value in values.items() if value is None}}
+
+
+def brief(judged: dict[str, Any]) -> dict[str, float | None]:
+    """Return a dozen figures of a side, for `dvc metrics`."""
+    found: dict[str, float | None] = {}
+    for name in (*WITH_INTERVAL, "macro_f1", "log_loss"):
+        found[name] = judged["figures"][name]["value"]
+        if name in WITH_INTERVAL:
+            found |= {f"{name}_{end}": judged["figures"][name][end] for end in ("lower", "upper")}
+    return {**found, "majority_accuracy": judged["majority_baseline"]["accuracy"]}
+
+
+def in_words(judged: dict[str, Any]) -> dict[str, str]:
+    """Return the headline of a side for a person: 0.733 [0.712, 0.755]."""
+    words = {"pictures": f"{judged['pictures']:,}", "lesions": f"{judged['groups']:,}"}
+    for name in (*WITH_INTERVAL, "macro_f1", "mcc", "log_loss"):
+        value, lower, upper = (judged["figures"][name][part] for part in ("value", "lower", "upper"))
+        words[name] = "-" if value is None else f"{value:.3f}"
+        words[name] += "" if lower is None else f" [{lower:.3f}, {upper:.3f}]"
+    return {**words, "always the majority": f"{judged['majority_baseline']['accuracy']:.3f} accuracy"}
