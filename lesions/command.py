@@ -42,6 +42,23 @@ def main() -> None:
     page.add_argument("--host", default="127.0.0.1", help="an address of this computer; without it, others get nothing")
     add_model(page)
     page.set_defaults(run=serve_page)
+    validate = commands.add_parser("validate", help="judge a model on another collection")
+    validate.add_argument("folder", type=Path, metavar="FOLDER", help="its pictures and diagnoses")
+    validate.add_argument(
+        "--class",
+        action="append",
+        default=[],
+        dest="mapping",
+        metavar="THEIRS=OURS",
+        help="the model's class of a diagnosis with another name; may be given several times",
+    )
+    validate.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
+    validate.add_argument(
+        "--data", type=Path, default=Path("data"), metavar="DIR", help="what the model was made from, to leave that out"
+    )
+    validate.add_argument("--out", type=Path, default=Path("reports/validation"), metavar="DIR", help="for the report")
+    validate.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.resamples")
+    validate.set_defaults(run=validate_model)
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)
@@ -108,3 +125,11 @@ def serve_page(arguments: argparse.Namespace) -> None:
     from lesions.page.server import serve  # TensorFlow takes seconds
 
     serve(arguments.models, arguments.sensitivity, arguments.host, arguments.port)
+
+
+def validate_model(arguments: argparse.Namespace) -> None:
+    """Judge a model on another collection, write a report, and print the headline."""
+    from lesions.validating.validate import Request, validate  # TensorFlow takes seconds
+
+    names = ("folder", "models", "mapping", "data", "out", "resamples")
+    print(validate(Request(**{name: getattr(arguments, name) for name in names})))

@@ -1,0 +1,146 @@
+"""Which of a collection's pictures has the model seen: of its training, or of the validation that chose its thresholds?
+
+The same bytes, the same picture in another form, another picture of the lesion or the patient, and all that belongs
+together with one of these. A figure of such pictures says how well the model remembers.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lesions.audit.copies import find_copies
+from lesions.audit.grouping import components
+from lesions.audit.looking import NOTHING, look_at
+from lesions.errors import UserError
+from lesions.tables import read_csv
+
+SIDES = ("train", "val")
+KEPT = ["image_id", "split", "label", "lesion_id", "patient_id", "sha256"]
+OURS, THEIRS = "0 ", "1 "
+"""Before the ids of the collection, and of what the model has seen: they may be called alike."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The pictures that the model has seen, as far as they are here.
+
+    Attributes:
+        table: `KEPT`; no row where it is not known which they are.
+        luma: uint8, (N, 64, 64), of the first N rows, N being 0 where the pictures themselves are not here.
+        colour: float32, (N, 2, 8, 8), the same.
+        doubts: sentences: what could not be looked for, and why.
+        of_this_model: whether the folder's predictions were made by this very model.
+    """
+
+    table: pd.DataFrame
+    luma: NDArray[np.uint8]
+    colour: NDArray[np.float32]
+    doubts: list[str]
+    of_this_model: bool
+
+
+def read(data: Path, model: dict[str, str]) -> Seen:
+    """Read which pictures a model has seen, and look at them.
+
+    Args:
+        data: the pipeline's folder, with raw/, clean/images.csv, split/split.csv and predictions/model.json.
+        model: the SHA-256 of the model's files, as decision.json has them.
+    """
+    luma = np.zeros((0, *NOTHING.luma.shape), np.uint8)
+    colour = np.zeros((0, *NOTHING.colour.shape), np.float32)
+    try:
+        images, split = (read_csv(data / name) for name in ("clean/images.csv", "split/split.csv"))
+        table = images.merge(split[["image_id", "split"]], on="image_id")
+        table = table[table["split"].isin(SIDES)].sort_values("image_id", ignore_index=True)
+        members = table[["archive", "member"]]
+        table = table[KEPT]
+    except FileNotFoundError as error:
+        doubt = f"{error.filename} is not here: which pictures the model has seen is not known, and none was left out."
+        return Seen(pd.DataFrame(columns=KEPT, dtype=str), luma, colour, [doubt], of_this_model=False)
+    except (KeyError, ValueError, OSError) as error:
+        raise UserError(
+            f"{data}/clean/images.csv and {data}/split/split.csv cannot be read as the pipeline writes them ({error}). "
+            "Make them anew with `dvc repro split`, or name another folder with --data."
+        ) from None
+    doubts = []
+    of_this_model = _model_of(data) == model
+    if not of_this_model:
+        doubts.append(
+            f"{data}/predictions/model.json does not say that {data} is what this model was made from: the pictures "
+            "left out may be other ones than those that it has seen."
+        )
+    missing = sorted(name for name in set(members["archive"]) if not (data / "raw" / name).is_file())
+    if missing:
+        doubts.append(
+            f"{data}/raw has no {', '.join(missing[:3])}: the pictures that the model has seen are not here. Left out "
+            "are those with the same bytes, of the same lesion or of the same patient, and no copies in another form."
+        )
+        return Seen(table, luma, colour, doubts, of_this_model)
+    looked, luma, colour = look_at(data / "raw", members)
+    good = (looked["problem"] == "").to_numpy()
+    if not good.all():
+        doubts.append(
+            f"{int((~good).sum()):,} of the {len(good):,} pictures that the model has seen can no longer be read from "
+            f"{data}/raw: of these, no copies in another form were looked for."
+        )
+    # Those with a fingerprint first.
+    table = pd.concat([table[good], table[~good]], ignore_index=True)
+    return Seen(table, luma[good], colour[good], doubts, of_this_model)
+
+
+def _model_of(data: Path) -> object:
+    try:
+        return json.loads((data / "predictions/model.json").read_bytes())["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def find(
+    images: pd.DataFrame, luma: NDArray[np.uint8], colour: NDArray[np.float32], seen: Seen
+) -> tuple[pd.DataFrame, "pd.Series[str]"]:
+    """Find the copies among a collection's pictures, and those that the model has seen.
+
+    Args:
+        images: of the collection, with `image_id`, `label`, `sha256`, `lesion_id`, `patient_id`.
+        luma: (N, 64, 64), their fingerprints.
+        colour: (N, 2, 8, 8), the same.
+        seen: of `read`.
+
+    Returns:
+        The pairs of copies within the collection, as `find_copies` gives them; and for each picture why it counts as
+        seen, or "".
+    """
+    ours = images.assign(image_id=OURS + images["image_id"])
+    theirs = seen.table.assign(image_id=THEIRS + seen.table["image_id"])
+    shown = pd.concat([ours, theirs.iloc[: len(seen.luma)]], ignore_index=True)
+    copies = find_copies(shown, np.concatenate([luma, seen.luma]), np.concatenate([colour, seen.colour]))
+    within = copies["other"].str.startswith(OURS)
+    across = copies[copies["one"].str.startswith(OURS) & ~within]
+
+    every = pd.concat([ours, theirs], ignore_index=True)
+    pairs = list(zip(copies["one"], copies["other"], strict=True))
+    component = components(every, ["lesion_id", "patient_id", "sha256"], pairs)
+    known = set(component[len(ours) :])
+    group = component[: len(ours)].isin(known).map({True: "belongs to a picture that was seen", False: ""})
+    reason = pd.Series(group.to_numpy(), images.index, dtype=str)
+    side = dict(zip(seen.table["image_id"], seen.table["split"], strict=True))
+    # What says most comes last, and stays. What stands before the colon is counted together.
+    for column, words in (("patient_id", "a patient"), ("lesion_id", "a lesion")):
+        first = seen.table[seen.table[column] != ""].drop_duplicates(column).set_index(column)["image_id"]
+        found = images[column].map(first)
+        told = f"of {words} of " + found.map(side) + ": " + images[column] + ", as " + found
+        reason = told.where(found.notna(), reason)
+    near = across.sort_values("likeness", ascending=False, kind="stable").drop_duplicates("one")
+    whose, likeness = near["other"].str.removeprefix(THEIRS), near["likeness"].map("{:.2f}".format)
+    told = "in another form a picture of " + whose.map(side) + ": " + whose + ", likeness " + likeness
+    copied = images["image_id"].map(told.set_axis(near["one"].str.removeprefix(OURS)))
+    reason = copied.where(copied.notna(), reason)
+    first = seen.table.drop_duplicates("sha256").set_index("sha256")["image_id"]
+    found = images["sha256"].map(first)
+    reason = ("the same bytes as a picture of " + found.map(side) + ": " + found).where(found.notna(), reason)
+    inner = copies[within].assign(**{name: copies[name].str.removeprefix(OURS) for name in ("one", "other")})
+    return inner, reason
