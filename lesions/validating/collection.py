@@ -65,8 +65,7 @@ def parse(options: Sequence[str], classes: list[str]) -> dict[str, str]:
             )
         if code_of(ours) not in classes:
             raise UserError(
-                f"--class {shown(option)}: the model has no class {shown(ours)}; {nearest(code_of(ours), classes)}. "
-                f"Its classes: {', '.join(classes)}."
+                f"--class {shown(option)}: the model has no class {shown(ours)}; {nearest(code_of(ours), classes)}."
             )
         if found.setdefault(code_of(theirs), code_of(ours)) != code_of(ours):
             raise UserError(f"--class maps {shown(theirs)} to {found[code_of(theirs)]} and to {ours}; expected one.")

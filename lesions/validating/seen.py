@@ -127,20 +127,35 @@ def find(
     known = set(component[len(ours) :])
     group = component[: len(ours)].isin(known).map({True: "belongs to a picture that was seen", False: ""})
     reason = pd.Series(group.to_numpy(), images.index, dtype=str)
-    side = dict(zip(seen.table["image_id"], seen.table["split"], strict=True))
-    # What says most comes last, and stays. What stands before the colon is counted together.
-    for column, words in (("patient_id", "a patient"), ("lesion_id", "a lesion")):
-        first = seen.table[seen.table[column] != ""].drop_duplicates(column).set_index(column)["image_id"]
-        found = images[column].map(first)
-        told = f"of {words} of " + found.map(side) + ": " + images[column] + ", as " + found
-        reason = told.where(found.notna(), reason)
-    near = across.sort_values("likeness", ascending=False, kind="stable").drop_duplicates("one")
-    whose, likeness = near["other"].str.removeprefix(THEIRS), near["likeness"].map("{:.2f}".format)
-    told = "in another form a picture of " + whose.map(side) + ": " + whose + ", likeness " + likeness
-    copied = images["image_id"].map(told.set_axis(near["one"].str.removeprefix(OURS)))
-    reason = copied.where(copied.notna(), reason)
-    first = seen.table.drop_duplicates("sha256").set_index("sha256")["image_id"]
-    found = images["sha256"].map(first)
-    reason = ("the same bytes as a picture of " + found.map(side) + ": " + found).where(found.notna(), reason)
+    # What says most comes last, and stays.
+    for column, told in _told(seen.table, across).items():
+        ours_told = pd.Series([told.get(value, "") for value in images[column]], images.index, dtype=str)
+        reason = reason.where(ours_told == "", ours_told)
     inner = copies[within].assign(**{name: copies[name].str.removeprefix(OURS) for name in ("one", "other")})
     return inner, reason
+
+
+def _told(seen: pd.DataFrame, across: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Return for columns of a collection what is told of their values; what stands before a colon is counted together.
+
+    Args:
+        seen: the table.
+        across: pairs of copies, `one` of the collection, `other` seen.
+    """
+    # Backwards, so that the first of several is named.
+    rows = list(seen[::-1][KEPT].itertuples(index=False, name=None))
+    found: dict[str, dict[str, str]] = {"patient_id": {}, "lesion_id": {}, "image_id": {}, "sha256": {}}
+    for image_id, split, _, lesion, patient, sha256 in rows:
+        found["patient_id"][patient] = f"of a patient of {split}: {patient}, as {image_id}"
+        found["lesion_id"][lesion] = f"of a lesion of {split}: {lesion}, as {image_id}"
+        found["sha256"][sha256] = f"the same bytes as a picture of {split}: {image_id}"
+    for column in ("patient_id", "lesion_id"):
+        found[column].pop("", None)
+    side = dict(zip(seen["image_id"], seen["split"], strict=True))
+    near = across.sort_values("likeness", kind="stable")
+    for one, other, likeness in zip(near["one"], near["other"], near["likeness"], strict=True):
+        name = other.removeprefix(THEIRS)
+        found["image_id"][one.removeprefix(OURS)] = (
+            f"in another form a picture of {side[name]}: {name}, likeness {likeness:.2f}"
+        )
+    return found

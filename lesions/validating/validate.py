@@ -107,6 +107,7 @@ def _judged(
     images["near_copy_id"] = near_copy_ids(images, copies)
     images["group_id"] = group_ids(images)
 
+    _refuse_if_none(images["known"], left_out, request.folder)
     answers = ask(classifier, raw, images)
     problem = answers["problem"].fillna("")
     left_out["unusable"] = pd.concat([left_out["unusable"], set_aside(images, problem)])
@@ -115,14 +116,8 @@ def _judged(
     left_out["unknown class"] = set_aside(
         images, images["label"].map(lambda label: f"the model does not know {label}").where(~known, "")
     )
+    _refuse_if_none(images["known"], left_out, request.folder)
     aside = pd.concat([rows.assign(kind=kind) for kind, rows in left_out.items()], ignore_index=True)
-    if not known.any():
-        counts = aside["kind"].value_counts()
-        listed = "".join(f"\n  {count:6,} {KINDS[str(kind)]}" for kind, count in counts.items())
-        raise UserError(
-            f"no picture of {request.folder} is left to judge:{listed}\nA collection must hold other pictures, of "
-            "other lesions, than those that the model was made from."
-        )
     table = answers.loc[known, ["image_id", "label", *decision.classes]].assign(split=NAME, protocol=decision.protocol)[
         [*predictions.FIXED, *decision.classes]
     ]
@@ -162,6 +157,15 @@ def _judged(
         "predictions.csv": table,
         "left_out.csv": aside[[*REJECTS[:-1], "kind", "reason"]],
     }
+
+
+def _refuse_if_none(known: "pd.Series[bool]", left_out: dict[str, pd.DataFrame], folder: Path) -> None:
+    if not known.any():
+        listed = "".join(f"\n  {len(rows):6,} {KINDS[kind]}" for kind, rows in left_out.items() if len(rows))
+        raise UserError(
+            f"no picture of {folder} is left to judge:{listed}\nA collection must hold other pictures, of other "
+            "lesions, than those that the model was made from, and diagnoses that the model knows."
+        )
 
 
 def ask(classifier: Classifier, raw: Path, images: pd.DataFrame) -> pd.DataFrame:

@@ -160,9 +160,10 @@ def _seen(report: dict[str, Any]) -> str:
             told + "no picture of the collection is a copy of one, in whatever size, nor of the same lesion or patient."
         )
     return told + (
-        f"{count(seen['left_out'])} pictures of the collection are copies of such a picture, in whatever size, or belong "
-        "to the same lesion or patient. They are not judged: figures of them would say how well the model remembers. "
-        "Lesions and patients are taken at their word; if two collections number theirs alike by chance, rename one."
+        f"{count(seen['left_out'])} pictures of the collection are copies of such a picture, in whatever size, or "
+        "belong to the same lesion or patient. They are not judged: figures of them would say how well the model "
+        "remembers. Lesions and patients are taken at their word; if two collections number theirs alike by chance, "
+        "rename one."
     )
 
 
