@@ -64,6 +64,8 @@ def main() -> None:
         arguments.run(arguments)
     except UserError as error:
         sys.exit(f"ERROR: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted.")
     except BrokenPipeError:  # whoever read the answers, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

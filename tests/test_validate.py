@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from lesions.command import main
 from lesions.errors import UserError
 from lesions.outputs import read_json, write_json
 from lesions.tables import read_csv
@@ -109,6 +111,16 @@ def test_the_same_pictures_get_the_figures_of_evaluate(judge: Judge, tmp_path: P
     pd.testing.assert_frame_equal(ours.drop(columns="split"), theirs.drop(columns="split"))
 
 
+def test_of_the_run_s_own_data_all_but_test_is_found(judge: Judge, tmp_path: Path) -> None:
+    found = judge(Path("data/raw"))
+    assert_equal_to_evaluate(found)
+    left_out = read_csv(tmp_path / "out/left_out.csv")
+    sides = read_csv(Path("data/split/split.csv"))
+    seen = sides.loc[sides["split"] != "test", "image_id"]
+    assert set(left_out.loc[left_out["kind"] == "seen", "image_id"]) == set(seen)
+    assert found["seen"]["left_out"] == len(seen)
+
+
 def test_folders_with_names_of_their_own_get_the_same_figures(judge: Judge, tmp_path: Path) -> None:
     table, contents = pictures_of("test")
     for name, dx in zip(table["image_id"], table["dx"], strict=True):
@@ -186,7 +198,25 @@ def test_diagnoses_that_the_model_does_not_know_are_counted_apart(judge: Judge, 
     assert entry["alert_melanoma"] == due
     left_out = read_csv(tmp_path / "out/left_out.csv")
     assert set(left_out["kind"]) == {"unknown class"}
-    assert "| sc\\|ar | not known | 3 | 0 |" in (tmp_path / "out/validation.md").read_text(encoding="utf-8")
+    assert "| sc\\|ar | not known |  | 3 | 0 |" in (tmp_path / "out/validation.md").read_text(encoding="utf-8")
+
+
+def test_what_a_class_was_made_of_is_known_from_the_training_data(judge: Judge, tmp_path: Path) -> None:
+    """As where clean.classes joined diagnoses into coarser classes."""
+    table, contents = pictures_of("test")
+    folder = put(tmp_path / "theirs", table.assign(dx=table["dx"].replace("nv", "Blue nevus")), contents)
+    shutil.copytree("data", tmp_path / "data")
+    classes = read_csv(Path("data/clean/classes.csv"))
+    classes["of"] = classes["of"].replace("nv", "nv; blue nevus")
+    classes.to_csv(tmp_path / "data/clean/classes.csv", index=False)
+    found = judge(folder, data=tmp_path / "data")
+    assert_equal_to_evaluate(found)
+    rows = {row["theirs"]: (row["ours"], row["by"]) for row in found["mapping"]}
+    assert (rows["Blue nevus"], rows["mel"]) == (("nv", "the training data"), ("mel", "its name"))
+    # Of data that are not this model's nothing is taken.
+    write_json(tmp_path / "data/predictions/model.json", {"sha256": {}})
+    found = judge(folder, data=tmp_path / "data")
+    assert [entry["diagnosis"] for entry in found["unknown_classes"]] == ["blue nevus"]
 
 
 def test_unreadable_pictures_are_listed_and_the_rest_is_judged(judge: Judge, tmp_path: Path) -> None:
@@ -239,7 +269,7 @@ def test_a_leaky_model_is_called_so_first(judge: Judge, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_judged_ends_with_a_message_and_the_last_report_stays(
-    judge: Judge, workspace: Path, tmp_path: Path
+    judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table, contents = pictures_of("test")
     good = put(tmp_path / "good", table, contents)
@@ -292,13 +322,14 @@ def test_what_cannot_be_judged_ends_with_a_message_and_the_last_report_stays(
     with pytest.raises(UserError, match="expected at least 100, found 5"):
         validate(Request(good, Path("models"), [], Path("data"), tmp_path / "out", 5))
 
-    printed = run(f"lesions validate {tmp_path / 'empty'} --out {tmp_path / 'out'}", workspace, fails=True)
-    assert "ERROR: " in printed
-    assert "holds no pictures" in printed
-    assert "Traceback" not in printed
+    monkeypatch.setattr(sys, "argv", ["lesions", "validate", str(tmp_path / "empty"), "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert str(ended.value.code).startswith(f"ERROR: {tmp_path / 'empty'} holds no pictures")
 
 
-def test_the_command_prints_mapping_and_headline(workspace: Path, judge: Judge, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("judge")
+def test_the_command_prints_mapping_and_headline(workspace: Path, tmp_path: Path) -> None:
     table, contents = pictures_of("test")
     table = table.assign(dx=table["dx"].replace("nv", "Naevus benignus"))
     folder = put(tmp_path / "theirs", table, contents)
@@ -307,11 +338,12 @@ def test_the_command_prints_mapping_and_headline(workspace: Path, judge: Judge, 
     printed = run("bash block.sh", workspace)
     (workspace / "block.sh").unlink()
     count = int((table["dx"] == "Naevus benignus").sum())
-    assert ["Naevus", "benignus", "nv", str(count), str(count)] in [line.split() for line in printed.splitlines()]
+    assert ["Naevus", "benignus", "nv", "--class", str(count), str(count)] in [
+        line.split() for line in printed.splitlines()
+    ]
     due = read_json(workspace / "reports/evaluation.json")["test"]["figures"]["accuracy"]["value"]
     assert f"accuracy             {due:.3f}" in printed
     assert "Traceback" not in printed
-    assert judge is not None
 
 
 def test_no_class_is_guessed() -> None:

@@ -33,7 +33,8 @@ class Collection:
         luma: uint8, (N, 64, 64), to find copies by.
         colour: float32, (N, 2, 8, 8), the same.
         rejects: what cannot be used, with `reason`.
-        mapping: a row a diagnosis as it is written there: `theirs`, `diagnosis`, `label`, `known`, `rows` of the table.
+        mapping: a row a diagnosis as it is written there: `theirs`, `diagnosis`, `label`, `known`, `by` (what says
+            that it is the model's class), `rows` of the table.
         files: of each archive and table the name and the SHA-256.
     """
 
@@ -72,14 +73,16 @@ def parse(options: Sequence[str], classes: list[str]) -> dict[str, str]:
     return found
 
 
-def read(folder: Path, raw: Path, classes: list[str], own: dict[str, str]) -> Collection:
-    """Read each picture of a folder once, and map the diagnoses: by name, and by what the person said. None is guessed.
+def read(folder: Path, raw: Path, classes: list[str], own: dict[str, str], made_of: dict[str, str]) -> Collection:
+    """Read each picture of a folder once, and map the diagnoses. None is guessed.
 
     Args:
         folder: in one of the folder source's layouts.
         raw: an empty folder, for links to its archives and for one of its loose pictures.
         classes: the model's.
         own: of `parse`; goes before the diagnosis's own name.
+        made_of: of diagnoses that the model learned under another name its class, as where clean.classes joined some;
+            goes last.
 
     Raises:
         UserError: see `lesions.sources.folder`; or `own` names a diagnosis that the collection has not, or no
@@ -95,11 +98,13 @@ def read(folder: Path, raw: Path, classes: list[str], own: dict[str, str]) -> Co
             f"--class names {shown(absent[0])}, and {folder} has no such diagnosis; {nearest(absent[0], held)}. It "
             f"has: {', '.join(map(shown, sorted(held)))}."
         )
-    label = diagnosis.map(lambda name: own.get(name, name))
+    label_of = made_of | {name: name for name in classes} | own
+    label = diagnosis.map(lambda name: label_of.get(name, name))
     table = table.assign(diagnosis=diagnosis, label=label)
     named = table.assign(theirs=theirs)[label != ""]
     mapping = named.groupby(["theirs", "diagnosis", "label"]).size().rename("rows").reset_index()
     mapping["known"] = mapping["label"].isin(classes)
+    mapping["by"] = [_said_by(name, classes, own, made_of) for name in mapping["diagnosis"]]
     mapping["place"] = mapping["label"].map({name: place for place, name in enumerate(classes)})
     mapping = mapping.sort_values(["known", "place", "theirs"], ascending=[False, True, True], ignore_index=True)
 
@@ -127,3 +132,11 @@ def read(folder: Path, raw: Path, classes: list[str], own: dict[str, str]) -> Co
         mapping.drop(columns="place"),
         files,
     )
+
+
+def _said_by(diagnosis: str, classes: list[str], own: dict[str, str], made_of: dict[str, str]) -> str:
+    if diagnosis in own:
+        return "--class"
+    if diagnosis in classes:
+        return "its name"
+    return "the training data" if diagnosis in made_of else ""

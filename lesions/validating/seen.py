@@ -67,7 +67,7 @@ def read(data: Path, model: dict[str, str]) -> Seen:
             "Make them anew with `dvc repro split`, or name another folder with --data."
         ) from None
     doubts = []
-    of_this_model = _model_of(data) == model
+    of_this_model = is_of(data, model)
     if not of_this_model:
         doubts.append(
             f"{data}/predictions/model.json does not say that {data} is what this model was made from: the pictures "
@@ -92,11 +92,22 @@ def read(data: Path, model: dict[str, str]) -> Seen:
     return Seen(table, luma[good], colour[good], doubts, of_this_model)
 
 
-def _model_of(data: Path) -> object:
+def is_of(data: Path, model: dict[str, str]) -> bool:
+    """Tell whether the folder's predictions were made by this very model; see `read`."""
     try:
-        return json.loads((data / "predictions/model.json").read_bytes())["sha256"]
+        found = json.loads((data / "predictions/model.json").read_bytes())["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return False
+    return bool(found == model)
+
+
+def made_of(data: Path, model: dict[str, str]) -> dict[str, str]:
+    """Return the class of each diagnosis that a model's training data had; {} where these are not here."""
+    file = data / "clean/classes.csv"
+    if not is_of(data, model) or not file.is_file():
+        return {}
+    table = read_csv(file)
+    return {code: label for label, of in zip(table["label"], table["of"], strict=True) for code in of.split("; ")}
 
 
 def find(

@@ -90,7 +90,8 @@ def _judged(
 ) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
     """Return the report, and the tables that go with it by their names."""
     decision = classifier.decision
-    found = collection.read(request.folder, raw, decision.classes, own)
+    made_of = seen.made_of(request.data, decision.model.sha256)
+    found = collection.read(request.folder, raw, decision.classes, own, made_of)
     if not found.images["known"].any():
         theirs = ", ".join(shown(name) for name in found.mapping["theirs"])
         raise UserError(
@@ -208,9 +209,9 @@ def _mapping(found: collection.Collection, judged: pd.DataFrame) -> list[dict[st
         judged=found.mapping["diagnosis"].map(counts).mask(found.mapping["diagnosis"].duplicated(), 0).fillna(0)
     )
     return [
-        {"theirs": shown(theirs), "ours": label if known else None, "rows": int(rows), "judged": int(number)}
-        for theirs, label, known, rows, number in zip(
-            *(table[column] for column in ("theirs", "label", "known", "rows", "judged")), strict=True
+        {"theirs": shown(theirs), "ours": label if known else None, "by": by, "rows": int(rows), "judged": int(number)}
+        for theirs, label, known, by, rows, number in zip(
+            *(table[column] for column in ("theirs", "label", "known", "by", "rows", "judged")), strict=True
         )
     ]
 

@@ -23,10 +23,12 @@ def headline(report: dict[str, Any], out: Path) -> str:
     """Return what the command prints: what is wrong first, the mapping, what was left out, the figures."""
     lines = [f"WARNING: {warning}" for warning in report["warnings"]]
     rows = [
-        (row["theirs"], row["ours"] or "(not known: counted apart)", row["rows"], row["judged"])
+        (row["theirs"], row["ours"] or "(not known: counted apart)", row["by"], row["rows"], row["judged"])
         for row in report["mapping"]
     ]
-    lines.append(pd.DataFrame(rows, columns=["theirs", "the model's", "in the table", "judged"]).to_string(index=False))
+    lines.append(
+        pd.DataFrame(rows, columns=["theirs", "the model's", "by", "in the table", "judged"]).to_string(index=False)
+    )
     lines += [
         f"Left out, {kind}: {left['pictures']:,} ({left['why']})."
         for kind, left in report["left_out"].items()
@@ -59,11 +61,14 @@ def page(report: dict[str, Any]) -> str:
         "fewer of them than it did there, and that is what the operating points below tell. Intervals are 95 %, by "
         "lesion.",
         "## Classes",
-        "A diagnosis is the model's class if it has its name, or if `--class` says so. What the model does not know is "
-        "counted apart, below, and is in no other figure.",
+        "A diagnosis is the model's class if it has its name, if `--class` says so, or if the model learned it under "
+        "that class. What the model does not know is counted apart, below, and is in no other figure.",
         table(
-            ("collection", "model", "rows of the table", "judged"),
-            ((row["theirs"], row["ours"] or "not known", row["rows"], row["judged"]) for row in report["mapping"]),
+            ("collection", "model", "by", "rows of the table", "judged"),
+            (
+                (row["theirs"], row["ours"] or "not known", row["by"], row["rows"], row["judged"])
+                for row in report["mapping"]
+            ),
         ),
         "## Left out",
         _seen(report),
