@@ -1,5 +1,6 @@
 """Judging another collection: evaluate's figures of the same pictures, nothing seen before, nothing guessed."""
 
+import errno
 import io
 import json
 import os
@@ -15,11 +16,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from lesions.audit.near_copies import fingerprint
 from lesions.command import main
 from lesions.errors import UserError
 from lesions.outputs import read_json, write_json
 from lesions.tables import read_csv
-from lesions.validating import collection
+from lesions.validating import collection, words
+from lesions.validating import seen as seen_by_model
 from lesions.validating.validate import Request, validate
 from stages import clean, download, evaluate, predict, prepare, rebalance, split
 from tests.conftest import ROOT, edit_params, run
@@ -177,8 +180,8 @@ def test_what_the_model_has_seen_is_found_and_left_out(judge: Judge, tmp_path: P
         assert str(left_out.loc[name, "reason"]).startswith(reason)
     assert found["seen"]["left_out"] == 8
     assert found["collection"] == before["collection"]
-    words = (tmp_path / "out/validation.md").read_text(encoding="utf-8")
-    assert "8 pictures of the collection are copies of such a picture" in words
+    told = (tmp_path / "out/validation.md").read_text(encoding="utf-8")
+    assert "8 pictures of the collection are copies of such a picture" in told
 
 
 def test_diagnoses_that_the_model_does_not_know_are_counted_apart(judge: Judge, tmp_path: Path) -> None:
@@ -239,8 +242,8 @@ def test_where_the_training_pictures_are_not_here_the_report_says_so(judge: Judg
     found = judge(folder, data=tmp_path / "nothing")
     assert "is not here: which pictures the model has seen is not known" in found["warnings"][0]
     assert found["baselines_are_of"].startswith("this collection")
-    words = (tmp_path / "out/validation.md").read_text(encoding="utf-8")
-    assert "**Pictures that the model has seen could not be looked for**" in words
+    told = (tmp_path / "out/validation.md").read_text(encoding="utf-8")
+    assert "**Pictures that the model has seen could not be looked for**" in told
 
     # Tables alone: by bytes, lesions and patients, not by looks. And of which model, nobody says.
     for name in ("clean/images.csv", "split/split.csv"):
@@ -263,9 +266,76 @@ def test_a_leaky_model_is_called_so_first(judge: Judge, tmp_path: Path) -> None:
     write_json(tmp_path / "models/decision.json", decision | {"protocol": "leaky: copies in val"})
     folder = put(tmp_path / "theirs", *pictures_of("test"))
     assert judge(folder, models=tmp_path / "models")["protocol"] == "leaky: copies in val"
-    words = (tmp_path / "out/validation.md").read_text(encoding="utf-8").split("\n\n")
-    assert words[1].startswith("**Leaky: leaky: copies in val.**")
+    told = (tmp_path / "out/validation.md").read_text(encoding="utf-8").split("\n\n")
+    assert told[1].startswith(
+        "**Warning:** the model's thresholds and calibration are of a leaky protocol: leaky: copies"
+    )
     assert set(read_csv(tmp_path / "out/predictions.csv")["protocol"]) == {"leaky: copies in val"}
+
+
+def test_a_model_whose_validation_was_not_judged_gets_no_threshold(judge: Judge, tmp_path: Path) -> None:
+    """As with evaluate.sides: [test]; and one whose classes do not allow to ask for melanoma."""
+    shutil.copytree("models", tmp_path / "models")
+    decision = read_json(tmp_path / "models/decision.json") | {
+        "temperature": None,
+        "unlikeness": {"flagged_above": None},
+    }
+    del decision["thresholds"]["melanoma"]
+    decision["thresholds"]["malignant"]["at_least"] = {}
+    write_json(tmp_path / "models/decision.json", decision)
+    table, contents = pictures_of("test")
+    table["dx"] = table["dx"].replace("df", "scar")
+    found = judge(put(tmp_path / "theirs", table, contents), models=tmp_path / "models")
+    assert "do not allow the question" in found["questions"]["melanoma"]["why"]
+    points = found["questions"]["malignant"]["operating_points"]
+    assert all(point["threshold"] is None and point["why"] for point in points)
+    assert found["questions"]["malignant"]["collection"]["auc"]["value"] is not None
+    assert "after" not in found["calibration"]
+    (entry,) = found["unknown_classes"]
+    assert (entry["alert_malignant"], entry["unlike"], found["unlikeness"]["flagged"]) == (None, None, None)
+    told = (tmp_path / "out/validation.md").read_text(encoding="utf-8")
+    assert "The model has no temperature" in told
+    assert "no threshold above which a picture is flagged" in told
+    assert found["collection"]["figures"]["macro_auc"]["why"] == "a class does not occur, or no other does"
+
+
+def test_patients_and_turned_copies_are_found_and_ids_of_both_may_be_alike() -> None:
+    random = np.random.default_rng(1)
+    pixels = [smooth(random.integers(256, size=(8, 8, 3))) for _ in range(6)]
+    prints = [fingerprint(picture) for picture in [*pixels[:3], pixels[3][:, ::-1], *pixels[3:]]]
+    luma, colour = (np.stack([getattr(found, name) for found in prints]) for name in ("luma", "colour"))
+    ours = pd.DataFrame(
+        {"image_id": ["a", "b", "c", "d"], "label": "nv", "lesion_id": "", "patient_id": ["", "p", "", ""]}
+    )
+    theirs = pd.DataFrame(
+        {"image_id": ["a", "b", "c"], "split": ["train", "val", "val"], "label": "nv", "lesion_id": ""}
+    ).assign(patient_id=["", "", "p"])
+    ours["sha256"], theirs["sha256"] = list("1234"), list("567")
+    before = seen_by_model.Seen(theirs[seen_by_model.KEPT], luma[4:], colour[4:], [], of_this_model=True)
+    copies, reason = seen_by_model.find(ours, luma[:4], colour[:4], before)
+    assert copies.empty
+    assert list(reason[:3]) == ["", "of a patient of val: p, as c", ""]
+    assert reason[3].startswith("in another form a picture of train: a, likeness ")
+
+
+def smooth(coarse: np.ndarray) -> np.ndarray:
+    """Return a smooth picture of 64 by 64 pixels."""
+    return np.asarray(Image.fromarray(coarse.astype(np.uint8)).resize((64, 64), Image.Resampling.BICUBIC))
+
+
+def test_a_full_disk_loses_no_earlier_report(judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = put(tmp_path / "theirs", *pictures_of("test"))
+    judge(folder)
+    before = [(tmp_path / "out" / name).read_bytes() for name in FILES]
+
+    def page(_: dict[str, Any]) -> str:
+        raise OSError(errno.ENOSPC, "no room", "validation.md")
+
+    monkeypatch.setattr(words, "page", page)
+    with pytest.raises(UserError, match=r"validation.md: No space left on device. Make room on the disk"):
+        judge(folder)
+    assert [(tmp_path / "out" / name).read_bytes() for name in FILES] == before
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == FILES
 
 
 def test_what_cannot_be_judged_ends_with_a_message_and_the_last_report_stays(
@@ -313,10 +383,10 @@ def test_what_cannot_be_judged_ends_with_a_message_and_the_last_report_stays(
         (good, ["scar=nv"], {}, "has no such diagnosis"),
         (good, ["mel=nv", "MEL=bcc"], {}, "to nv and to bcc; expected one"),
     ]
-    for folder, mapping, other, words in cases:
+    for folder, mapping, other, told in cases:
         with pytest.raises(UserError) as error:
             judge(folder, *mapping, **other)
-        assert words in str(error.value), error.value
+        assert told in str(error.value), error.value
         assert [(tmp_path / "out" / name).read_bytes() for name in FILES] == before
         assert sorted(file.name for file in (tmp_path / "out").iterdir()) == FILES
     with pytest.raises(UserError, match="expected at least 100, found 5"):
@@ -349,8 +419,8 @@ def test_the_command_prints_mapping_and_headline(workspace: Path, tmp_path: Path
 def test_no_class_is_guessed() -> None:
     classes = ["mel", "nv"]
     assert collection.parse(["Nevi = NV", "a=b=mel"], classes) == {"nv": "nv", "a=b": "mel"}
-    for option, words in (("=nv", "expected THEIRS=OURS"), ("a=", "expected THEIRS=OURS"), ("a=bcc", "no class bcc")):
-        with pytest.raises(UserError, match=words):
+    for option, told in (("=nv", "expected THEIRS=OURS"), ("a=", "expected THEIRS=OURS"), ("a=bcc", "no class bcc")):
+        with pytest.raises(UserError, match=told):
             collection.parse([option], classes)
 
 

@@ -87,12 +87,13 @@ def judge(
     }
 
 
-def unknown_classes(answers: pd.DataFrame, decision: Decision) -> list[dict[str, Any]]:
+def unknown_classes(answers: pd.DataFrame, probabilities: pd.DataFrame, decision: Decision) -> list[dict[str, Any]]:
     """Return for each diagnosis that the model does not know what it makes of its pictures; nothing is right or wrong.
 
     Args:
-        answers: a row a picture: `label`, `unlikeness`, the classes' probabilities, and, where the model has such a
-            question, `alert_melanoma` and `alert_malignant`, None where no threshold is known.
+        answers: a row a picture: `label`, `unlikeness`, and, where the model has such a question, `alert_melanoma` and
+            `alert_malignant`, None where no threshold is known.
+        probabilities: the same rows, a column a class.
         decision: the model's.
     """
     limit = decision.unlikeness.flagged_above
@@ -103,7 +104,7 @@ def unknown_classes(answers: pd.DataFrame, decision: Decision) -> list[dict[str,
             alerts = rows[f"alert_{question}"]
             entry[f"alert_{question}"] = None if alerts.isna().any() else rounded(float(alerts.astype(bool).mean()))
         entry["unlike"] = unlikeness.share_flagged(rows["unlikeness"].to_numpy(), limit)
-        called = rows[decision.classes].to_numpy().argmax(axis=1)
+        called = probabilities.loc[rows.index].to_numpy().argmax(axis=1)
         entry["called"] = {name: int((called == place).sum()) for place, name in enumerate(decision.classes)}
         report.append(entry)
     return report

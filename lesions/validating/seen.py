@@ -142,8 +142,8 @@ def find(
     for column, told in _told(seen.table, across).items():
         ours_told = pd.Series([told.get(value, "") for value in images[column]], images.index, dtype=str)
         reason = reason.where(ours_told == "", ours_told)
-    inner = copies[within].assign(**{name: copies[name].str.removeprefix(OURS) for name in ("one", "other")})
-    return inner, reason
+    inner = copies[within]
+    return inner.assign(**{name: inner[name].str.removeprefix(OURS) for name in ("one", "other")}), reason
 
 
 def _told(seen: pd.DataFrame, across: pd.DataFrame) -> dict[str, dict[str, str]]:

@@ -109,19 +109,18 @@ def _judged(
     images["group_id"] = group_ids(images)
 
     _refuse_if_none(images["known"], left_out, request.folder)
-    answers = ask(classifier, raw, images)
-    problem = answers["problem"].fillna("")
-    left_out["unusable"] = pd.concat([left_out["unusable"], set_aside(images, problem)])
-    images, answers = images[problem == ""], answers[problem == ""]
+    answers, probabilities = ask(classifier, raw, images)
+    left_out["unusable"] = pd.concat([left_out["unusable"], set_aside(images, answers["problem"])])
+    answered = (answers["problem"] == "").to_numpy()
+    images, answers, probabilities = images[answered], answers[answered], probabilities[answered]
     known = images["known"].to_numpy()
     left_out["unknown class"] = set_aside(
         images, images["label"].map(lambda label: f"the model does not know {label}").where(~known, "")
     )
     _refuse_if_none(images["known"], left_out, request.folder)
     aside = pd.concat([rows.assign(kind=kind) for kind, rows in left_out.items()], ignore_index=True)
-    table = answers.loc[known, ["image_id", "label", *decision.classes]].assign(split=NAME, protocol=decision.protocol)[
-        [*predictions.FIXED, *decision.classes]
-    ]
+    table = images.loc[known, ["image_id", "label"]].assign(split=NAME, protocol=decision.protocol)[predictions.FIXED]
+    table = pd.concat([table, probabilities[known]], axis=1)
     # As predictions.csv has them, and evaluate reads them: else the last digits would differ.
     file = raw / "predictions.csv"
     table.to_csv(file, index=False, float_format="%.7g")
@@ -132,7 +131,8 @@ def _judged(
     report: dict[str, Any] = {
         "protocol": decision.protocol,
         "folder": shown(request.folder.resolve().name),
-        "warnings": [*classifier.warnings, *before.doubts],
+        # A leak is the last of the classifier's, and the first that a reader must know.
+        "warnings": [*reversed(classifier.warnings), *before.doubts],
         "model": {"sha256": decision.model.sha256, "dihedral": decision.model.dihedral},
         "files": found.files,
         "mapping": _mapping(found, judged),
@@ -152,7 +152,7 @@ def _judged(
         **judging.judge(
             predictions.side(checked, judged), answers[known], decision, train if comparable else None, bootstrap
         ),
-        "unknown_classes": judging.unknown_classes(answers[~known], decision),
+        "unknown_classes": judging.unknown_classes(answers[~known], probabilities[~known], decision),
     }
     return report, {
         "predictions.csv": table,
@@ -169,8 +169,8 @@ def _refuse_if_none(known: "pd.Series[bool]", left_out: dict[str, pd.DataFrame],
         )
 
 
-def ask(classifier: Classifier, raw: Path, images: pd.DataFrame) -> pd.DataFrame:
-    """Return what the model says: `problem`, or the classes' probabilities, alerts and `unlikeness`.
+def ask(classifier: Classifier, raw: Path, images: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what the model says: `label`, `problem`, or alerts and `unlikeness`; and the classes' probabilities.
 
     Args:
         classifier: the model.
@@ -185,14 +185,16 @@ def ask(classifier: Classifier, raw: Path, images: pd.DataFrame) -> pd.DataFrame
     rows = [
         {
             "problem": answer.problem,
-            **answer.uncalibrated,
+            "uncalibrated": answer.uncalibrated,
             **{f"alert_{question}": reached for question, reached in answer.alerts.items()},
             # As unlikeness.csv has it, of which the limit is.
             "unlikeness": None if answer.unlikeness is None else float(f"{answer.unlikeness:.6g}"),
         }
         for answer in classifier.answers(pictures, len(images))
     ]
-    return pd.concat([images[["image_id", "label"]], pd.DataFrame(rows, index=images.index)], axis=1)
+    said = pd.DataFrame(rows, index=images.index).assign(label=images["label"])
+    probabilities = pd.DataFrame(list(said["uncalibrated"]), images.index, classifier.decision.classes)
+    return said.drop(columns="uncalibrated"), probabilities
 
 
 def _given(content: bytes | ValueError) -> bytes:
