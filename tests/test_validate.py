@@ -401,16 +401,17 @@ def test_what_cannot_be_judged_ends_with_a_message_and_the_last_report_stays(
 @pytest.mark.usefixtures("judge")
 def test_the_command_prints_mapping_and_headline(workspace: Path, tmp_path: Path) -> None:
     table, contents = pictures_of("test")
-    table = table.assign(dx=table["dx"].replace("nv", "Naevus benignus"))
+    table = table.assign(dx=table["dx"].replace({"nv": "Naevus benignus", "mel": "MEL"}))
+    table.loc[table[table["dx"] == "MEL"].index[0], "dx"] = "Melanoma"  # two spellings of one diagnosis
     folder = put(tmp_path / "theirs", table, contents)
     options = f"--class naevus_benignus=nv --out {tmp_path / 'out'} --resamples 100"
     (workspace / "block.sh").write_text(f"lesions validate {folder} {options}\n")
     printed = run("bash block.sh", workspace)
     (workspace / "block.sh").unlink()
     count = int((table["dx"] == "Naevus benignus").sum())
-    assert ["Naevus", "benignus", "nv", "--class", str(count), str(count)] in [
-        line.split() for line in printed.splitlines()
-    ]
+    rows = [line.split() for line in printed.splitlines()]
+    assert ["Naevus", "benignus", "nv", "--class", str(count), str(count)] in rows
+    assert ["Melanoma", "mel", "its", "name", "1", "1"] in rows
     due = read_json(workspace / "reports/evaluation.json")["test"]["figures"]["accuracy"]["value"]
     assert f"accuracy             {due:.3f}" in printed
     assert "Traceback" not in printed

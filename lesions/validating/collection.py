@@ -29,7 +29,8 @@ class Collection:
 
     Attributes:
         images: a row a usable picture, sorted by `image_id`, in clean's columns as far as one collection gives them;
-            `label` is the model's class, or, where `known` is False, a diagnosis that the model does not know.
+            `theirs` is the diagnosis as it is written there, `label` the model's class, or, where `known` is False, a
+            diagnosis that the model does not know.
         luma: uint8, (N, 64, 64), to find copies by.
         colour: float32, (N, 2, 8, 8), the same.
         rejects: what cannot be used, with `reason`.
@@ -100,8 +101,8 @@ def read(folder: Path, raw: Path, classes: list[str], own: dict[str, str], made_
         )
     label_of = made_of | {name: name for name in classes} | own
     label = diagnosis.map(lambda name: label_of.get(name, name))
-    table = table.assign(diagnosis=diagnosis, label=label)
-    named = table.assign(theirs=theirs)[label != ""]
+    table = table.assign(theirs=theirs, diagnosis=diagnosis, label=label)
+    named = table[label != ""]
     mapping = named.groupby(["theirs", "diagnosis", "label"]).size().rename("rows").reset_index()
     mapping["known"] = mapping["label"].isin(classes)
     mapping["by"] = [_said_by(name, classes, own, made_of) for name in mapping["diagnosis"]]
@@ -121,7 +122,7 @@ def read(folder: Path, raw: Path, classes: list[str], own: dict[str, str], made_
         reasons = set_aside_["reason"].value_counts().head(8)
         listed = "".join(f"\n  {count:6,} {reason}" for reason, count in reasons.items())
         raise UserError(f"{folder} has no picture that can be used:{listed}\nMend the pictures or the table.")
-    images = canonical(found[usable], AGE_ZERO).reset_index(drop=True)
+    images = canonical(found[usable], AGE_ZERO).assign(theirs=found["theirs"]).reset_index(drop=True)
     images["known"] = images["label"].isin(classes)
     files = [{"name": file["name"], "sha256": file["sha256"]} for file in fetched.provenance["files"]]
     return Collection(

@@ -34,7 +34,7 @@ FEWEST = 100
 """Resamples, as for `evaluate.resamples`."""
 KINDS = {
     "seen": "the model has seen them",
-    "unusable": "no picture, no diagnosis, or not readable",
+    "unusable": "no picture, no row in the table, no diagnosis, or not readable",
     "contradiction": "a copy stands under another diagnosis",
     "unknown class": "the model does not know the diagnosis",
 }
@@ -205,15 +205,17 @@ def _given(content: bytes | ValueError) -> bytes:
 
 def _mapping(found: collection.Collection, judged: pd.DataFrame) -> list[dict[str, Any]]:
     """Return a row a diagnosis of the collection: the model's class or null, the table's rows, and those judged."""
-    counts = judged["diagnosis"].value_counts()
-    # Of several spellings of one diagnosis, all stand at the first.
-    table = found.mapping.assign(
-        judged=found.mapping["diagnosis"].map(counts).mask(found.mapping["diagnosis"].duplicated(), 0).fillna(0)
-    )
+    counts = judged["theirs"].value_counts()
     return [
-        {"theirs": shown(theirs), "ours": label if known else None, "by": by, "rows": int(rows), "judged": int(number)}
-        for theirs, label, known, by, rows, number in zip(
-            *(table[column] for column in ("theirs", "label", "known", "by", "rows", "judged")), strict=True
+        {
+            "theirs": shown(theirs),
+            "ours": label if known else None,
+            "by": by,
+            "rows": int(rows),
+            "judged": int(counts.get(theirs, 0)),
+        }
+        for theirs, label, known, by, rows in zip(
+            *(found.mapping[column] for column in ("theirs", "label", "known", "by", "rows")), strict=True
         )
     ]
 

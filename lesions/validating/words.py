@@ -38,7 +38,7 @@ def headline(report: dict[str, Any], out: Path) -> str:
         for point in question.get("operating_points", []):
             if NAME in point and point["chosen_for"].startswith("sensitivity of at least 90%"):
                 found = " and ".join(
-                    f"{figure} {point[NAME][figure]['value']:.3f}"
+                    f"{figure} {interval(point[NAME][figure])}"
                     for figure in ("sensitivity", "specificity")
                     if point[NAME][figure]["value"] is not None
                 )
