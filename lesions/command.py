@@ -27,6 +27,10 @@ def main() -> None:
     compare.add_argument("--side", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
     compare.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.resamples")
     compare.set_defaults(run=compare_experiments)
+    store = commands.add_parser("check-store", help="remove from the team's DVC remote what is not what it says it is")
+    store.add_argument("--remote", help="its name; without it, the default one")
+    store.add_argument("--everything", action="store_true", help="read all of it, not just what a pull failed to bring")
+    store.set_defaults(run=check_store)
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)
@@ -60,3 +64,10 @@ def compare_experiments(arguments: argparse.Namespace) -> None:
     from lesions.comparing.compare import compare  # scikit-learn's second is for those who compare
 
     print(compare(arguments.first, arguments.second, arguments.side, arguments.resamples))
+
+
+def check_store(arguments: argparse.Namespace) -> None:
+    """Print which objects of a remote are spoiled, and remove them."""
+    from lesions.store import check_store  # DVC is for those who share
+
+    print(check_store(arguments.remote, arguments.everything))
