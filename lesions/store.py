@@ -30,10 +30,11 @@ def check_store(remote: str | None, everything: bool) -> str:
             there = set(odb.all())
             wanted = there if everything else there & _missing(repo)
             spoiled = _remove_spoiled(odb, there, wanted)
+    except EOFError as error:  # of getpass, which DVC calls
+        raise UserError("the store asks for a password, and there is no terminal to ask at") from error
     except (DvcException, OSError) as error:
-        raise UserError(
-            f"the store cannot be read: {error}; `dvc status --cloud` says whether DVC reaches it"
-        ) from error
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise UserError(f"the store cannot be read: {reason}; does `dvc status --cloud` reach it?") from error
     if not spoiled:
         return f"Of {len(wanted)} objects read, each is what its name says."
     return (
