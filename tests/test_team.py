@@ -56,6 +56,7 @@ class Team:
     pipeline: Path
     secrets: dict[str, str]
     clones: dict[str, Path] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
 
     def __getitem__(self, who: str) -> Path:
         """Return somebody's clone; all but Anna clone when the first of them is asked for."""
@@ -189,13 +190,14 @@ def nothing_slow_runs(team: Team, printed: str) -> None:
 def only_what_is_needed_comes(team: Team, printed: str) -> None:
     assert stages_run(printed) == ["check", "evaluate", "report"]
     assert (team["Dora"] / "data/predictions/predictions.csv").exists()
-    assert not (team["Dora"] / "data/raw").exists()
+    assert [file.name for file in (team["Dora"] / "data/raw").iterdir()] == ["provenance.json"]  # the card cites it
     assert not (team["Dora"] / "data/prepared").exists()
 
 
 def the_experiment_is_there(team: Team, printed: str) -> None:
     assert stages_run(printed) == []
     assert "gentle" in printed
+    team.models["gentle"] = model_hash(team["Carla"])
     assert model(team["Carla"]) == model(team["Ben"])
 
 
@@ -207,22 +209,15 @@ def the_model_is_there(team: Team, _: str) -> None:
 
 
 def nothing_of_a_colleague_goes(team: Team, _: str) -> None:
-    """What the page warns of removes Ben's experiment; his next push brings it back; what it advises does not."""
-    gentle = run("git rev-parse refs/exps/names --glob=refs/exps", team["Ben"]).split()[-1] if False else None
-    assert gentle is None
-    before = set(team.store.objects())
+    """What the page advises keeps Ben's experiment; what it warns of loses it, until he pushes again."""
+    experiment = team.models["gentle"]
     run("dvc gc --all-commits --all-experiments --cloud --force", team["Anna"])
-    lost = before - set(team.store.objects())
-    (carla := team["Carla"]).joinpath(".dvc/tmp").exists()
-    run("rm -r .dvc/cache", carla)
-    run("dvc exp pull --force origin gentle", carla)
-    run("dvc pull", team["Ben"])
-    assert len(lost) < len(before) / 2
-    run("git fetch --quiet", team["Dora"])
+    assert {experiment, model_hash(team["Ben"])} <= set(team.store.objects())
     run("dvc gc --workspace --cloud --force", team["Dora"])
-    assert model_hash(team["Ben"]) not in team.store.objects()
-    run("dvc push", team["Ben"])
-    assert model_hash(team["Ben"]) in team.store.objects()
+    assert not {experiment, model_hash(team["Ben"])} & set(team.store.objects())
+    run("dvc push --all-commits", team["Ben"])
+    run("dvc exp push --force origin gentle", team["Ben"])
+    assert {experiment, model_hash(team["Ben"])} <= set(team.store.objects())
 
 
 CHECKS: dict[tuple[str, int], Callable[[Team, str], None]] = {
