@@ -128,7 +128,7 @@ def test_another_version_of_dvc(version: str, one: Path, store: Folder, tmp_path
     other = tmp_path / "other"
     done = subprocess.run(["uv", "venv", "--quiet", "--python", "3.11", other], check=False)
     packages = [f"dvc=={version}", "setuptools<81", "pathspec<1"]
-    command = ["uv", "pip", "install", "--quiet", "--python", other / "bin/python", *packages]
+    command = ["uv", "pip", "install", "--quiet", "--python", f"{other}/bin/python", *packages]
     if done.returncode or subprocess.run(command, check=False).returncode:
         pytest.skip(f"DVC {version} cannot be installed here")
     run("dvc push", one)
