@@ -134,9 +134,10 @@ def test_another_version_of_dvc(version: str, one: Path, store: Folder, tmp_path
     run("dvc push", one)
     two = clone_of(one, store, "two")
     if version.startswith("2"):
-        # It refuses, or finds nothing; it takes nothing wrong.
         printed = run(f"{other}/bin/dvc pull", two, fails=True)
-        assert not (two / "table.csv").exists(), printed
+        assert "validation failed" in printed
+        assert "extra keys not allowed" in printed
+        assert not (two / "table.csv").exists()
         assert wrong_objects(store) == []
         return
     run(f"{other}/bin/dvc pull", two)

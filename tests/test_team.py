@@ -280,7 +280,8 @@ def tracked_with(clone: Path, secrets: list[str]) -> list[str]:
 
 SECRETS = re.compile(
     rb"AKIA[0-9A-Z]{16}|ASIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|gh[pousr]_\w{36}"
-    rb"|(secret_access_key|session_token|password|passphrase|sas_token|connection_string)[ \t]*=[ \t]*[^\s\"'{$]"
+    rb"|^\s*(?:aws_)?(?:secret_access_key|session_token|password|passphrase)[ \t]*=[ \t]*[^\s\"'{$(),]+$",
+    re.MULTILINE,
 )
 """Keys as they look, and DVC's settings with a secret as its configuration files hold them."""
 
