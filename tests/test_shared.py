@@ -65,23 +65,36 @@ def people(one: Path, store: Folder) -> dict[int, Path]:  # noqa: F811
     return clones
 
 
-def test_two_users_share_a_folder(people: dict[int, Path], one: Path, store: Folder) -> None:  # noqa: F811
+@pytest.mark.parametrize(("umask", "runs"), [(0o002, 2), pytest.param(0o022, 1, marks=pytest.mark.long)])
+def test_two_users_share_a_folder(
+    people: dict[int, Path],
+    one: Path,  # noqa: F811
+    store: Folder,
+    umask: int,
+    runs: int,
+) -> None:
+    """All of their data, whatever they forbid others by default; of the run cache, then, nothing, and not a word."""
     copytree(one / ".dvc/cache", people[ANNA] / ".dvc/cache")
     run(f"chown -R {ANNA}:{GROUP} {people[ANNA]}", one)
     for user in (ANNA, BEN):
-        run_as(user, "dvc remote modify team shared group", people[user])
-    run_as(ANNA, "dvc push --run-cache", people[ANNA])
-    run_as(BEN, "dvc pull --run-cache", people[BEN])
+        run_as(user, "dvc remote modify team shared group", people[user], umask=umask)
+    copy = "dvc stage add --run --name {0} --deps table.csv --outs {0}.csv cp table.csv {0}.csv"
+    run_as(ANNA, "dvc checkout", people[ANNA], umask=umask)
+    run_as(ANNA, copy.format("annas"), people[ANNA], umask=umask)
+    run_as(ANNA, "dvc push --run-cache", people[ANNA], umask=umask)
+    run_as(BEN, "dvc pull --run-cache", people[BEN], umask=umask)
     assert same(one, people[BEN])
+    run_as(BEN, copy.format("bens"), people[BEN], umask=umask)
     # So many that they share folders of the store with Anna's.
     (people[BEN] / "more").mkdir()
     for number in range(300):
         (people[BEN] / f"more/{number}").write_text(f"of Ben {number}")
     run(f"chown -R {BEN}:{GROUP} more", people[BEN])
-    run_as(BEN, "dvc add more", people[BEN])
-    run_as(BEN, "dvc push --run-cache", people[BEN])
+    run_as(BEN, "dvc add more", people[BEN], umask=umask)
+    run_as(BEN, "dvc push --run-cache", people[BEN], umask=umask)
     assert wrong_objects(store) == []
     assert len(store.objects()) == 14 + 301
+    assert len([name for name in store.names() if name.startswith("runs/")]) == runs
     owners = {(store.folder / name).stat().st_uid for name in store.names()}
     assert owners == {ANNA, BEN}
     groups = {path.stat().st_gid for path in store.folder.rglob("*")}
