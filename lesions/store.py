@@ -8,6 +8,7 @@ it is removed, and with it the list of the folder that it belongs to, the next p
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc_data.hashfile.db import HashFileDB
+from dvc_data.hashfile.hash import hash_file
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_data.hashfile.tree import Tree
 from dvc_objects.errors import ObjectFormatError
@@ -48,32 +49,31 @@ def _missing(repo: Repo) -> set[str]:
     """Return the hashes of what the workspace needs and the cache lacks."""
     cache = repo.cache.local
     needed = {out.hash_info.value for out in repo.index.outs if out.hash_info}
-    needed |= {info.value for infos in repo.used_objs().values() for info in infos}
+    for oid in [oid for oid in needed if oid.endswith(".dir")]:
+        needed |= _files(cache, oid)
     return needed - set(cache.oids_exist(needed))
 
 
 def _remove_spoiled(odb: HashFileDB, there: set[str], wanted: set[str]) -> set[str]:
     """Read objects, remove those that are spoiled, and return their hashes."""
-    spoiled = {oid for oid in tqdm(sorted(wanted), "reading", unit="object") if not _is_what_it_says(odb, oid)}
+    spoiled = {oid for oid in tqdm(sorted(wanted), "reading", unit="object") if _is_spoiled(odb, oid)}
     if spoiled:
         # For a push, a folder's list that is there stands for all of its files.
-        lists = [oid for oid in sorted(there - spoiled) if oid.endswith(".dir")]
-        odb.fs.remove([odb.oid_to_path(oid) for oid in lists if spoiled & _files(odb, oid)])
+        lists = {oid for oid in there - spoiled if oid.endswith(".dir") and spoiled & _files(odb, oid)}
+        odb.fs.remove([odb.oid_to_path(oid) for oid in sorted(spoiled | lists)])
     return spoiled
 
 
-def _is_what_it_says(odb: HashFileDB, oid: str) -> bool:
-    """Return whether an object has the hash that it is named after; DVC removes it where not."""
-    try:
-        HashFileDB.check(odb, oid)  # a folder's own method believes whatever is write-protected
-    except ObjectFormatError:
-        return False
-    return True
+def _is_spoiled(odb: HashFileDB, oid: str) -> bool:
+    """Return whether an object has another hash than the one that it is named after, twice: the network may err."""
+    obj = odb.get(oid)
+    hashes = (hash_file(obj.path, obj.fs, odb.hash_name)[1].value for _ in range(2))
+    return all(found != oid.removesuffix(".dir") for found in hashes)
 
 
 def _files(odb: HashFileDB, oid: str) -> set[str]:
-    """Return the hashes of a folder's files; none where its list cannot be read."""
+    """Return the hashes of a folder's files; none where its list is missing or spoiled."""
     try:
         return {info.value for _, _, info in Tree.load(odb, HashInfo(odb.hash_name, oid))}
-    except ObjectFormatError:
+    except (FileNotFoundError, ObjectFormatError):
         return set()

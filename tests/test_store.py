@@ -150,6 +150,21 @@ def test_a_spoiled_object_is_refused_then_removed_then_sent_again(one: Path, sto
     assert "each is what its name says" in run("lesions check-store --everything", two)
 
 
+@on("folder")
+def test_a_spoiled_list_of_a_folder_is_mended_too(one: Path, store: Store) -> None:
+    run("dvc push --quiet", one)
+    (folder,) = [oid for oid in store.objects() if oid.endswith(".dir")]
+    store.write(store.objects()[folder], b"spoiled")
+    two = clone_of(one, store, "two")
+    run("dvc pull", two, fails=True)
+    assert not (two / "pictures").exists()
+    assert folder in run("lesions check-store", two)
+    assert folder not in store.objects()
+    run("dvc push", one)
+    run("dvc pull", two)
+    assert same(one, two)
+
+
 DIES_AT_THE_FIFTH = """
 import os, signal
 replace, count = os.replace, 0
