@@ -59,6 +59,10 @@ def main() -> None:
     validate.add_argument("--out", type=Path, default=Path("reports/validation"), metavar="DIR", help="for the report")
     validate.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.resamples")
     validate.set_defaults(run=validate_model)
+    store = commands.add_parser("check-store", help="remove from the team's DVC remote what is not what it says it is")
+    store.add_argument("--remote", help="its name; without it, the default one")
+    store.add_argument("--everything", action="store_true", help="read all of it, not just what a pull failed to bring")
+    store.set_defaults(run=check_store)
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)
@@ -135,3 +139,10 @@ def validate_model(arguments: argparse.Namespace) -> None:
 
     names = ("folder", "models", "mapping", "data", "out", "resamples")
     print(validate(Request(**{name: getattr(arguments, name) for name in names})))
+
+
+def check_store(arguments: argparse.Namespace) -> None:
+    """Print which objects of a remote are spoiled, and remove them."""
+    from lesions.store import check_store  # DVC is for those who share
+
+    print(check_store(arguments.remote, arguments.everything))

@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from shutil import copyfile
 
@@ -117,3 +117,16 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("dvc repro", folder)
     commit(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home folder in which nobody's keys, profiles and settings count."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("home")
+        patch.setenv("HOME", str(folder))
+        for name in (*(name for name in os.environ if name.startswith("AWS_")), "SSH_AUTH_SOCK"):
+            patch.delenv(name, raising=False)
+        settings = "[user]\nname = test\nemail = test@example.org\n[safe]\ndirectory = *\n"
+        (folder / ".gitconfig").write_text(settings)
+        yield folder

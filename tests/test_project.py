@@ -10,7 +10,7 @@ def test_the_lock_holds_every_package_with_hashes() -> None:
     lock = (ROOT / "requirements.txt").read_text()
     packages = re.findall(r"^([\w.-]+)==\S+", lock, re.MULTILINE)
     for line in wanted:
-        name = re.split(r"[ ;<>=]", line)[0].lower()
+        name = re.split(r"[ ;<>=\[]", line)[0].lower()
         assert name.replace("_", "-").replace(".", "-") in [package.replace(".", "-") for package in packages], name
     entries = re.split(r"\n(?=\S)", lock.partition("\n#")[2].partition("\n")[2])
     assert all("--hash=sha256:" in entry for entry in entries if entry.strip())
