@@ -37,6 +37,11 @@ def main() -> None:
     classify.add_argument("--heatmap", type=Path, metavar="DIR", help="write each picture beside its heat map there")
     add_model(classify)
     classify.set_defaults(run=classify_pictures, form="table")
+    export = commands.add_parser("export", help="write a model as ONNX and LiteRT files, for other programs")
+    export.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
+    export.add_argument("--out", type=Path, default=Path("exported"), metavar="DIR", help="without it, exported")
+    export.add_argument("--int8", action="store_true", help="also a smaller LiteRT file, and say what it loses")
+    export.set_defaults(run=export_model)
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)
@@ -94,3 +99,10 @@ def classify_pictures(arguments: argparse.Namespace) -> None:
     asked = arguments.pictures, arguments.models, arguments.form, arguments.heatmap, arguments.sensitivity
     if not classify(*asked):
         sys.exit(1)
+
+
+def export_model(arguments: argparse.Namespace) -> None:
+    """Write the model's ONNX and LiteRT files."""
+    from lesions.exporting.export import export  # the converters take seconds
+
+    export(arguments.models, arguments.out, Path("data"), int8=arguments.int8)
