@@ -44,10 +44,13 @@ def export(models: Path, out: Path, data: Path, *, int8: bool) -> None:
         UserError: there is no model, the network cannot be converted, a file does not answer as Keras does, or int8
             is wanted and the data is not there.
     """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is no folder to write the files into; name another with --out.")
     classifier = Classifier.of_folder(models)
     for warning in classifier.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
     known = _known(data, classifier, int8)
+    exact = _exact(classifier, known) if int8 and known else {}
     model, network = answering(classifier), classifier.model
     with tqdm(total=2 + int8, desc="converting", unit=" files", disable=None, leave=False) as progress:
         proto = converted(lambda: onnx_file.convert(model), network, "ONNX")
@@ -58,7 +61,7 @@ def export(models: Path, out: Path, data: Path, *, int8: bool) -> None:
             train = known.train
             small = converted(lambda: litert_file.convert_int8(model, train), network, "LiteRT in int8")
             progress.update()
-    facts = about_model.facts(classifier, _loss(classifier, known, small) if int8 and known else None)
+    facts = about_model.facts(classifier, _loss(classifier, known, exact, small) if int8 and known else None)
     text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     inside = {about_model.NAME: text}
     files = {
@@ -110,29 +113,35 @@ def _to_check_on(classifier: Classifier, known: Judged | None) -> NDArray[np.uin
     return np.stack([*(picture for *_, picture in drawn), *validation])
 
 
-def _loss(classifier: Classifier, known: Judged, content: bytes) -> dict[str, Any]:
-    """Return what model.json says of int8.
+def _exact(classifier: Classifier, known: Judged) -> dict[str, Answers]:
+    """Return Keras's answers of each side with pictures.
 
     Raises:
         UserError: the predictions are another model's.
     """
+    exact = {}
+    for name, side in known.sides.items():
+        if len(side.label):
+            exact[name] = keras_answers(classifier, side.pixels)
+            if not np.abs(exact[name]["uncalibrated"] - side.said).max() <= MOST:
+                raise UserError(
+                    "data/predictions holds another model's answers, so that nobody knows on which pictures this one "
+                    "was judged. `dvc repro` makes all anew; without --int8, no data is needed."
+                )
+    return exact
+
+
+def _loss(classifier: Classifier, known: Judged, exact: dict[str, Answers], content: bytes) -> dict[str, Any]:
+    """Return what model.json says of int8."""
     found: dict[str, Any] = {
         "file": litert_file.NAME_INT8,
         "ranges_from": f"{len(known.train)} training pictures",
         "in_float32": "what makes probabilities of the network's last sums",
-    }
-    for name, side in known.sides.items():
-        if not len(side.label):
-            found[name] = None
-            continue
-        exact = keras_answers(classifier, side.pixels)
-        if not np.abs(exact["uncalibrated"] - side.said).max() <= MOST:
-            raise UserError(
-                "data/predictions holds another model's answers, so that nobody knows on which pictures this one was "
-                "judged. `dvc repro` makes all anew; without --int8, no data is needed."
-            )
+    } | dict.fromkeys(judged.SIDES)
+    for name, answers in exact.items():
+        side = known.sides[name]
         progress = tqdm(side.pixels, desc=f"int8 on {name}", unit=" pictures", disable=None, leave=False)
-        found[name] = loss.measured(side, exact, litert_file.ask(content, progress), classifier.decision)
+        found[name] = loss.measured(side, answers, litert_file.ask(content, progress), classifier.decision)
     return found
 
 

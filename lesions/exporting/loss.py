@@ -17,16 +17,14 @@ SENSITIVITY = 90
 """Per cent on validation, of the thresholds by which alerts are compared."""
 
 
-def measured(side: Side, exact: Answers, int8: Answers, decision: Decision) -> dict[str, Any] | None:
-    """Return the figures of one side; None if it has no picture.
+def measured(side: Side, exact: Answers, int8: Answers, decision: Decision) -> dict[str, Any]:
+    """Return the figures of one side.
 
     Returns:
         `pictures`; of each of `FIGURES` those of the float32 and the int8 answers; the largest and the mean difference
         of a calibrated probability; in how many pictures the most probable class is another; and of each question in
         how many the alert is.
     """
-    if not len(side.label):
-        return None
     found: dict[str, Any] = {"pictures": len(side.label)}
     variants = {"float32": exact, "int8": int8}
     weights = np.ones((1, len(side.label)))

@@ -47,7 +47,7 @@ def canonical(proto: onnx.ModelProto) -> onnx.ModelProto:
     nodes = list(_from_outputs(graph))
     constants = {constant.name: constant for constant in graph.initializer}
     names = {known.name: known.name for known in [*graph.input, *graph.output]} | {"": ""}
-    used = []
+    used: list[onnx.TensorProto] = []
     for number, node in enumerate(nodes, 1):
         for name in node.input:
             if name not in names:
@@ -77,7 +77,8 @@ def canonical(proto: onnx.ModelProto) -> onnx.ModelProto:
 def with_facts(proto: onnx.ModelProto, facts: dict[str, str]) -> bytes:
     """Return the file's bytes with facts in its metadata."""
     onnx.helper.set_model_props(proto, facts)
-    return proto.SerializeToString(deterministic=True)
+    content: bytes = proto.SerializeToString(deterministic=True)
+    return content
 
 
 def ask(content: bytes, pictures: NDArray[np.uint8]) -> Answers:
