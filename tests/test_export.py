@@ -47,7 +47,7 @@ RECIPE = Recipe(px=(32, 32), fit="squash", borders="keep", colour_constancy="non
 
 def lively(model: keras.Model) -> keras.Model:
     """Let a network with random weights tell pictures apart: else any file would agree with it."""
-    pixels = np.stack([picture for *_, picture in generated(*model.input.shape[1:3], seed=1)])[::3]
+    pixels = np.stack([picture for *_, picture in generated(model.input.shape[1], model.input.shape[2], seed=1)])[::3]
     normalised = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
     momenta = [layer.momentum for layer in normalised]
     for layer in normalised:
@@ -57,7 +57,9 @@ def lively(model: keras.Model) -> keras.Model:
         layer.momentum = momentum
     last = model.layers[-1]
     features = keras.Model(model.input, last.input)(pixels, training=False).numpy()
-    kernel = np.random.default_rng(0).normal(size=last.kernel.shape) / (features.std(axis=0)[:, None] + 1e-6)
+    spread = features.std(axis=0)[:, None]
+    kernel = np.random.default_rng(0).normal(size=last.kernel.shape)
+    kernel = np.divide(kernel, spread, out=np.zeros_like(kernel), where=spread > 0.1 * spread.mean())
     sums = features @ kernel
     kernel *= 2 / sums.std(axis=0)
     last.set_weights([kernel, -(features @ kernel).mean(axis=0)])
@@ -278,6 +280,11 @@ def test_a_decision_of_another_model_and_a_changed_split_are_refused(there: Path
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_that_the_runtime_refuses_is_a_clear_error() -> None:
+    with pytest.raises(UserError, match=r"LiteRT cannot run the file .* Leave --int8 out"):
+        litert_file.ask(b"no model", [])
+
+
 def test_a_layer_without_counterpart_is_named() -> None:
     pixels = keras.Input((16, 16, 3))
     x = layers.Resizing(8, 8, "bicubic", name="small_pictures")(pixels)
@@ -295,7 +302,7 @@ def test_a_layer_without_counterpart_is_named() -> None:
 def test_orientations_and_temperature_are_those_of_the_project(shape: tuple[int, int, int]) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (2, *shape)).astype(np.float32)
     ours = {view.numpy().tobytes() for view in answering.orientations(ops.convert_to_tensor(pictures))}
-    assert ours == {np.ascontiguousarray(view).tobytes() for view in orientations(pictures)}
+    assert ours == {view.astype(np.float32).tobytes() for view in orientations(pictures.astype(np.uint8))}
     probability = np.array([[1, 0, 0], [0.7, 0.3, 1e-30], [1 / 3, 1 / 3, 1 / 3], [0.02, 0.97, 0.01]])
     for temperature in (0.05, 1.0, 1.3, 20.0):
         found = answering.tempered(ops.convert_to_tensor(probability.astype(np.float32)), temperature)

@@ -70,18 +70,7 @@ def export(models: Path, out: Path, data: Path, *, int8: bool) -> None:
         about_model.NAME: text.encode(),
     }
     pictures = _to_check_on(classifier, known)
-    expected = keras_answers(classifier, pictures)
-    apart = {
-        onnx_file.NAME: _apart(expected, onnx_file.ask(files[onnx_file.NAME], pictures)),
-        litert_file.NAME: _apart(expected, litert_file.ask(files[litert_file.NAME], pictures)),
-    }
-    for name, difference in apart.items():
-        if not difference <= MOST:
-            raise UserError(
-                f"{name} would not answer as Keras does: a probability differs by {difference:.2g}, and at most "
-                f"{MOST:g} is allowed. Nothing was written. Its network has a layer that the converter gets wrong: "
-                "use another architecture."
-            )
+    apart = _checked(files, keras_answers(classifier, pictures), pictures)
     if int8 and known:
         files[litert_file.NAME_INT8] = litert_file.with_facts(small, inside)
     _write(out, files)
@@ -145,8 +134,23 @@ def _loss(classifier: Classifier, known: Judged, exact: dict[str, Answers], cont
     return found
 
 
-def _apart(expected: Answers, found: Answers) -> float:
-    return max(float(np.abs(expected[name] - found[name]).max()) for name in expected)
+def _checked(files: dict[str, bytes], expected: Answers, pictures: NDArray[np.uint8]) -> dict[str, float]:
+    """Return by how much each float file's probabilities differ from Keras's, at most.
+
+    Raises:
+        UserError: that is more than `MOST`.
+    """
+    apart = {}
+    for name, ask in ((onnx_file.NAME, onnx_file.ask), (litert_file.NAME, litert_file.ask)):
+        found = ask(files[name], pictures)
+        apart[name] = max(float(np.abs(expected[output] - found[output]).max()) for output in expected)
+        if not apart[name] <= MOST:
+            raise UserError(
+                f"{name} would not answer as Keras does: a probability differs by {apart[name]:.2g}, and at most "
+                f"{MOST:g} is allowed. Nothing was written. The converter gets one of the network's layers wrong: use "
+                "another architecture."
+            )
+    return apart
 
 
 def _write(out: Path, files: dict[str, bytes]) -> None:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
+from lesions.errors import UserError
 from lesions.exporting.answering import INPUT, Answers
 from lesions.exporting.converting import quiet
 
@@ -74,10 +75,23 @@ def with_facts(content: bytes, facts: dict[str, str]) -> bytes:
 
 
 def ask(content: bytes, pictures: Iterable[NDArray[np.uint8]]) -> Answers:
-    """Return what a file says of pictures, each (height, width, 3)."""
-    with quiet():
-        runner = Interpreter(model_content=content, num_threads=THREADS).get_signature_runner()
-        said = [runner(**{INPUT: picture[None]}) for picture in pictures]
+    """Return what a file says of pictures, each (height, width, 3).
+
+    Raises:
+        UserError: the runtime refuses the file.
+    """
+    try:
+        with quiet():
+            runner = Interpreter(model_content=content, num_threads=THREADS).get_signature_runner()
+            # Only the first answer sets it all up, and prints notes.
+            runner(**{INPUT: np.zeros(runner.get_input_details()[INPUT]["shape"], np.uint8)})
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0][:300]
+        raise UserError(
+            f"LiteRT cannot run the file that its converter made of the network: {reason}. Leave --int8 out if you "
+            "asked for it, or use another architecture."
+        ) from None
+    said = [runner(**{INPUT: picture[None]}) for picture in pictures]
     return {name: np.concatenate([answer[name] for answer in said]) for name in runner.get_output_details()}
 
 
