@@ -329,6 +329,16 @@ def agreement(model: keras.Model, folder: Path, *, dihedral: bool) -> float:
     )
 
 
+def test_what_a_layer_holds_outside_of_its_weights_is_in_the_file() -> None:
+    whole = keras.Input((8, 8, 3), dtype="uint8", name="pixels")
+    x = layers.Normalization(mean=[103.9, 116.8, 123.7], variance=[2.0, 3.0, 4.0])(ops.cast(whole, "float32"))
+    model = keras.Model(whole, {"uncalibrated": ops.mean(x, axis=(1, 2))})
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
+    content = onnx_file.with_facts(onnx_file.convert(model), {})
+    found = onnx_file.ask(content, pictures)["uncalibrated"]
+    assert found == pytest.approx(model(pictures)["uncalibrated"].numpy(), abs=1e-4)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_every_network_is_exported(name: str, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def convert(model: keras.Model) -> onnx.ModelProto:
     signature = [tf.TensorSpec(model.input.shape, tf.uint8, name=INPUT)]
     function = tf.function(lambda pixels: model(pixels, training=False), input_signature=signature)
     proto, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+    _fill_in(proto.graph, function.get_concrete_function())
     onnx.checker.check_model(proto, full_check=True)
     return canonical(proto)
 
@@ -86,6 +87,20 @@ def ask(content: bytes, pictures: NDArray[np.uint8]) -> Answers:
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(names, {INPUT: pictures}), strict=True))
+
+
+def _fill_in(graph: onnx.GraphProto, function: tf.types.experimental.ConcreteFunction) -> None:
+    """Make constants of the inputs that are none: the converter asks for what a layer holds outside of its weights.
+
+    `Normalization` holds its mean and variance so, in front of the published ResNets, VGGs and DenseNets.
+    """
+    held = {inside.name: value for value, inside in function.graph.captures if value.dtype != tf.resource}
+    inputs = [known for known in graph.input if known.name not in held]
+    for known in graph.input:
+        if known.name in held:
+            graph.initializer.append(onnx.numpy_helper.from_array(held[known.name].numpy(), known.name))
+    del graph.input[:]
+    graph.input.extend(inputs)
 
 
 def _from_outputs(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
