@@ -63,6 +63,11 @@ def main() -> None:
     store.add_argument("--remote", help="its name; without it, the default one")
     store.add_argument("--everything", action="store_true", help="read all of it, not just what a pull failed to bring")
     store.set_defaults(run=check_store)
+    export = commands.add_parser("export", help="write a model as ONNX and LiteRT files, for other programs")
+    export.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
+    export.add_argument("--out", type=Path, default=Path("exported"), metavar="DIR", help="without it, exported")
+    export.add_argument("--int8", action="store_true", help="also a smaller LiteRT file, and say what it loses")
+    export.set_defaults(run=export_model)
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)
@@ -146,3 +151,10 @@ def check_store(arguments: argparse.Namespace) -> None:
     from lesions.store import check_store  # DVC is for those who share
 
     print(check_store(arguments.remote, arguments.everything))
+
+
+def export_model(arguments: argparse.Namespace) -> None:
+    """Write the model's ONNX and LiteRT files."""
+    from lesions.exporting.export import export  # the converters take seconds
+
+    export(arguments.models, arguments.out, Path("data"), int8=arguments.int8)
