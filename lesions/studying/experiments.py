@@ -94,6 +94,23 @@ def changed_code() -> list[str]:
     return git("diff", "--name-only", "HEAD", "--", "lesions", "stages", "dvc.yaml", "requirements.txt").splitlines()
 
 
+def not_in_cache() -> list[str]:
+    """Return the folders that dvc.lock names and DVC's cache does not hold, as in a clone where nothing ran.
+
+    DVC's experiments fail on them as soon as a stage that reads a file of one comes from the run cache.
+    """
+    from dvc.repo import Repo
+
+    lock = Path("dvc.lock")
+    if not lock.exists():
+        return []
+    stages = _yaml(lock.read_text(encoding="utf-8"))["stages"].values()
+    outs = {out["path"]: out.get("md5", "") for stage in stages for out in stage.get("outs", [])}
+    with Repo() as repo:
+        cache = repo.cache.local
+        return [path for path, md5 in outs.items() if md5.endswith(".dir") and not cache.exists(md5)]
+
+
 def _same_pictures(params: dict[str, Any], lock: dict[str, Any]) -> bool:
     """Return whether a folder holds what it held, where the experiment read one; a folder that is gone does."""
     folder = params["download"]["folder"]

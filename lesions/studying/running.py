@@ -149,6 +149,7 @@ def run(study: Study, folder: Path | None = None) -> list[str]:
     if not due:
         return []
     refuse_uncommitted_code()
+    refuse_missing_data()
     failed = []
     with alone() as lock, ending_alike():
         taken = set(experiments.experiments())
@@ -201,6 +202,19 @@ def refuse_uncommitted_code() -> None:
             f"{', '.join(files[:3])}{' and others' if len(files) > 3 else ''}: changed, and not committed. An "
             "experiment runs in a copy that holds what Git tracks, and is kept by the commit that it started from: "
             "commit the code first."
+        )
+
+
+def refuse_missing_data() -> None:
+    """Stop in a clone in which the pipeline never ran.
+
+    Raises:
+        UserError: names what dvc.lock speaks of and is not there.
+    """
+    if missing := experiments.not_in_cache():
+        raise UserError(
+            f"{', '.join(missing[:3])}: dvc.lock names {'it' if len(missing) == 1 else 'them'}, and DVC's cache does "
+            "not hold that. Experiments start from it: run `dvc repro` first, or `dvc pull` where the data are shared."
         )
 
 
