@@ -189,7 +189,7 @@ def test_a_study_runs_is_reported_and_runs_again_what_changed_alone(clone: Path)
         clone,
         "draws",
         [
-            {"name": "draw", "each": {"evaluate.seed": [2, 3]}, "pairs_with": "same"},
+            {"name": "draw", "each": {"evaluate.seed": [2]}, "pairs_with": "same"},
             {"name": "same"},
             {"name": "elsewhere", "set": {"download.source": "folder", "download.folder": "data/incoming"}},
             {"name": "wrong", "set": {"rebalance.operations": [TOO_LARGE]}},
@@ -198,21 +198,20 @@ def test_a_study_runs_is_reported_and_runs_again_what_changed_alone(clone: Path)
     )
     commit(clone)
     before = state(clone)
-    assert "draws: A title. 0 of 5 done." in run("lesions study", clone)
+    assert "draws: A title. 0 of 4 done." in run("lesions study", clone)
     dry = run("lesions study draws --dry", clone)
-    assert "dvc exp run --temp --name draws-draw-3 --set-param ++evaluate.seed=3\n" in dry
+    assert "dvc exp run --temp --name draws-draw-2 --set-param ++evaluate.seed=2\n" in dry
     printed = run("lesions study draws", clone, fails=True)
-    assert "=== 1 of 4: draws-draw-2 ===" in printed
+    assert "=== 1 of 3: draws-draw-2 ===" in printed
     assert "Augmentor's Crop fails" in printed
     assert "draws-wrong failed; the others ran. `lesions study draws` tries again." in printed
     assert re.search(r"elsewhere +cannot run here: no folder \S+data/incoming", printed)
     assert "Traceback" not in printed
-    assert stages_run(printed)[:2] == ["evaluate", "report"]
-    assert "3 of 5 done" in printed
+    assert stages_run(printed)[:3] == ["check", "evaluate", "report"]
+    assert "2 of 4 done" in printed
     page = (clone / "docs/draws.md").read_text()
     assert "| `wrong` | not run yet |" in page
     assert "| `elsewhere` | its pictures are not here |" in page
-    assert "standard deviation 0.000" in page
     assert "- `draw-2` against `same`, test, all pictures" in page
     assert str(clone) not in page
     # `same` has the parameters of the workspace.
@@ -223,11 +222,11 @@ def test_a_study_runs_is_reported_and_runs_again_what_changed_alone(clone: Path)
     assert state(clone) == before
 
     # Other code makes them missing, and is run; the old ones are kept under another name.
-    write(clone, "draws", [{"name": "draw", "each": {"evaluate.seed": [2]}}, {"name": "same"}])
+    write(clone, "draws", [{"name": "draw", "each": {"evaluate.seed": [2]}}])
     commit(clone)
     printed = run("lesions study draws", clone)
     assert "===" not in printed
-    assert "2 of 2 done" in printed
+    assert "1 of 1 done" in printed
     code = clone / "lesions/evaluation/calibration.py"
     code.write_text(f"{code.read_text()}\nprint('this is the code of', __file__)\n")
     assert "calibration.py: changed, and not committed" in run("lesions study draws", clone, fails=True)
@@ -235,10 +234,9 @@ def test_a_study_runs_is_reported_and_runs_again_what_changed_alone(clone: Path)
     assert "there is one of other code, parameters or pictures" in run("lesions study draws --dry", clone)
     printed = run("lesions study draws", clone)
     assert re.search(r"this is the code of \S+/\.dvc/tmp/exps/\S+/lesions/evaluation/calibration.py", printed)
-    assert "is kept as draws-draw-2-was-" in printed
+    old = re.findall(r"is kept as (draws-draw-2-was-\w{7})\.", printed)[0]
     names = run("dvc exp list --all-commits --name-only", clone).split()
-    assert sorted(name for name in names if name.startswith("draws-same"))[0] == "draws-same"
-    assert any(name.startswith("draws-same-was-") for name in names)
+    assert [name for name in names if name.startswith("draws-draw-2")] == ["draws-draw-2", old]
 
 
 TOO_LARGE = {"operation": "crop_by_size", "probability": 1.0, "width": 999, "height": 999}
@@ -358,8 +356,27 @@ def test_the_report_holds_each_figure_beside_its_honest_one(
     assert "| `undefined` | test | - | - | 0.500 |" in page
     assert report.sources(study)[1] == r"- `leaky`: accuracy 0.83, called validation: a \[notebook\](x)"
     rows = report.rows(study, read)
-    assert [row.name for row in rows] == ["leaky", "undefined"]
-    assert rows[0] == Row("leaky", 0.83, entry(0.8), entry(0.6), 0.5)
+    assert [row.name for row in rows] == ["leaky (accuracy)", "undefined"]
+    assert rows[0] == Row("leaky (accuracy)", 0.83, entry(0.8), entry(0.6), 0.5)
+
+
+def test_mean_and_spread_are_of_what_one_each_made(here: Path) -> None:
+    experiments: list[dict[str, object]] = [
+        {"name": name, "set": {"train.epochs": epochs}, "each": {"train.seed": [1, 2]}}
+        for name, epochs in (("a", 3), ("b", 4))
+    ]
+    write(here, "mine", experiments)
+    study = read_study("mine")
+    figures = {"a-1": 0.5, "a-2": 0.7, "b-1": 0.4}
+    read = {
+        entry.name: report.Found(Planned(entry, "", {}, "c", [], ""), evaluation(figures[entry.name]), {})
+        for entry in study.experiments
+        if entry.name in figures
+    }
+    (text,) = report.families(study, read)
+    first = "- accuracy, test: mean 0.600, standard deviation 0.141 (0.500 to 0.700) over `a-1`, `a-2`"
+    assert text.splitlines()[0] == first
+    assert "b-1" not in text
 
 
 def test_the_plot_shows_what_there_is(found: tuple[Study, list[Planned], dict[str, report.Found]]) -> None:

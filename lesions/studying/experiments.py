@@ -5,6 +5,7 @@ DVC keeps an experiment as a Git commit, named by a ref below the commit that it
 
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ruamel.yaml import YAML
 from lesions.errors import UserError
 
 REF = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/([^/]+)")
+FILES = ("params.yaml", "dvc.yaml", "dvc.lock")
 READS_A_FOLDER = ("folder", "synthetic")
 """The sources that fetch nothing."""
 
@@ -53,7 +55,10 @@ def is_current(commit: str, params: dict[str, Any], *, any_folder: bool) -> bool
         params: that are wanted of it.
         any_folder: whether pictures from a folder will do where the source is one that fetches them.
     """
-    found = _yaml(git("show", f"{commit}:params.yaml"))
+    try:
+        found, pipeline, locked = (_yaml(git("show", f"{commit}:{name}")) for name in FILES)
+    except UserError:  # an experiment of another project's shape, under one of our names
+        return False
     ours, theirs = dict(params), dict(found)
     if (
         any_folder
@@ -62,9 +67,10 @@ def is_current(commit: str, params: dict[str, Any], *, any_folder: bool) -> bool
     ):
         ours.pop("download")
         theirs.pop("download")
-    if ours != theirs or _yaml(git("show", f"{commit}:dvc.yaml"))["stages"] != _stages_now():
+    lock = locked["stages"]
+    stages = _yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    if ours != theirs or pipeline["stages"] != stages or set(lock) != set(stages):
         return False
-    lock = _yaml(git("show", f"{commit}:dvc.lock"))["stages"]
     outs = {out["path"] for stage in lock.values() for out in stage.get("outs", [])}
     deps = {dep["path"] for stage in lock.values() for dep in stage.get("deps", [])} - outs
     code = sorted(dep for dep in deps if not Path(dep).is_absolute())
@@ -120,6 +126,7 @@ def _same_pictures(params: dict[str, Any], lock: dict[str, Any]) -> bool:
     return was.get(folder) in (None, _hash_of(folder))
 
 
+@cache
 def _hash_of(folder: str) -> str | None:
     """Return the hash that DVC gives a folder; unchanged files are not read again."""
     from dvc.dependency import loads_from
@@ -129,10 +136,6 @@ def _hash_of(folder: str) -> str | None:
     with Repo() as repo:
         found = loads_from(Stage(repo, path="dvc.yaml"), [folder])[0].get_hash()
     return str(found.value) if found else None
-
-
-def _stages_now() -> Any:
-    return _yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 
 def _yaml(text: str) -> Any:

@@ -8,6 +8,12 @@ from matplotlib.figure import Figure
 from lesions.plotting import BLUE, GREY, WIDTH, png, style
 
 LEAKY = "#bc4c00"
+LABELS = PUBLISHED, UNDER, NEVER, MAJORITY = (
+    "published",
+    "under its protocol",
+    "on pictures it never met",
+    "always the majority",
+)
 
 
 @dataclass(frozen=True)
@@ -46,13 +52,13 @@ def draw(rows: list[Row], figure: str) -> bytes:
 
         for place, row in enumerate(rows):
             if row.majority is not None:
-                label = once("always the majority")
+                label = once(MAJORITY)
                 axes.plot([row.majority] * 2, [place - 0.3, place + 0.3], color=GREY, linewidth=3, label=label)
             if row.published is not None:
-                axes.scatter(row.published, place, marker="D", s=34, color="black", zorder=4, label=once("published"))
+                axes.scatter(row.published, place, marker="D", s=34, color="black", zorder=4, label=once(PUBLISHED))
             for found, color, up, label in (
-                (row.leaky, LEAKY, -0.12, "under its protocol"),
-                (row.honest, BLUE, 0.12, "on pictures it never met"),
+                (row.leaky, LEAKY, -0.12, UNDER),
+                (row.honest, BLUE, 0.12, NEVER),
             ):
                 if found is None or found["value"] is None:
                     continue
@@ -65,5 +71,9 @@ def draw(rows: list[Row], figure: str) -> bytes:
                 )
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
         axes.set(xlabel=f"{figure}, with 95 % intervals by lesion", xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
-        drawing.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)
+        handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        order = [label for label in LABELS if label in handles]
+        drawing.legend(
+            [handles[label] for label in order], order, loc="outside upper center", ncols=2, frameon=False, fontsize=8
+        )
         return png(drawing)

@@ -277,9 +277,10 @@ def rows(study: Study, found: dict[str, Found]) -> list[Row]:
         leaky = ours.evaluation["protocol"] != "honest"
         shown = ours.figure(figure, side)
         clean = pair.figure(figure, study.side) if pair else None
+        other = "" if figure == study.figure else f" ({IN_WORDS[figure]})"
         result.append(
             Row(
-                entry.name,
+                entry.name + other,
                 entry.published.value if entry.published else None,
                 shown if leaky or pair else None,
                 clean if pair else None if leaky else shown,

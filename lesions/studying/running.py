@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -148,6 +149,8 @@ def run(study: Study, folder: Path | None = None) -> list[str]:
     due = [one for one in planned if one.commit is None and not one.without]
     if not due:
         return []
+    if shutil.which("dvc") is None:
+        raise UserError("the command dvc is not found: enter the environment first, `. .venv/bin/activate`.")
     refuse_uncommitted_code()
     refuse_missing_data()
     failed = []
