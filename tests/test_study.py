@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 from lesions.errors import UserError
 from lesions.fetching.transfer import downloads
 from lesions.params.section import read_file
-from lesions.studying import report, running
+from lesions.studying import experiments, report, running
 from lesions.studying.plot import Row, draw
 from lesions.studying.running import Planned, as_override, found_from_a_copy, wait_for
 from lesions.studying.study import Study, list_studies, read_study, wanted
@@ -169,6 +169,39 @@ def test_ctrl_c_is_passed_on_and_waited_for(tmp_path: Path) -> None:
     with (tmp_path / "lock").open("w") as lock, running.ending_alike(), pytest.raises(KeyboardInterrupt):
         wait_for([sys.executable, str(script)], lock)
     assert (tmp_path / "ended").exists()
+
+
+def test_what_an_experiment_cannot_start_from_is_said(here: Path) -> None:
+    write(here, "mine", [{"name": "a"}])
+    for words in ("git init --quiet", "git config user.email test@example.org", "git config user.name test"):
+        run(words, here)
+    run("dvc init --quiet", here)
+    (here / "dvc.lock").write_text(
+        f"schema: '2.0'\nstages:\n  clean:\n    outs:\n    - {{path: data/clean, md5: {'0' * 32}.dir}}\n"
+    )
+    commit(here)
+    study = read_study("mine")
+    with pytest.raises(UserError, match=r"data/clean: dvc\.lock names it.*run `dvc repro` first"):
+        running.run(study)
+    (here / "lesions").mkdir()
+    (here / "lesions/mine.py").touch()
+    with pytest.raises(UserError, match=r"lesions/mine\.py: changed, and not committed"):
+        running.run(study)
+
+
+def test_an_experiment_of_another_shape_under_our_name_is_kept_and_not_taken(here: Path) -> None:
+    write(here, "mine", [{"name": "a"}])
+    for words in ("git init --quiet", "git config user.email test@example.org", "git config user.name test"):
+        run(words, here)
+    commit(here)
+    head = run("git rev-parse HEAD", here).strip()
+    ref = f"refs/exps/{head[:2]}/{head[2:]}/mine-a"
+    run(f"git update-ref {ref} {head}", here)
+    (planned,) = running.plan(read_study("mine"))
+    assert (planned.commit, planned.old) == (None, [(ref, head)])
+    name = experiments.keep_old(ref, head, set())
+    assert experiments.experiments() == {name: [(ref.replace("mine-a", name), head)]}
+    assert name == f"mine-a-was-{head[:7]}"
 
 
 # In a clone where the pipeline ran
