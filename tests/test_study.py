@@ -275,6 +275,7 @@ def test_a_study_runs_is_reported_and_runs_again_what_changed_alone(clone: Path)
 TOO_LARGE = {"operation": "crop_by_size", "probability": 1.0, "width": 999, "height": 999}
 
 
+@pytest.mark.long
 def test_one_killed_in_the_middle_is_finished_by_the_next_call(clone: Path) -> None:
     write(clone, "killed", [{"name": "long", "set": {"train.epochs": 4, "train.learning_rate": 0.002}}])
     commit(clone)
