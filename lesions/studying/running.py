@@ -160,7 +160,7 @@ def run(study: Study, folder: Path | None = None) -> list[str]:
             print(f"\n=== {number} of {len(due)}: {one.name} ===", flush=True)
             for ref, commit in one.old:
                 kept = experiments.keep_old(ref, commit, taken)
-                print(f"The one of other code, parameters or pictures is kept as {kept}.")
+                print(f"The one of other code, parameters or pictures is kept as {kept}.", flush=True)
             began = time.monotonic()
             code = wait_for(command(one), lock)
             if code or one.name not in experiments.experiments():
