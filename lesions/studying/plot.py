@@ -25,14 +25,14 @@ class Row:
         published: the published figure.
         leaky: the figure with its interval, under the published protocol.
         honest: the same on pictures that the network never met.
-        majority: of always naming the most frequent class.
+        majorities: of always naming the most frequent class, on the pictures of `leaky` and of `honest`.
     """
 
     name: str
     published: float | None
     leaky: dict[str, Any] | None
     honest: dict[str, Any] | None
-    majority: float | None
+    majorities: tuple[float | None, float | None]
 
 
 def draw(rows: list[Row], figure: str) -> bytes:
@@ -51,9 +51,9 @@ def draw(rows: list[Row], figure: str) -> bytes:
             return None if label in shown else shown.add(label) or label  # type: ignore[func-returns-value]
 
         for place, row in enumerate(rows):
-            if row.majority is not None:
-                label = once(MAJORITY)
-                axes.plot([row.majority] * 2, [place - 0.3, place + 0.3], color=GREY, linewidth=3, label=label)
+            for majority, top in zip(row.majorities, (place - 0.3, place), strict=True):
+                if majority is not None:
+                    axes.plot([majority] * 2, [top, top + 0.3], color=GREY, linewidth=3, label=once(MAJORITY))
             if row.published is not None:
                 axes.scatter(row.published, place, marker="D", s=34, color="black", zorder=4, label=once(PUBLISHED))
             for found, color, up, label in (

@@ -133,10 +133,17 @@ def systems(study: Study, found: dict[str, Found]) -> list[str]:
                 published,
                 f"{with_interval(found[entry.name].figure(figure, side))}, {SIDES[side]}",
                 f"{with_interval(honest.figure(figure, study.side))}, {SIDES[study.side]}" if honest else "not run yet",
-                in_words(honest.majority(figure, study.side)) if honest else "-",
+                f"{in_words(found[entry.name].majority(figure, side))}; "
+                f"{in_words(honest.majority(figure, study.side) if honest else None)}",
             )
         )
-    head = ("system", "published", "under its protocol", "on pictures it never met", "always the majority")
+    head = (
+        "system",
+        "published",
+        "under its protocol",
+        "on pictures it never met",
+        "always the majority, there and here",
+    )
     return [markdown(head, lines)] if lines else []
 
 
@@ -284,7 +291,10 @@ def rows(study: Study, found: dict[str, Found]) -> list[Row]:
                 entry.published.value if entry.published else None,
                 shown if leaky or pair else None,
                 clean if pair else None if leaky else shown,
-                (pair or ours).majority(figure, study.side if pair else side),
+                (
+                    ours.majority(figure, side) if leaky or pair else None,
+                    pair.majority(figure, study.side) if pair else None if leaky else ours.majority(figure, side),
+                ),
             )
         )
     return result
