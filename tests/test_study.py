@@ -269,7 +269,7 @@ def test_a_study_runs_is_reported_and_runs_again_what_changed_alone(clone: Path)
     assert re.search(r"this is the code of \S+/\.dvc/tmp/exps/\S+/lesions/evaluation/calibration.py", printed)
     old = re.findall(r"is kept as (draws-draw-2-was-\w{7})\.", printed)[0]
     names = run("dvc exp list --all-commits --name-only", clone).split()
-    assert [name for name in names if name.startswith("draws-draw-2")] == ["draws-draw-2", old]
+    assert {name for name in names if name.startswith("draws-draw-2")} == {"draws-draw-2", old}
 
 
 TOO_LARGE = {"operation": "crop_by_size", "probability": 1.0, "width": 999, "height": 999}
