@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -68,6 +69,14 @@ def main() -> None:
     export.add_argument("--out", type=Path, default=Path("exported"), metavar="DIR", help="without it, exported")
     export.add_argument("--int8", action="store_true", help="also a smaller LiteRT file, and say what it loses")
     export.set_defaults(run=export_model)
+    study = commands.add_parser("study", help="run what is missing of a list of experiments, and report on them")
+    study.add_argument("name", nargs="?", help="of a file in studies/; without it, list them, and what is done")
+    study.add_argument("--dry", action="store_true", help="say what would run, and run nothing")
+    study.add_argument(
+        "--source-folder", type=Path, metavar="DIR", help="read the pictures there instead of fetching a published set"
+    )
+    study.add_argument("--report", type=Path, metavar="FILE", help="where the report goes; else where the study says")
+    study.set_defaults(run=run_study)
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)
@@ -118,6 +127,37 @@ def compare_experiments(arguments: argparse.Namespace) -> None:
     from lesions.comparing.compare import compare  # scikit-learn's second is for those who compare
 
     print(compare(arguments.first, arguments.second, arguments.side, arguments.resamples))
+
+
+def run_study(arguments: argparse.Namespace) -> None:
+    """Run a study, or say how far all are; exit with 1 where an experiment failed, or on Ctrl-C."""
+    from lesions.studying import running  # not on Windows
+
+    if arguments.name is None:
+        print(running.all_progress())
+        return
+    from lesions.studying.report import write_report
+    from lesions.studying.study import read_study
+
+    study = read_study(arguments.name)
+    if arguments.dry:
+        planned = running.plan(study, arguments.source_folder)
+        print(running.progress(study, planned))
+        due = [one for one in planned if one.commit is None and not one.without]
+        print("", *(shlex.join(running.command(one)) for one in due), sep="\n")
+        return
+    stopped = ""
+    try:
+        if failed := running.run(study, arguments.source_folder):
+            stopped = f"{', '.join(failed)} failed; the others ran. `lesions study {study.name}` tries again."
+    except KeyboardInterrupt:
+        stopped = f"Interrupted. `lesions study {study.name}` goes on from here; what is done is kept."
+    planned = running.plan(study, arguments.source_folder)
+    print("", running.progress(study, planned), sep="\n")
+    if any(one.commit for one in planned):
+        print(f"The report: {write_report(study, planned, arguments.report)}")
+    if stopped:
+        sys.exit(f"ERROR: {stopped}")
 
 
 def classify_pictures(arguments: argparse.Namespace) -> None:

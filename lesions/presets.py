@@ -73,10 +73,14 @@ def apply_preset(name: str, file: Path = FILE, folder: Path = FOLDER) -> str:
 def set_param(name: str, folder: Path = FOLDER) -> str:
     """Return a preset as options of `dvc exp run`, none of which holds a space."""
     options: list[str] = []
-    for section, values in read_preset(name, folder).items():
-        for key, value in _leaves(values, SECTIONS.get(section), section):
-            options += ["--set-param", f"{key}={_as_override(value)}"]
+    for key, value in leaves(read_preset(name, folder)):
+        options += ["--set-param", f"{key}={_as_override(value)}"]
     return " ".join(options)
+
+
+def leaves(params: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Return the values of a params.yaml, or a part of one, each by its name with dots."""
+    return [leaf for name, values in params.items() for leaf in _leaves(values, SECTIONS.get(name), name)]
 
 
 def merged(params: dict[str, Any], preset: dict[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def deal(images: pd.DataFrame, fractions: dict[str, float], seed: int) -> pd.Ser
     purpose = f"{seed}/{'/'.join(fractions)}"
     # Two draws: were the place in the order and the side one and the same, the groups of one size would fill the
     # sides one after the other, and hardly any small group would come to stand on the later ones.
-    places, draws = ([_draw(f"{purpose}/{what}", str(group)) for group in counts.index] for what in ("place", "side"))
+    places, draws = ([draw(f"{purpose}/{what}", str(group)) for group in counts.index] for what in ("place", "side"))
     order = sorted(range(len(counts)), key=lambda group: (-largest_share[group], places[group]))
 
     # Where chances are equal, the largest side comes first.
@@ -83,7 +83,7 @@ def deal(images: pd.DataFrame, fractions: dict[str, float], seed: int) -> pd.Ser
     return result
 
 
-def _draw(purpose: str, group: str) -> float:
+def draw(purpose: str, group: str) -> float:
     """Return a number from 0 to below 1, the same on every machine."""
     return int.from_bytes(hashlib.sha256(f"{purpose}/{group}".encode()).digest()[:6]) / 2**48
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from lesions import siblings
 from lesions.outputs import write_json
 from lesions.params.split import Split
 from lesions.running import run_stage
@@ -43,6 +44,7 @@ def main() -> None:
     params = Split.read()
     images = read_csv(Path("data/clean/images.csv"))
     images, declared = as_declared(images, params) if params.method == "declared" else (dealt(images, params), {})
+    images, exchanged = with_siblings(images, params)
     images["protocol"] = protocol(images, params)
 
     columns = [column for column in ("image_id", "split", "protocol", "fold") if column in images]
@@ -50,7 +52,14 @@ def main() -> None:
     images[columns].to_csv(OUT, index=False)
     folds = {} if params.folds == "none" else {"folds": params.folds, "fold": params.fold}
     found = audit(images)
-    result = {"method": params.method, "protocol": images["protocol"].iloc[0], **folds, **declared, **found}
+    result = {
+        "method": params.method,
+        "protocol": images["protocol"].iloc[0],
+        **folds,
+        **declared,
+        **exchanged,
+        **found,
+    }
     write_json(Path("metrics/split.json"), result)
     say(result)
 
@@ -78,16 +87,41 @@ def as_declared(images: pd.DataFrame, params: Split) -> tuple[pd.DataFrame, dict
     if params.separated == "leave_out":
         images["split"] = leave_out_separated(images, images["split"])
     images["split"] = carve(images, images["split"], {"val": params.val, "test": params.test}, params.seed)
-    left_out = images.loc[images["split"] == LEFT_OUT, "label"]
-    report["left_out"] = len(left_out)
-    report["left_out_by_class"] = {label: int((left_out == label).sum()) for label in ordered(set(images["label"]))}
+    left_out = images["split"] == LEFT_OUT
+    report["left_out"] = int(left_out.sum())
+    report["left_out_by_class"] = by_class(images, left_out)
     return images, {"declared": report}
+
+
+def with_siblings(images: pd.DataFrame, params: Split) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Keep one picture of each test group there, if asked to; and say what became of its siblings."""
+    if params.siblings == "apart":
+        return images, {}
+    part = {"withheld": siblings.withhold, "injected": siblings.inject}[params.siblings]
+    parted = images.assign(split=part(images, params.seed))
+    test, left_out = (parted["split"] == side for side in ("test", LEFT_OUT))
+    theirs = (images["split"] == "test") & ~test
+    report = {
+        "became": params.siblings,
+        "of_test_pictures": int(parted.loc[test, "group_id"].isin(images.loc[theirs, "group_id"]).sum()),
+        "pictures": int(theirs.sum()),
+        "pictures_by_class": by_class(images, theirs),
+        "left_out_by_class": by_class(images, left_out),
+    }
+    return parted, {"siblings": report}
+
+
+def by_class(images: pd.DataFrame, rows: pd.Series) -> dict[str, int]:
+    """Count some of the pictures, for every class."""
+    return {label: int((images.loc[rows, "label"] == label).sum()) for label in ordered(set(images["label"]))}
 
 
 def protocol(images: pd.DataFrame, params: Split) -> str:
     """Return `honest`, or the name of the leak."""
     if params.method == "image":
         return "split by image (leaky)"
+    if params.siblings == "injected":
+        return siblings.LEAK
     if divided(images, "group_id"):
         return "published split that divides lesions (leaky)"
     return "honest"
@@ -149,6 +183,16 @@ def say(result: dict[str, Any]) -> None:
         )
     if declared and declared["carved_from_train"]:
         print(f"It has no {' and no '.join(declared['carved_from_train'])}: dealt from its training part, by group.")
+    if "siblings" in result:
+        moved = result["siblings"]
+        became = {
+            "withheld": "left out",
+            "injected": "put into train, in exchange for as many training pictures of each class",
+        }
+        print(
+            f"{moved['of_test_pictures']:,} test pictures have siblings: {moved['pictures']:,}, "
+            f"{became[moved['became']]}."
+        )
     if result["protocol"] != "honest":
         seen = result["test"]["seen_in_train"]
         share = "an unknown share" if seen is None else f"{seen:.1%}"

@@ -150,8 +150,14 @@ def split_words(split: dict[str, Any]) -> str:
         "declared": "The sides are those that the data set published (`declared`).",
         "image": "Pictures were dealt one by one (`image`), as published notebooks do: lesions stand on both sides.",
     }
+    of_test = {
+        "withheld": " One of each group that is in test stayed there; the others were left out (`siblings`).",
+        "injected": " One of each group that is in test stayed there; the others train, in exchange for as many "
+        "training pictures (`siblings`).",
+    }
+    siblings = of_test[split["siblings"]["became"]] if "siblings" in split else ""
     sizes = [f"{name} {count(split[side]['pictures'])}" for side, name in SIDES.items()]
-    return f"{how[split['method']]} Pictures: {', '.join(sizes)}."
+    return f"{how[split['method']]}{siblings} Pictures: {', '.join(sizes)}."
 
 
 def split_counts(split: dict[str, Any]) -> list[tuple[str, int | None]]:

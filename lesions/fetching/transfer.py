@@ -30,7 +30,20 @@ from lesions.errors import NO_ROOM, UserError
 from lesions.fetching import web
 from lesions.fetching.web import WebError
 
-DOWNLOADS = Path("data/downloads")
+
+def downloads(here: Path) -> Path:
+    """Return the folder of downloads; in an experiment's copy of the project (`--temp`, `--queue`), the project's own.
+
+    Args:
+        here: the folder that the stage runs in.
+    """
+    for folder in here.parents:
+        if folder.parts[-3:] == (".dvc", "tmp", "exps"):
+            return folder.parents[2] / "data/downloads"
+    return Path("data/downloads")
+
+
+DOWNLOADS = downloads(Path.cwd())
 """What was fetched, or put there by hand. DVC does not track it: a stage that runs again fetches nothing again."""
 
 CHUNK = 1 << 20

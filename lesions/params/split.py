@@ -16,6 +16,7 @@ class Split(Section):
     separated: Literal["leave_out", "keep"] = "leave_out"
     folds: int | Literal["none"] = "none"
     fold: int = Field(default=0, ge=0)
+    siblings: Literal["apart", "withheld", "injected"] = "apart"
     seed: int = Field(ge=0, lt=2**32)
 
     @field_validator("folds", mode="before")
@@ -36,6 +37,15 @@ class Split(Section):
             raise ValueError(
                 f"val and one fold of {self.folds} must be below 1 together, so that something trains; "
                 f"they are {self.val + 1 / self.folds:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _siblings_are_of_groups(self) -> Self:
+        if self.siblings != "apart" and self.method != "grouped":
+            raise ValueError(
+                f"siblings is {self.siblings}, which is made of a grouped split: set method to grouped, or siblings to "
+                "apart"
             )
         return self
 

@@ -1,0 +1,79 @@
+"""A study's plot: what was published, what comes out under its protocol, and what is left on pictures never met."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from lesions.plotting import BLUE, GREY, WIDTH, png, style
+
+LEAKY = "#bc4c00"
+LABELS = PUBLISHED, UNDER, NEVER, MAJORITY = (
+    "published",
+    "under its protocol",
+    "on pictures it never met",
+    "always the majority",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A system, or an experiment that is in no pair.
+
+    Attributes:
+        name: written beside it.
+        published: the published figure.
+        leaky: the figure with its interval, under the published protocol.
+        honest: the same on pictures that the network never met.
+        majorities: of always naming the most frequent class, on the pictures of `leaky` and of `honest`.
+    """
+
+    name: str
+    published: float | None
+    leaky: dict[str, Any] | None
+    honest: dict[str, Any] | None
+    majorities: tuple[float | None, float | None]
+
+
+def draw(rows: list[Row], figure: str) -> bytes:
+    """Return the plot as a PNG file, a line a row.
+
+    Args:
+        rows: from top to bottom.
+        figure: the name of the figure on the axis.
+    """
+    with style():
+        drawing = Figure(figsize=(WIDTH, 1.5 + 0.5 * len(rows)), layout="constrained")
+        axes = drawing.subplots()
+        shown = set()
+
+        def once(label: str) -> str | None:
+            return None if label in shown else shown.add(label) or label  # type: ignore[func-returns-value]
+
+        for place, row in enumerate(rows):
+            for majority, top in zip(row.majorities, (place - 0.3, place), strict=True):
+                if majority is not None:
+                    axes.plot([majority] * 2, [top, top + 0.3], color=GREY, linewidth=3, label=once(MAJORITY))
+            if row.published is not None:
+                axes.scatter(row.published, place, marker="D", s=34, color="black", zorder=4, label=once(PUBLISHED))
+            for found, color, up, label in (
+                (row.leaky, LEAKY, -0.12, UNDER),
+                (row.honest, BLUE, 0.12, NEVER),
+            ):
+                if found is None or found["value"] is None:
+                    continue
+                value = found["value"]
+                ends = [[0.0], [0.0]]
+                if found["lower"] is not None:
+                    ends = [[value - found["lower"]], [found["upper"] - value]]
+                axes.errorbar(
+                    value, place + up, xerr=ends, fmt="o", markersize=5, color=color, capsize=3, label=once(label)
+                )
+        axes.set_yticks(range(len(rows)), [row.name for row in rows])
+        axes.set(xlabel=f"{figure}, with 95 % intervals by lesion", xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
+        handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        order = [label for label in LABELS if label in handles]
+        drawing.legend(
+            [handles[label] for label in order], order, loc="outside upper center", ncols=2, frameon=False, fontsize=8
+        )
+        return png(drawing)
