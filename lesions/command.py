@@ -1,82 +1,40 @@
-"""The command `lesions`."""
+"""The command `lesions`: each subcommand's options, and below them what it runs.
+
+What takes long to import is imported by the subcommand that needs it.
+"""
 
 import argparse
 import os
 import shlex
 import sys
 from pathlib import Path
+from typing import TypeAlias
 
 from lesions.catalogue import list_sources
 from lesions.errors import UserError
 from lesions.params.all import check_all
 from lesions.presets import apply_preset, list_presets, set_param
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
 
 def main() -> None:
     """Run one of the subcommands; exit with 1 on an error that the person can mend."""
     parser = argparse.ArgumentParser(prog="lesions", description="Classifiers of dermoscopy pictures.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    check = commands.add_parser("check", help="say what is wrong in params.yaml, without running anything")
-    check.set_defaults(run=lambda _: check_params())
-    sources = commands.add_parser("sources", help="list where pictures can come from, and what of it is already here")
-    sources.set_defaults(run=lambda _: print_sources())
-    preset = commands.add_parser("preset", help="put a data set's recipe or a published system into params.yaml")
-    preset.add_argument("name", nargs="?", help="without it, list them")
-    preset.add_argument("--set-param", action="store_true", help="print it as options of `dvc exp run` instead")
-    preset.set_defaults(run=use_preset)
-    compare = commands.add_parser("compare", help="say how two experiments differ, and whether by chance")
-    compare.add_argument("first", help="an experiment's name, or any Git revision")
-    compare.add_argument("second", nargs="?", default="workspace", help="without it, the files as they are")
-    compare.add_argument("--side", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
-    compare.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.resamples")
-    compare.set_defaults(run=compare_experiments)
-    classify = commands.add_parser("classify", help="say what pictures show, with an alert for melanoma")
-    classify.add_argument("pictures", nargs="+", metavar="PICTURE", help="a file, a folder, or - for standard input")
-    form = classify.add_mutually_exclusive_group()
-    form.add_argument("--csv", action="store_const", dest="form", const="csv", help="print a table for a spreadsheet")
-    form.add_argument("--json", action="store_const", dest="form", const="json", help="print JSON for a program")
-    classify.add_argument("--heatmap", type=Path, metavar="DIR", help="write each picture beside its heat map there")
-    add_model(classify)
-    classify.set_defaults(run=classify_pictures, form="table")
-    page = commands.add_parser("page", help="serve a local web page on which pictures are dropped")
-    page.add_argument("--port", type=int, default=8765, help="8765 without it; 0 takes any that is free")
-    page.add_argument("--host", default="127.0.0.1", help="an address of this computer; without it, others get nothing")
-    add_model(page)
-    page.set_defaults(run=serve_page)
-    validate = commands.add_parser("validate", help="judge a model on another collection")
-    validate.add_argument("folder", type=Path, metavar="FOLDER", help="its pictures and diagnoses")
-    validate.add_argument(
-        "--class",
-        action="append",
-        default=[],
-        dest="mapping",
-        metavar="THEIRS=OURS",
-        help="the model's class of a diagnosis with another name; may be given several times",
-    )
-    validate.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
-    validate.add_argument(
-        "--data", type=Path, default=Path("data"), metavar="DIR", help="what the model was made from, to leave that out"
-    )
-    validate.add_argument("--out", type=Path, default=Path("reports/validation"), metavar="DIR", help="for the report")
-    validate.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.resamples")
-    validate.set_defaults(run=validate_model)
-    store = commands.add_parser("check-store", help="remove from the team's DVC remote what is not what it says it is")
-    store.add_argument("--remote", help="its name; without it, the default one")
-    store.add_argument("--everything", action="store_true", help="read all of it, not just what a pull failed to bring")
-    store.set_defaults(run=check_store)
-    export = commands.add_parser("export", help="write a model as ONNX and LiteRT files, for other programs")
-    export.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
-    export.add_argument("--out", type=Path, default=Path("exported"), metavar="DIR", help="without it, exported")
-    export.add_argument("--int8", action="store_true", help="also a smaller LiteRT file, and say what it loses")
-    export.set_defaults(run=export_model)
-    study = commands.add_parser("study", help="run what is missing of a list of experiments, and report on them")
-    study.add_argument("name", nargs="?", help="of a file in studies/; without it, list them, and what is done")
-    study.add_argument("--dry", action="store_true", help="say what would run, and run nothing")
-    study.add_argument(
-        "--source-folder", type=Path, metavar="DIR", help="read the pictures there instead of fetching a published set"
-    )
-    study.add_argument("--report", type=Path, metavar="FILE", help="where the report goes; else where the study says")
-    study.set_defaults(run=run_study)
+    for define in (
+        define_check,
+        define_sources,
+        define_preset,
+        define_compare,
+        define_study,
+        define_classify,
+        define_page,
+        define_validate,
+        define_export,
+        define_store,
+    ):
+        define(commands)
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)
@@ -89,16 +47,10 @@ def main() -> None:
         sys.exit(1)
 
 
-def add_model(command: argparse.ArgumentParser) -> None:
-    """Add the options of every command that asks a model."""
-    command.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
-    command.add_argument(
-        "--sensitivity",
-        type=int,
-        choices=[80, 90, 95],
-        default=90,
-        help="an alert is given where this many per cent of melanomas, on validation, were found; 90 without it",
-    )
+def define_check(commands: Commands) -> None:
+    """`lesions check`."""
+    check = commands.add_parser("check", help="say what is wrong in params.yaml, without running anything")
+    check.set_defaults(run=lambda _: check_params())
 
 
 def check_params() -> None:
@@ -107,9 +59,23 @@ def check_params() -> None:
     print("params.yaml holds what the stages expect.")
 
 
+def define_sources(commands: Commands) -> None:
+    """`lesions sources`."""
+    sources = commands.add_parser("sources", help="list where pictures can come from, and what of it is already here")
+    sources.set_defaults(run=lambda _: print_sources())
+
+
 def print_sources() -> None:
     """List the sources, and what of each lies in data/downloads of the current folder."""
     print(list_sources())
+
+
+def define_preset(commands: Commands) -> None:
+    """`lesions preset`."""
+    preset = commands.add_parser("preset", help="put a data set's recipe or a published system into params.yaml")
+    preset.add_argument("name", nargs="?", help="without it, list them")
+    preset.add_argument("--set-param", action="store_true", help="print it as options of `dvc exp run` instead")
+    preset.set_defaults(run=use_preset)
 
 
 def use_preset(arguments: argparse.Namespace) -> None:
@@ -122,11 +88,33 @@ def use_preset(arguments: argparse.Namespace) -> None:
         print(apply_preset(arguments.name).rstrip() or f"params.yaml holds the preset {arguments.name} already.")
 
 
+def define_compare(commands: Commands) -> None:
+    """`lesions compare`."""
+    compare = commands.add_parser("compare", help="say how two experiments differ, and whether by chance")
+    compare.add_argument("first", help="an experiment's name, or any Git revision")
+    compare.add_argument("second", nargs="?", default="workspace", help="without it, the files as they are")
+    compare.add_argument("--side", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
+    compare.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.resamples")
+    compare.set_defaults(run=compare_experiments)
+
+
 def compare_experiments(arguments: argparse.Namespace) -> None:
     """Print how two experiments differ."""
     from lesions.comparing.compare import compare  # scikit-learn's second is for those who compare
 
     print(compare(arguments.first, arguments.second, arguments.side, arguments.resamples))
+
+
+def define_study(commands: Commands) -> None:
+    """`lesions study`."""
+    study = commands.add_parser("study", help="run what is missing of a list of experiments, and report on them")
+    study.add_argument("name", nargs="?", help="of a file in studies/; without it, list them, and what is done")
+    study.add_argument("--dry", action="store_true", help="say what would run, and run nothing")
+    study.add_argument(
+        "--source-folder", type=Path, metavar="DIR", help="read the pictures there instead of fetching a published set"
+    )
+    study.add_argument("--report", type=Path, metavar="FILE", help="where the report goes; else where the study says")
+    study.set_defaults(run=run_study)
 
 
 def run_study(arguments: argparse.Namespace) -> None:
@@ -160,6 +148,30 @@ def run_study(arguments: argparse.Namespace) -> None:
         sys.exit(f"ERROR: {stopped}")
 
 
+def add_model(command: argparse.ArgumentParser) -> None:
+    """Add the options of every command that asks a model."""
+    command.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
+    command.add_argument(
+        "--sensitivity",
+        type=int,
+        choices=[80, 90, 95],
+        default=90,
+        help="an alert is given where this many per cent of melanomas, on validation, were found; 90 without it",
+    )
+
+
+def define_classify(commands: Commands) -> None:
+    """`lesions classify`."""
+    classify = commands.add_parser("classify", help="say what pictures show, with an alert for melanoma")
+    classify.add_argument("pictures", nargs="+", metavar="PICTURE", help="a file, a folder, or - for standard input")
+    form = classify.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_const", dest="form", const="csv", help="print a table for a spreadsheet")
+    form.add_argument("--json", action="store_const", dest="form", const="json", help="print JSON for a program")
+    classify.add_argument("--heatmap", type=Path, metavar="DIR", help="write each picture beside its heat map there")
+    add_model(classify)
+    classify.set_defaults(run=classify_pictures, form="table")
+
+
 def classify_pictures(arguments: argparse.Namespace) -> None:
     """Print what the model says of pictures; exit with 1 if of some it could not."""
     from lesions.classifying.pictures_to_ask import find
@@ -171,11 +183,41 @@ def classify_pictures(arguments: argparse.Namespace) -> None:
         sys.exit(1)
 
 
+def define_page(commands: Commands) -> None:
+    """`lesions page`."""
+    page = commands.add_parser("page", help="serve a local web page on which pictures are dropped")
+    page.add_argument("--port", type=int, default=8765, help="8765 without it; 0 takes any that is free")
+    page.add_argument("--host", default="127.0.0.1", help="an address of this computer; without it, others get nothing")
+    add_model(page)
+    page.set_defaults(run=serve_page)
+
+
 def serve_page(arguments: argparse.Namespace) -> None:
     """Serve the page until Ctrl-C."""
     from lesions.page.server import serve  # TensorFlow takes seconds
 
     serve(arguments.models, arguments.sensitivity, arguments.host, arguments.port)
+
+
+def define_validate(commands: Commands) -> None:
+    """`lesions validate`."""
+    validate = commands.add_parser("validate", help="judge a model on another collection")
+    validate.add_argument("folder", type=Path, metavar="FOLDER", help="its pictures and diagnoses")
+    validate.add_argument(
+        "--class",
+        action="append",
+        default=[],
+        dest="mapping",
+        metavar="THEIRS=OURS",
+        help="the model's class of a diagnosis with another name; may be given several times",
+    )
+    validate.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
+    validate.add_argument(
+        "--data", type=Path, default=Path("data"), metavar="DIR", help="what the model was made from, to leave that out"
+    )
+    validate.add_argument("--out", type=Path, default=Path("reports/validation"), metavar="DIR", help="for the report")
+    validate.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.resamples")
+    validate.set_defaults(run=validate_model)
 
 
 def validate_model(arguments: argparse.Namespace) -> None:
@@ -186,11 +228,13 @@ def validate_model(arguments: argparse.Namespace) -> None:
     print(validate(Request(**{name: getattr(arguments, name) for name in names})))
 
 
-def check_store(arguments: argparse.Namespace) -> None:
-    """Print which objects of a remote are spoiled, and remove them."""
-    from lesions.store import check_store  # DVC is for those who share
-
-    print(check_store(arguments.remote, arguments.everything))
+def define_export(commands: Commands) -> None:
+    """`lesions export`."""
+    export = commands.add_parser("export", help="write a model as ONNX and LiteRT files, for other programs")
+    export.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
+    export.add_argument("--out", type=Path, default=Path("exported"), metavar="DIR", help="without it, exported")
+    export.add_argument("--int8", action="store_true", help="also a smaller LiteRT file, and say what it loses")
+    export.set_defaults(run=export_model)
 
 
 def export_model(arguments: argparse.Namespace) -> None:
@@ -198,3 +242,18 @@ def export_model(arguments: argparse.Namespace) -> None:
     from lesions.exporting.export import export  # the converters take seconds
 
     export(arguments.models, arguments.out, Path("data"), int8=arguments.int8)
+
+
+def define_store(commands: Commands) -> None:
+    """`lesions check-store`."""
+    store = commands.add_parser("check-store", help="remove from the team's DVC remote what is not what it says it is")
+    store.add_argument("--remote", help="its name; without it, the default one")
+    store.add_argument("--everything", action="store_true", help="read all of it, not just what a pull failed to bring")
+    store.set_defaults(run=check_store)
+
+
+def check_store(arguments: argparse.Namespace) -> None:
+    """Print which objects of a remote are spoiled, and remove them."""
+    from lesions.store import check_store  # DVC is for those who share
+
+    print(check_store(arguments.remote, arguments.everything))
