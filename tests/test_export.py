@@ -175,7 +175,8 @@ def test_a_file_alone_says_what_it_is(there: Path) -> None:
     assert facts["classes"] == CLASSES
     assert facts["names"]["mel"] == "melanoma"
     assert facts["temperature"] == 1.7
-    assert facts["thresholds"]["malignant"] == {"positive": ["mel", "bcc"], "at_least": AT_LEAST}
+    assert facts["thresholds"]["malignant"]["positive"] == ["mel", "bcc"]
+    assert facts["thresholds"]["malignant"]["at_least"] == AT_LEAST
     assert facts["made_from"]["sha256"] == hashes(there / "models")
     assert facts["recipe"]["px"] == [32, 32]
     assert "medical" in facts["notice"]
