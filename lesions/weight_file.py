@@ -6,6 +6,7 @@ code and is never read.
 """
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO
 
@@ -37,16 +38,23 @@ def copy_weights(path: Path, folder: Path) -> Path:
     copy = folder / "copy.part"
     try:
         if path.suffix == ".keras":
-            with zipfile.ZipFile(path) as archive, archive.open(MEMBER) as member, copy.open("wb") as out:
+            with zipfile.ZipFile(path) as archive, _opened(archive) as member, copy.open("wb") as out:
                 _copy(member, out, path)
         else:
             with path.open("rb") as file, copy.open("wb") as out:
                 _copy(file, out, path)
-    except (zipfile.BadZipFile, KeyError, EOFError, RuntimeError, NotImplementedError):
+    except (zipfile.BadZipFile, KeyError, EOFError, RuntimeError, zlib.error):
         raise UserError(f"{path} is no .keras file, or a damaged one: it holds no {MEMBER} that can be read.") from None
     target = folder / ("backbone.h5" if _in_order(copy, path) else "backbone.weights.h5")
     copy.replace(target)
     return target
+
+
+def _opened(archive: zipfile.ZipFile) -> IO[bytes]:
+    """Open the weights in an archive; compressed as Keras and zip do, since others' errors are a full disk's too."""
+    if archive.getinfo(MEMBER).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise zipfile.BadZipFile
+    return archive.open(MEMBER)
 
 
 def _copy(file: IO[bytes], out: IO[bytes], path: Path) -> None:

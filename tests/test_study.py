@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from shutil import copyfile, copytree
 
@@ -275,18 +276,23 @@ def test_a_study_runs_is_reported_and_runs_again_what_changed_alone(clone: Path)
 TOO_LARGE = {"operation": "crop_by_size", "probability": 1.0, "width": 999, "height": 999}
 
 
+def studied(clone: Path, name: str, line: str, act: Callable[["subprocess.Popen[str]"], None]) -> int:
+    """Run a study, do something to it where it prints a line that begins so, and return its exit status."""
+    with subprocess.Popen(
+        ["lesions", "study", name], cwd=clone, env=environment(), stdout=subprocess.PIPE, text=True
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        for printed in process.stdout:
+            if printed.startswith(line):
+                act(process)
+    return process.returncode
+
+
 @pytest.mark.long
 def test_one_killed_in_the_middle_is_finished_by_the_next_call(clone: Path) -> None:
     write(clone, "killed", [{"name": "long", "set": {"train.epochs": 4, "train.learning_rate": 0.002}}])
     commit(clone)
-    with subprocess.Popen(
-        ["lesions", "study", "killed"], cwd=clone, env=environment(), stdout=subprocess.PIPE, text=True
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("Epoch 3/"):
-                process.send_signal(signal.SIGTERM)
-    assert process.returncode == 1
+    assert studied(clone, "killed", "Epoch 3/", lambda process: process.send_signal(signal.SIGTERM)) == 1
     assert "long  missing" in run("lesions study", clone)
     printed = run("lesions study killed", clone)
     assert "Going on after epoch" in printed
@@ -298,15 +304,13 @@ def test_one_killed_in_the_middle_is_finished_by_the_next_call(clone: Path) -> N
 def test_one_that_was_shot_is_finished_too(clone: Path) -> None:
     write(clone, "shot", [{"name": "long", "set": {"train.epochs": 4, "train.learning_rate": 0.003}}])
     commit(clone)
-    with subprocess.Popen(
-        ["lesions", "study", "shot"], cwd=clone, env=environment(), stdout=subprocess.PIPE, text=True
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("Epoch 2/"):
-                process.kill()
-                printed = run("lesions study shot", clone, fails=True)
-                assert "a study runs in this project already, or an experiment of one that was killed" in printed
+
+    def shoot(process: "subprocess.Popen[str]") -> None:
+        process.kill()
+        printed = run("lesions study shot", clone, fails=True)
+        assert "a study runs in this project already, or an experiment of one that was killed" in printed
+
+    studied(clone, "shot", "Epoch 2/", shoot)
     # Its experiment went on alone, and is found.
     assert "1 of 1 done" in run("lesions study shot --dry", clone)
 

@@ -224,6 +224,18 @@ def test_a_damaged_or_hostile_file_is_refused(here: Path, make: object, words: s
     assert not (here / "attacked").exists()
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_damaged_within_its_compressed_bytes_is_refused(here: Path, method: int) -> None:
+    file = here / "given.keras"
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("model.weights.h5", bytes(range(256)) * 100)
+    content = bytearray(file.read_bytes())
+    content[60:120] = bytes(byte ^ 0x5A for byte in content[60:120])
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="is no .keras file, or a damaged one"):
+        copy_weights(file, here)
+
+
 def test_a_group_that_holds_itself_ends(here: Path) -> None:
     with h5py.File(here / "given.h5", "w") as file:
         file["layers/again"] = file.create_group("layers/one")

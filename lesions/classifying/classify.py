@@ -12,8 +12,8 @@ from lesions.asking import BATCH
 from lesions.classifying import showing
 from lesions.classifying.classifier import Answer, Classifier
 from lesions.classifying.pictures_to_ask import Asked
-from lesions.errors import UserError
 from lesions.explaining.overlay import beside, overlay
+from lesions.output_folder import make_writable
 
 WRITERS = {"table": showing.as_table, "csv": showing.as_csv, "json": showing.as_json}
 BOX = (1024, 512)
@@ -34,7 +34,7 @@ def classify(pictures: list[Asked], models: Path, form: str, heatmap: Path | Non
         UserError: there is no model to ask, or no writing of heat maps.
     """
     if heatmap is not None:
-        _make(heatmap)
+        make_writable(heatmap, "heat maps")
     classifier = Classifier.of_folder(models, sensitivity)
     for warning in classifier.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
@@ -53,15 +53,6 @@ def _noting(answers: Iterable[Answer], problems: list[str]) -> Iterator[Answer]:
         if answer.problem:
             problems.append(answer.name)
         yield answer
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".writable").touch()
-        (folder / ".writable").unlink()
-    except OSError as error:
-        raise UserError(f"{folder} is no folder to write heat maps into: {error.strerror}.") from None
 
 
 def _with_heat(answers: Iterator[Answer], classifier: Classifier, folder: Path) -> Iterator[Answer]:

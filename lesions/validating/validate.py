@@ -23,6 +23,7 @@ from lesions.errors import NO_ROOM, UserError
 from lesions.evaluation import predictions
 from lesions.evaluation.intervals import Bootstrap
 from lesions.foreign_text import shown
+from lesions.output_folder import make_writable
 from lesions.outputs import write_json
 from lesions.params.evaluate import Evaluate
 from lesions.params.section import FILE
@@ -237,12 +238,7 @@ def _check_place(out: Path, folder: Path) -> None:
     """
     if out.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"--out {out} lies in the collection's folder {folder}; expected another place.")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / ".writable").touch()
-        (out / ".writable").unlink()
-    except OSError as error:
-        raise UserError(f"--out {out} is no folder to write a report into: {error.strerror}.") from None
+    make_writable(out, "a report")
 
 
 def _write(out: Path, report: dict[str, Any], tables: dict[str, pd.DataFrame]) -> None:
