@@ -232,7 +232,7 @@ def test_an_archive_damaged_within_its_compressed_bytes_is_refused(here: Path, m
     content = bytearray(file.read_bytes())
     content[60:120] = bytes(byte ^ 0x5A for byte in content[60:120])
     file.write_bytes(content)
-    with pytest.raises(UserError, match="is no .keras file, or a damaged one"):
+    with pytest.raises(UserError, match=r"is no \.keras file, or a damaged one"):
         copy_weights(file, here)
 
 
