@@ -8,7 +8,6 @@ from tqdm import tqdm
 
 from lesions.asking import BATCH, asked
 from lesions.classifying.classifier import Classifier
-from lesions.penultimate import with_features
 
 INPUT = "pixels"
 OUTPUTS = ("probabilities", "uncalibrated")
@@ -65,9 +64,8 @@ def tempered(probability: KerasTensor, temperature: float) -> KerasTensor:
 
 def keras_answers(classifier: Classifier, pictures: NDArray[np.uint8]) -> Answers:
     """Return the answers as `lesions classify` has them: what exported files are held against."""
-    looking = with_features(classifier.model)
     starts = tqdm(range(0, len(pictures), BATCH), desc="asking Keras", unit=" batches", disable=None, leave=False)
     dihedral = classifier.decision.model.dihedral
-    raw = np.concatenate([asked(looking, pictures[start : start + BATCH], dihedral)[1] for start in starts])
+    raw = np.concatenate([asked(classifier.looking, pictures[start : start + BATCH], dihedral)[1] for start in starts])
     calibrated = classifier.decision.calibrated(raw.astype(np.float64)).astype(np.float32)
     return {"probabilities": calibrated, "uncalibrated": raw}
