@@ -7,6 +7,7 @@ Pictures of 600×450, HAM10000's own size: those of the archives in HAM10000_FUL
 
 The plain loop is what most notebooks have: one process, over files. libjpeg's limit decodes from memory, on all
 cores, at the scale that prepare chooses, and does nothing with the picture; of threads and processes, the faster.
+With Pillow's resize alone, in threads, that is what the libraries leave: what prepare is slower is its own.
 """
 
 import argparse
@@ -88,6 +89,14 @@ def decode_alone(px: int, contents: list[bytes]) -> None:
             image.load()
 
 
+def resize_alone(px: int, contents: list[bytes]) -> None:
+    """Decode at libjpeg's scale and resize, and nothing else."""
+    for content in contents:
+        with Image.open(io.BytesIO(content)) as image:
+            image.draft("RGB", (px, px))
+            image.resize((px, px), Image.Resampling.BILINEAR)
+
+
 def on_all_cores(pool: Executor, work: Callable[[list[bytes]], None], contents: list[bytes]) -> None:
     """Do work on parts of the files."""
     list(pool.map(work, [contents[start : start + 16] for start in range(0, len(contents), 16)]))
@@ -131,6 +140,7 @@ def measure(contents: list[bytes], px: int, rounds: int) -> dict[str, list[float
             "plain loop": lambda: plain_loop([folder / member for member in names], px),
             "libjpeg, threads": lambda: on_all_cores(threads, alone, contents),
             "libjpeg, processes": lambda: on_all_cores(processes, alone, contents),
+            "libjpeg and resize, threads": lambda: on_all_cores(threads, partial(resize_alone, px), contents),
             "prepare, in processes": in_processes,
         }
         on_all_cores(processes, alone, contents[:64])  # so that they are started
@@ -153,6 +163,7 @@ def rows(count: int = 1680, rounds: int = 3, sizes: tuple[int, ...] = (96, 128))
             for claim, other in (
                 ("a plain Pillow loop", "plain loop"),
                 (f"{limit}, no resize", limit),
+                ("libjpeg and Pillow's resize alone, threads, nothing else", "libjpeg and resize, threads"),
                 ("itself in processes", "prepare, in processes"),
             ):
                 text = f"prepare at {px} px beside {claim} (files of {kind})"

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from lesions.errors import NO_ROOM, UserError
 from lesions.tables import read_csv
 
+WRITTEN_AT_ONCE = 1_048_576
+"""Bytes handed to the system in one go: picture by picture takes it nearly twice the time."""
+
 
 def write(folder: Path, index: pd.DataFrame, pictures: Iterable[NDArray[np.uint8]], shape: tuple[int, int]) -> None:
     """Write pictures one after the other, so that memory stays flat however many there are.
@@ -30,7 +33,7 @@ def write(folder: Path, index: pd.DataFrame, pictures: Iterable[NDArray[np.uint8
     unfinished = folder / "pixels.npy.part"
     try:
         index.to_csv(folder / "index.csv", index=False)
-        with unfinished.open("wb") as file:
+        with unfinished.open("wb", buffering=WRITTEN_AT_ONCE) as file:
             write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (len(index), *shape, 3)})
             for _, picture in zip(index.index, pictures, strict=True):
                 file.write(np.ascontiguousarray(picture, dtype=np.uint8).data)

@@ -23,8 +23,11 @@ MAX_NUMBERS = 4 * 65_535
 """In one tag of a TIFF file, and tags. The longest lists say where each strip begins, one a row and channel; Pillow
 makes an object of each."""
 
-_SEGMENT = re.compile(rb"\xff([\x01-\xfe])")
-_FIRST_SCAN = b"\xda"
+_SEGMENT = re.compile(rb"\xff[\x01-\xfe]")
+_SCAN = 0xDA
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+"""Markers that tell the picture's size and channels. 0xC4 and 0xCC are tables, and 0xC8 is nothing."""
+_SEQUENTIAL = (0xC0, 0xC1)
 _TEXT_OR_BYTES = {1, 2, 6, 7}
 """Types of TIFF tags that are no lists of numbers."""
 
@@ -41,8 +44,10 @@ def refuse_bomb(content: bytes) -> None:
         struct.error: it says that it is TIFF and ends before its first directory.
     """
     if content.startswith(b"\xff\xd8"):
-        _refuse_more(_count_scans(content), MAX_SCANS, "scans")
-        _refuse_more(_count_segments(content), MAX_SEGMENTS, "segments before the first scan")
+        segments = _segments(content)
+        _refuse_more(len(segments) - 1, MAX_SEGMENTS, "segments before the first scan")
+        if not _has_one_scan(content, segments):
+            _refuse_more(_count_scans(content), MAX_SCANS, "scans")
     elif content.startswith(b"\x89PNG"):
         _refuse_more(_count_chunks(content), MAX_CHUNKS, "chunks")
     elif content.startswith(tuple(TiffImagePlugin.PREFIXES)):
@@ -67,20 +72,37 @@ def _count_scans(content: bytes) -> int:
     return pairs if pairs <= MAX_SCANS else content.count(b"\xff\xda\x00")
 
 
-def _count_segments(content: bytes) -> int:
-    """Count a JPEG file's segments as Pillow finds them, up to one over the limit."""
+def _segments(content: bytes) -> list[tuple[int, int]]:
+    """Return kind and place of a JPEG file's segments, as Pillow and libjpeg find them, with the first scan's as last.
+
+    They are at most two over the limit. Kind is the marker's second byte; the place, that after it.
+    """
     at = 2
-    for found in range(MAX_SEGMENTS + 1):
+    segments: list[tuple[int, int]] = []
+    while len(segments) <= MAX_SEGMENTS + 1:
         marker = _SEGMENT.search(content, at, at + MAX_GAP)
         if marker is None:
             raise PictureError("broken picture: no JPEG marker where one must be")
-        if marker[1] == _FIRST_SCAN:
-            return found
-        at = marker.end()
-        _, _, read = JpegImagePlugin.MARKER.get(0xFF00 | ord(marker[1]), ("", "", None))
+        kind, at = content[marker.start() + 1], marker.end()
+        segments.append((kind, at))
+        if kind == _SCAN:
+            break
+        _, _, read = JpegImagePlugin.MARKER.get(0xFF00 | kind, ("", "", None))
         if read is not None:  # the others have no length
             at += int.from_bytes(content[at : at + 2], "big")
-    return MAX_SEGMENTS + 1
+    return segments
+
+
+def _has_one_scan(content: bytes, segments: list[tuple[int, int]]) -> bool:
+    """Whether libjpeg reads one scan of a JPEG file at most, whatever follows.
+
+    So it is where the picture is not progressive and its first scan has all channels: each further scan is an error.
+    """
+    frames = [(kind, at) for kind, at in segments if kind in _FRAMES]
+    if len(frames) != 1 or frames[0][0] not in _SEQUENTIAL:
+        return False
+    channels, in_scan = frames[0][1] + 7, segments[-1][1] + 2
+    return content[channels : channels + 1] == content[in_scan : in_scan + 1] != b""
 
 
 def _count_chunks(content: bytes) -> int:

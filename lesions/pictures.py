@@ -143,6 +143,8 @@ def _resized(content: bytes, shape: tuple[int, int], fit: Fit, field: Field) -> 
         # What libjpeg decodes at a reduced scale covers a whole number of pixels, while the picture may end within
         # the last one: without this, all would be shifted by up to half of that.
         drafted = image.draft("RGB", (needed[0], needed[1]))
+        # In one piece: at each end of a piece, libjpeg begins what it was about again.
+        image.decodermaxblock = max(image.decodermaxblock, len(content))
         covered = drafted[1][2:] if drafted else full
         scales = [small / side for small, side in zip(covered, full, strict=True)] * 2
         box = [min(max(0, place * scale), end) for place, scale, end in zip(part, scales, covered * 2, strict=True)]

@@ -107,9 +107,12 @@ def read_rows(pixels: NDArray[np.uint8], rows: Iterable[int]) -> Iterator[NDArra
     mapped = cast("np.memmap[Any, Any]", pixels)
     shape = pixels.shape[1:]
     length = math.prod(shape)
-    for row, repeated in groupby(rows):
-        picture = np.fromfile(str(mapped.filename), np.uint8, length, offset=mapped.offset + row * length)
-        yield from (picture.reshape(shape) for _ in repeated)
+    # Opened once, which takes as long as reading a picture.
+    with Path(str(mapped.filename)).open("rb", buffering=0) as file:
+        for row, repeated in groupby(rows):
+            file.seek(mapped.offset + row * length)
+            picture = np.frombuffer(file.read(length), np.uint8).reshape(shape)
+            yield from (picture for _ in repeated)
 
 
 def balance(images: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

@@ -383,6 +383,14 @@ def many_scans() -> bytes:
     return content[:-2] + scan * 5_000 + content[-2:]
 
 
+def scans_of(channels: int) -> bytes:
+    """A JPEG of 24 million pixels that is not progressive, and names scans of so many of its three channels."""
+    content = encoded(Image.new("RGB", (6000, 4000)))
+    of_each = b"".join(bytes([1 + number, 0]) for number in range(channels))
+    scan = b"\xff\xda\0" + bytes([6 + 2 * channels, channels]) + of_each + b"\0\x3f\0"
+    return content[: content.index(b"\xff\xda")] + (scan + bytes(10)) * 200_000 + content[-2:]
+
+
 def offsets(number: int) -> bytes:
     """A TIFF that says it has so many strips, and names the place of each."""
     where = 8 + 2 + 9 * 12 + 4
@@ -413,6 +421,8 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "JPEG": (lambda: patched(JPEG, JPEG_SIZE, ">2H", 65_500, 65_500), "too large"),
     "JPEG, rather large": (lambda: patched(JPEG, JPEG_SIZE, ">2H", 7000, 7000), "not read safely"),
     "JPEG, scans": (many_scans, "more than 100 scans"),
+    "JPEG, scans of one channel": (lambda: scans_of(1), "more than 100 scans"),
+    "JPEG, scans of all channels": (lambda: scans_of(3), "broken picture"),
     "JPEG, EXIF": (lambda: with_segments(b"\xff\xe1\0\x09Exif\0\0a", 1_000_000), "more than 500 segments"),
     "JPEG, comments": (lambda: with_segments(b"\xff\xfe\0\2", 5_000_000), "more than 500 segments"),
     "JPEG, padding": (lambda: with_segments(b"\xff", 50_000_000), "no JPEG marker"),

@@ -84,11 +84,12 @@ def augment(
     draws = digest(seed, copy.image_id)
     _PYTHON.seed(draws[:8])
     _NUMPY.random.seed(int.from_bytes(draws[8:12]))
-    image = Image.fromarray(pixels)
+    image = None  # before the first operation: many a copy gets none
     for operation in operations:
         if _PYTHON.random() < operation.probability:
             try:
-                image = operation.perform_operation([Mirrored(image)])[0]
+                before = Image.fromarray(pixels) if image is None else image
+                image = operation.perform_operation([Mirrored(before)])[0]
                 image.load()  # computes what waits
             except Exception as error:  # Augmentor checks few of its arguments; whatever they cause
                 arguments = ", ".join(f"{name} {value!r}" for name, value in vars(operation).items())
@@ -100,7 +101,7 @@ def augment(
                 image = image.convert("RGB")
             if image.size != (width, height):
                 image = image.resize((width, height))
-    return np.asarray(image)
+    return pixels if image is None else np.asarray(image)
 
 
 def digest(seed: int, name: str) -> bytes:
