@@ -95,14 +95,22 @@ def define_compare(commands: Commands) -> None:
     compare.add_argument("second", nargs="?", default="workspace", help="without it, the files as they are")
     compare.add_argument("--side", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
     compare.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.resamples")
+    compare.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="also write it for a pull request, with pictures beside the file"
+    )
     compare.set_defaults(run=compare_experiments)
 
 
 def compare_experiments(arguments: argparse.Namespace) -> None:
-    """Print how two experiments differ."""
-    from lesions.comparing.compare import compare  # scikit-learn's second is for those who compare
+    """Print how two experiments differ, and write it where that is asked for."""
+    from lesions.comparing.compare import compare, in_words  # scikit-learn's second is for those who compare
 
-    print(compare(arguments.first, arguments.second, arguments.side, arguments.resamples))
+    comparison = compare(arguments.first, arguments.second, arguments.side, arguments.resamples)
+    print(in_words(comparison))
+    if arguments.markdown:
+        from lesions.comparing.page import write_page
+
+        print(f"\nWritten: {', '.join(map(str, write_page(comparison, arguments.markdown)))}")
 
 
 def define_study(commands: Commands) -> None:

@@ -96,7 +96,7 @@ def main() -> None:
         curve.assign(protocol=protocol).to_csv(PLOTS / f"{name}.csv", index=False)
     write_json(Path("reports/evaluation.json"), report)
     write_json(Path("models/decision.json"), decision(report, labels, read_json(DATA / "model.json")))
-    brief = {side: one_side.brief(report[side]) for side in sides}
+    brief = {side: one_side.brief(report[side], report["questions"]["melanoma"].get(side)) for side in sides}
     write_json(Path("metrics/evaluate.json"), {"protocol": protocol, **brief})
     print(pd.DataFrame({side: one_side.in_words(report[side]) for side in sides}).to_string())
     if protocol != "honest":

@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from scipy.stats import binomtest, norm
 from sklearn.metrics import roc_auc_score
 
-from lesions.comparing.compare import compare, p_in_words
+from lesions.comparing import compare as comparing
+from lesions.comparing.compare import in_words, p_in_words
 from lesions.comparing.paired import COMPARED, OF_MELANOMA, estimates
 from lesions.comparing.revisions import Answers
 from lesions.comparing.significance import Areas, delong, mcnemar
@@ -219,6 +221,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def compare(first: str, second: str, name: str, resamples: int) -> str:
+    return in_words(comparing.compare(first, second, name, resamples))
+
+
 def test_a_planted_difference_is_found(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     for side in ("val", "test"):
@@ -247,6 +253,34 @@ def test_an_experiment_does_not_differ_from_itself(repository: Path, monkeypatch
 def test_a_leaky_protocol_is_named(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     assert "WARNING: leaky: split by picture. Its figures are too good" in compare("plain", "leaky", "test", 100)
+
+
+def test_the_page_for_a_pull_request(repository: Path, tmp_path: Path) -> None:
+    printed = run(f"lesions compare plain leaky --resamples 100 --markdown {tmp_path}/out/page.md", repository)
+    page = (tmp_path / "out/page.md").read_text()
+    # Every figure as it is printed.
+    rows = re.findall(r"^(\w+)(?: \(less is better\))? +([\d.]+) +([\d.]+) +([+-][\d.]+) ", printed, re.MULTILINE)
+    assert [row[0] for row in rows] == [*COMPARED, *OF_MELANOMA]
+    for figure, *numbers in rows:
+        name = figure.replace("_", r"\_")
+        assert re.search(rf"^\| {re.escape(name)}[^|]* \| {re.escape(' | '.join(numbers))} \|", page, re.MULTILINE)
+    assert "> **WARNING: leaky: split by picture. Its figures are too good" in page
+    assert "Chosen by these figures?" in page
+    names = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"page.md", *names}
+    first = {name: (tmp_path / "out" / name).read_bytes() for name in names}
+    for name in names:
+        with Image.open(tmp_path / "out" / name) as picture:
+            assert np.asarray(picture.convert("RGB")).std() > 10
+    run(f"lesions compare plain leaky --resamples 100 --markdown {tmp_path}/out/page.md", repository)
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in names} == first
+    run(f"lesions compare plain plain --resamples 100 --markdown {tmp_path}/out/page.md", repository)
+    assert "WARNING" not in (tmp_path / "out/page.md").read_text()
+
+
+def test_a_page_that_cannot_be_written_ends_with_a_message(repository: Path) -> None:
+    printed = run("lesions compare plain better --resamples 100 --markdown data", repository, fails=True)
+    assert "ERROR: --markdown data is a folder. Expected a file, such as data/comparison.md." in printed
 
 
 @pytest.mark.parametrize(

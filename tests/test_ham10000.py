@@ -56,7 +56,7 @@ def test_the_whole_pipeline_on_the_real_data(tmp_path: Path) -> None:
     started = monotonic()
     printed = run("dvc repro", clone)
     print(f"{monotonic() - started:.0f} s\n{printed[-2000:]}")
-    figures = json.loads((clone / "metrics/evaluate.json").read_text())["test"]
-    assert figures["macro_auc"] >= 0.90
-    assert figures["accuracy"] > figures["majority_accuracy"]
+    judged = json.loads((clone / "reports/evaluation.json").read_text())["test"]
+    assert judged["figures"]["macro_auc"]["value"] >= 0.90
+    assert judged["figures"]["accuracy"]["value"] > judged["majority_baseline"]["accuracy"]
     assert re.findall(r"Running stage '(\w+)'", printed)[-1] == "report"

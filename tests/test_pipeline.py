@@ -134,7 +134,7 @@ def test_what_the_stages_made_fits_together(workspace: Path) -> None:
     figures = json.loads((workspace / "metrics/evaluate.json").read_text())
     test = predictions[predictions["split"] == "test"]
     hits = (test[classes].idxmax(axis=1) == test["label"]).mean()
-    assert figures["test"]["accuracy"] == pytest.approx(hits, abs=5e-5)
+    assert figures["test"]["accuracy"] == pytest.approx(hits, abs=6e-4)
 
 
 def test_an_experiment_in_a_copy_runs_its_own_code(workspace: Path, tmp_path: Path) -> None:

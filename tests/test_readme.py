@@ -1,5 +1,6 @@
 """What the documents say is so: their commands run as written, their tables are true, their files exist."""
 
+import csv
 import json
 import re
 import sys
@@ -8,12 +9,13 @@ from shutil import copytree
 
 import pytest
 
-from tests.conftest import ROOT, run
+from tests.conftest import ROOT, commit, run
 from tests.test_pipeline import RERUNS
 
 FILES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 DOCUMENTS = {file.name: file.read_text(encoding="utf-8") for file in FILES}
 README = DOCUMENTS["README.md"]
+LEAKY = "split by image (leaky)"
 BLOCKS = [
     (name, mark, commands)
     for name, text in DOCUMENTS.items()
@@ -51,7 +53,6 @@ def test_two_experiments_compare(clone: Path) -> None:
     changes = json.loads(run(f"dvc metrics diff {one} {other} --json", clone))
     change = changes["metrics/evaluate.json"]["test.log_loss"]
     assert change["old"] != change["new"]
-    assert "metrics/train.json" in changes
     shown = json.loads(run(f"dvc params diff {one} {other} --json", clone))
     assert list(shown["params.yaml"]) == ["train.learning_rate"]
     printed = run(f"lesions compare {one} {other} --side test", clone)
@@ -61,6 +62,54 @@ def test_two_experiments_compare(clone: Path) -> None:
     page = (clone / "dvc_plots/index.html").read_text(encoding="utf-8")
     assert f'"rev": "{one}"' in page
     assert f'"rev": "{other}"' in page
+
+
+HEADLINE = ["accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "log_loss", "melanoma_auc"]
+TABLE = re.findall(r"^dvc exp show .*", README, re.MULTILINE)[0]
+
+
+def shown_columns(command: str, clone: Path) -> dict[str, list[str]]:
+    """Return what a table of experiments shows, but for the columns that say which experiment a row is."""
+    script = clone.parent / "table.sh"
+    script.write_text(f"{command} --csv")
+    head, *rows = csv.reader(run(f"bash {script}", clone).splitlines())
+    columns = dict(zip(head, zip(*rows, strict=True), strict=True))
+    which = {"Experiment", "rev", "typ", "Created", "parent", "State", "Executor"}
+    return {name: list(values) for name, values in columns.items() if name not in which}
+
+
+def test_experiments_have_a_few_columns_with_three_digits(clone: Path) -> None:
+    """After the README's commands, which make two that differ in one parameter."""
+    names = ["protocol", *(f"{side}.{name}" for side in ("val", "test") for name in HEADLINE)]
+    everything = shown_columns("dvc exp show", clone)
+    params = shown_columns("dvc exp show --drop 'protocol|val|test'", clone)
+    assert [name for name in everything if name not in params] == names
+    metrics = json.loads(run("dvc metrics show --json", clone))[""]["data"]
+    assert list(metrics) == ["metrics/evaluate.json"]
+    figures = [value for name in names[1:] for value in everything[name]]
+    assert all(re.fullmatch(r"\d+(\.\d{1,3})?", value) for value in figures)
+
+    table = shown_columns(TABLE, clone)
+    assert set(table) <= {"protocol", *(f"val.{name}" for name in HEADLINE), "train.learning_rate"}
+    assert {"protocol", "val.log_loss", "train.learning_rate"} <= set(table)
+
+
+@pytest.mark.parametrize("before", ["honest", LEAKY])
+def test_a_leak_stands_beside_the_figures(workspace: Path, tmp_path: Path, before: str) -> None:
+    """Also where all experiments have it, so that it makes no difference between them."""
+    copy = copytree(workspace, tmp_path / "clone", symlinks=True)
+    metrics = copy / "metrics/evaluate.json"
+    for protocol, log_loss in ((before, 1.5), (LEAKY, 0.5)):
+        figures = json.loads(metrics.read_text())
+        figures["protocol"], figures["val"]["log_loss"] = protocol, log_loss
+        metrics.write_text(json.dumps(figures))
+        commit(copy)
+    # Of the files as they are, and of two commits.
+    assert shown_columns(f"{TABLE} --num 2", copy) == {
+        "protocol": [LEAKY, LEAKY, before],
+        "val.log_loss": ["0.5", "0.5", "1.5"],
+    }
+    assert LEAKY in run("dvc metrics show", copy)
 
 
 def test_the_table_shows_what_reruns() -> None:

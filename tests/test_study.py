@@ -258,9 +258,18 @@ def test_a_study_runs_is_reported_and_runs_again_what_changed_alone(clone: Path)
     # Other code makes them missing, and is run; the old ones are kept under another name.
     write(clone, "draws", [{"name": "draw", "each": {"evaluate.seed": [2]}}])
     commit(clone)
-    printed = run("lesions study draws", clone)
+    printed = run("lesions study draws --report other/found.md", clone)
     assert "===" not in printed
     assert "1 of 1 done" in printed
+    assert "The report: other/found.md" in printed
+    page = (clone / "other/found.md").read_text()
+    assert "\nlesions study draws --report other/found.md\n" in page
+    assert re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page) == ["found.png"]
+    # There, and not where it goes without the option.
+    made = run("git status --short --untracked-files=all", clone).split()[1::2]
+    assert made == ["other/found.md", "other/found.png"]
+    for file in made:
+        (clone / file).unlink()
     code = clone / "lesions/evaluation/calibration.py"
     code.write_text(f"{code.read_text()}\nprint('this is the code of', __file__)\n")
     assert "calibration.py: changed, and not committed" in run("lesions study draws", clone, fails=True)

@@ -1,6 +1,7 @@
 """Is the second experiment better than the first, and is that more than chance?"""
 
 import textwrap
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,52 @@ FEWEST = 100
 """Resamples, as for `evaluate.resamples`."""
 
 
-def compare(first: str, second: str, name: str, resamples: int | None) -> str:
-    """Return, for a person, how two experiments differ on one set of pictures.
+@dataclass(frozen=True)
+class Comparison:
+    """What was found of two experiments on one set of pictures.
+
+    Attributes:
+        one: what the first said.
+        other: what the second said of the same pictures.
+        figures: by name, three entries each: the first's, the second's, and the difference, with intervals.
+        resamples: of the bootstrap.
+    """
+
+    one: Answers
+    other: Answers
+    figures: dict[str, list[Json]]
+    resamples: int
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Both experiments, by the names that were given."""
+        return self.one.revision, self.other.revision
+
+    @property
+    def side(self) -> str:
+        """Which pictures: val or test."""
+        return self.one.name
+
+    @property
+    def leaky(self) -> list[Answers]:
+        """Those of the two whose protocol leaks."""
+        return [found for found in (self.one, self.other) if found.protocol != "honest"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure of both, in words: `better` names one of the two, or nobody where 0 is in the interval."""
+
+    figure: str
+    first: str
+    second: str
+    difference: str
+    interval: str
+    better: str
+
+
+def compare(first: str, second: str, name: str, resamples: int | None) -> Comparison:
+    """Return how two experiments differ on one set of pictures.
 
     Args:
         first: an experiment's name, or any Git revision, or `workspace`.
@@ -34,25 +79,51 @@ def compare(first: str, second: str, name: str, resamples: int | None) -> str:
         raise UserError(f"--resamples: expected at least {FEWEST}, found {bootstrap.resamples}.")
     one, other = answers(first, name), answers(second, name)
     check_alike(one, other)
+    return Comparison(one, other, estimates(one, other, bootstrap), bootstrap.resamples)
+
+
+def in_words(comparison: Comparison) -> str:
+    """Return the comparison for a terminal."""
+    rows = differences(comparison)
+    table = pd.DataFrame(
+        [(row.first, row.second, row.difference, row.interval, row.better) for row in rows],
+        index=[row.figure for row in rows],
+        columns=[*comparison.names, "difference", "95 % interval", "better"],
+    )
     return "\n".join(
         [
-            test_set(one),
+            test_set(comparison.one),
             "",
-            figures_in_words(estimates(one, other, bootstrap), (first, second)),
+            table.to_string(),
+            *(textwrap.fill(f"- {line}", 100) for line in without_interval(comparison)),
             "",
-            *tests_in_words(one, other),
+            *tests_in_words(comparison.one, comparison.other),
             "",
-            f"Intervals are of {bootstrap.resamples:,} paired resamples of the lesions. They do not hold what another "
-            "seed of",
-            "training would change; of twenty figures without a difference, one leaves its interval by chance.",
-            *([] if name == "test" else ["Chosen by these figures? Then report those of --side test, looked at once."]),
-            *(
-                f"WARNING: {found.revision}: {found.protocol}. Its figures are too good; see metrics/split.json."
-                for found in (one, other)
-                if found.protocol != "honest"
-            ),
+            *(textwrap.fill(note, 100) for note in notes(comparison)),
+            *warnings(comparison),
         ]
     )
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """Return what is to be borne in mind with the figures."""
+    return [
+        f"Intervals are of {comparison.resamples:,} paired resamples of the lesions. They do not hold what another "
+        "seed of training would change; of twenty figures without a difference, one leaves its interval by chance.",
+        *(
+            []
+            if comparison.side == "test"
+            else ["Chosen by these figures? Then report those of --side test, looked at once."]
+        ),
+    ]
+
+
+def warnings(comparison: Comparison) -> list[str]:
+    """Return a warning for each of the two that leaks."""
+    return [
+        f"WARNING: {found.revision}: {found.protocol}. Its figures are too good; see metrics/split.json."
+        for found in comparison.leaky
+    ]
 
 
 def test_set(answers: Answers) -> str:
@@ -65,32 +136,36 @@ def test_set(answers: Answers) -> str:
     return f"{words}, {len(set(side.groups[rows])):,} of these melanoma"
 
 
-def figures_in_words(found: dict[str, list[Json]], names: tuple[str, str]) -> str:
-    """Return a table, a row a figure: of both, the difference and its interval, and which of the two is better."""
+def differences(comparison: Comparison) -> list[Row]:
+    """Return a row a figure: of both, the difference and its interval, and which of the two is better."""
     rows = []
-    for figure, (one, other, difference) in found.items():
+    for figure, (one, other, difference) in comparison.figures.items():
         surplus, lower, upper = (as_number(difference[part]) for part in ("value", "lower", "upper"))
         better = ""
         if lower is not None and upper is not None and (lower > 0 or upper < 0):
-            better = names[int((lower > 0) != (figure in LESS_IS_BETTER))]
+            better = comparison.names[int((lower > 0) != (figure in LESS_IS_BETTER))]
         rows.append(
-            (
-                *(in_words(entry["value"]) for entry in (one, other)),
-                in_words(surplus, "+"),
+            Row(
+                f"{figure}{' (less is better)' * (figure in LESS_IS_BETTER)}",
+                figure_in_words(one["value"]),
+                figure_in_words(other["value"]),
+                figure_in_words(surplus, "+"),
                 "-" if lower is None else f"{lower:+.3f} to {upper:+.3f}",
                 better,
             )
         )
-    labels = [f"{figure}{' (less is better)' * (figure in LESS_IS_BETTER)}" for figure in found]
-    table = pd.DataFrame(rows, index=labels, columns=[*names, "difference", "95 % interval", "better"])
+    return rows
+
+
+def without_interval(comparison: Comparison) -> list[str]:
+    """Return why some differences have no interval."""
     without: dict[str, list[str]] = {}
-    for figure, (_, _, difference) in found.items():
+    for figure, (_, _, difference) in comparison.figures.items():
         if difference["lower"] is None:
             # As `why` has it where there is no figure; of an interval that speaks of wrong answers, not of differences.
             why = "the same difference in every resample" if difference["value"] is not None else str(difference["why"])
             without.setdefault(why, []).append(figure)
-    lines = [textwrap.fill(f"- {', '.join(figures)}: {why}", 100) for why, figures in without.items()]
-    return "\n".join([table.to_string(), *lines])
+    return [f"{', '.join(figures)}: {why}" for why, figures in without.items()]
 
 
 def tests_in_words(one: Answers, other: Answers) -> list[str]:
@@ -122,7 +197,7 @@ def as_number(value: float | str | None) -> float | None:
     return None if value is None else float(value)
 
 
-def in_words(value: float | str | None, sign: str = "") -> str:
+def figure_in_words(value: float | str | None, sign: str = "") -> str:
     """Return a figure in three digits; "-" where it is undefined."""
     return "-" if value is None else f"{float(value):{sign}.3f}"
 

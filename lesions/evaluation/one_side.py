@@ -11,8 +11,10 @@ from lesions.evaluation.figures import Figures, why_undefined
 from lesions.evaluation.intervals import Bootstrap, alone, rounded
 from lesions.evaluation.predictions import Side
 
-WITH_INTERVAL = ["accuracy", "balanced_accuracy", "macro_auc"]
-"""In metrics/evaluate.json; all other intervals are in reports/evaluation.json."""
+SHOWN = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "log_loss")
+"""By `dvc metrics` and `dvc exp show`, a column each: what more there is stands in reports/evaluation.json."""
+SHOWN_DIGITS = 3
+"""Of 2,000 pictures, one more that is right is 0.0005; and the intervals are a hundred times as wide."""
 
 
 def judge(side: Side, prior: NDArray[np.float64], bootstrap: Bootstrap) -> dict[str, Any]:
@@ -56,20 +58,24 @@ def plain(found: Figures) -> dict[str, Any]:
     return {**values, "undefined": {name: why_undefined(name) for name, value in values.items() if value is None}}
 
 
-def brief(judged: dict[str, Any]) -> dict[str, float | None]:
-    """Return a dozen figures of a side, for `dvc metrics`."""
-    found: dict[str, float | None] = {}
-    for name in (*WITH_INTERVAL, "macro_f1", "log_loss"):
-        found[name] = judged["figures"][name]["value"]
-        if name in WITH_INTERVAL:
-            found |= {f"{name}_{end}": judged["figures"][name][end] for end in ("lower", "upper")}
-    return {**found, "majority_accuracy": judged["majority_baseline"]["accuracy"]}
+def brief(judged: dict[str, Any], melanoma: dict[str, Any] | None) -> dict[str, float | None]:
+    """Return the few figures of a side that DVC shows.
+
+    Args:
+        judged: as `judge` has it.
+        melanoma: what is reported of the side's ranking for melanoma, or None where no class is melanoma.
+    """
+    found = {name: judged["figures"][name] for name in SHOWN}
+    if melanoma is not None:
+        found["melanoma_auc"] = melanoma["auc"]
+    values = {name: entry["value"] for name, entry in found.items()}
+    return {name: None if value is None else round(value, SHOWN_DIGITS) for name, value in values.items()}
 
 
 def in_words(judged: dict[str, Any]) -> dict[str, str]:
     """Return the headline of a side for a person: 0.733 [0.712, 0.755]."""
     words = {"pictures": f"{judged['pictures']:,}", "lesions": f"{judged['groups']:,}"}
-    for name in (*WITH_INTERVAL, "macro_f1", "mcc", "log_loss"):
+    for name in ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "mcc", "log_loss"):
         value, lower, upper = (judged["figures"][name][part] for part in ("value", "lower", "upper"))
         words[name] = "-" if value is None else f"{value:.3f}"
         words[name] += "" if lower is None else f" [{lower:.3f}, {upper:.3f}]"

@@ -1,0 +1,158 @@
+"""What does DVC cost: a whole run beside its commands in a shell script, and a run with nothing to do beside DVC's own?
+
+    PYTHONPATH=. python benchmarks/dvc_overhead.py [--rounds 3] [--idle-rounds 15]
+
+All runs are in temporary clones, in turn. A whole run begins without outputs and with an empty cache; the script has
+the same commands in the same order, and nothing else. DVC's own is a chain of as many stages as here, each of which
+copies one file. The third row's is DVC's floor for a pipeline like this one: its stages, parameters, data and outputs,
+and no code in the dependencies. It says what it costs that a change of code reruns what the code is in; the second also
+what it costs DVC to look at twelve folders of data, forty outputs and ninety parameters, as it must.
+
+Wall times of a machine that does other work vary by half; processor time, user's and system's together, varies less.
+"""
+
+import argparse
+import os
+import resource
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from shutil import copytree
+from statistics import median
+from typing import Any
+
+import pandas as pd
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parent.parent
+DVC = [sys.executable, "-m", "dvc"]
+OF_OURS = ("lesions/", "stages/")
+
+Times = tuple[float, float]
+"""Seconds of wall time and of processor time."""
+
+
+def call(command: list[str], folder: Path) -> Times:
+    """Run a command there, as in a folder of its own with its own checkpoints; return what it took."""
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(folder),
+        "XDG_CACHE_HOME": str(folder / ".own_cache"),
+        "DVC_NO_ANALYTICS": "1",
+    }
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        sys.exit(f"{shlex.join(command)} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def stages(folder: Path) -> dict[str, Any]:
+    """Return the stages of a dvc.yaml."""
+    found: dict[str, Any] = YAML(typ="safe").load(folder / "dvc.yaml")["stages"]
+    return found
+
+
+def clone(folder: Path) -> Path:
+    """Make a clone of what is committed, in which nothing has run."""
+    call(["git", "clone", "--quiet", str(ROOT), str(folder)], folder.parent)
+    return folder
+
+
+def without_dvc(folder: Path) -> Times:
+    """Run the stages' commands one after the other."""
+    commands = [stage["cmd"] for stage in stages(folder).values()]
+    # What DVC makes before a stage runs: the folders of its outputs.
+    outs = [out for stage in stages(folder).values() for out in stage["outs"] + stage.get("metrics", [])]
+    parents = sorted({str(Path(out if isinstance(out, str) else next(iter(out))).parent) for out in outs})
+    (folder / "run.sh").write_text("\n".join(["set -eu", f"mkdir -p {shlex.join(parents)}", *commands]) + "\n")
+    return call(["sh", "run.sh"], folder)
+
+
+def bare(folder: Path, number: int) -> Path:
+    """Make a chain of so many stages that copy a file, and run it once."""
+    chain = {f"stage{n}": {"cmd": f"cp file{n} file{n + 1}", "deps": [f"file{n}"], "outs": [f"file{n + 1}"]}
+             for n in range(number)}  # fmt: skip
+    folder.mkdir()
+    YAML().dump({"stages": chain}, folder / "dvc.yaml")
+    (folder / "file0").write_text("nothing\n")
+    for command in (["git", "init", "--quiet"], [*DVC, "init", "--quiet"], [*DVC, "repro", "--quiet"]):
+        call(command, folder)
+    return folder
+
+
+def without_code(ran: Path, folder: Path) -> Path:
+    """Copy a clone that ran, and leave its code out of the dependencies."""
+    copytree(ran, folder, symlinks=True)
+    pipeline = YAML().load(folder / "dvc.yaml")
+    for stage in pipeline["stages"].values():
+        stage["deps"] = [dep for dep in stage["deps"] if not dep.startswith(OF_OURS)]
+    YAML().dump(pipeline, folder / "dvc.yaml")
+    call([*DVC, "commit", "--force", "--quiet"], folder)
+    return folder
+
+
+def idle(folder: Path) -> Times:
+    """Return what a `dvc repro` takes that has nothing to do."""
+    lock = (folder / "dvc.lock").read_bytes()
+    times = call([*DVC, "repro"], folder)
+    assert (folder / "dvc.lock").read_bytes() == lock
+    return times
+
+
+def row(claim: str, pairs: list[tuple[Times, Times]]) -> dict[str, str]:
+    """Return a row of the table, of wall times, with the ratio of the processor times in the claim."""
+    ratios = sorted(ours[0] / theirs[0] for ours, theirs in pairs)
+    busy = median(ours[1] / theirs[1] for ours, theirs in pairs)
+    return {
+        "claim": f"{claim}; of processor time {busy:.2f}",
+        "ours": f"{median(ours[0] for ours, _ in pairs):.2f} s",
+        "theirs": f"{median(theirs[0] for _, theirs in pairs):.2f} s",
+        "ratio": f"{median(ratios):.2f}",
+        "spread": f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
+    }
+
+
+def rows(rounds: int = 3, idle_rounds: int = 15) -> list[dict[str, str]]:
+    """Return a row a claim; see `collect`."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        whole = []
+        for number in range(rounds):
+            with_dvc, plain = clone(folder / f"with{number}"), clone(folder / f"without{number}")
+            runs = [lambda to=with_dvc: call([*DVC, "repro"], to), lambda to=plain: without_dvc(to)]
+            first = number % 2
+            times = {first: runs[first](), 1 - first: runs[1 - first]()}
+            whole.append((times[0], times[1]))
+            for path in ("metrics/evaluate.json", "reports/model_card.md"):
+                assert (with_dvc / path).read_bytes() == (plain / path).read_bytes()
+        ran = folder / "with0"
+        number = len(stages(ran))
+        floors = [bare(folder / "bare", number), without_code(ran, folder / "no_code")]
+        for each in (ran, *floors):
+            idle(each)  # to warm the disk's cache
+        turns = [[idle(each) for each in (ran, *floors)] for _ in range(idle_rounds)]
+    return [
+        row("`dvc repro` from nothing, default set, beside its commands in a shell script (at most 1.10)", whole),
+        row(f"`dvc repro` with nothing to do, beside {number} stages that copy a file",
+            [(ours, floor) for ours, floor, _ in turns]),
+        row("`dvc repro` with nothing to do, beside this pipeline with no code in its dependencies (at most 1.3)",
+            [(ours, floor) for ours, _, floor in turns]),
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Print the times and their ratios."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--idle-rounds", type=int, default=15)
+    arguments = parser.parse_args()
+    print(pd.DataFrame(rows(arguments.rounds, arguments.idle_rounds)).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The hosted workflow that comments on a pull request: what it may do, and that its commands do what they say."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.conftest import ROOT, commit, edit_params, run
+
+WORKFLOW: dict[str, Any] = YAML(typ="safe").load((ROOT / ".github/workflows/compare.yml").read_text())
+COMPARE, COMMENT = (WORKFLOW["jobs"][name] for name in ("compare", "comment"))
+STEPS = [*COMPARE["steps"], *COMMENT["steps"]]
+
+
+def test_what_runs_a_pull_requests_code_can_only_read() -> None:
+    # Of `pull_request_target` and `workflow_run`, a fork's code would get the repository's secrets.
+    assert list(WORKFLOW["on"]) == ["pull_request"]
+    assert WORKFLOW["permissions"] == {}
+    assert COMPARE["permissions"] == {"contents": "read"}
+    assert COMPARE["steps"][0]["with"]["persist-credentials"] is False
+    assert "secrets." not in str(WORKFLOW)
+    assert "github.token" not in str(COMPARE)
+
+
+def test_what_may_write_runs_no_code_of_a_pull_request_and_none_of_a_fork() -> None:
+    assert COMMENT["if"] == "github.event.pull_request.head.repo.full_name == github.repository"
+    assert COMMENT["permissions"] == {"contents": "write", "pull-requests": "write"}
+    commands = "\n".join(step.get("run", "") for step in COMMENT["steps"])
+    assert not re.search(r"python|dvc|lesions|make|bash", commands)
+    assert not [step for step in COMMENT["steps"] if "checkout" in step.get("uses", "")]
+
+
+def test_actions_are_pinned_and_no_text_of_a_pull_request_becomes_a_command() -> None:
+    for step in STEPS:
+        if "uses" in step:
+            assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", step["uses"])
+        else:
+            assert "${{" not in step["run"]
+
+
+def run_step(job: dict[str, Any], name: str, folder: Path, environment: dict[str, str]) -> None:
+    """Run a step as the hosted machine does: its commands, as written, in bash that stops at the first failure."""
+    (step,) = (step for step in job["steps"] if step.get("name") == name)
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+        cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=900,
+    )  # fmt: skip
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+
+
+@pytest.fixture
+def hosted(tmp_path: Path) -> dict[str, str]:
+    """What the hosted machine has around it: a server with a repository, and `gh`, which keeps what it is given."""
+    run("git init --quiet --bare server/team/lesions.git", tmp_path)
+    (tmp_path / "bin").mkdir()
+    gh = tmp_path / "bin/gh"
+    gh.write_text(
+        '#!/bin/sh\nfor word; do last=$word; done\necho "$@" >> "$KEPT"\n[ "$1" != pr ] || cat "$last" >> "$KEPT"\n'
+    )
+    gh.chmod(0o755)
+    return {
+        "GH_REPO": "team/lesions",
+        "GITHUB_SERVER_URL": f"file://{tmp_path}/server",
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+        "KEPT": str(tmp_path / "gh.txt"),
+        "NUMBER": "7",
+        "PATH": f"{tmp_path / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+
+
+def test_a_pull_request_gets_its_comment_with_pictures(workspace: Path, tmp_path: Path, hosted: dict[str, str]) -> None:
+    clone = shutil.copytree(workspace, tmp_path / "clone", symlinks=True)
+    commits = [run("git rev-parse HEAD", clone).strip()]
+    edit_params(clone, predict={"dihedral": True})
+    commit(clone)
+    commits.append(run("git rev-parse HEAD", clone).strip())
+    hosted |= dict(zip(("BASE", "HEAD"), commits, strict=True))
+
+    run_step(COMPARE, "Results", clone, hosted)
+    run_step(COMPARE, "Comparison", clone, hosted)
+    summary = Path(hosted["GITHUB_STEP_SUMMARY"]).read_text()
+    assert "## proposed beside base, on validation" in summary
+    assert "| accuracy |" in summary
+    assert "![" not in summary
+
+    # Two runs of the workflow for one pull request.
+    for number in ("11", "12"):
+        second = shutil.copytree(clone / "comparison", tmp_path / number)
+        for step in ("Pictures", "Comment"):
+            run_step(COMMENT, step, second, hosted | {"RUN": number})
+    kept = Path(hosted["KEPT"]).read_text()
+    assert kept.count("pr comment 7 --edit-last --create-if-none --body-file comment.md") == 2
+    addresses = re.findall(r"!\[[^\]]+\]\((\S+)\)", kept)
+    assert len(addresses) == 4
+    for address in addresses:
+        path = re.fullmatch(rf"{re.escape(hosted['GITHUB_SERVER_URL'])}/team/lesions/blob/(\S+)\?raw=true", address)
+        assert path
+        branch, _, file = path[1].partition("/")
+        content = subprocess.run(
+            ["git", "show", f"{branch}:{file}"],
+            cwd=tmp_path / "server/team/lesions.git",
+            check=True,
+            capture_output=True,
+        ).stdout
+        assert content == (clone / "comparison" / Path(file).name).read_bytes()
