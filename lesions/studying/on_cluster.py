@@ -40,7 +40,7 @@ def run(study: Study, address: str) -> list[str]:
         due = [one for one in plan(study, shared=True) if one.commit is None and not one.without]
         failed: list[str] = []
         if due:
-            with cluster.client_of(address, "--cluster") as client:
+            with cluster.client_of(address, "--cluster") as client, client.as_current():
                 refuse_unfit_workers(client)
                 make_room(due)
                 failed = follow(client, address, due)
@@ -62,6 +62,13 @@ def refuse_unfit_workers(client: Client) -> None:
     Raises:
         UserError: names the worker, and what it lacks.
     """
+    try:
+        client.run_on_scheduler(versions)
+    except Exception as error:  # Dask hands some on as they are, and some as text
+        raise UserError(
+            f"The scheduler runs without this package, or with another version of it ({error}). Start it anew, in the "
+            "same environment as the workers."
+        ) from None
     store, heads, head = sharing.store(), sharing.heads(), git("rev-parse", "HEAD").strip()
     threads = client.nthreads()
     for worker, found in sorted(cluster.ask_all(client, look).items()):
@@ -141,11 +148,14 @@ def what_became_of(one: Planned, future: Future[Ended]) -> str:
         ended: Ended = future.result()
     except KilledWorker as error:
         return f": {error.allowed_failures + 1} workers ended one after the other in the middle of it."
-    except UserError as error:
+    except UserError as error:  # a worker that joined later, and is unfit
         return f": {error}"
     if ended.wrong:
         return f" on {ended.where}, and last said:\n{ended.wrong.rstrip()}\n"
-    sharing.fetch([ref_of(one.name)])
+    try:
+        sharing.fetch([ref_of(one.name)])
+    except UserError as error:
+        return f": it is done on {ended.where}, and was not fetched; the next call tries. {error}"
     print(f"=== {one.name}: done in {ended.seconds / 60:.1f} minutes on {ended.where} ===", flush=True)
     return ""
 

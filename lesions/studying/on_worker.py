@@ -65,7 +65,7 @@ class Ended:
     """How an experiment ended.
 
     Attributes:
-        where: the machine.
+        where: the worker: its machine and port.
         seconds: that it took there.
         wrong: the last of what was printed where it failed, or "": it is on `origin`, and in the store.
     """
@@ -110,9 +110,9 @@ def run_experiment(task: Task) -> Ended:
     Raises:
         UserError: this worker has another version; it may have joined after the others were looked at.
     """
-    where = platform.node()
-    refuse_other_version(where, versions(), task.versions)
     worker = get_worker()
+    where = f"{platform.node()}:{worker.address.rpartition(':')[2]}"  # a machine may have several workers
+    refuse_other_version(where, versions(), task.versions)
     key = worker.get_current_task()
 
     def tell(what: str) -> None:
