@@ -12,7 +12,7 @@ from pathlib import Path
 from shutil import copyfile, copytree
 
 import dask
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 from distributed import LocalCluster
 
@@ -39,7 +39,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     copyfile(ROOT / "params.yaml", folder / "params.yaml")
     run("git init --quiet --initial-branch main", folder)
-    run("dvc init --quiet", folder)
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n")
+    (folder / ".dvc/config").touch()
     (folder / "dvc.yaml").write_text("stages: {clean: {cmd: none, outs: [data/clean]}}")
     (folder / "dvc.lock").write_text(
         f"schema: '2.0'\nstages:\n  clean:\n    cmd: none\n    outs:\n"
@@ -64,7 +66,8 @@ def test_what_workers_need_is_said_before_anything_runs(here: Path, tmp_path: Pa
     assert re.search("the present commit, .{7}, is not on `origin`.*: `git push`", refused())
     run("git push --quiet origin main", here)
     assert "there is no store: DVC has no default remote" in refused()
-    run(f"dvc remote add --quiet --default team {tmp_path / 'store'}", here)
+    store = f"[core]\nremote = team\n['remote \"team\"']\nurl = {tmp_path / 'store'}\n"
+    (here / ".dvc/config").write_text(store)
     assert ".dvc/config: changed, and not committed" in refused()
     commit(here)
     run("git push --quiet origin main", here)
@@ -95,9 +98,9 @@ def test_what_workers_need_is_said_before_anything_runs(here: Path, tmp_path: Pa
         assert "cannot take part: `git ls-remote" in unfit()
         assert "secret" not in unfit()
         run(f"git remote set-url origin {tmp_path / 'origin.git'}", other)
-        run("dvc remote modify --local team url /elsewhere", other)
+        (other / ".dvc/config.local").write_text("['remote \"team\"']\nurl = /elsewhere\n")
         assert f"has another store, /elsewhere, than this machine: {tmp_path / 'store'}" in unfit()
-        run("dvc config --unset core.remote", other)
+        (other / ".dvc/config").write_text("")
         assert "cannot take part: there is no store" in unfit()
         ours = versions()
         with pytest.MonkeyPatch.context() as patch:
@@ -115,15 +118,10 @@ def test_a_folder_of_this_machine_must_be_what_dvc_lock_is_of(here: Path) -> Non
 
 
 def test_an_experiment_ends_when_nobody_waits_for_it(tmp_path: Path) -> None:
-    script = (
-        "import os, subprocess\nchild = subprocess.Popen(['sleep', '60'])\n"
-        "print(os.getpid(), child.pid, flush=True)\nchild.wait()"
-    )
+    script = ["sh", "-c", "sleep 60 & echo $$ $!; wait"]
     pids: list[int] = []
     with pytest.raises(InterruptedError):
-        attended(
-            [sys.executable, "-c", script], tmp_path, lambda: not pids, lambda line: pids.extend(map(int, line.split()))
-        )
+        attended(script, tmp_path, lambda: not pids, lambda line: pids.extend(map(int, line.split())))
     wait_for(lambda: not any(alive(pid) for pid in pids))
     heard: list[str] = []
     assert attended(["sh", "-c", "echo one; echo two >&2; exit 3"], tmp_path, lambda: True, heard.append) == 3
