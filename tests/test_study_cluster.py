@@ -90,7 +90,9 @@ def test_what_workers_need_is_said_before_anything_runs(here: Path, tmp_path: Pa
                 on_cluster.refuse_unfit_workers(client)
             return str(error.value)
 
-        assert re.search(rf"worker tcp://\S+, in {other}, has 2 threads.*--nthreads 1", unfit())
+        assert re.search(
+            rf"worker tcp://\S+, in {other}, cannot take part: it has more than one thread.*--nthreads 1", unfit()
+        )
         run(f"git init --quiet --bare {tmp_path / 'fork.git'}", tmp_path)
         run(f"git remote set-url origin {tmp_path / 'fork.git'}", other)
         assert "has another `origin` than this machine" in unfit()
@@ -271,10 +273,12 @@ def test_a_study_on_a_cluster_gives_what_one_machine_gives(workspace: Path, tmp_
     listed: list[dict[str, object]] = [
         {"name": "seed", "each": {"train.seed": [5, 6]}},
         {"name": "split", "set": {"split.seed": 5}, "pairs_with": "judged"},
-        {"name": "judged", "set": {"evaluate.resamples": 200}},
+        {"name": "judged", "set": {"evaluate.seed": 5}},
         {"name": "wrong", "set": {"rebalance.operations": [TOO_LARGE]}},
     ]
-    write(anna, "five", listed, report="docs/five.md")
+    write(
+        anna, "five", listed, report="docs/five.md", common={"set": {"evaluate.resamples": 50, "explain.examples": 1}}
+    )
     with S3().served() as store:
         share(anna, tmp_path, store)
         copytree(anna, alone, symlinks=True)

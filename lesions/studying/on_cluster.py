@@ -14,7 +14,7 @@ from lesions.errors import UserError
 from lesions.parallel import cluster
 from lesions.studying import experiments, sharing
 from lesions.studying.experiments import git
-from lesions.studying.on_worker import Ended, Task, look, run_experiment, versions
+from lesions.studying.on_worker import MORE_THREADS, Ended, Task, look, run_experiment, versions
 from lesions.studying.running import Planned, alone, ending_alike, options, plan, refuse_uncommitted_code
 from lesions.studying.study import Study
 
@@ -84,10 +84,7 @@ def refuse_unfit_workers(client: Client) -> None:
         if found["heads"] != heads:
             raise UserError(f"{where} has another `origin` than this machine: its branches are others.")
         if threads[worker] != 1:
-            raise UserError(
-                f"{where} has {threads[worker]} threads, and would train as many networks at once. Start it with "
-                "`--nthreads 1`; each training uses the cores by itself."
-            )
+            raise UserError(f"{where} cannot take part: {MORE_THREADS}. Each training uses the cores by itself.")
     print(f"{len(threads)} workers have the same versions, and reach `origin` and the store. Commit {head[:7]}.")
 
 
@@ -148,8 +145,6 @@ def what_became_of(one: Planned, future: Future[Ended]) -> str:
         ended: Ended = future.result()
     except KilledWorker as error:
         return f": {error.allowed_failures + 1} workers ended one after the other in the middle of it."
-    except UserError as error:  # a worker that joined later, and is unfit
-        return f": {error}"
     if ended.wrong:
         return f" on {ended.where}, and last said:\n{ended.wrong.rstrip()}\n"
     try:

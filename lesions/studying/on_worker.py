@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import dask
-from distributed import get_worker
+from distributed import Reschedule, get_worker
 from dvc.config import Config
 from dvc.repo import Repo
 
@@ -37,6 +37,9 @@ PACKAGES = ("keras", "tensorflow", "pandas", "scikit-learn", "matplotlib", "seab
 """What makes an experiment's outputs, beside what makes pixels."""
 LAST_WORDS = 15
 """Lines of an experiment's output that are sent back where it fails."""
+SECONDS_UNFIT = 20
+"""How long an experiment stays with a worker that cannot run it; others may have none then."""
+MORE_THREADS = "it has more than one thread, and would train several networks at once: start it with `--nthreads 1`"
 SECONDS_TO_END = 20
 """How long an experiment that nobody waits for may take to end after Ctrl-C, before it is ended by force."""
 
@@ -108,11 +111,10 @@ def run_experiment(task: Task) -> Ended:
     """Run an experiment and share it.
 
     Raises:
-        UserError: this worker has another version; it may have joined after the others were looked at.
+        Reschedule: this worker, which may have joined after the others were looked at, cannot: another one shall.
     """
     worker = get_worker()
     where = f"{platform.node()}:{worker.address.rpartition(':')[2]}"  # a machine may have several workers
-    refuse_other_version(where, versions(), task.versions)
     key = worker.get_current_task()
 
     def tell(what: str) -> None:
@@ -123,12 +125,25 @@ def run_experiment(task: Task) -> Ended:
         state = worker.state.tasks.get(key)
         return state is not None and state.state == "executing"
 
+    if wrong := why_unfit(task, worker.state.nthreads):
+        tell(f"is left to another worker, since this one cannot take part: {wrong}")
+        time.sleep(SECONDS_UNFIT)  # or it would be asked again at once
+        raise Reschedule
     began = time.monotonic()
     tell("started")
     # Dask removes what a worker that was killed has left in this folder.
     with TemporaryDirectory(prefix="experiment-", dir=worker.local_directory) as folder:
         wrong = _run(task, Path(folder) / "clone", wanted, tell)
     return Ended(where, time.monotonic() - began, wrong)
+
+
+def why_unfit(task: Task, threads: int) -> str:
+    """Return what keeps a worker from running an experiment, or ""."""
+    try:
+        refuse_other_version(platform.node(), versions(), task.versions)
+    except UserError as error:
+        return str(error)
+    return MORE_THREADS if threads != 1 else str(_look()["wrong"])
 
 
 def _run(task: Task, clone: Path, wanted: Callable[[], bool], tell: Callable[[str], None]) -> str:
