@@ -225,15 +225,16 @@ def followed(
 ) -> str:
     """Run a command, do something once when it prints a line of that pattern, and return all that it printed."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    printed = ""
+    printed, acted = "", False
     with subprocess.Popen(
         words.split(), cwd=folder, env=os.environ | {"PATH": path}, stdout=-1, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None
         for one in process.stdout:
-            if (found := re.search(line, one)) and not re.search(line, printed):
-                act(process, found)
             printed += one
+            if (found := re.search(line, one)) and not acted:
+                acted = True
+                act(process, found)
     return printed + f"status {process.returncode}"
 
 
