@@ -278,7 +278,7 @@ def test_a_study_on_a_cluster_gives_what_one_machine_gives(workspace: Path, tmp_
         {"name": "wrong", "set": {"rebalance.operations": [TOO_LARGE]}},
     ]
     write(
-        anna, "five", listed, report="docs/five.md", common={"set": {"evaluate.resamples": 50, "explain.examples": 1}}
+        anna, "five", listed, report="docs/five.md", common={"set": {"evaluate.resamples": 100, "explain.examples": 1}}
     )
     with S3().served() as store:
         share(anna, tmp_path, store)
