@@ -122,6 +122,11 @@ def define_study(commands: Commands) -> None:
         "--source-folder", type=Path, metavar="DIR", help="read the pictures there instead of fetching a published set"
     )
     study.add_argument("--report", type=Path, metavar="FILE", help="where the report goes; else where the study says")
+    study.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="run them on the workers of the Dask scheduler there, as in tcp://host:8786: docs/cluster.md",
+    )
     study.set_defaults(run=run_study)
 
 
@@ -135,20 +140,31 @@ def run_study(arguments: argparse.Namespace) -> None:
     from lesions.studying.report import write_report
     from lesions.studying.study import read_study
 
-    study = read_study(arguments.name)
+    study, shared = read_study(arguments.name), arguments.cluster is not None
+    if shared and arguments.source_folder:
+        raise UserError(
+            "--source-folder names a folder of this machine, which workers do not have. Name it in params.yaml instead "
+            "(download.source: folder), `dvc repro`, commit, and share that: workers then pull its pictures."
+        )
     if arguments.dry:
-        planned = running.plan(study, arguments.source_folder)
+        planned = running.plan(study, arguments.source_folder, shared=shared)
         print(running.progress(study, planned))
         due = [one for one in planned if one.commit is None and not one.without]
         print("", *(shlex.join(running.command(one)) for one in due), sep="\n")
         return
-    stopped = ""
+    again, stopped = f"lesions study {study.name}{' --cluster ' + arguments.cluster if shared else ''}", ""
     try:
-        if failed := running.run(study, arguments.source_folder):
-            stopped = f"{', '.join(failed)} failed; the others ran. `lesions study {study.name}` tries again."
+        if shared:
+            from lesions.studying import on_cluster  # Dask takes half a second
+
+            failed = on_cluster.run(study, arguments.cluster)
+        else:
+            failed = running.run(study, arguments.source_folder)
+        if failed:
+            stopped = f"{', '.join(failed)} failed; the others ran. `{again}` tries again."
     except KeyboardInterrupt:
-        stopped = f"Interrupted. `lesions study {study.name}` goes on from here; what is done is kept."
-    planned = running.plan(study, arguments.source_folder)
+        stopped = f"Interrupted. `{again}` goes on from here; what is done is kept."
+    planned = running.plan(study, arguments.source_folder, shared=shared)
     print("", running.progress(study, planned), sep="\n")
     if any(one.commit for one in planned):
         print(f"The report: {write_report(study, planned, arguments.report)}")

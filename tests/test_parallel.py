@@ -231,7 +231,7 @@ def test_a_cluster_without_workers_is_said(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_worker_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = cluster.environment()
     with pytest.raises(UserError, match=rf"The worker tcp://head:1 has pillow 5\.0 instead of {ours['pillow']}, and"):
-        cluster._refuse_other_version("tcp://head:1", ours | {"pillow": "5.0"}, ours)
+        cluster.refuse_other_version("tcp://head:1", ours | {"pillow": "5.0"}, ours)
     # One that joins in the middle of the work looks itself.
     monkeypatch.setattr(cluster, "environment", lambda: ours | {"processor": "aarch64"})
     with pytest.raises(UserError, match="has processor aarch64 instead of"):

@@ -20,8 +20,9 @@ from lesions.errors import UserError
 from lesions.fetching.transfer import downloads
 from lesions.params.section import read_file
 from lesions.studying import experiments, report, running
+from lesions.studying.experiments import found_from_a_copy
 from lesions.studying.plot import Row, draw
-from lesions.studying.running import Planned, as_override, found_from_a_copy, wait_for
+from lesions.studying.running import Planned, as_override, wait_for
 from lesions.studying.study import Study, list_studies, read_study, wanted
 from tests.conftest import ROOT, commit, run, stages_run
 

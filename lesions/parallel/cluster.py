@@ -53,21 +53,38 @@ def connect(address: str, *, alone: bool) -> Iterator[tuple[Submit, int]]:
     Raises:
         UserError: there is no such cluster, it has no workers, one of them has another version, or it is lost.
     """
-    if not re.fullmatch(r"(tcp|tls)://\S+:\d+", address):
-        raise UserError(f"LESIONS_CLUSTER is {address!r}: expected the scheduler's address, as in tcp://host:8786.")
-    for name in ("distributed", "distributed.client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what is lost is said below, in a sentence
-    _refuse_what_is_no_scheduler(address)
-    with Client(address, timeout=SECONDS, set_as_default=False) as client:
+    with client_of(address, "LESIONS_CLUSTER") as client:
+        for worker, theirs in sorted(ask_all(client, environment).items()):
+            refuse_other_version(worker, theirs, environment())
         try:
-            _wait_for_workers(client, address)
-            _refuse_other_versions(client)
             yield _submit_to(client, address, alone=alone), sum(client.nthreads().values())
         except KilledWorker as error:
             raise UserError(
                 f"The same pictures ended {error.allowed_failures + 1} workers one after the other, most often because "
                 "their memory ran out: the workers' own output says more. Give each of them more (--memory-limit)."
             ) from None
+
+
+@contextmanager
+def client_of(address: str, named_by: str) -> Iterator[Client]:
+    """Connect to a scheduler that has workers.
+
+    Args:
+        address: the scheduler's, such as tcp://host:8786.
+        named_by: where the address stands, for messages.
+
+    Raises:
+        UserError: there is no such scheduler, it has no workers, or it is lost.
+    """
+    if not re.fullmatch(r"(tcp|tls)://\S+:\d+", address):
+        raise UserError(f"{named_by} is {address!r}: expected the scheduler's address, as in tcp://host:8786.")
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what is lost is said below, in a sentence
+    _refuse_what_is_no_scheduler(address, named_by)
+    with Client(address, timeout=SECONDS, set_as_default=False) as client:
+        try:
+            wait_for_workers(client, address)
+            yield client
         except (CancelledError, CommClosedError, OSError) as error:
             if isinstance(error, OSError) and client.status == "running":
                 raise  # of the function itself, or of the items
@@ -104,7 +121,7 @@ def _version(package: str) -> str:
         return "missing"
 
 
-def _refuse_what_is_no_scheduler(address: str) -> None:
+def _refuse_what_is_no_scheduler(address: str, named_by: str) -> None:
     """Shake hands once; a client that fails to would leave half of itself behind."""
 
     async def shake_hands() -> None:
@@ -116,12 +133,17 @@ def _refuse_what_is_no_scheduler(address: str) -> None:
         asyncio.run(shake_hands())
     except Exception as error:  # from another kind of server anything may come
         raise UserError(
-            f"No Dask scheduler answers at {address}, which LESIONS_CLUSTER names ({str(error) or 'no answer'}). "
-            "Start one there with `dask scheduler`, or unset LESIONS_CLUSTER to work on this machine."
+            f"No Dask scheduler answers at {address}, which {named_by} names ({str(error) or 'no answer'}). "
+            f"Start one there with `dask scheduler`, or work on this machine, without {named_by}."
         ) from None
 
 
-def _wait_for_workers(client: Client, address: str) -> None:
+def wait_for_workers(client: Client, address: str) -> None:
+    """Stop where a cluster stays without any worker.
+
+    Raises:
+        UserError: it does.
+    """
     try:
         client.wait_for_workers(1, timeout=SECONDS)
     except TimeoutError:
@@ -131,16 +153,25 @@ def _wait_for_workers(client: Client, address: str) -> None:
         ) from None
 
 
-def _refuse_other_versions(client: Client) -> None:
+def ask_all(client: Client, function: Callable[..., Any], *arguments: object) -> dict[str, Any]:
+    """Return what a function of this package returns in each worker, by the worker's address.
+
+    Raises:
+        UserError: a worker has no such function.
+    """
     try:
-        found = client.run(environment)
+        found: dict[str, Any] = client.run(function, *arguments)
     except Exception as error:  # Dask hands some on as they are, and some as text
         raise UserError(f"A worker lacks this package, or has another version of it ({error}). {_SAME}") from None
-    for worker, theirs in sorted(found.items()):
-        _refuse_other_version(worker, theirs, environment())
+    return found
 
 
-def _refuse_other_version(worker: str, theirs: dict[str, str], ours: dict[str, str]) -> None:
+def refuse_other_version(worker: str, theirs: dict[str, str], ours: dict[str, str]) -> None:
+    """Stop where a worker might give other results.
+
+    Raises:
+        UserError: names the versions that differ.
+    """
     differ = [f"{name} {theirs.get(name)} instead of {ours[name]}" for name in ours if theirs.get(name) != ours[name]]
     if differ:
         raise UserError(f"The worker {worker} has {', '.join(differ)}, and its results might differ. {_SAME}")
@@ -162,7 +193,7 @@ def _submit_to(client: Client, address: str, *, alone: bool) -> Submit:
 
         def results() -> Batch:
             while not wait([future], timeout=SECONDS).done:
-                _wait_for_workers(client, address)
+                wait_for_workers(client, address)
             unpacked: Batch = pickle.loads(future.result())  # noqa: S301 - of our own workers
             return unpacked
 
@@ -180,7 +211,7 @@ def _work(
     function: Callable[[Any], Any], batch: NDArray[np.uint8], alone: bool, versions: dict[str, str]
 ) -> NDArray[np.uint8]:
     """Run a batch in a worker, which may have joined long after the others were looked at."""
-    _refuse_other_version(platform.node(), environment(), versions)
+    refuse_other_version(platform.node(), environment(), versions)
     items: Batch = pickle.loads(batch.data)  # noqa: S301 - of our own client
     if not alone:
         return _packed([function(item) for item in items])

@@ -44,6 +44,25 @@ def experiments() -> dict[str, list[tuple[str, str]]]:
     return found
 
 
+def found_from_a_copy(params: dict[str, Any], folder: Path | None = None) -> dict[str, Any]:
+    """Return parameters that hold in a copy of the project too: its folders by their whole path.
+
+    A copy has what Git and DVC track, and so neither data/incoming nor a folder beside the project.
+
+    Args:
+        params: of an experiment.
+        folder: of pictures, in the place of every source that would fetch them.
+    """
+    download, weights = dict(params["download"]), dict(params["weights"])
+    if folder is not None and download["source"] not in READS_A_FOLDER:
+        download |= {"source": "folder", "folder": str(folder)}
+    if download["source"] == "folder":
+        download["folder"] = str(Path(download["folder"]).absolute())
+    if weights["initial"] == "path":
+        weights["path"] = str(Path(weights["path"]).absolute())
+    return {**params, "download": download, "weights": weights}
+
+
 def is_current(commit: str, params: dict[str, Any], *, any_folder: bool) -> bool:
     """Return whether an experiment would come out the same today.
 
@@ -59,7 +78,10 @@ def is_current(commit: str, params: dict[str, Any], *, any_folder: bool) -> bool
         found, pipeline, locked = (_yaml(git("show", f"{commit}:{name}")) for name in FILES)
     except UserError:  # an experiment of another project's shape, under one of our names
         return False
-    ours, theirs = dict(params), dict(found)
+    try:  # by whole paths, since a worker of a cluster is told the pictures' folder as params.yaml has it
+        ours, theirs = found_from_a_copy(params), found_from_a_copy(found)
+    except (KeyError, TypeError, ValueError):  # of another version's parameters
+        return False
     if (
         any_folder
         and ours["download"]["source"] not in READS_A_FOLDER
@@ -115,6 +137,17 @@ def not_in_cache() -> list[str]:
     with Repo() as repo:
         cache = repo.cache.local
         return [path for path, md5 in outs.items() if md5.endswith(".dir") and not cache.exists(md5)]
+
+
+@cache
+def is_locked(stage: str) -> bool:
+    """Return whether a stage is what dvc.lock says, as far as its files are here; what is not may come from a store."""
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        changes = repo.status(targets=[stage]).get(stage, [])
+    deps = [change for change in changes if "changed outs" not in change]
+    return all(change == "deleted" for found in deps for change in dict(found).get("changed deps", {"": ""}).values())
 
 
 def _same_pictures(params: dict[str, Any], lock: dict[str, Any]) -> bool:

@@ -22,7 +22,7 @@ from lesions.errors import UserError
 from lesions.params.section import read_file
 from lesions.presets import leaves
 from lesions.studying import experiments
-from lesions.studying.experiments import READS_A_FOLDER
+from lesions.studying.experiments import found_from_a_copy
 from lesions.studying.study import Entry, Study, list_studies, read_study, wanted
 
 LOCK = Path(".dvc/tmp/study.lock")
@@ -52,12 +52,13 @@ class Planned:
     without: str
 
 
-def plan(study: Study, folder: Path | None = None) -> list[Planned]:
+def plan(study: Study, folder: Path | None = None, *, shared: bool = False) -> list[Planned]:
     """Return what a study's experiments are, and which of them are there.
 
     Args:
         study: the study.
         folder: of pictures, in the place of every source that would fetch them.
+        shared: whether they run on other machines, which have what Git and the store have.
 
     Raises:
         UserError: an experiment is none, or the folder is missing.
@@ -69,7 +70,7 @@ def plan(study: Study, folder: Path | None = None) -> list[Planned]:
     there = experiments.experiments()
     found = []
     for entry, asked in whole:
-        values = found_from_a_copy(asked, folder)
+        values = asked if shared else found_from_a_copy(asked, folder)
         name = f"{study.name}-{entry.name}"
         refs = there.get(name, [])
         current = [pair for pair in refs if experiments.is_current(pair[1], values, any_folder=folder is None)]
@@ -80,29 +81,10 @@ def plan(study: Study, folder: Path | None = None) -> list[Planned]:
                 values,
                 current[0][1] if current else None,
                 [pair for pair in refs if pair not in current],
-                what_is_lacking(values),
+                what_others_lack(values, params) if shared else what_is_lacking(values),
             )
         )
     return found
-
-
-def found_from_a_copy(params: dict[str, Any], folder: Path | None = None) -> dict[str, Any]:
-    """Return parameters that hold in a copy of the project too: its folders by their whole path.
-
-    A copy has what Git and DVC track, and so neither data/incoming nor a folder beside the project.
-
-    Args:
-        params: of an experiment.
-        folder: see `plan`.
-    """
-    download, weights = dict(params["download"]), dict(params["weights"])
-    if folder is not None and download["source"] not in READS_A_FOLDER:
-        download |= {"source": "folder", "folder": str(folder)}
-    if download["source"] == "folder":
-        download["folder"] = str(Path(download["folder"]).absolute())
-    if weights["initial"] == "path":
-        weights["path"] = str(Path(weights["path"]).absolute())
-    return {**params, "download": download, "weights": weights}
 
 
 def what_is_lacking(params: dict[str, Any]) -> str:
@@ -111,14 +93,42 @@ def what_is_lacking(params: dict[str, Any]) -> str:
     return f"no folder {folder}" if params["download"]["source"] == "folder" and not Path(folder).is_dir() else ""
 
 
+def what_others_lack(params: dict[str, Any], now: dict[str, Any]) -> str:
+    """Return which folder or file of this machine workers would need, or "".
+
+    What dvc.lock speaks of they need not read: its pictures come from the store, as data/raw.
+
+    Args:
+        params: of an experiment.
+        now: the content of params.yaml, which dvc.lock is of.
+    """
+    for section, reads in (("download", "folder"), ("weights", "path")):
+        ours = params[section]
+        if reads not in (ours.get("source"), ours.get("initial")):
+            continue
+        if ours != now[section]:
+            return (
+                f"{ours[reads]} is on this machine alone. Set `{section}` in params.yaml to it, `dvc repro`, commit, "
+                "`dvc push --run-cache`, `git push`: workers then pull what was made of it"
+            )
+        if not experiments.is_locked(section):
+            return f"{ours[reads]}, or what reads it, is not what dvc.lock says. `dvc repro`, commit, push"
+    return ""
+
+
 def command(planned: Planned) -> list[str]:
-    """Return the command that runs an experiment; of the parameters, those that are not params.yaml's."""
+    """Return the command that runs an experiment."""
+    return ["dvc", "exp", "run", "--temp", "--name", planned.name, *options(planned)]
+
+
+def options(planned: Planned) -> list[str]:
+    """Return an experiment's parameters as options, those that are not params.yaml's."""
     now = dict(leaves(read_file()))
-    options: list[str] = []
+    found: list[str] = []
     for key, value in leaves(planned.params):
         if key not in now or now[key] != value:
-            options += ["--set-param", f"++{key}={as_override(value)}"]  # ++ for a key that params.yaml leaves out
-    return ["dvc", "exp", "run", "--temp", "--name", planned.name, *options]
+            found += ["--set-param", f"++{key}={as_override(value)}"]  # ++ for a key that params.yaml leaves out
+    return found
 
 
 def as_override(value: Any) -> str:
