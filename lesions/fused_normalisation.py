@@ -28,6 +28,18 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
         return normalised
 
 
+def fused(model: keras.Model) -> keras.Model:
+    """Return a network of Keras's own with this batch normalisation in the place of Keras's, and new random weights."""
+    return keras.models.clone_model(model, clone_function=_fused_layer)
+
+
+def _fused_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """Return a new layer without weights, with the fused operation where that can do what the layer does."""
+    does = isinstance(layer, keras.layers.BatchNormalization) and layer.scale and layer.center
+    maps = does and len(layer.output.shape) == 4 and layer.axis in (3, -1)
+    return (BatchNormalization if maps else type(layer)).from_config(layer.get_config())
+
+
 def plain_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
     """Return a new layer as Keras itself has it, without weights: what is read back needs nothing of ours."""
     kind = keras.layers.BatchNormalization if isinstance(layer, BatchNormalization) else type(layer)

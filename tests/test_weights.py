@@ -21,6 +21,7 @@ from keras import layers
 from lesions import model_file
 from lesions.architectures import pretrained
 from lesions.errors import UserError
+from lesions.fused_normalisation import BatchNormalization
 from lesions.outputs import read_json, write_json
 from lesions.params.all import check_sections
 from lesions.params.section import read_file
@@ -299,6 +300,17 @@ def test_a_frozen_backbone_stands_still(tmp_path: Path) -> None:
     model.train_on_batch(np.full((4, *SHAPE), 200, np.uint8), np.array([0, 1, 2, 0]))
     assert same(backbone_weights(model), before)
     assert not same(model.get_layer("probabilities").get_weights(), head)
+
+
+@pytest.mark.parametrize(("network", "all_fused"), [("MobileNet", True), ("InceptionV3", False)])
+def test_normalisation_is_fused_where_it_has_a_scale(tmp_path: Path, network: str, all_fused: bool) -> None:
+    write_json(tmp_path / "weights.json", {"network": network, "width": 0.25, "file": None})
+    model = pretrained.build((75, 75, 3), 3, tmp_path)
+    normalising = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
+    fused = [isinstance(layer, BatchNormalization) for layer in normalising]
+    assert len(fused) > 20
+    assert fused == [all_fused] * len(fused)
+    assert [layer.scale for layer in normalising] == fused
 
 
 # What can be named

@@ -13,6 +13,7 @@ import numpy as np
 from keras import KerasTensor, layers
 
 from lesions.errors import UserError
+from lesions.fused_normalisation import fused
 from lesions.outputs import read_json
 
 WEIGHTS = Path("data/weights")
@@ -46,12 +47,12 @@ def build(shape: tuple[int, int, int], classes: int, folder: Path = WEIGHTS) -> 
         )
     pixels = keras.Input(shape, name="pixels")
     application = getattr(keras.applications, wanted["network"])
-    backbone = _backbone(application, wanted["width"], pixels)
+    backbone = fused(_backbone(application, wanted["width"], pixels))
     if wanted["file"]:
         _load(backbone, folder / wanted["file"], wanted)
     x = layers.GlobalAveragePooling2D(name="head_pooling")(backbone.output)
     x = layers.Dropout(DROPOUT, name="head_dropout")(x)
-    return keras.Model(pixels, layers.Dense(classes, activation="softmax", name="probabilities")(x))
+    return keras.Model(backbone.input, layers.Dense(classes, activation="softmax", name="probabilities")(x))
 
 
 def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
