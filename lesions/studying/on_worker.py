@@ -133,7 +133,8 @@ def run_experiment(task: Task) -> Ended:
     tell("started")
     # Dask removes what a worker that was killed has left in this folder.
     with TemporaryDirectory(prefix="experiment-", dir=worker.local_directory) as folder:
-        wrong = _run(task, Path(folder) / "clone", wanted, tell)
+        # Where DVC has its own copies, and by which stages.check knows one: it may lack a folder of pictures.
+        wrong = _run(task, Path(folder) / ".dvc/tmp/exps/clone", wanted, tell)
     return Ended(where, time.monotonic() - began, wrong)
 
 
