@@ -108,7 +108,7 @@ def read_rows(pixels: NDArray[np.uint8], rows: Iterable[int]) -> Iterator[NDArra
     shape = pixels.shape[1:]
     length = math.prod(shape)
     # Opened once, which takes as long as reading a picture.
-    with Path(str(mapped.filename)).open("rb", buffering=0) as file:
+    with Path(str(mapped.filename)).open("rb") as file:
         for row, repeated in groupby(rows):
             file.seek(mapped.offset + row * length)
             picture = np.frombuffer(file.read(length), np.uint8).reshape(shape)

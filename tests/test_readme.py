@@ -79,7 +79,10 @@ def shown_columns(command: str, clone: Path) -> dict[str, list[str]]:
 
 
 def test_experiments_have_a_few_columns_with_three_digits(clone: Path) -> None:
-    """After the README's commands, which make two that differ in one parameter."""
+    """Of two that differ in one parameter, as the README makes them."""
+    for name, rate in (("small-steps", 0.0003), ("large-steps", 0.003)):
+        if name not in run("dvc exp list --name-only", clone).split():
+            run(f"dvc exp run --name {name} --set-param train.learning_rate={rate}", clone)
     names = ["protocol", *(f"{side}.{name}" for side in ("val", "test") for name in HEADLINE)]
     everything = shown_columns("dvc exp show", clone)
     params = shown_columns("dvc exp show --drop 'protocol|val|test'", clone)

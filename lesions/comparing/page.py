@@ -1,8 +1,9 @@
 """The comparison as Markdown with two pictures, for a pull request."""
 
 from pathlib import Path
+from urllib.parse import quote
 
-from lesions.card.words import escaped
+from lesions.card.words import SIDES, escaped
 from lesions.comparing.compare import (
     Comparison,
     differences,
@@ -15,8 +16,6 @@ from lesions.comparing.compare import (
 from lesions.comparing.plots import draw_confusions, draw_differences
 from lesions.errors import UserError
 from lesions.output_folder import make_writable
-
-SIDES = {"val": "validation", "test": "test"}
 
 
 def write_page(comparison: Comparison, file: Path) -> list[Path]:
@@ -39,9 +38,12 @@ def write_page(comparison: Comparison, file: Path) -> list[Path]:
         file.with_name(f"{file.stem}-differences.png"): draw_differences(comparison),
         file.with_name(f"{file.stem}-confusion.png"): draw_confusions(comparison),
     }
-    for picture, content in pictures.items():
-        picture.write_bytes(content)
-    file.write_text(as_markdown(comparison, *(picture.name for picture in pictures)), encoding="utf-8")
+    try:
+        for picture, content in pictures.items():
+            picture.write_bytes(content)
+        file.write_text(as_markdown(comparison, *(quote(picture.name) for picture in pictures)), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--markdown {file}: cannot be written ({error.strerror}).") from None
     return [file, *pictures]
 
 

@@ -44,6 +44,11 @@ def experiments() -> dict[str, list[tuple[str, str]]]:
     return found
 
 
+def ref_of(start: str, name: str) -> str:
+    """Return the ref of an experiment that starts from a commit."""
+    return f"refs/exps/{start[:2]}/{start[2:]}/{name}"
+
+
 def found_from_a_copy(params: dict[str, Any], folder: Path | None = None) -> dict[str, Any]:
     """Return parameters that hold in a copy of the project too: its folders by their whole path.
 
@@ -82,11 +87,7 @@ def is_current(commit: str, params: dict[str, Any], *, any_folder: bool) -> bool
         ours, theirs = found_from_a_copy(params), found_from_a_copy(found)
     except (KeyError, TypeError, ValueError):  # of another version's parameters
         return False
-    if (
-        any_folder
-        and ours["download"]["source"] not in READS_A_FOLDER
-        and (theirs.get("download") or {}).get("source") == "folder"
-    ):
+    if any_folder and ours["download"]["source"] not in READS_A_FOLDER and theirs["download"]["source"] == "folder":
         ours.pop("download")
         theirs.pop("download")
     lock = locked["stages"]
@@ -99,15 +100,21 @@ def is_current(commit: str, params: dict[str, Any], *, any_folder: bool) -> bool
     return not git("diff", "--name-only", commit, "--", *code) and _same_pictures(found, lock)
 
 
+def old_ref(ref: str, commit: str) -> str:
+    """Return under which ref an experiment is kept that is no longer current."""
+    return f"{ref}-was-{commit[:7]}"
+
+
 def keep_old(ref: str, commit: str, taken: set[str]) -> str:
     """Rename an experiment that is no longer current, so that its name is free and nothing is lost.
 
     Returns:
         The new name.
     """
-    name = f"{ref.rpartition('/')[2]}-was-{commit[:7]}"
+    kept = old_ref(ref, commit)
+    name = kept.rpartition("/")[2]
     if name not in taken:
-        git("update-ref", f"{ref.rpartition('/')[0]}/{name}", commit)
+        git("update-ref", kept, commit)
     git("update-ref", "-d", ref)
     return name
 
@@ -146,8 +153,12 @@ def is_locked(stage: str) -> bool:
 
     with Repo() as repo:
         changes = repo.status(targets=[stage]).get(stage, [])
-    deps = [change for change in changes if "changed outs" not in change]
-    return all(change == "deleted" for found in deps for change in dict(found).get("changed deps", {"": ""}).values())
+    for change in changes:
+        if change == "changed outs" or (isinstance(change, dict) and "changed outs" in change):
+            continue
+        if not (isinstance(change, dict) and set(change.get("changed deps", {"": ""}).values()) == {"deleted"}):
+            return False
+    return True
 
 
 def _same_pictures(params: dict[str, Any], lock: dict[str, Any]) -> bool:

@@ -44,16 +44,24 @@ def run(study: Study, address: str) -> list[str]:
                 refuse_unfit_workers(client)
                 make_room(due)
                 failed = follow(client, address, due)
-        done = [one.commit for one in plan(study, shared=True) if one.commit]
-        sharing.fetch_for_report(done)
-    return failed
+        now = plan(study, shared=True)
+        sharing.fetch_for_report([one.commit for one in now if one.commit])
+    missing = [one.name for one in now if one.name in {run.name for run in due} and not one.commit]
+    return failed + [name for name in missing if name not in failed]
 
 
 def fetch_what_is_there(study: Study) -> None:
     """Fetch the study's experiments that `origin` has, and we do not: of a colleague, or of a call that was stopped."""
     there = sharing.on_origin(f"{study.name}-{entry.name}" for entry in study.experiments)
-    ours = {ref for refs in experiments.experiments().values() for ref, _ in refs}
-    sharing.fetch(ref for ref in there if ref not in ours)
+    ours = {ref: commit for refs in experiments.experiments().values() for ref, commit in refs}
+    # Where both have one of a name, theirs comes under the name that it would have as an old one.
+    sharing.fetch(
+        {
+            ref: experiments.old_ref(ref, commit) if ref in ours else ref
+            for ref, commit in there.items()
+            if ours.get(ref) != commit
+        }
+    )
 
 
 def refuse_unfit_workers(client: Client) -> None:
@@ -80,7 +88,7 @@ def refuse_unfit_workers(client: Client) -> None:
                 "which `git ls-remote origin` and `dvc status --cloud` work without a question."
             )
         if found["store"] != store:
-            raise UserError(f"{where} has another store, {found['store']}, than this machine: {store}.")
+            raise UserError(f"{where} has another store than this machine; see `dvc remote list` there and here.")
         if found["heads"] != heads:
             raise UserError(f"{where} has another `origin` than this machine: its branches are others.")
         if threads[worker] != 1:
@@ -96,14 +104,8 @@ def make_room(due: list[Planned]) -> None:
             kept = experiments.keep_old(ref, commit, taken)
             print(f"{one.name}: the one of other code, parameters or pictures is kept as {kept}.")
     for ref, commit in sharing.on_origin(one.name for one in due).items():
-        if ref == ref_of(ref.rpartition("/")[2]):
-            sharing.keep_old_on_origin(ref, commit, f"{ref.rpartition('/')[2]}-was-{commit[:7]}")
-
-
-def ref_of(name: str) -> str:
-    """Return the ref of an experiment that starts from the present commit."""
-    head = git("rev-parse", "HEAD").strip()
-    return f"refs/exps/{head[:2]}/{head[2:]}/{name}"
+        if ref == experiments.ref_of(git("rev-parse", "HEAD").strip(), ref.rpartition("/")[2]):
+            sharing.keep_old_on_origin(ref, commit)
 
 
 def follow(client: Client, address: str, due: list[Planned]) -> list[str]:
@@ -114,10 +116,10 @@ def follow(client: Client, address: str, due: list[Planned]) -> list[str]:
     """
     topic = f"study-{uuid.uuid4()}"
     client.subscribe_topic(topic, say)
-    head = git("rev-parse", "HEAD").strip()
+    head, store = git("rev-parse", "HEAD").strip(), sharing.store()
     pending: dict[Future[Ended], Planned] = {}
     for one in due:
-        task = Task(head, one.name, options(one), versions(), topic)
+        task = Task(head, one.name, options(one), versions(), store, topic)
         pending[client.submit(run_experiment, task, key=f"{one.name}-{uuid.uuid4()}")] = one
     failed: list[str] = []
     try:
@@ -129,7 +131,7 @@ def follow(client: Client, address: str, due: list[Planned]) -> list[str]:
                 continue
             for future in finished:
                 one = pending.pop(future)
-                if wrong := what_became_of(one, future):
+                if wrong := what_became_of(experiments.ref_of(head, one.name), one.name, future):
                     failed.append(one.name)
                     print(f"=== {one.name} failed{wrong} ===", flush=True)
                 print(f"{len(due) - len(pending)} of {len(due)} have ended, {len(failed)} of them failed.", flush=True)
@@ -139,7 +141,7 @@ def follow(client: Client, address: str, due: list[Planned]) -> list[str]:
     return failed
 
 
-def what_became_of(one: Planned, future: Future[Ended]) -> str:
+def what_became_of(ref: str, name: str, future: Future[Ended]) -> str:
     """Fetch an experiment that is done; return what went wrong with another, or ""."""
     try:
         ended: Ended = future.result()
@@ -148,10 +150,10 @@ def what_became_of(one: Planned, future: Future[Ended]) -> str:
     if ended.wrong:
         return f" on {ended.where}, and last said:\n{ended.wrong.rstrip()}\n"
     try:
-        sharing.fetch([ref_of(one.name)])
+        sharing.fetch({ref: ref})
     except UserError as error:
         return f": it is done on {ended.where}, and was not fetched; the next call tries. {error}"
-    print(f"=== {one.name}: done in {ended.seconds / 60:.1f} minutes on {ended.where} ===", flush=True)
+    print(f"=== {name}: done in {ended.seconds / 60:.1f} minutes on {ended.where} ===", flush=True)
     return ""
 
 

@@ -30,7 +30,7 @@ from dvc.repo import Repo
 
 from lesions.errors import UserError
 from lesions.parallel.cluster import environment, refuse_other_version
-from lesions.studying import sharing
+from lesions.studying import experiments, sharing
 from lesions.studying.experiments import git
 
 PACKAGES = ("keras", "tensorflow", "pandas", "scikit-learn", "matplotlib", "seaborn", "dvc")
@@ -53,6 +53,7 @@ class Task:
         name: of the experiment.
         options: of `dvc exp run`: its parameters.
         versions: that the worker must have.
+        store: the hash of the store's address.
         topic: under which Dask hands on what the worker does.
     """
 
@@ -60,6 +61,7 @@ class Task:
     name: str
     options: list[str]
     versions: dict[str, str]
+    store: str
     topic: str
 
 
@@ -131,11 +133,16 @@ def run_experiment(task: Task) -> Ended:
         raise Reschedule
     began = time.monotonic()
     tell("started")
-    # Dask removes what a worker that was killed has left in this folder.
-    with TemporaryDirectory(prefix="experiment-", dir=worker.local_directory) as folder:
-        # Where DVC has its own copies, and by which stages.check knows one: it may lack a folder of pictures.
-        wrong = _run(task, Path(folder) / ".dvc/tmp/exps/clone", wanted, tell)
-    return Ended(where, time.monotonic() - began, wrong)
+    try:
+        # Dask removes what a worker that was killed has left in this folder.
+        with TemporaryDirectory(prefix="experiment-", dir=worker.local_directory, ignore_cleanup_errors=True) as folder:
+            # Where DVC has its own copies, and by which stages.check knows one: it may lack a folder of pictures.
+            wrong = _run(task, Path(folder) / ".dvc/tmp/exps/clone", wanted, tell)
+    except InterruptedError:
+        raise
+    except Exception as error:  # a disk that is full, say: the others go on
+        wrong = f"{type(error).__name__}: {error}"
+    return Ended(where, time.monotonic() - began, without_passwords(wrong))
 
 
 def why_unfit(task: Task, threads: int) -> str:
@@ -144,7 +151,10 @@ def why_unfit(task: Task, threads: int) -> str:
         refuse_other_version(platform.node(), versions(), task.versions)
     except UserError as error:
         return str(error)
-    return MORE_THREADS if threads != 1 else str(_look()["wrong"])
+    if threads != 1:
+        return MORE_THREADS
+    found = _look()
+    return str(found["wrong"]) or ("" if found["store"] == task.store else "it has another store")
 
 
 def _run(task: Task, clone: Path, wanted: Callable[[], bool], tell: Callable[[str], None]) -> str:
@@ -174,9 +184,14 @@ def _run(task: Task, clone: Path, wanted: Callable[[], bool], tell: Callable[[st
     tell("push")
     if not succeeds(*dvc, "push", "--run-cache"):
         return "It ran, and could not be pushed to the store:\n" + "".join(printed)
-    if not succeeds(*dvc, "exp", "push", "--no-cache", "origin", task.name):
-        return "It ran, and could not be pushed to `origin`:\n" + "".join(printed)
-    return ""
+    # By Git: `dvc exp push` succeeds, too, where it did not push because `origin` has another one of this name.
+    ref = experiments.ref_of(task.commit, task.name)
+    if succeeds("git", "push", "--quiet", "origin", f"{ref}:{ref}"):
+        return ""
+    wrong = "It ran, and could not be pushed to `origin`:\n" + "".join(printed)
+    # A worker that was lost after it had pushed leaves the same content in another commit.
+    there = succeeds("git", "fetch", "--quiet", "origin", ref) and succeeds("git", "diff", "--quiet", ref, "FETCH_HEAD")
+    return "" if there else wrong
 
 
 def settle(clone: Path) -> None:
@@ -272,4 +287,4 @@ def surroundings() -> dict[str, str]:
 
 def without_passwords(text: str) -> str:
     """Return a text in which addresses name nobody."""
-    return re.sub(r"://[^/@\s]+@", "://…@", text)
+    return re.sub(r"://[^/\s]+@", "://…@", text)

@@ -3,7 +3,8 @@
 An experiment lies in both: its commit, below `refs/exps`, in the one, and its outputs in the other.
 """
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dvc.exceptions import DvcException
@@ -11,6 +12,7 @@ from dvc.repo import Repo
 from dvc.scm import SCMError
 
 from lesions.errors import UserError
+from lesions.studying import experiments
 from lesions.studying.experiments import git
 
 COMMITTED = ("params.yaml", "dvc.lock", ".dvc/config")
@@ -51,14 +53,15 @@ def refuse_what_others_cannot_get() -> None:
 
 
 def store() -> str:
-    """Return the address of the store, once it has answered.
+    """Return a hash of the store's address, once it has answered; the address itself may hold a password.
 
     Raises:
         UserError: there is none, or it does not answer.
     """
     with _open() as repo:
         _ask(repo, ["0" * 32])
-        return str(repo.config["remote"][repo.config["core"]["remote"]]["url"])
+        address = str(repo.config["remote"][repo.config["core"]["remote"]]["url"])
+    return hashlib.sha256(address.encode()).hexdigest()
 
 
 def not_in_store() -> list[str]:
@@ -84,10 +87,10 @@ def on_origin(names: Iterable[str]) -> dict[str, str]:
     return {ref: commit for commit, ref in (line.split() for line in lines)}
 
 
-def fetch(refs: Iterable[str]) -> None:
-    """Fetch experiments' commits from `origin`."""
-    if refs := list(refs):
-        git("fetch", "--quiet", "--no-write-fetch-head", "origin", *(f"{ref}:{ref}" for ref in refs))
+def fetch(refs: Mapping[str, str]) -> None:
+    """Fetch experiments' commits from `origin`; their refs there, and what they are to be called here."""
+    if refs:
+        git("fetch", "--quiet", "--no-write-fetch-head", "origin", *(f"{ref}:{ours}" for ref, ours in refs.items()))
 
 
 def fetch_for_report(commits: list[str]) -> None:
@@ -105,9 +108,10 @@ def fetch_for_report(commits: list[str]) -> None:
         raise UserError(f"what the report reads cannot be fetched from the store: {error}") from error
 
 
-def keep_old_on_origin(ref: str, commit: str, name: str) -> None:
-    """Rename an experiment on `origin`, so that its name is free there, and nothing is lost."""
-    git("push", "--quiet", "origin", f"{commit}:{ref.rpartition('/')[0]}/{name}", f":{ref}")
+def keep_old_on_origin(ref: str, commit: str) -> None:
+    """Rename an experiment on `origin`, so that its name is free there; what somebody pushed meanwhile stays."""
+    lease = f"--force-with-lease={ref}:{commit}"
+    git("push", "--quiet", "--atomic", lease, "origin", f"{commit}:{experiments.old_ref(ref, commit)}", f":{ref}")
 
 
 def _open() -> Repo:
