@@ -101,7 +101,7 @@ def test_what_workers_need_is_said_before_anything_runs(here: Path, tmp_path: Pa
         assert "secret" not in unfit()
         run(f"git remote set-url origin {tmp_path / 'origin.git'}", other)
         (other / ".dvc/config.local").write_text("['remote \"team\"']\nurl = /elsewhere\n")
-        assert f"has another store, /elsewhere, than this machine: {tmp_path / 'store'}" in unfit()
+        assert "has another store than this machine" in unfit()
         (other / ".dvc/config").write_text("")
         assert "cannot take part: there is no store" in unfit()
         ours = versions()
@@ -154,7 +154,7 @@ def test_an_experiment_has_its_machines_environment(monkeypatch: pytest.MonkeyPa
     assert found["AWS_PROFILE"] == "lesions"
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
     assert surroundings()["OMP_NUM_THREADS"] == "4"
-    assert without_passwords("https://anna:x@host/a and ssh://ben@host") == "https://…@host/a and ssh://…@host"
+    assert without_passwords("https://anna:x@y@host/a and ssh://ben@host") == "https://…@host/a and ssh://…@host"
 
 
 # Whole studies
