@@ -306,6 +306,7 @@ def test_a_frozen_backbone_stands_still(tmp_path: Path) -> None:
 def test_normalisation_is_fused_where_it_has_a_scale(tmp_path: Path, network: str, all_fused: bool) -> None:
     write_json(tmp_path / "weights.json", {"network": network, "width": 0.25, "file": None})
     model = pretrained.build((75, 75, 3), 3, tmp_path)
+    assert isinstance(model.input, keras.KerasTensor)  # not a list of one, of which Keras warns with each batch
     normalising = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
     fused = [isinstance(layer, BatchNormalization) for layer in normalising]
     assert len(fused) > 20

@@ -52,7 +52,7 @@ def build(shape: tuple[int, int, int], classes: int, folder: Path = WEIGHTS) -> 
         _load(backbone, folder / wanted["file"], wanted)
     x = layers.GlobalAveragePooling2D(name="head_pooling")(backbone.output)
     x = layers.Dropout(DROPOUT, name="head_dropout")(x)
-    return keras.Model(backbone.input, layers.Dense(classes, activation="softmax", name="probabilities")(x))
+    return keras.Model(backbone.inputs[0], layers.Dense(classes, activation="softmax", name="probabilities")(x))
 
 
 def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
