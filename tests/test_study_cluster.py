@@ -19,7 +19,7 @@ from distributed import LocalCluster
 from lesions.errors import UserError
 from lesions.parallel import cluster
 from lesions.studying import on_cluster, running
-from lesions.studying.on_worker import attended, surroundings, versions, without_passwords
+from lesions.studying.on_worker import attended, reaches_origin, surroundings, versions, without_passwords
 from lesions.studying.study import read_study
 from tests.conftest import ROOT, commit, edit_params, run
 from tests.stores import S3, Folder, Store
@@ -155,6 +155,26 @@ def test_an_experiment_has_its_machines_environment(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
     assert surroundings()["OMP_NUM_THREADS"] == "4"
     assert without_passwords("https://anna:x@y@host/a and ssh://ben@host") == "https://…@host/a and ssh://…@host"
+
+
+def test_an_experiment_of_a_colleague_is_not_taken_for_ours(tmp_path: Path) -> None:
+    ref = "refs/exps/ab/cd/study-a"
+    run(f"git init --quiet --bare {tmp_path / 'origin'}", tmp_path)
+
+    def pushed(name: str, content: str) -> bool:
+        clone = tmp_path / name
+        run(f"git clone --quiet {tmp_path / 'origin'} {clone}", tmp_path)
+        (clone / "file").write_text(content)
+        commit(clone)
+        run(f"git commit --quiet --amend --message {name}", clone)  # of other bytes, whatever the clock says
+        run(f"git update-ref {ref} HEAD", clone)
+        return reaches_origin(ref, lambda *words: subprocess.run(words, cwd=clone, check=False).returncode == 0)
+
+    assert pushed("ours", "figures")
+    there = run("git rev-parse " + ref, tmp_path / "origin")
+    assert pushed("again", "figures")  # elsewhere, since the first worker was lost
+    assert not pushed("colleague", "other figures")
+    assert run("git rev-parse " + ref, tmp_path / "origin") == there
 
 
 # Whole studies

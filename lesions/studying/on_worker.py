@@ -184,14 +184,23 @@ def _run(task: Task, clone: Path, wanted: Callable[[], bool], tell: Callable[[st
     tell("push")
     if not succeeds(*dvc, "push", "--run-cache"):
         return "It ran, and could not be pushed to the store:\n" + "".join(printed)
-    # By Git: `dvc exp push` succeeds, too, where it did not push because `origin` has another one of this name.
-    ref = experiments.ref_of(task.commit, task.name)
-    if succeeds("git", "push", "--quiet", "origin", f"{ref}:{ref}"):
-        return ""
-    wrong = "It ran, and could not be pushed to `origin`:\n" + "".join(printed)
+    if not reaches_origin(experiments.ref_of(task.commit, task.name), succeeds):
+        return "It ran, and `origin` did not take it, or has another one of its name.\n" + "".join(printed)
+    return ""
+
+
+def reaches_origin(ref: str, succeeds: Callable[..., bool]) -> bool:
+    """Push an experiment, and return whether `origin` then has it.
+
+    By Git: `dvc exp push` succeeds, too, where it did not push because `origin` has another one of this name.
+
+    Args:
+        ref: of the experiment.
+        succeeds: runs a command in the clone.
+    """
     # A worker that was lost after it had pushed leaves the same content in another commit.
-    there = succeeds("git", "fetch", "--quiet", "origin", ref) and succeeds("git", "diff", "--quiet", ref, "FETCH_HEAD")
-    return "" if there else wrong
+    same = (("git", "fetch", "--quiet", "origin", ref), ("git", "diff", "--quiet", ref, "FETCH_HEAD"))
+    return succeeds("git", "push", "--quiet", "origin", f"{ref}:{ref}") or all(succeeds(*words) for words in same)
 
 
 def settle(clone: Path) -> None:
