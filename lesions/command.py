@@ -149,8 +149,9 @@ def run_study(arguments: argparse.Namespace) -> None:
     if arguments.dry:
         planned = running.plan(study, arguments.source_folder, shared=shared)
         print(running.progress(study, planned))
-        due = [one for one in planned if one.commit is None and not one.without]
-        print("", *(shlex.join(running.command(one)) for one in due), sep="\n")
+        if not shared:  # workers run them in clones
+            due = [one for one in planned if one.commit is None and not one.without]
+            print("", *(shlex.join(running.command(one)) for one in due), sep="\n")
         return
     again, stopped = f"lesions study {study.name}{' --cluster ' + arguments.cluster if shared else ''}", ""
     try:

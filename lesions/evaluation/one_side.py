@@ -75,7 +75,7 @@ def brief(judged: dict[str, Any], melanoma: dict[str, Any] | None) -> dict[str, 
 def in_words(judged: dict[str, Any]) -> dict[str, str]:
     """Return the headline of a side for a person: 0.733 [0.712, 0.755]."""
     words = {"pictures": f"{judged['pictures']:,}", "lesions": f"{judged['groups']:,}"}
-    for name in ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "mcc", "log_loss"):
+    for name in (*SHOWN, "mcc"):
         value, lower, upper = (judged["figures"][name][part] for part in ("value", "lower", "upper"))
         words[name] = "-" if value is None else f"{value:.3f}"
         words[name] += "" if lower is None else f" [{lower:.3f}, {upper:.3f}]"

@@ -99,7 +99,7 @@ def environment() -> dict[str, str]:
         "lesions": _source(),
         "Python": ".".join(platform.python_version_tuple()[:2]),
         "processor": platform.machine(),
-        **{package: _version(package) for package in PACKAGES},
+        **{package: version_of(package) for package in PACKAGES},
     }
 
 
@@ -114,11 +114,14 @@ def _source() -> str:
     return digest.hexdigest()[:12]
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "missing"
+def version_of(package: str) -> str:
+    """Return the version of an installed package, or "missing"."""
+    for name in (package, f"{package}-cpu"):  # TensorFlow is one of two packages, which train to the same bits
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            pass
+    return "missing"
 
 
 def _refuse_what_is_no_scheduler(address: str, named_by: str) -> None:

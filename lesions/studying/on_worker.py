@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
@@ -29,7 +28,7 @@ from dvc.config import Config
 from dvc.repo import Repo
 
 from lesions.errors import UserError
-from lesions.parallel.cluster import environment, refuse_other_version
+from lesions.parallel.cluster import environment, refuse_other_version, version_of
 from lesions.studying import experiments, sharing
 from lesions.studying.experiments import git
 
@@ -82,16 +81,7 @@ class Ended:
 
 def versions() -> dict[str, str]:
     """Name the version of all that decides an experiment's outputs, beside its commit."""
-    return {**environment(), **{package: _version(package) for package in PACKAGES}}
-
-
-def _version(package: str) -> str:
-    for name in (package, f"{package}-cpu"):  # TensorFlow's two trains to the same bits
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            pass
-    return "missing"
+    return {**environment(), **{package: version_of(package) for package in PACKAGES}}
 
 
 async def look() -> dict[str, Any]:
