@@ -193,6 +193,9 @@ def define_classify(commands: Commands) -> None:
     form.add_argument("--csv", action="store_const", dest="form", const="csv", help="print a table for a spreadsheet")
     form.add_argument("--json", action="store_const", dest="form", const="json", help="print JSON for a program")
     classify.add_argument("--heatmap", type=Path, metavar="DIR", help="write each picture beside its heat map there")
+    classify.add_argument("--age", default="", metavar="YEARS", help="of the patient, where the model weighs it")
+    classify.add_argument("--sex", default="", help="female or male, likewise")
+    classify.add_argument("--site", default="", help="of the lesion, likewise: back, face, lower extremity, ...")
     add_model(classify)
     classify.set_defaults(run=classify_pictures, form="table")
 
@@ -204,7 +207,8 @@ def classify_pictures(arguments: argparse.Namespace) -> None:
     pictures = find(arguments.pictures)
     from lesions.classifying.classify import classify  # TensorFlow takes seconds
 
-    if not classify(pictures, arguments.models, arguments.form, arguments.heatmap, arguments.sensitivity):
+    patient = {field: getattr(arguments, field) for field in ("age", "sex", "site")}
+    if not classify(pictures, arguments.models, arguments.form, arguments.heatmap, arguments.sensitivity, patient):
         sys.exit(1)
 
 

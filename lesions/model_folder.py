@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-PARTS = ("model.keras", "recipe.json", "likeness.npz")
+PARTS = ("model.keras", "recipe.json", "likeness.npz", "patient.json")
 """What the thresholds and the temperature in decision.json hold for."""
 
 

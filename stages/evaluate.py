@@ -71,6 +71,14 @@ def main() -> None:
         "unlikeness": unlikeness.judge(unlikeness.read(DATA / "unlikeness.csv"), list(params.sides)),
     }
     temperature = report["calibration"]["temperature"]
+    model = read_json(DATA / "model.json")
+    if model["patient"]:
+        alone = predictions.read(DATA / "pictures_alone.csv", images, list(classes["label"]))
+        # Of the lesions, and the resamples, that the other figures are of.
+        report["without_age_sex_and_site"] = {
+            side: one_side.headline(predictions.side(alone[alone["split"] == side], images), bootstrap)
+            for side in sides
+        }
     if "test" in sides:
         melanoma = questions["melanoma"]
         label = melanoma.positive[0] if isinstance(melanoma, Question) else None
@@ -95,7 +103,7 @@ def main() -> None:
         # The templates put a leak into the plot's title.
         curve.assign(protocol=protocol).to_csv(PLOTS / f"{name}.csv", index=False)
     write_json(Path("reports/evaluation.json"), report)
-    write_json(Path("models/decision.json"), decision(report, labels, read_json(DATA / "model.json")))
+    write_json(Path("models/decision.json"), decision(report, labels, model))
     brief = {side: one_side.brief(report[side], report["questions"]["melanoma"].get(side)) for side in sides}
     write_json(Path("metrics/evaluate.json"), {"protocol": protocol, **brief})
     print(pd.DataFrame({side: one_side.in_words(report[side]) for side in sides}).to_string())

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from lesions import feeding, likeness, model_file, other_pictures, parts
+from lesions import feeding, likeness, model_file, other_pictures, parts, patient
 from lesions.asking import BATCH, asked
 from lesions.disturbing import DISTURBANCES, STRENGTHS, disturbed
 from lesions.errors import UserError
@@ -27,6 +27,7 @@ from lesions.params.predict import Predict
 from lesions.penultimate import with_features
 from lesions.preparing.recipe import Recipe, to_pixels
 from lesions.running import run_stage
+from lesions.tables import read_csv
 
 MODELS = Path("models")
 OUT = Path("data/predictions")
@@ -41,11 +42,19 @@ def main() -> None:
         raise UserError(f"the model knows {made['classes']}, the data holds {data.classes}: run `dvc repro`.")
     model = with_features(model_file.load(MODELS / "model.keras"))
     OUT.mkdir(parents=True, exist_ok=True)
-    table = pd.concat([side_table(model, data, side, params.dihedral) for side in ("val", "test")])
+    alone = pd.concat([side_table(model, data, side, params.dihedral) for side in ("val", "test")])
+    alone.to_csv(OUT / "pictures_alone.csv", index=False, float_format="%.7g")
+    images = read_csv(Path("data/clean/images.csv"))
+    patients = patient.Patient(classes=data.classes)
+    if params.patient:
+        train = data.table.loc[originals(data, "train"), "image_id"]
+        patients = patient.fit(images[images["image_id"].isin(train)], data.classes)
+    patient.save(patients, MODELS)
+    table = weighed(alone, patients, images)
     table.to_csv(OUT / "predictions.csv", index=False, float_format="%.7g")
-    print(f"{OUT / 'predictions.csv'}: {len(table):,} pictures")
+    print(f"{OUT / 'predictions.csv'}: {len(table):,} pictures{', with age, sex and site' if patients.weighs else ''}")
 
-    worse = disturbed_table(model, data, params)
+    worse = weighed(disturbed_table(model, data, params), patients, images)
     worse.to_csv(OUT / "disturbed.csv", index=False, float_format="%.5g")
     print(f"{OUT / 'disturbed.csv'}: {len(worse):,} disturbed test pictures")
 
@@ -54,7 +63,7 @@ def main() -> None:
     likeness.save(reference, MODELS / "likeness.npz")
     unlike.to_csv(OUT / "unlikeness.csv", index=False, float_format="%.6g")
     print(f"{OUT / 'unlikeness.csv'}: {len(unlike):,} pictures, {int((~on_a_side(unlike)).sum()):,} of no lesion")
-    write_json(OUT / "model.json", {"sha256": hashes(MODELS), "dihedral": params.dihedral})
+    write_json(OUT / "model.json", {"sha256": hashes(MODELS), "dihedral": params.dihedral, "patient": patients.weighs})
 
 
 def side_table(model: keras.Model, data: parts.Parts, side: str, dihedral: bool) -> pd.DataFrame:
@@ -63,6 +72,13 @@ def side_table(model: keras.Model, data: parts.Parts, side: str, dihedral: bool)
     table = data.table.loc[rows, ["image_id", "split", "label"]].assign(protocol=data.protocol)
     table[data.classes] = probabilities(model, data.arrays, rows, dihedral, side)
     return table
+
+
+def weighed(table: pd.DataFrame, patients: patient.Patient, images: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of predictions with what images.csv knows of each picture's patient weighed in."""
+    known = images.set_index("image_id").reindex(table["image_id"])  # of augmented copies nothing
+    said = patient.weighed(table[patients.classes].to_numpy(), patients.log_ratios(known))
+    return table.assign(**dict(zip(patients.classes, said.T, strict=True)))
 
 
 def probabilities(

@@ -37,6 +37,7 @@ SMALL: dict[str, dict[str, object]] = {
     "prepare": {"px": 24},
     "rebalance": {"target": 0.3},
     "train": {"epochs": 2, "batch": 16},
+    "predict": {"patient": True},
 }
 """Values under which the whole pipeline takes half a minute."""
 
@@ -96,12 +97,13 @@ def put_clean(folder: Path, images: pd.DataFrame) -> None:
 def put_predictions(folder: Path, table: pd.DataFrame) -> None:
     """Write what evaluate reads of predict's; nothing is disturbed, and all pictures are equally unlike."""
     (folder / "data/predictions").mkdir(parents=True, exist_ok=True)
-    table.to_csv(folder / "data/predictions/predictions.csv", index=False)
+    for name in ("predictions", "pictures_alone"):
+        table.to_csv(folder / f"data/predictions/{name}.csv", index=False)
     worse = table.iloc[:0].assign(disturbance="", strength="")
     worse.to_csv(folder / "data/predictions/disturbed.csv", index=False)
     unlike = table[["image_id", "split", "label", "protocol"]].assign(unlikeness=1)
     unlike.to_csv(folder / "data/predictions/unlikeness.csv", index=False)
-    write_json(folder / "data/predictions/model.json", {"sha256": {}, "dihedral": False})
+    write_json(folder / "data/predictions/model.json", {"sha256": {}, "dihedral": False, "patient": False})
 
 
 def commit(folder: Path) -> None:

@@ -24,6 +24,7 @@ from lesions.classifying.classifier import Classifier
 from lesions.classifying.decision import Decision
 from lesions.errors import UserError
 from lesions.model_folder import hashes
+from lesions.patient import FIELDS
 from tests.conftest import ROOT
 
 
@@ -38,7 +39,7 @@ def judged(workspace: Path) -> pd.DataFrame:
     data = workspace / "data"
     predicted = pd.read_csv(data / "predictions/predictions.csv", dtype=str, keep_default_na=False)
     images = pd.read_csv(data / "clean/images.csv", dtype=str, keep_default_na=False)
-    table = predicted.merge(images[["image_id", "archive", "member"]], on="image_id", validate="1:1")
+    table = predicted.merge(images[["image_id", "archive", "member", *FIELDS]], on="image_id", validate="1:1")
     contents: list[Any] = list(read_members(data / "raw", zip(table["archive"], table["member"], strict=True)))
     table["content"] = pd.Series(contents, dtype=object)
     return table
@@ -80,7 +81,13 @@ def test_the_answers_are_those_of_predict_and_evaluate(
     workspace: Path, classifier: Classifier, judged: pd.DataFrame
 ) -> None:
     pictures = [(name, lambda content=content: content) for name, content in judged[["image_id", "content"]].to_numpy()]
-    answers = list(classifier.answers(pictures, len(pictures)))
+    patients = [dict(zip(FIELDS, row, strict=True)) for row in judged[list(FIELDS)].to_numpy()]
+    assert classifier.patient.weighs
+    answers = list(classifier.answers(pictures, len(pictures), patients))
+    alone = pd.read_csv(workspace / "data/predictions/pictures_alone.csv").set_index("image_id")
+    for answer in answers:
+        said = alone.loc[answer.name, classifier.decision.classes].to_numpy(float)
+        assert list(answer.alone.values()) == pytest.approx(said, abs=1e-6)
     for answer, row in zip(answers, judged.itertuples(), strict=True):
         assert answer.name == row.image_id
         assert [f"{value:.7g}" for value in answer.uncalibrated.values()] == [
@@ -99,6 +106,23 @@ def test_the_answers_are_those_of_predict_and_evaluate(
     for side in ("val", "test"):
         found = alerts[(judged["split"] == side) & (judged["label"] == "mel")]
         assert found.mean() == pytest.approx(melanoma[side]["sensitivity"]["value"], abs=1e-4)
+
+
+def test_age_sex_and_site_are_weighed_in(workspace: Path, files: Path, classifier: Classifier) -> None:
+    picture = next(files.glob("*.jpg"))
+    asked = classify(workspace, picture, "--json", "--age", "81", "--sex", "F", "--site", "posterior torso")
+    (found,) = json.loads(asked.stdout)["pictures"]
+    assert found["patient"] == {"age": "81", "sex": "female", "site": "back"}
+    known = classifier.classify(picture, patient={"age": "81", "sex": "female", "site": "back"})
+    assert found["uncalibrated"] == known.uncalibrated
+    alone = classifier.classify(picture)
+    assert known.alone == alone.alone == pytest.approx(alone.uncalibrated)
+    model = classifier.patient
+    ratios = np.sum([model.age["80"], model.sex["female"], model.site["trunk"]], axis=0)
+    due = np.array(list(alone.alone.values())) * np.exp(ratios)
+    assert list(known.uncalibrated.values()) == pytest.approx(due / due.sum(), abs=1e-6)
+    wrong = classify(workspace, picture, "--age", "old")
+    assert (wrong.returncode, wrong.stderr) == (1, "ERROR: age old: expected years from 0 to 120.\n")
 
 
 def test_a_picture_gets_the_same_answer_alone_among_others_and_in_any_form(
@@ -229,7 +253,7 @@ def test_an_empty_folder_or_one_without_rights_ends_with_a_message(tmp_path: Pat
     (tmp_path / "file").touch()
     found = pictures_to_ask.find([str(tmp_path / "file")])
     with pytest.raises(UserError, match="is no folder to write heat maps into"):
-        command.classify(found, workspace / "models", "table", tmp_path / "file", 90)
+        command.classify(found, workspace / "models", "table", tmp_path / "file", 90, {})
     if os.geteuid() == 0:
         pytest.skip("root may read everything")
     tmp_path.chmod(0)

@@ -21,7 +21,7 @@ from stages import evaluate
 from tests.conftest import ROOT
 
 CLASSES = ["mel", "bcc", "nv"]
-MODEL = {"sha256": {"model.keras": "aa"}, "dihedral": False}
+MODEL = {"sha256": {"model.keras": "aa"}, "dihedral": False, "patient": False}
 
 
 def covered(seed: int, truth: float) -> tuple[bool, bool]:

@@ -23,7 +23,7 @@ from keras import layers, ops
 from numpy.typing import NDArray
 from PIL import Image
 
-from lesions import likeness, model_file, packed
+from lesions import likeness, model_file, packed, patient
 from lesions.architectures import plain, pretrained
 from lesions.asking import orientations
 from lesions.classifying.classifier import Classifier
@@ -76,8 +76,9 @@ def put_model(folder: Path, model: keras.Model, *, dihedral: bool = False, tempe
     pixels = np.stack([picture for *_, picture in generated(height, width, seed=2)])
     features = with_features(model)(pixels)[0].numpy()
     likeness.save(likeness.fit(features, np.arange(len(pixels)) % len(classes)), folder / "likeness.npz")
+    patient.save(patient.Patient(classes=classes), folder)
     decision = {
-        "model": {"sha256": hashes(folder), "dihedral": dihedral},
+        "model": {"sha256": hashes(folder), "dihedral": dihedral, "patient": False},
         "classes": classes,
         "protocol": "honest",
         "temperature": temperature,
@@ -103,7 +104,7 @@ def put_data(data: Path, classifier: Classifier) -> None:
     table = split.merge(index, on="image_id").assign(protocol="honest")
     table[classifier.decision.classes] = said
     (data / "predictions").mkdir()
-    table[table["split"] != "train"].to_csv(data / "predictions/predictions.csv", index=False)
+    table[table["split"] != "train"].to_csv(data / "predictions/pictures_alone.csv", index=False)
 
 
 @pytest.fixture(scope="module")
@@ -269,9 +270,9 @@ def test_a_decision_of_another_model_and_a_changed_split_are_refused(there: Path
     with pytest.raises(UserError, match="split has other sides than the model was made from and judged on"):
         export.export(there / "models", tmp_path / "out", tmp_path / "data", int8=True)
     table.to_csv(tmp_path / "data/split/split.csv", index=False)
-    predictions = pd.read_csv(tmp_path / "data/predictions/predictions.csv")
+    predictions = pd.read_csv(tmp_path / "data/predictions/pictures_alone.csv")
     predictions.assign(mel=predictions["bcc"], bcc=predictions["mel"]).to_csv(
-        tmp_path / "data/predictions/predictions.csv", index=False
+        tmp_path / "data/predictions/pictures_alone.csv", index=False
     )
     with pytest.raises(UserError, match="predictions holds another model's answers"):
         export.export(there / "models", tmp_path / "out", tmp_path / "data", int8=True)

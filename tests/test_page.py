@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import dataclasses
 import http.client
 import io
 import os
@@ -30,6 +31,7 @@ from lesions.explaining.overlay import overlay
 from lesions.page import server
 from lesions.page.looking_at import heat_words, look_at
 from lesions.page.server import Limits, Site
+from lesions.patient import FIELDS, Patient
 from lesions.taxonomy import about
 
 SECONDS = 30
@@ -162,6 +164,24 @@ def test_the_answer_is_the_classifiers(address: str, classifier: Classifier, kin
     assert found["notice"] == NOTICE
 
 
+def test_age_sex_and_site_are_weighed_in(address: str, classifier: Classifier) -> None:
+    known = {"age": "72", "sex": "male", "site": "head and neck"}
+    content = picture(1)
+    reply = requests.post(f"{address}/classify", data=content, params=known, timeout=SECONDS).json()
+    due = classifier.classify(content, patient=known)
+    assert reply["patient"] == known
+    assert reply["probabilities"] == due.probabilities != classifier.classify(content).probabilities
+    wrong = requests.post(f"{address}/classify", data=content, params={"sex": "x"}, timeout=SECONDS)
+    assert (wrong.status_code, wrong.json()) == (422, {"problem": "sex x is not known; known: female, male."})
+
+
+def test_who_weighs_nothing_asks_for_nothing(classifier: Classifier) -> None:
+    fields = b'<fieldset id="patient">'
+    assert fields in server.page(Site(classifier))
+    alone = dataclasses.replace(classifier, patient=Patient(classes=classifier.decision.classes))
+    assert fields not in server.page(Site(alone))
+
+
 @pytest.mark.parametrize("name", NO_PICTURES)
 def test_what_is_no_picture_gets_a_reason(address: str, name: str) -> None:
     reply = post(address, NO_PICTURES[name])
@@ -196,7 +216,7 @@ def test_a_network_that_cannot_be_explained_still_answers(
         raise UserError("no dense layer")
 
     monkeypatch.setattr(Classifier, "heat", refuse)
-    found = look_at(picture(1), classifier)
+    found = look_at(picture(1), classifier, {})
     assert found["no_heat"] == "no dense layer"
     assert "heat" not in found
     assert found["seen"]["words"] == "The picture as the network saw it, 24×24 pixels."
@@ -483,6 +503,21 @@ def test_a_person_sees_the_answer(browser: Any, address: str, classifier: Classi
     assert browser.execute_script("return window.harm") is None
 
 
+def test_a_person_says_what_is_known_of_the_patient(
+    browser: Any, address: str, classifier: Classifier, tmp_path: Path
+) -> None:
+    browser.get(address)
+    content = picture(3)
+    browser.find_element("name", "age").send_keys("72")
+    browser.find_element("name", "site").send_keys("head")
+    send(browser, written(tmp_path, "a.jpg", content))
+    due = classifier.classify(content, patient={"age": "72", "site": "head and neck"})
+    rows = dict(row.text.split("\n") for row in browser.find_elements("css selector", "article tr"))
+    shown = {name.removesuffix(" (malignant)"): value for name, value in rows.items()}
+    for code, probability in due.probabilities.items():
+        assert shown[about(code).name] == ("< 0.1 %" if probability < 0.001 else f"{100 * probability:.1f} %")
+
+
 def test_no_pictures_and_hostile_ones_get_their_reason(browser: Any, address: str, tmp_path: Path) -> None:
     browser.get(address)
     send(browser, *[written(tmp_path, f"{name}.png", content) for name, content in NO_PICTURES.items()])
@@ -561,6 +596,7 @@ def test_by_drop_and_by_keyboard_alone(browser: Any, address: str) -> None:
         return browser.switch_to.active_element
 
     browser.execute_script("document.activeElement.blur()")
+    assert [press(keys.TAB).get_attribute("name") for _ in FIELDS] == list(FIELDS)
     assert press(keys.TAB).get_attribute("id") == "files"
     outline = "return getComputedStyle(document.querySelector('#files + label')).outlineStyle"
     assert browser.execute_script(outline) == "solid"

@@ -95,6 +95,7 @@ def assert_equal_to_evaluate(found: dict[str, Any]) -> None:
     assert found["subgroups"] == due["subgroups_of_test"]
     assert found["decision_curves"] == due["decision_curves_of_test"]
     assert found["majority_class"] == due["majority_class_of_train"]
+    assert found["patient"]["without_age_sex_and_site"] == due["without_age_sex_and_site"]["test"]
     assert found["unlikeness"] == {
         "flagged_above": due["unlikeness"]["flagged_above"],
         **due["unlikeness"]["test"],
@@ -132,14 +133,17 @@ def test_folders_with_names_of_their_own_get_the_same_figures(judge: Judge, tmp_
         (place / f"{name}.jpg").write_bytes(contents[name])
     mapping = [f"{theirs}={ours}" for ours, theirs in OWN_WORDS.items()]
     found = judge(tmp_path / "theirs", *mapping)["collection"]
-    due = read_json(Path("reports/evaluation.json"))["test"]
-    # Folders name no lesions: the intervals are other ones.
+    due = read_json(Path("reports/evaluation.json"))["without_age_sex_and_site"]["test"]
+    # Folders name no patients, and no lesions: the intervals are other ones.
     assert {name: entry["value"] for name, entry in found["figures"].items()} == {
-        name: entry["value"] for name, entry in due["figures"].items()
+        name: entry["value"] for name, entry in due.items()
     }
-    assert found["confusion"] == due["confusion"]
     assert found["figures_by_lesion"] == {"why": "the data name no lesions"}
     report = read_json(tmp_path / "out/validation.json")
+    assert report["patient"] == {
+        "known": {"age": 0, "sex": 0, "site": 0},
+        "without_age_sex_and_site": found["figures"],
+    }
     assert {row["theirs"]: row["ours"] for row in report["mapping"]}["muttermal"] == "nv"
     # Nothing is guessed: without the mapping these are counted apart.
     report = judge(tmp_path / "theirs")
@@ -413,7 +417,7 @@ def test_the_command_prints_mapping_and_headline(workspace: Path, tmp_path: Path
     assert ["Naevus", "benignus", "nv", "--class", str(count), str(count)] in rows
     assert ["Melanoma", "mel", "its", "name", "1", "1"] in rows
     due = read_json(workspace / "reports/evaluation.json")["test"]["figures"]["accuracy"]["value"]
-    assert f"accuracy             {due:.3f}" in printed
+    assert ["accuracy", f"{due:.3f}"] in [row[:2] for row in rows]
     assert "Traceback" not in printed
 
 

@@ -69,6 +69,7 @@ def gather(params: dict[str, Any], pictures: Path) -> dict[str, Any]:
         "training_words": words.training_words(params, train),
         "questions": [asked(name, question, side) for name, question in report["questions"].items()],
         "calibration_words": words.calibration_words(report["calibration"], side),
+        "patient_words": words.patient_words(report, side),
         "melanoma": melanoma,
         "subgroups": [
             {"column": column if number == 0 else "", **row}

@@ -207,6 +207,21 @@ def calibration_words(calibration: dict[str, Any], side: str) -> str:
     return words + (f" **{escaped(calibration['warning'])}.**" if "warning" in calibration else "")
 
 
+def patient_words(report: dict[str, Any], side: str) -> str:
+    """Say what is gained where age, sex and site are known; "" of a model that does not weigh them."""
+    if "without_age_sex_and_site" not in report:
+        return ""
+    without = report["without_age_sex_and_site"][side]
+    named = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_auc": "macro AUC"}
+    figures = joined([f"{name} {interval(without[figure])}" for figure, name in named.items()])
+    return (
+        "The network sees the picture alone. Its probabilities are then weighed by how much more frequent the "
+        "patient's age, sex and site are among training lesions of each diagnosis than among all "
+        "(`models/patient.json`). All other figures are with that, as far as the data name them. Of the pictures of "
+        f"{SIDES[side]} alone: {figures}. Where nothing is known, expect these."
+    )
+
+
 def gap_words(groups: dict[str, list[dict[str, Any]]], figure: str, named: str) -> list[str]:
     """Say for each column how far its groups lie apart, where there are several.
 

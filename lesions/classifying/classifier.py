@@ -6,24 +6,29 @@
     answer = classifier.classify(pixels)  # uint8, (height, width, 3), RGB, of any size; or a file's bytes, or its path
     print(answer.diagnosis, answer.probabilities[answer.diagnosis], answer.alerts["melanoma"])
 
+Where the model weighs age, sex and site, they go beside the picture, as far as they are known:
+
+    classifier.classify(pixels, patient={"age": "55", "sex": "female", "site": "back"})
+
 All that decides an answer lies in the model's folder: the network, the recipe by which a picture becomes pixels, the
-classes, the temperature, the thresholds. `params.yaml` is not read. A picture gets the same answer alone or among
-others, and the same as from the stage `predict`, to the bit.
+classes, what age, sex and site say of them, the temperature, the thresholds. `params.yaml` is not read. A picture gets
+the same answer alone or among others, and the same as from the stage `predict`, to the bit.
 """
 
 import lesions.deterministic  # noqa: F401 - before all that imports Keras
 
 # isort: split
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Self, TypeAlias
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
@@ -35,6 +40,8 @@ from lesions.errors import UserError
 from lesions.explaining.grad_cam import heat_maps
 from lesions.outputs import read_json
 from lesions.parallel.in_order import in_order
+from lesions.patient import FIELDS, Known, Patient, weighed
+from lesions.patient import load as load_patient
 from lesions.penultimate import with_features
 from lesions.preparing.recipe import Recipe, to_pixels
 
@@ -54,7 +61,9 @@ class Answer:
         problem: why there is no answer, or ""; with it, all that follows is empty.
         diagnosis: the most probable class.
         probabilities: of each class, as calibrated on validation.
-        uncalibrated: of each class, as the network gives them.
+        uncalibrated: of each class, as the network gives them, with what is known of the patient weighed in.
+        patient: what is known of the patient, and was weighed in.
+        alone: of each class, as the network gives them for the picture alone.
         scores: for each question that the classes allow (melanoma, malignant), the uncalibrated probability.
         alerts: whether that reaches the threshold; None where none was found on validation.
         unlikeness: how unlike the training pictures it is; see `likeness`.
@@ -68,6 +77,8 @@ class Answer:
     diagnosis: str = ""
     probabilities: dict[str, float] = field(default_factory=dict)
     uncalibrated: dict[str, float] = field(default_factory=dict)
+    patient: Known = field(default_factory=dict)
+    alone: dict[str, float] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
     alerts: dict[str, bool | None] = field(default_factory=dict)
     unlikeness: float | None = None
@@ -84,6 +95,7 @@ class Classifier:
         looking: the same, with the features before them.
         recipe: how a picture becomes pixels.
         reference: what is kept of the training pictures.
+        patient: what age, sex and site say; nothing where the model was not made to ask.
         decision: temperature and thresholds.
         sensitivity: per cent of the melanomas, and of the malignant lesions, that an alert was to find on validation.
         warnings: what may make the answers others than those that were judged.
@@ -93,6 +105,7 @@ class Classifier:
     looking: keras.Model
     recipe: Recipe
     reference: likeness.Reference
+    patient: Patient
     decision: Decision
     sensitivity: int
     warnings: list[str]
@@ -102,7 +115,7 @@ class Classifier:
         """Read a model's folder.
 
         Args:
-            folder: as the pipeline leaves it: model.keras, recipe.json, likeness.npz, decision.json.
+            folder: as the pipeline leaves it: model.keras, recipe.json, likeness.npz, patient.json, decision.json.
             sensitivity: 80, 90 or 95.
 
         Raises:
@@ -121,28 +134,39 @@ class Classifier:
             with_features(model),
             Recipe.from_json(made, folder / "recipe.json"),
             likeness.load(folder / "likeness.npz"),
+            load_patient(folder),
             decision,
             sensitivity,
             _warnings(made.get("packages", {}), decision.protocol),
         )
 
-    def classify(self, picture: Picture, name: str = "") -> Answer:
+    def classify(self, picture: Picture, name: str = "", patient: Known | None = None) -> Answer:
         """Say what one picture shows.
+
+        Args:
+            picture: see `Picture`.
+            name: what the answer calls it.
+            patient: what is known of `age`, `sex` and `site`, in the words of images.csv: see `patient.known`.
 
         Returns:
             The answer, or one that says why there is none.
         """
-        (answer,) = self._answer([self._decode((name, partial(_content, picture)))])
+        (answer,) = self._answer([self._decode((name, partial(_content, picture), patient or {}))])
         return answer
 
-    def answers(self, pictures: Iterable[tuple[str, Callable[[], bytes]]], total: int) -> Iterator[Answer]:
+    def answers(
+        self, pictures: Iterable[tuple[str, Callable[[], bytes]]], total: int, patients: Sequence[Known] = ()
+    ) -> Iterator[Answer]:
         """Yield an answer a picture, in their order; other threads read and decode ahead, and memory stays flat.
 
         Args:
             pictures: of each a name, and what returns the file's bytes or raises `OSError` or `ValueError`.
             total: how many there are.
+            patients: what is known of each picture's patient, as for `classify`; nothing of any without.
         """
-        decoded = in_order(self._decode, pictures, total, what="classifying", prefer="threads", local=True)
+        known: Iterable[Known] = patients or repeat({})
+        asked_about = ((name, read, patient) for (name, read), patient in zip(pictures, known, strict=False))
+        decoded = in_order(self._decode, asked_about, total, what="classifying", prefer="threads", local=True)
         while batch := list(islice(decoded, BATCH)):
             yield from self._answer(batch)
 
@@ -155,11 +179,11 @@ class Classifier:
         classes = np.array([self.decision.classes.index(answer.diagnosis) for answer in answers], np.int64)
         return heat_maps(self.model, np.stack([answer.pixels for answer in answers]), classes)
 
-    def _decode(self, picture: tuple[str, Callable[[], bytes]]) -> Answer:
-        """Return an answer that holds the pixels alone, or the problem."""
-        name, read = picture
+    def _decode(self, picture: tuple[str, Callable[[], bytes], Known]) -> Answer:
+        """Return an answer that holds the pixels and the patient alone, or the problem."""
+        name, read, patient = picture
         try:
-            return Answer(name, pixels=to_pixels(read(), self.recipe))
+            return Answer(name, patient=patient, pixels=to_pixels(read(), self.recipe))
         except OSError as error:
             return Answer(name, f"cannot be read: {error.strerror or error}")
         except ValueError as error:
@@ -174,7 +198,9 @@ class Classifier:
 
     def _ask(self, batch: list[Answer]) -> Iterator[Answer]:
         decision = self.decision
-        features, raw = asked(self.looking, np.stack([answer.pixels for answer in batch]), decision.model.dihedral)
+        features, alone = asked(self.looking, np.stack([answer.pixels for answer in batch]), decision.model.dihedral)
+        known = pd.DataFrame([{field: answer.patient.get(field, "") for field in FIELDS} for answer in batch])
+        raw = weighed(alone, self.patient.log_ratios(known))
         # To the digits of unlikeness.csv, of which the threshold is; the last bits hang on the batch's size.
         unlike = [float(f"{score:.6g}") for score in likeness.score(self.reference, features)]
         # As predictions.csv has them and `evaluate` reads them, or a picture on a threshold's edge is another's.
@@ -191,6 +217,8 @@ class Classifier:
                 decision.classes[int(raw[row].argmax())],
                 dict(zip(decision.classes, probability[row].tolist(), strict=True)),
                 dict(zip(decision.classes, raw[row].tolist(), strict=True)),
+                answer.patient if self.patient.weighs else {},
+                dict(zip(decision.classes, alone[row].tolist(), strict=True)),
                 ours,
                 {question: self._reached(question, score) for question, score in ours.items()},
                 unlike[row],

@@ -9,18 +9,26 @@ from itertools import islice
 from pathlib import Path
 
 from lesions.asking import BATCH
-from lesions.classifying import showing
+from lesions.classifying import patient_to_ask, showing
 from lesions.classifying.classifier import Answer, Classifier
 from lesions.classifying.pictures_to_ask import Asked
 from lesions.explaining.overlay import beside, overlay
 from lesions.output_folder import make_writable
+from lesions.patient import Known
 
 WRITERS = {"table": showing.as_table, "csv": showing.as_csv, "json": showing.as_json}
 BOX = (1024, 512)
 """The most width and height of a picture beside its heat map."""
 
 
-def classify(pictures: list[Asked], models: Path, form: str, heatmap: Path | None, sensitivity: int) -> bool:
+def classify(
+    pictures: list[Asked],
+    models: Path,
+    form: str,
+    heatmap: Path | None,
+    sensitivity: int,
+    patient: Known,
+) -> bool:
     """Print what the model says of each picture; return whether there was an answer for each.
 
     Args:
@@ -29,16 +37,18 @@ def classify(pictures: list[Asked], models: Path, form: str, heatmap: Path | Non
         form: one of `WRITERS`.
         heatmap: a folder for pictures beside their heat maps.
         sensitivity: see `Classifier.of_folder`.
+        patient: what is said of the lesion that all these pictures show; see `patient_to_ask.read`.
 
     Raises:
-        UserError: there is no model to ask, or no writing of heat maps.
+        UserError: there is no model to ask, or no writing of heat maps, or what is said of the patient means nothing.
     """
     if heatmap is not None:
         make_writable(heatmap, "heat maps")
     classifier = Classifier.of_folder(models, sensitivity)
+    known = patient_to_ask.read(patient, classifier.patient)
     for warning in classifier.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
-    answers = classifier.answers(pictures, len(pictures))
+    answers = classifier.answers(pictures, len(pictures), [known] * len(pictures))
     if heatmap is not None:
         answers = _with_heat(answers, classifier, heatmap)
     problems: list[str] = []

@@ -17,10 +17,11 @@ SENSITIVITIES = (80, 90, 95)
 
 
 class Model(BaseModel):
-    """Which model: the hashes of its files, and whether it is asked in all orientations."""
+    """Which model: the hashes of its files, whether it is asked in all orientations, and about the patient as well."""
 
     sha256: dict[str, str]
     dihedral: bool
+    patient: bool
 
 
 class Thresholds(BaseModel):

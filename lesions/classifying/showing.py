@@ -62,6 +62,8 @@ def notes(classifier: Classifier) -> list[str]:
             )
         else:
             found.append(f"{word.partition(':')[0]}: no threshold is known for this model, so none is given.")
+    if classifier.patient.weighs:
+        found.append("Age, sex and site are weighed in where they are given; without them the picture stands alone.")
     if classifier.decision.temperature is None:
         found.append("The probabilities are not calibrated: validation was not judged.")
     return [*found, NOTICE]
@@ -103,6 +105,7 @@ def as_object(answer: Answer, classifier: Classifier) -> dict[str, Any]:
         "diagnosis_name": about(answer.diagnosis).name,
         "probabilities": answer.probabilities,
         "uncalibrated": answer.uncalibrated,
+        "patient": {field: value for field, value in answer.patient.items() if value},
         "malignant_probability": malignancy(answer, classifier),
         "alerts": answer.alerts,
         "unlikeness": answer.unlikeness,

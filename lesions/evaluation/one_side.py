@@ -20,19 +20,18 @@ SHOWN_DIGITS = 3
 def judge(side: Side, prior: NDArray[np.float64], bootstrap: Bootstrap) -> dict[str, Any]:
     """Return the figures of one side, and of the baselines: always the majority, and always train's shares."""
     ours = (side.label, side.probability)
-    headline = alone(bootstrap.estimates(partial(figures.headline, *ours), side.groups))
     of_class = bootstrap.estimates(partial(figures.per_class, *ours), side.groups)
     lesions = predictions.by_lesion(side)
     majority = np.eye(len(prior))[prior.argmax()]
     return {
         "pictures": len(side.label),
         "groups": side.lesions,
-        "figures": headline,
+        "figures": headline(side, bootstrap),
         "figures_by_lesion": {"why": "the data name no lesions"}
         if lesions is None
         else {
             "lesions": len(lesions.label),
-            **alone(bootstrap.estimates(partial(figures.headline, lesions.label, lesions.probability), lesions.groups)),
+            **headline(lesions, bootstrap),
         },
         "majority_baseline": plain(figures.always(side.label, majority)),
         "prior_baseline": plain(figures.always(side.label, prior)),
@@ -50,6 +49,11 @@ def judge(side: Side, prior: NDArray[np.float64], bootstrap: Bootstrap) -> dict[
             "counts": figures.confusion(*ours, np.ones((1, len(side.label))))[0].astype(int).tolist(),
         },
     }
+
+
+def headline(side: Side, bootstrap: Bootstrap) -> dict[str, Any]:
+    """Return the figures of all classes together."""
+    return alone(bootstrap.estimates(partial(figures.headline, side.label, side.probability), side.groups))
 
 
 def plain(found: Figures) -> dict[str, Any]:

@@ -41,6 +41,13 @@ def facts(classifier: Classifier, int8: dict[str, Any] | None) -> dict[str, Any]
         "temperature_is": "in the file already",
         "thresholds_are_of": "the sum of the positive classes' uncalibrated probabilities",
         "thresholds": {question: asked.model_dump() for question, asked in decision.thresholds.items()},
+        "patient": {
+            "use": "multiply the uncalibrated probabilities by exp of what stands here for each value that is known, "
+            "and divide by their sum; the temperature comes after. The thresholds hold with all that is known",
+            **classifier.patient.model_dump(exclude={"classes"}),
+        }
+        if classifier.patient.weighs
+        else None,
         "unlikeness": "not in the file: only `lesions classify` says whether a picture is unlike all others",
         "made_from": {"sha256": decision.model.sha256},
         "int8": int8,

@@ -53,7 +53,7 @@ def read(data: Path, classifier: Classifier, most: int) -> Judged:
         pixels, index = packed.read(data / "prepared")
         made = read_json(data / "prepared/recipe.json")
         split = read_csv(data / "split/split.csv").set_index("image_id")["split"]
-        predictions = read_csv(data / "predictions/predictions.csv").set_index("image_id")
+        predictions = read_csv(data / "predictions/pictures_alone.csv").set_index("image_id")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{error.filename} is missing. `dvc repro` or `dvc pull` brings it.") from None
     made_by = Recipe.from_json(made, data / "prepared/recipe.json")

@@ -12,25 +12,27 @@ from lesions.classifying.classifier import Answer, Classifier
 from lesions.classifying.showing import NOTICE, as_object, notes
 from lesions.errors import UserError
 from lesions.explaining.overlay import overlay
+from lesions.patient import Known
 from lesions.taxonomy import about
 
 LONGEST_SIDE = 512
 """Pixels of what is sent back. A smaller picture is sent as it is: the browser enlarges it, smoothly."""
 
 
-def look_at(content: bytes, classifier: Classifier) -> dict[str, Any]:
+def look_at(content: bytes, classifier: Classifier, patient: Known) -> dict[str, Any]:
     """Return what there is to say of a picture, as JSON has it.
 
     Args:
         content: the picture file's bytes.
         classifier: whom to ask.
+        patient: what is known beside the picture; see `Classifier.classify`.
 
     Returns:
         `problem` alone where there is no answer; else what `lesions classify --json` says, with `seen`, the picture as
         the network was shown it, and `heat`, the same under its heat map. Both have `address`, a PNG file as a data
         URL, and `words` for those who do not see it; instead of the second, `no_heat` may say why there is none.
     """
-    answer = classifier.classify(content)
+    answer = classifier.classify(content, patient=patient)
     found = as_object(answer, classifier)
     del found["picture"]  # was never told
     if answer.problem:

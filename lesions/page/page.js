@@ -28,11 +28,18 @@ function element(kind, text = "", classes = "") {
   return made;
 }
 
+// What is known of the patient when the pictures are chosen, as the address has it.
+function patient() {
+  const fields = [...document.querySelectorAll("#patient input, #patient select")].filter(({ value }) => value);
+  return new URLSearchParams(fields.map(({ name, value }) => [name, value])).toString();
+}
+
 function take(files) {
   const all = [...files];
+  const known = patient();
   if (!all.length) return;
   found.hidden = false;
-  const made = all.slice(0, settings.files).map((file) => ({ file, card: waitingCard(file.name) }));
+  const made = all.slice(0, settings.files).map((file) => ({ file, known, card: waitingCard(file.name) }));
   if (all.length > settings.files) made.push({ card: tooMany(all.slice(settings.files)) });
   cards.prepend(...made.map(({ card }) => card));
   waiting.push(...made.filter(({ file }) => file));
@@ -45,10 +52,10 @@ function take(files) {
 
 function next() {
   while (running < AT_A_TIME && waiting.length) {
-    const { file, card } = waiting.shift();
+    const { file, known, card } = waiting.shift();
     const before = gone;
     running += 1;
-    ask(file, before.signal).then((answer) => {
+    ask(file, known, before.signal).then((answer) => {
       if (before.signal.aborted) return;
       running -= 1;
       show(card, answer);
@@ -62,7 +69,7 @@ function next() {
   }
 }
 
-async function ask(file, removed) {
+async function ask(file, known, removed) {
   if (file.size > settings.bytes) return { problem: `larger than ${Math.floor(settings.bytes / 1e6)} MB; not sent` };
   let content;
   try {
@@ -76,7 +83,7 @@ async function ask(file, removed) {
     const late = setTimeout(stop, PATIENCE);
     removed.addEventListener("abort", stop);
     try {
-      const reply = await fetch("classify", { method: "POST", body: content, signal: enough.signal });
+      const reply = await fetch(`classify?${known}`, { method: "POST", body: content, signal: enough.signal });
       if (reply.status !== 503) return await reply.json();
       const pause = Number(reply.headers.get("Retry-After")) || 1;
       await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(pause, 30)));

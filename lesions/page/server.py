@@ -28,9 +28,12 @@ from tornado.web import Application, RequestHandler, stream_request_body
 
 from lesions.card.page import POLICY as CARD_POLICY
 from lesions.classifying.classifier import Classifier
+from lesions.classifying.patient_to_ask import read as read_patient
+from lesions.classifying.patient_to_ask import regions
 from lesions.classifying.showing import NOTICE, notes
 from lesions.errors import UserError
 from lesions.page.looking_at import look_at
+from lesions.patient import FIELDS
 from lesions.taxonomy import about
 
 HERE = Path(__file__).parent
@@ -222,8 +225,14 @@ class Classify(Handler):
             return
         content = b"".join(self.parts)
         self.parts.clear()
+        classifier = self.site.classifier
+        try:
+            patient = read_patient({field: self.get_query_argument(field, "") for field in FIELDS}, classifier.patient)
+        except UserError as error:
+            self.answer(422, {"problem": str(error)})
+            return
         loop = asyncio.get_running_loop()
-        self.asked = loop.run_in_executor(self.site.thread, look_at, content, self.site.classifier)
+        self.asked = loop.run_in_executor(self.site.thread, look_at, content, classifier, patient)
         try:
             found = await self.asked
         except asyncio.CancelledError:
@@ -286,6 +295,7 @@ def page(site: Site) -> bytes:
             notes=notes(site.classifier)[:-1],
             warnings=site.classifier.warnings,
             card=bool(site.card),
+            regions=regions() if site.classifier.patient.weighs else [],
             loopback=site.loopback,
         )
         .encode()

@@ -9,4 +9,5 @@ class Predict(Section):
     """See params.yaml for what each key means."""
 
     dihedral: bool
+    patient: bool
     seed: int = Field(ge=0, lt=2**32)

@@ -20,13 +20,14 @@ from lesions.audit.matching import REJECTS, set_aside
 from lesions.audit.summary import kind_of_reason
 from lesions.classifying.classifier import Classifier
 from lesions.errors import NO_ROOM, UserError
-from lesions.evaluation import predictions
+from lesions.evaluation import one_side, predictions
 from lesions.evaluation.intervals import Bootstrap
 from lesions.foreign_text import shown
 from lesions.output_folder import make_writable
 from lesions.outputs import write_json
 from lesions.params.evaluate import Evaluate
 from lesions.params.section import FILE
+from lesions.patient import FIELDS, Known
 from lesions.tables import read_csv
 from lesions.validating import collection, judging, seen, words
 from lesions.validating.judging import NAME
@@ -110,10 +111,10 @@ def _judged(
     images["group_id"] = group_ids(images)
 
     _refuse_if_none(images["known"], left_out, request.folder)
-    answers, probabilities = ask(classifier, raw, images)
+    answers, probabilities, alone = ask(classifier, raw, images)
     left_out["unusable"] = pd.concat([left_out["unusable"], set_aside(images, answers["problem"])])
     answered = (answers["problem"] == "").to_numpy()
-    images, answers, probabilities = images[answered], answers[answered], probabilities[answered]
+    images, answers, probabilities, alone = (rows[answered] for rows in (images, answers, probabilities, alone))
     known = images["known"].to_numpy()
     left_out["unknown class"] = set_aside(
         images, images["label"].map(lambda label: f"the model does not know {label}").where(~known, "")
@@ -121,12 +122,15 @@ def _judged(
     _refuse_if_none(images["known"], left_out, request.folder)
     aside = pd.concat([rows.assign(kind=kind) for kind, rows in left_out.items()], ignore_index=True)
     table = images.loc[known, ["image_id", "label"]].assign(split=NAME, protocol=decision.protocol)[predictions.FIXED]
-    table = pd.concat([table, probabilities[known]], axis=1)
-    # As predictions.csv has them, and evaluate reads them: else the last digits would differ.
-    file = raw / "predictions.csv"
-    table.to_csv(file, index=False, float_format="%.7g")
     judged = images[known].assign(split=NAME)
-    checked = predictions.checked(read_csv(file), "the answers of the model", judged, decision.classes)
+
+    def as_side(said: pd.DataFrame) -> predictions.Side:
+        # As predictions.csv has them, and evaluate reads them: else the last digits would differ.
+        file = raw / "predictions.csv"
+        pd.concat([table, said[known]], axis=1).to_csv(file, index=False, float_format="%.7g")
+        checked = predictions.checked(read_csv(file), "the answers of the model", judged, decision.classes)
+        return predictions.side(checked, judged)
+
     train = before.table.loc[before.table["split"] == "train", "label"]
     comparable = before.of_this_model and len(train) > 0 and set(train) <= set(decision.classes)
     report: dict[str, Any] = {
@@ -134,7 +138,7 @@ def _judged(
         "folder": shown(request.folder.resolve().name),
         # A leak is the last of the classifier's, and the first that a reader must know.
         "warnings": [*reversed(classifier.warnings), *before.doubts],
-        "model": {"sha256": decision.model.sha256, "dihedral": decision.model.dihedral},
+        "model": decision.model.model_dump(),
         "files": found.files,
         "mapping": _mapping(found, judged),
         "seen": {
@@ -150,13 +154,17 @@ def _judged(
             }
             for kind, why in KINDS.items()
         },
-        **judging.judge(
-            predictions.side(checked, judged), answers[known], decision, train if comparable else None, bootstrap
-        ),
+        **judging.judge(as_side(probabilities), answers[known], decision, train if comparable else None, bootstrap),
+        "patient": {
+            "known": {field: int((judged[field] != "").sum()) for field in FIELDS},
+            "without_age_sex_and_site": one_side.headline(as_side(alone), bootstrap),
+        }
+        if classifier.patient.weighs
+        else None,
         "unknown_classes": judging.unknown_classes(answers[~known], probabilities[~known], decision),
     }
     return report, {
-        "predictions.csv": table,
+        "predictions.csv": pd.concat([table, probabilities[known]], axis=1),
         "left_out.csv": aside[[*REJECTS[:-1], "kind", "reason"]],
     }
 
@@ -170,13 +178,16 @@ def _refuse_if_none(known: "pd.Series[bool]", left_out: dict[str, pd.DataFrame],
         )
 
 
-def ask(classifier: Classifier, raw: Path, images: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def ask(classifier: Classifier, raw: Path, images: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Return what the model says: `label`, `problem`, or alerts and `unlikeness`; and the classes' probabilities.
+
+    Twice: with what is known of the patients, and of the pictures alone.
 
     Args:
         classifier: the model.
         raw: the folder of the archives.
-        images: with `image_id`, `label`, `archive` and `member`; the rows' index is kept.
+        images: with `image_id`, `label`, `archive`, `member`, and what is known of the patients; the rows' index is
+            kept.
     """
     contents = read_members(raw, zip(images["archive"], images["member"], strict=True))
     pictures: Iterator[tuple[str, Callable[[], bytes]]] = (
@@ -187,15 +198,23 @@ def ask(classifier: Classifier, raw: Path, images: pd.DataFrame) -> tuple[pd.Dat
         {
             "problem": answer.problem,
             "uncalibrated": answer.uncalibrated,
+            "alone": answer.alone,
             **{f"alert_{question}": reached for question, reached in answer.alerts.items()},
             # As unlikeness.csv has it, of which the limit is.
             "unlikeness": None if answer.unlikeness is None else float(f"{answer.unlikeness:.6g}"),
         }
-        for answer in classifier.answers(pictures, len(images))
+        for answer in classifier.answers(pictures, len(images), _patients(images))
     ]
     said = pd.DataFrame(rows, index=images.index).assign(label=images["label"])
-    probabilities = pd.DataFrame(list(said["uncalibrated"]), images.index, classifier.decision.classes)
-    return said.drop(columns="uncalibrated"), probabilities
+    probabilities, alone = (
+        pd.DataFrame(list(said[column]), images.index, classifier.decision.classes)
+        for column in ("uncalibrated", "alone")
+    )
+    return said.drop(columns=["uncalibrated", "alone"]), probabilities, alone
+
+
+def _patients(images: pd.DataFrame) -> list[Known]:
+    return [dict(zip(FIELDS, row, strict=True)) for row in images[list(FIELDS)].to_numpy()]
 
 
 def _given(content: bytes | ValueError) -> bytes:

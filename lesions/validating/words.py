@@ -77,6 +77,7 @@ def page(report: dict[str, Any]) -> str:
         table(("figure", "by picture", "by lesion", "always the majority"), _headline(judged)),
         f"The majority is {escaped(report['majority_class'])}; that, and the shares behind the prior, are of "
         f"{escaped(report['baselines_are_of'])}.",
+        *_patient(report),
         "## Each class",
         table(
             ("class", "pictures", "lesions", *OF_CLASS),
@@ -175,6 +176,27 @@ def _left_out(report: dict[str, Any]) -> Iterable[tuple[object, ...]]:
         more = f"; and {len(reasons) - REASONS} other reasons" if len(reasons) > REASONS else ""
         told = "; ".join(f"{reason} ({number:,})" for reason, number in reasons[:REASONS])
         yield left["pictures"], left["why"], told + more
+
+
+def _patient(report: dict[str, Any]) -> Iterable[str]:
+    """Say what age, sex and site added, of a model that weighs them."""
+    if report["patient"] is None:
+        return
+    known, without = report["patient"]["known"], report["patient"]["without_age_sex_and_site"]
+    pictures = report[NAME]["pictures"]
+    yield "## Age, sex and site"
+    yield (
+        "The model weighs them in where they are known, here: "
+        + ", ".join(f"{field} of {count(number)}" for field, number in known.items())
+        + f" of {count(pictures)} pictures. All other figures are with them."
+    )
+    yield table(
+        ("figure", "with them", "of the pictures alone"),
+        (
+            (name.replace("_", " "), Raw(interval(report[NAME]["figures"][name])), Raw(interval(without[name])))
+            for name in HEADLINE
+        ),
+    )
 
 
 def _headline(judged: dict[str, Any]) -> Iterable[tuple[object, ...]]:

@@ -1,0 +1,48 @@
+"""What a person says of a patient, brought into the words that the model learned."""
+
+from lesions.audit.canonical import OLDEST, SEXES, SITE_OF, SITES
+from lesions.errors import UserError
+from lesions.foreign_text import shown
+from lesions.params.section import nearest
+from lesions.patient import FIELDS, REGIONS, Known, Patient
+
+
+def read(words: Known, model: Patient) -> Known:
+    """Return what is known, by the columns of images.csv.
+
+    Args:
+        words: by the same names, each "" where it is not known: `age` in years; `sex`, female or male, f or m; `site`,
+            where on the body, as HAM10000 or the ISIC challenges call it.
+        model: what the model knows of patients.
+
+    Raises:
+        UserError: a word is not understood, or something is said to a model that asks for nothing.
+    """
+    said = {field: words.get(field, "").strip().lower() for field in FIELDS}
+    if not any(said.values()):
+        return {}
+    if not model.weighs:
+        raise UserError(
+            "this model looks at the picture alone, and does not weigh age, sex or site: leave them out. One trained "
+            "with predict.patient: true does."
+        )
+    if said["age"]:
+        try:
+            fits = 0 <= float(said["age"]) <= OLDEST
+        except ValueError:
+            fits = False
+        if not fits:
+            raise UserError(f"age {shown(said['age'])}: expected years from 0 to {OLDEST}.")
+    for field, words in (("sex", SEXES), ("site", SITE_OF)):
+        if said[field] and said[field] not in words:
+            raise UserError(f"{field} {shown(said[field])} is not known; {nearest(said[field], set(words.values()))}.")
+    return {
+        "age": said["age"],
+        "sex": SEXES.get(said["sex"], ""),
+        "site": SITE_OF.get(said["site"], ""),
+    }
+
+
+def regions() -> list[str]:
+    """Return the regions of the body that a person chooses from, from head to foot."""
+    return list(dict.fromkeys(REGIONS.get(site, site) for site in SITES))
