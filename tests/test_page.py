@@ -511,6 +511,7 @@ def test_a_person_says_what_is_known_of_the_patient(
     browser.find_element("name", "age").send_keys("72")
     browser.find_element("name", "site").send_keys("head")
     send(browser, written(tmp_path, "a.jpg", content))
+    assert "Weighed in: age 72, site head and neck." in cards(browser)[0]
     due = classifier.classify(content, patient={"age": "72", "site": "head and neck"})
     rows = dict(row.text.split("\n") for row in browser.find_elements("css selector", "article tr"))
     shown = {name.removesuffix(" (malignant)"): value for name, value in rows.items()}

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from shutil import copyfile, copytree
 
+import numpy as np
+import pandas as pd
 import pytest
 from dvc.utils.hydra import apply_overrides
 from hypothesis import given
@@ -17,9 +19,11 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from lesions.errors import UserError
+from lesions.evaluation.intervals import Bootstrap
+from lesions.evaluation.predictions import Side
 from lesions.fetching.transfer import downloads
 from lesions.params.section import read_file
-from lesions.studying import experiments, report, running
+from lesions.studying import experiments, families, report, running
 from lesions.studying.experiments import found_from_a_copy
 from lesions.studying.plot import Row, draw
 from lesions.studying.running import Planned, as_override, wait_for
@@ -363,7 +367,7 @@ def entry(value: float | None, spread: float = 0.05) -> dict[str, object]:
 
 def evaluation(value: float | None, protocol: str = "honest") -> dict[str, object]:
     side = {
-        "figures": dict.fromkeys(report.IN_WORDS, entry(value)),
+        "figures": dict.fromkeys(families.SHOWN, entry(value)),
         "majority_baseline": {"accuracy": 0.5, "balanced_accuracy": 0.25, "macro_auc": 0.5},
     }
     return {"protocol": protocol, "val": side, "test": side}
@@ -419,10 +423,33 @@ def test_mean_and_spread_are_of_what_one_each_made(here: Path) -> None:
         for entry in study.experiments
         if entry.name in figures
     }
-    (text,) = report.families(study, read)
-    first = "- accuracy, test: mean 0.600, standard deviation 0.141 (0.500 to 0.700) over `a-1`, `a-2`"
-    assert text.splitlines()[0] == first
-    assert "b-1" not in text
+    told, text = report.together(study, read)
+    assert told == "Mean and standard deviation over the runs, test."
+    assert "| `a` | 2 | 0.600 ± 0.141 |" in text
+    assert "`b`" not in text  # of which one run is missing
+
+
+def test_a_baseline_is_one_of_the_experiments(here: Path) -> None:
+    write(here, "mine", [{"name": "a", "each": {"train.seed": [1, 2]}}], baseline="b")
+    with pytest.raises(UserError, match="baseline: there is no experiment b; known: a"):
+        read_study("mine")
+
+
+def test_differences_are_of_the_means_over_the_runs_and_paired() -> None:
+    """By hand: of four lesions with one picture each, the first has one run with 1 and one with 3 right, mean .5."""
+    label = np.array([0, 0, 1, 1])
+
+    def side(*right: bool) -> Side:
+        probability = np.where(np.array(right)[:, None] == (label[:, None] == [0, 1]), 0.9, 0.1)
+        return Side(pd.DataFrame(index=range(4)), ["a", "b"], label, probability, np.arange(4))
+
+    worse, better = side(True, False, False, False), side(True, True, True, False)
+    found = families.differences([worse, better], [better, better], Bootstrap(200, 1))
+    assert found["accuracy"]["value"] == pytest.approx(0.25)
+    assert 0 <= found["accuracy"]["lower"] < 0.25 < found["accuracy"]["upper"] <= 0.5
+    same = families.differences([worse, better], [better, worse], Bootstrap(200, 1))
+    assert same["accuracy"]["value"] == 0
+    assert same["accuracy"]["lower"] is None
 
 
 def test_the_plot_shows_what_there_is(found: tuple[Study, list[Planned], dict[str, report.Found]]) -> None:

@@ -136,6 +136,8 @@ function show(item, answer) {
     card.append(element("p", "Unlike the training pictures: the rest means nothing.", "notice"));
   }
   card.append(element("p", capital(answer.diagnosis_name), "diagnosis"));
+  const known = Object.entries(answer.patient).map(([field, value]) => `${field} ${value}`);
+  if (known.length) card.append(element("p", `Weighed in: ${known.join(", ")}.`, "small"));
   const [verdict, alert] = alertWords(answer);
   card.classList.toggle("alert", alert);
   card.append(verdict, picture(answer, title.id), probabilities(answer));

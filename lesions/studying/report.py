@@ -7,7 +7,6 @@ import json
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
@@ -21,13 +20,13 @@ from lesions.comparing.revisions import Answers, answers
 from lesions.errors import UserError
 from lesions.evaluation.intervals import Bootstrap
 from lesions.params.evaluate import Evaluate
+from lesions.studying import families
 from lesions.studying.experiments import git
 from lesions.studying.plot import Row, draw
 from lesions.studying.running import Planned
 from lesions.studying.study import Study
 
 Json = dict[str, Any]
-IN_WORDS = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_auc": "macro AUC"}
 SIDES = {"val": "validation", "test": "test"}
 
 
@@ -72,15 +71,15 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
     found = {one.entry.name: read(one) for one in planned if one.commit}
     file.parent.mkdir(parents=True, exist_ok=True)
     plot = file.with_suffix(".png")
-    plot.write_bytes(draw(rows(study, found), IN_WORDS[study.figure]))
+    plot.write_bytes(draw(rows(study, found), families.SHOWN[study.figure]))
     parts = [
         f"# {escaped(study.title)}",
         escaped(study.asks),
         made_by(study, planned, file),
-        f"![{IN_WORDS[study.figure]} of each experiment; the table below has the numbers]({plot.name})",
+        f"![{families.SHOWN[study.figure]} of each experiment; the table below has the numbers]({plot.name})",
         *systems(study, found),
         *table(study, planned, found),
-        *families(study, found),
+        *together(study, found),
         *paired(study, found),
         *sources(study),
         "Intervals are the 95 % of each experiment's bootstrap by lesion, or by patient where the data name them: they "
@@ -129,7 +128,7 @@ def systems(study: Study, found: dict[str, Found]) -> list[str]:
         published = "-" if entry.published is None else f"{entry.published.value:.4f}".rstrip("0")
         lines.append(
             (
-                f"`{entry.name}`: {IN_WORDS[figure]}",
+                f"`{entry.name}`: {families.SHOWN[figure]}",
                 published,
                 f"{with_interval(found[entry.name].figure(figure, side))}, {SIDES[side]}",
                 f"{with_interval(honest.figure(figure, study.side))}, {SIDES[study.side]}" if honest else "not run yet",
@@ -173,24 +172,38 @@ def table(study: Study, planned: list[Planned], found: dict[str, Found]) -> list
     return [markdown((*head, "epoch kept", "protocol"), lines)]
 
 
-def families(study: Study, found: dict[str, Found]) -> list[str]:
-    """Return mean and spread over the experiments that one `each` made."""
-    lines, seen = [], set()
-    for entry in study.experiments:
-        members = [found[other.name] for other in study.family(entry) if other.name in found]
-        names = tuple(one.planned.entry.name for one in members)
-        if len(members) < 2 or names in seen:
-            continue
-        seen.add(names)
-        for figure, words in IN_WORDS.items():
+def together(study: Study, found: dict[str, Found]) -> list[str]:
+    """Return a table of mean and spread over the experiments that one `each` made, and what they add to a baseline."""
+    done = {
+        name: [found[one] for one in members]
+        for name, members in families.families(study).items()
+        if set(members) <= set(found)
+    }
+    if not any(len(members) > 1 for members in done.values()):
+        return []
+    surplus: dict[str, Json] = {}
+    if study.baseline in done:
+        params = Evaluate.read()
+        commits = {name: [str(one.planned.commit) for one in members] for name, members in done.items()}
+        try:
+            surplus = families.against(commits, study.baseline, study.side, Bootstrap(params.resamples, params.seed))
+        except UserError:  # the predictions are not in the cache
+            surplus = {}
+    lines: list[tuple[str, ...]] = []
+    for name, members in done.items():
+        cells = []
+        for figure in families.SHOWN:
             values = [one.figure(figure, study.side) for one in members]
             numbers = [float(value["value"]) for value in values if value and value["value"] is not None]
-            if len(numbers) == len(members):
-                spread = f"mean {mean(numbers):.3f}, standard deviation {stdev(numbers):.3f}"
-                where = f"{words}, {SIDES[study.side]}"
-                span = f"{min(numbers):.3f} to {max(numbers):.3f}"
-                lines.append(f"- {where}: {spread} ({span}) over `{'`, `'.join(names)}`")
-    return ["\n".join(lines)] if lines else []
+            cells.append(families.spread(numbers) if len(numbers) == len(members) else "-")
+        more = [with_sign(surplus[name][figure]) for figure in families.SHOWN] if name in surplus else ["-"] * 3
+        lines.append((f"`{name}`", str(len(members)), *cells, *(more if surplus else [])))
+    head = ["what", "runs", *families.SHOWN.values()]
+    told = f"Mean and standard deviation over the runs, {SIDES[study.side]}."
+    if surplus:
+        head += [f"{figure}, more than `{study.baseline}`" for figure in families.SHOWN.values()]
+        told += " The differences are of these means; their 95 % interval is by lesion, paired, and holds not the runs."
+    return [told, markdown(tuple(head), lines)]
 
 
 def paired(study: Study, found: dict[str, Found]) -> list[str]:
@@ -232,9 +245,8 @@ def differences(one: Answers, other: Answers, bootstrap: Bootstrap) -> list[str]
         before, after, surplus = found[figure]
         if surplus["value"] is None:
             continue
-        interval = "" if surplus["lower"] is None else f" ({surplus['lower']:+.3f} to {surplus['upper']:+.3f})"
         both = f"{after['value']:.3f} against {before['value']:.3f}"
-        words.append(f"{IN_WORDS[figure]} {both}, {surplus['value']:+.3f}{interval}")
+        words.append(f"{families.SHOWN[figure]} {both}, {with_sign(surplus)}")
     return words
 
 
@@ -254,7 +266,8 @@ def sources(study: Study) -> list[str]:
     """Return where the published figures stand."""
     told = [(entry.name, entry.published) for entry in study.experiments if entry.published is not None]
     lines = [
-        f"- `{name}`: {IN_WORDS[given.figure]} {given.value:g}, called {SIDES[given.side]}: {escaped(given.source)}"
+        f"- `{name}`: {families.SHOWN[given.figure]} {given.value:g}, called {SIDES[given.side]}: "
+        f"{escaped(given.source)}"
         for name, given in told
     ]
     return ["Published figures:", "\n".join(lines)] if lines else []
@@ -284,7 +297,7 @@ def rows(study: Study, found: dict[str, Found]) -> list[Row]:
         leaky = ours.evaluation["protocol"] != "honest"
         shown = ours.figure(figure, side)
         clean = pair.figure(figure, study.side) if pair else None
-        other = "" if figure == study.figure else f" ({IN_WORDS[figure]})"
+        other = "" if figure == study.figure else f" ({families.SHOWN[figure]})"
         result.append(
             Row(
                 entry.name + other,
@@ -306,6 +319,14 @@ def with_interval(value: Json | None) -> str:
         return "-"
     interval = "" if value["lower"] is None else f" ({value['lower']:.3f} to {value['upper']:.3f})"
     return f"{value['value']:.3f}{interval}"
+
+
+def with_sign(value: Json) -> str:
+    """Return `+0.012 (-0.003 to +0.027)`."""
+    if value["value"] is None:
+        return "-"
+    interval = "" if value["lower"] is None else f" ({value['lower']:+.3f} to {value['upper']:+.3f})"
+    return f"{value['value']:+.3f}{interval}"
 
 
 def in_words(value: float | None) -> str:

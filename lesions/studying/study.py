@@ -68,6 +68,7 @@ class Study(BaseModel):
         figure: what the report's plot shows.
         side: the pictures that it is of, where nothing published says otherwise.
         report: where the report is written.
+        baseline: the experiment, without the values of its `each`, that the report holds the others against; or "".
         common: what all experiments get first.
         experiments: in the order in which they run.
     """
@@ -80,13 +81,17 @@ class Study(BaseModel):
     figure: Literal["accuracy", "balanced_accuracy", "macro_auc"] = "balanced_accuracy"
     side: Side = "test"
     report: str = ""
+    baseline: str = ""
     common: Listed = Listed()
     experiments: Annotated[list[Entry], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _each_is_spelled_out(self) -> Self:
+        given = [entry.name for entry in self.experiments]
         self.experiments = [one for entry in self.experiments for one in spelled_out(entry)]
         names = [entry.name for entry in self.experiments]
+        if self.baseline and self.baseline not in given:
+            raise ValueError(f"baseline: there is no experiment {self.baseline}; {nearest(self.baseline, given)}")
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"two experiments are called {sorted(twice)[0]}")
         for entry in self.experiments:
