@@ -112,10 +112,12 @@ def fit(images: pd.DataFrame, classes: list[str]) -> Patient:
     """Count the training lesions.
 
     Args:
-        images: rows of images.csv that train, and no others. Pictures of one group count once.
+        images: rows of images.csv that train, and no others. Pictures of one lesion count once; where the data name
+            no lesion, those of one group, which may be all of a patient's, and one diagnosis.
         classes: the labels.
     """
-    lesions = images.drop_duplicates("group_id")
+    lesion = images["lesion_id"].where(images["lesion_id"] != "", images["group_id"])
+    lesions = images[~images.assign(lesion=lesion).duplicated(["lesion", "label"])]
     number = lesions["label"].map(classes.index).to_numpy()
     found = {}
     known = values(lesions)

@@ -20,7 +20,12 @@ def images(**columns: list[str]) -> pd.DataFrame:
     """Rows of images.csv, each of its own group unless said."""
     number = len(next(iter(columns.values())))
     empty = {field: [""] * number for field in patient.FIELDS}
-    groups = {"group_id": [f"g{row}" for row in range(number)], "age_status": ["given"] * number}
+    rows = range(number)
+    groups = {
+        "lesion_id": [f"l{row}" for row in rows],
+        "group_id": [f"g{row}" for row in rows],
+        "age_status": ["given"] * number,
+    }
     return pd.DataFrame(groups | empty | columns, dtype=str)
 
 
@@ -65,6 +70,14 @@ def test_pictures_of_one_lesion_count_once() -> None:
     once = train()
     often = pd.concat([once, *[once.head(100)] * 9])
     assert patient.fit(often, CLASSES) == patient.fit(once, CLASSES)
+    # Where the data name no lesions, what was found to belong together counts once for each diagnosis.
+    assert patient.fit(often.assign(lesion_id=""), CLASSES) == patient.fit(once, CLASSES)
+
+
+def test_all_lesions_of_a_patient_count() -> None:
+    """Else one with a melanoma among thirty nevi would be a patient of nevi alone."""
+    of_one = train().assign(group_id="patient")
+    assert patient.fit(of_one, CLASSES) == patient.fit(train(), CLASSES)
 
 
 def test_the_order_of_rows_means_nothing() -> None:

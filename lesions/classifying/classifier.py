@@ -35,6 +35,7 @@ from PIL import Image
 
 from lesions import likeness, model_file
 from lesions.asking import BATCH, asked
+from lesions.classifying import patient_to_ask
 from lesions.classifying.decision import SENSITIVITIES, Decision
 from lesions.errors import UserError
 from lesions.explaining.grad_cam import heat_maps
@@ -146,12 +147,16 @@ class Classifier:
         Args:
             picture: see `Picture`.
             name: what the answer calls it.
-            patient: what is known of `age`, `sex` and `site`, in the words of images.csv: see `patient.known`.
+            patient: what is known of `age`, `sex` and `site`; see `patient_to_ask.read`.
 
         Returns:
             The answer, or one that says why there is none.
+
+        Raises:
+            UserError: what is said of the patient is not understood, or the model does not weigh it.
         """
-        (answer,) = self._answer([self._decode((name, partial(_content, picture), patient or {}))])
+        known = patient_to_ask.read(patient or {}, self.patient)
+        (answer,) = self._answer([self._decode((name, partial(_content, picture), known))])
         return answer
 
     def answers(
@@ -162,7 +167,7 @@ class Classifier:
         Args:
             pictures: of each a name, and what returns the file's bytes or raises `OSError` or `ValueError`.
             total: how many there are.
-            patients: what is known of each picture's patient, as for `classify`; nothing of any without.
+            patients: what is known of each picture's patient, in the words of images.csv; nothing of any without.
         """
         known: Iterable[Known] = patients or repeat({})
         asked_about = ((name, read, patient) for (name, read), patient in zip(pictures, known, strict=False))

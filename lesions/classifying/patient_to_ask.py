@@ -33,14 +33,12 @@ def read(words: Known, model: Patient) -> Known:
             fits = False
         if not fits:
             raise UserError(f"age {shown(said['age'])}: expected years from 0 to {OLDEST}.")
-    for field, words in (("sex", SEXES), ("site", SITE_OF)):
-        if said[field] and said[field] not in words:
-            raise UserError(f"{field} {shown(said[field])} is not known; {nearest(said[field], set(words.values()))}.")
-    return {
-        "age": said["age"],
-        "sex": SEXES.get(said["sex"], ""),
-        "site": SITE_OF.get(said["site"], ""),
-    }
+    for field, ours in (("sex", SEXES), ("site", SITE_OF)):
+        word = said[field]
+        if word and word not in ours:
+            raise UserError(f"{field} {shown(word)} is not known; {nearest(word, set(ours.values()))}.")
+        said[field] = ours.get(word, "")
+    return said
 
 
 def regions() -> list[str]:
