@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +26,8 @@ from lesions.studying.experiments import found_from_a_copy
 from lesions.studying.study import Entry, Study, list_studies, read_study, wanted
 
 LOCK = Path(".dvc/tmp/study.lock")
+ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+"""Requests to end, and that the terminal was closed: taken for Ctrl-C."""
 WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 NO_TEXT = ("true", "false", "null", "nan", "inf")
 """Words that Hydra takes for other things."""
@@ -187,18 +189,29 @@ def wait_for(words: list[str], lock: IO[str]) -> int:
     Raises:
         KeyboardInterrupt: once the command has ended after Ctrl-C.
     """
-    # In a session of its own, so that it gets Ctrl-C from here alone, however this process was asked to end. It keeps
-    # the lock open: should this process be killed, no other study begins beside what goes on.
-    with subprocess.Popen(words, start_new_session=True, pass_fds=[lock.fileno()]) as process:  # noqa: S603
-        interrupted = False
-        while True:
-            try:
-                code = process.wait()
-                break
-            except KeyboardInterrupt:
-                interrupted = True
-                os.killpg(process.pid, signal.SIGINT)
-    if interrupted:
+    asked: list[int] = []
+    begun: list[int] = []
+
+    def pass_on(number: int, _frame: object) -> None:
+        asked.append(number)
+        if begun:
+            with suppress(ProcessLookupError):  # it has just ended
+                os.killpg(begun[0], signal.SIGINT)
+
+    # Not as an exception: raised while the command is being started, it would leave that behind, running.
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, *ENDINGS)}
+    try:
+        # In a session of its own, so that it gets Ctrl-C from here alone, however this process was asked to end. It
+        # keeps the lock open: should this process be killed, no other study begins beside what goes on.
+        with subprocess.Popen(words, start_new_session=True, pass_fds=[lock.fileno()]) as process:  # noqa: S603
+            begun.append(process.pid)
+            if asked:
+                pass_on(asked.pop(), None)
+            code = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if asked:
         raise KeyboardInterrupt
     return code
 
@@ -254,7 +267,7 @@ def ending_alike() -> Iterator[None]:
     def end(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, end) for number in ENDINGS}
     try:
         yield
     finally:
