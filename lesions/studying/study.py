@@ -106,15 +106,6 @@ class Study(BaseModel):
         """Return where the report is written; its plot lies beside it."""
         return Path(self.report or f"reports/{self.name}.md")
 
-    def family(self, entry: Entry) -> list[Entry]:
-        """Return the experiments that one entry's `each` made, this one among them."""
-        return [other for other in self.experiments if entry.each and _alike(other) == _alike(entry)]
-
-
-def _alike(entry: Entry) -> tuple[Any, ...]:
-    """Return what the experiments of one `each` have in common."""
-    return entry.each, entry.presets, {key: value for key, value in entry.set.items() if key not in entry.each}
-
 
 def spelled_out(entry: Entry) -> list[Entry]:
     """Return an entry for each combination of the values of `each`, named after them; without any, the entry."""
