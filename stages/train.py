@@ -11,6 +11,7 @@ import importlib
 from pathlib import Path
 
 import keras
+import pandas as pd
 import tensorflow as tf
 
 from lesions import model_file, parts
@@ -18,6 +19,7 @@ from lesions.errors import UserError
 from lesions.outputs import read_json, write_json
 from lesions.params.train import Train
 from lesions.running import run_stage
+from lesions.training import ensemble
 from lesions.training.checkpoint import Checkpoint, packages
 from lesions.training.cost import multiply_adds
 from lesions.training.fitting import Fitted, Side, fit
@@ -33,18 +35,29 @@ def main() -> None:
     train, val = (Side(rows, data.labels(rows)) for rows in (data.rows("train"), data.rows("val")))
     refuse_empty_classes(train, data.classes)
 
-    lesions.deterministic.seed(params.seed)
     HISTORY.parent.mkdir(exist_ok=True)
-    with Checkpoint.of_stage("train") as checkpoint:
+    with Checkpoint.of_stage("train") as first:
+        checkpoints = [first.of_member(number) for number in range(params.members)]
+        models: list[keras.Model] = []
+        fits: list[Fitted] = []
         try:
-            with lesions.deterministic.all_devices():
-                model = build(params.architecture, data.arrays[0].shape[1:], len(data.classes))
-                fitted = fit(model, data.arrays, train, val, params, checkpoint, HISTORY, data.protocol)
+            for number, checkpoint in enumerate(checkpoints):
+                ours = params.model_copy(update={"seed": ensemble.seed_of(number, params.seed)})
+                lesions.deterministic.seed(ours.seed)
+                with lesions.deterministic.all_devices():
+                    models.append(build(params, data.arrays[0].shape[1:], len(data.classes)))
+                    epochs = [epoch for fitted in fits for epoch in fitted.history]
+                    fits.append(
+                        fit(models[-1], data.arrays, train, val, ours, checkpoint, HISTORY, data.protocol, epochs)
+                    )
         except (MemoryError, tf.errors.ResourceExhaustedError):
             raise UserError("the memory is too small for this training: lower train.batch or prepare.px.") from None
-        write_outputs(model, data, fitted)
-        checkpoint.remove()
-    print(f"{MODEL}: {model.count_params():,} weights, of epoch {fitted.epoch + 1} of {len(fitted.history)}")
+        model = ensemble.together(models)
+        write_outputs(model, data, fits)
+        for checkpoint in checkpoints:
+            checkpoint.remove()
+    kept = " and ".join(f"epoch {fitted.epoch + 1} of {len(fitted.history)}" for fitted in fits)
+    print(f"{MODEL}: {model.count_params():,} weights, of {kept}")
 
 
 def refuse_empty_classes(train: Side, classes: list[str]) -> None:
@@ -61,21 +74,34 @@ def refuse_empty_classes(train: Side, classes: list[str]) -> None:
         )
 
 
-def build(architecture: str, shape: tuple[int, ...], classes: int) -> keras.Model:
-    """Return the named network, not yet trained."""
-    model: keras.Model = importlib.import_module(f"lesions.architectures.{architecture}").build(shape, classes)
+def build(params: Train, shape: tuple[int, ...], classes: int) -> keras.Model:
+    """Return the network, or one of several, not yet trained.
+
+    Raises:
+        UserError: there are to be several, and it is not made for that.
+    """
+    architecture = importlib.import_module(f"lesions.architectures.{params.architecture}")
+    model: keras.Model = architecture.build(shape, classes)
+    if params.members > 1:
+        ensemble.feature_maps(model)
     return model
 
 
-def write_outputs(model: keras.Model, data: parts.Parts, fitted: Fitted) -> None:
-    """Write the model, its recipe, and the figures of the epoch whose weights it has."""
+def write_outputs(model: keras.Model, data: parts.Parts, fits: list[Fitted]) -> None:
+    """Write the model, its recipe, and the figures of the epochs whose weights it has: of several networks, the means.
+
+    Epochs are counted through all of them, as in the table.
+    """
     model_file.save(model, MODEL)
     recipe = {"classes": data.classes, **read_json(Path("data/prepared/recipe.json")), "packages": packages()}
     write_json(MODEL.parent / "recipe.json", recipe)
-    figures = {name: float(f"{value:.4g}") for name, value in fitted.history[fitted.epoch].items()}
+    kept = pd.DataFrame([fitted.history[fitted.epoch] for fitted in fits]).mean()
+    figures = {str(name): float(f"{value:.4g}") for name, value in kept.items()}
+    epochs = sum(len(fitted.history) for fitted in fits)
+    best = epochs - len(fits[-1].history) + fits[-1].epoch + 1
     # No times: they would change the file's hash.
     cost = {"weights": model.count_params(), "multiply_adds": multiply_adds(model)}
-    counts = {**cost, "epochs": len(fitted.history), "best_epoch": fitted.epoch + 1}
+    counts = {**cost, "epochs": epochs, "best_epoch": best}
     write_json(Path("metrics/train.json"), {"protocol": data.protocol, **counts, **figures, "packages": packages()})
 
 

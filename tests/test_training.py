@@ -24,14 +24,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
+from lesions import model_file
 from lesions.errors import UserError
+from lesions.explaining.opened import opened
 from lesions.params.train import Train
-from lesions.training import optimisation
+from lesions.penultimate import with_features
+from lesions.training import ensemble, optimisation
 from lesions.training.checkpoint import Checkpoint, State, inputs_hash
 from lesions.training.fitting import Fitted, Side, fit, phases
 from lesions.training.interruption import Interruption
 from lesions.training.validation import figures
-from stages.train import refuse_empty_classes
+from stages.train import build, refuse_empty_classes
 from tests.conftest import edit_params
 
 CLASSES = 3
@@ -136,6 +139,42 @@ def test_the_head_learns_alone_first(tmp_path: Path) -> None:
     same = [np.array_equal(a, b) for a, b in zip(before.get_weights(), model.get_weights(), strict=True)]
     assert same[:-2] == [True] * (len(same) - 2)
     assert same[-2:] == [False, False]
+
+
+def test_several_networks_answer_by_the_mean_of_their_logits(tmp_path: Path) -> None:
+    arrays, train, val = data()
+    members, answers = [], []
+    for number in range(3):
+        model, asked = network(), params(epochs=2, seed=ensemble.seed_of(number, 1))
+        fit(model, arrays, train, val, asked, Checkpoint(None), tmp_path / "history.csv", "honest")
+        members.append(model)
+        answers.append(np.log(model(arrays[0], training=False).numpy().astype(np.float64)))
+    assert len({answer.tobytes() for answer in answers}) == 3
+    whole = ensemble.together(members)
+    wanted = np.exp(np.mean(answers, axis=0))
+    found = whole(arrays[0], training=False).numpy()
+    assert found == pytest.approx(wanted / wanted.sum(axis=1, keepdims=True), abs=1e-6)
+    model_file.save(whole, tmp_path / "model.keras")
+    read = model_file.load(tmp_path / "model.keras")
+    assert np.array_equal(read(arrays[0], training=False).numpy(), found)
+    # It is opened like one network: three times the maps, and the features that the last layer reads.
+    maps, features = opened(read).inside(arrays[0][:2])
+    assert (maps.shape, features.shape) == ((2, 4, 4, 12), (2, 12))
+    assert with_features(read)(arrays[0][:2])[0].shape == (2, 12)
+    assert ensemble.together(members[:1]) is members[0]
+
+
+def test_one_network_alone_keeps_the_seed_that_it_was_given() -> None:
+    assert ensemble.seed_of(0, 7) == 7
+    assert len({ensemble.seed_of(number, seed) for seed in range(20) for number in range(5)}) == 100
+
+
+def test_networks_with_other_ends_cannot_answer_together() -> None:
+    several = params(architecture="notebook_basic", members=2)
+    with pytest.raises(UserError, match=r"last feature maps.*Set train\.members to 1"):
+        build(several, (32, 32, 3), CLASSES)
+    for architecture in ("plain", "residual"):
+        build(params(architecture=architecture, members=2), (32, 32, 3), CLASSES)
 
 
 def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path: Path) -> None:
@@ -292,7 +331,7 @@ def test_killed_once_it_goes_on_to_the_same_bytes(workspace: Path, tmp_path: Pat
 @pytest.mark.skipif(sys.platform != "linux", reason="signals are Unix's, and choosing cores Linux's")
 def test_killed_ten_times_at_random_it_ends_with_the_same_bytes(workspace: Path, tmp_path: Path) -> None:
     longer = copytree(workspace, tmp_path / "longer", symlinks=True)
-    edit_params(longer, train={"epochs": 40, "early_stopping": 40})
+    edit_params(longer, train={"members": 2, "epochs": 20, "early_stopping": 20})
     command = [sys.executable, "-m", "stages.train"]
     subprocess.run(command, cwd=longer, check=True, env=os.environ | {"PYTHONPATH": str(longer)})
     hit, _ = killed_and_gone_on(longer, tmp_path, 10, seed=2)

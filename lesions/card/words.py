@@ -180,11 +180,15 @@ def training_words(params: dict[str, Any], train: dict[str, Any]) -> str:
         if section["architecture"] == "pretrained" and weights["initial"] != "none"
         else "from random weights"
     )
+    networks, kept = "", f"epoch {train['best_epoch']}"
+    if section["members"] > 1:
+        networks = f"{section['members']} networks that answer by the mean of their logits: in all "
+        kept = f"each network's {section['keep']} epoch"
     return (
-        f"{train['epochs']} epochs {start}, by `{section['optimizer']}` with a learning rate of "
+        f"{networks}{train['epochs']} epochs {start}, by `{section['optimizer']}` with a learning rate of "
         f"{section['learning_rate']:g} (`{section['schedule']}`), {section['batch']} pictures a step, loss "
-        f"`{section['loss']}`, class weights `{section['class_weights']}`; the weights are those of epoch "
-        f"{train['best_epoch']}. Rare classes were copied up to `rebalance.target: {params['rebalance']['target']}`."
+        f"`{section['loss']}`, class weights `{section['class_weights']}`; the weights are those of {kept}. "
+        f"Rare classes were copied up to `rebalance.target: {params['rebalance']['target']}`."
     )
 
 

@@ -27,6 +27,7 @@ class Train(Section):
     """See params.yaml for what each key means."""
 
     architecture: Annotated[str, module_in("architectures", "architecture")]
+    members: int = Field(default=1, ge=1, le=20)
     epochs: int = Field(ge=1, le=10_000)
     batch: int = Field(ge=1, le=4096)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"

@@ -27,8 +27,9 @@ from ruamel.yaml import YAML
 KEPT_DAYS = 30
 """Checkpoints of trainings that nobody goes on with are removed after so long."""
 
-History = list[dict[str, float]]
-"""An epoch's figures each."""
+Epoch = dict[str, float]
+"""Its figures."""
+History = list[Epoch]
 
 
 class State(NamedTuple):
@@ -96,6 +97,12 @@ class Checkpoint:
         except (ValueError, KeyError, BadZipFile):
             return None
         return State(history, finished, model, optimizer, kept, kept_epoch)
+
+    def of_member(self, number: int) -> Self:
+        """Return that of one of several networks, counted from 0, which has a file of its own."""
+        if self._path is None or not number:
+            return self
+        return type(self)(self._path.with_suffix(f".{number}.checkpoint"))
 
     def remove(self) -> None:
         """Forget it, since its outputs are made."""

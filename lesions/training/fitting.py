@@ -15,7 +15,7 @@ from lesions import feeding
 from lesions.errors import UserError
 from lesions.params.train import Train
 from lesions.training import optimisation
-from lesions.training.checkpoint import Checkpoint, History, State, assign, copies
+from lesions.training.checkpoint import Checkpoint, Epoch, History, State, assign, copies
 from lesions.training.interruption import Interruption
 from lesions.training.realtime import augmentation
 from lesions.training.validation import Validation, direction, is_better
@@ -74,6 +74,7 @@ def fit(
     checkpoint: Checkpoint,
     history_file: Path,
     protocol: str,
+    before: Sequence[Epoch] = (),
 ) -> Fitted:
     """Train the model, which ends with the weights to keep.
 
@@ -86,12 +87,13 @@ def fit(
         checkpoint: gets a state after each epoch, and says where to go on.
         history_file: a table of the epochs so far, whole after each.
         protocol: what leaks, or `honest`, which the table carries.
+        before: the epochs of other networks, which the table has first.
 
     Raises:
         UserError: a loss became no number, or the network has no head to train alone.
     """
-    log = Log(params, checkpoint, history_file, protocol)
-    if log.history:
+    log = Log(params, checkpoint, history_file, protocol, before)
+    if log.history and not log.finished:
         print(f"Going on after epoch {len(log.history)} of {params.epochs}, where this training was interrupted.")
     loss = optimisation.loss(params, model.output_shape[-1])
     weights = optimisation.class_weights(train.labels, params)
@@ -170,6 +172,7 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]
         checkpoint: where to go on, if it knows.
         file: the table of the epochs.
         protocol: its last column.
+        before: its first rows, of other networks.
 
     Attributes:
         history: each epoch's figures.
@@ -183,8 +186,11 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]
     phase: Phase
     steering: list[keras.callbacks.Callback]
 
-    def __init__(self, params: Train, checkpoint: Checkpoint, file: Path, protocol: str) -> None:
+    def __init__(
+        self, params: Train, checkpoint: Checkpoint, file: Path, protocol: str, before: Sequence[Epoch]
+    ) -> None:
         super().__init__()
+        self._before = list(before)
         self._params, self._checkpoint, self._file, self._protocol = params, checkpoint, file, protocol
         self._state = checkpoint.read()
         state = self._state or State([], finished=False, model=[], optimizer=[], kept=[], kept_epoch=0)
@@ -231,7 +237,7 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _write_table(self) -> None:
         """Write the table; whoever looks at it while training goes on finds it whole."""
-        table = pd.DataFrame(self.history)
+        table = pd.DataFrame(self._before + self.history)
         table.insert(0, "epoch", range(1, len(table) + 1))
         table["protocol"] = self._protocol
         unfinished = self._file.with_suffix(".part")
