@@ -153,6 +153,22 @@ def test_one_picture_alone() -> None:
     assert curves(label, probability).empty
 
 
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.5, 0.866, 1.0]))
+def test_the_specificity_at_a_sensitivity_is_read_off_the_curve_of_scikit_learn(seed: int, sensitivity: float) -> None:
+    label, probability, weights = drawn(seed)
+    found = ranking.specificity_at(label == 0, probability[:, 0], weights, sensitivity)
+    for number, weight in enumerate(weights.astype(int)):
+        positive, score = np.repeat(label == 0, weight), np.repeat(probability[:, 0], weight)
+        if positive.all() or not positive.any():
+            assert np.isnan(found[number])
+            continue
+        false, true, _ = metrics.roc_curve(positive, score, drop_intermediate=False)
+        first = int(np.argmax(true >= sensitivity - 1e-12))
+        share = (sensitivity - true[first - 1]) / (true[first] - true[first - 1])
+        wanted = 1 - (false[first - 1] + share * (false[first] - false[first - 1]))
+        assert found[number] == pytest.approx(wanted)
+
+
 def test_equal_scores_are_worth_nothing() -> None:
     label, probability = np.array([0, 1, 2, 2]), np.full((4, 3), 1 / 3)
     assert figures.headline(label, probability, ONE_EACH)["macro_auc"] == 0.5
@@ -196,8 +212,9 @@ def test_calibration_is_that_of_a_count_bin_by_bin(seed: int, sharper: float) ->
 @pytest.mark.parametrize("positive", [True, False])
 def test_a_question_with_one_kind_of_picture_has_no_area(positive: bool) -> None:
     asked, score = np.full(4, positive), np.array([0.1, 0.4, 0.4, 0.8])
-    found = alone(Bootstrap(100, 1).estimates(partial(clinical.ranks, asked, score), np.arange(4)))
-    for name in ("auc", "partial_auc_above_80_sensitivity"):
+    ranks = partial(clinical.ranks, asked, score, readers=clinical.READERS)
+    found = alone(Bootstrap(100, 1).estimates(ranks, np.arange(4)))
+    for name in ("auc", "partial_auc_above_80_sensitivity", "specificity_at_readers_sensitivity"):
         assert found[name]["value"] is None
         assert found[name]["why"] == "needs pictures of this class and of others"
     assert found["average_precision"]["value"] == (1 if positive else None)

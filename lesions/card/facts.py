@@ -137,7 +137,8 @@ def asked(name: str, question: dict[str, Any], side: str) -> dict[str, Any]:
     if name == "melanoma":
         told += (
             f" For orientation: readers found {words.percent(plots.READERS[0])} and cleared "
-            f"{words.percent(plots.READERS[1])}, of other pictures (Haenssle et al. 2018)."
+            f"{words.percent(plots.READERS[1])}, of other pictures (Haenssle et al. 2018); where the "
+            f"curve finds as many, it clears {interval(ours['specificity_at_readers_sensitivity'])}."
         )
     return found | {
         "words": told,

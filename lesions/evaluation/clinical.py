@@ -138,14 +138,25 @@ def _wanted(readers: dict[str, float] | None) -> list[tuple[str, float, bool]]:
     return [*wanted, ("sensitivity", readers["sensitivity"], True)] if readers else wanted
 
 
-def ranks(positive: NDArray[np.bool_], score: NDArray[np.float64], weights: NDArray[np.float64]) -> Figures:
+def ranks(
+    positive: NDArray[np.bool_],
+    score: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    readers: dict[str, float] | None = None,
+) -> Figures:
     """Return, (B,) each, the figures without a threshold.
 
-    auc; partial_auc_above_80_sensitivity, at most 0.2 (see `ranking.partial_auc`); average_precision.
+    auc; partial_auc_above_80_sensitivity, at most 0.2 (see `ranking.partial_auc`); average_precision; and where
+    people's sensitivity was measured, specificity_at_readers_sensitivity: the ROC curve's, as Haenssle et al. compare
+    theirs with readers. No threshold is chosen for it: it says how well the score ranks, not what a threshold will do.
     """
     auc, average_precision = ranking.areas(positive, score, weights)
     upper_part = ranking.partial_auc(positive, score, weights, 0.8)
-    return {"auc": auc, "partial_auc_above_80_sensitivity": upper_part, "average_precision": average_precision}
+    found = {"auc": auc, "partial_auc_above_80_sensitivity": upper_part, "average_precision": average_precision}
+    if readers:
+        beside = ranking.specificity_at(positive, score, weights, readers["sensitivity"])
+        found["specificity_at_readers_sensitivity"] = beside
+    return found
 
 
 def at(
@@ -194,7 +205,7 @@ def judge(
         report[name] = {
             "pictures": len(positive),
             "positive_pictures": int(positive.sum()),
-            **alone(bootstrap.estimates(partial(ranks, positive, score), groups)),
+            **alone(bootstrap.estimates(partial(ranks, positive, score, readers=question.readers), groups)),
         }
     if points is None:
         if "val" not in asked:

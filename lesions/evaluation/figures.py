@@ -29,6 +29,7 @@ WHY_UNDEFINED = {
     "auc": "needs pictures of this class and of others",
     "average_precision": "does not occur",
     "partial_auc_above_80_sensitivity": "needs pictures of this class and of others",
+    "specificity_at_readers_sensitivity": "needs pictures of this class and of others",
     "number_needed_to_biopsy": "no positive among those that the threshold would biopsy",
 }
 """Why a figure can be undefined; those not named have a value for every set of pictures."""
@@ -36,7 +37,8 @@ WHY_UNDEFINED = {
 
 def why_undefined(name: str) -> str:
     """Return the reason, also for a figure of melanoma alone, or one at another prevalence."""
-    return WHY_UNDEFINED.get(name.removeprefix("melanoma_").partition("_at_")[0], "undefined")
+    at_no_prevalence = name.removeprefix("melanoma_").partition("_at_")[0]
+    return WHY_UNDEFINED.get(name) or WHY_UNDEFINED.get(at_no_prevalence, "undefined")
 
 
 def headline(label: NDArray[np.int64], probability: NDArray[np.float64], weights: NDArray[np.float64]) -> Figures:

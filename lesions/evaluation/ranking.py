@@ -65,6 +65,30 @@ def partial_auc(
     return divided(strips.sum(axis=1), true[:, -1] * false[:, -1])
 
 
+def specificity_at(
+    positive: NDArray[np.bool_], score: NDArray[np.float64], weights: NDArray[np.float64], sensitivity: float
+) -> NDArray[np.float64]:
+    """Return the ROC curve's specificity at a sensitivity, on the line between the two thresholds around it.
+
+    Args:
+        positive: (N,).
+        score: (N,).
+        weights: (B, N).
+        sensitivity: above 0, at most 1.
+
+    Returns:
+        (B,); NaN where only positives, or none, have a weight.
+    """
+    true, false = counts(positive, score, weights)
+    short = sensitivity * true[:, -1:] - true
+    reached = np.argmax(short <= 1e-9, axis=1)[:, None]  # with room for the last bit of a fraction
+    before, behind = np.maximum(reached - 1, 0), reached
+    left, right = (np.take_along_axis(short, place, axis=1) for place in (before, behind))
+    low, high = (np.take_along_axis(false, place, axis=1) for place in (before, behind))
+    crossed = low + divided(left, left - right) * (high - low)
+    return 1 - divided(crossed[:, 0], false[:, -1])
+
+
 def counts(
     positive: NDArray[np.bool_], score: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
