@@ -22,8 +22,8 @@ MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 def save(model: keras.Model, path: Path) -> None:
     """Write a model without its optimizer, in Keras's own format."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    clone = keras.models.clone_model(model, clone_function=plain_layer)
-    bare = keras.Model(clone.input, clone.output, name=model.name)  # the clone has the optimizer as well
+    unready = keras.Model(model.input, model.output, name=model.name)  # else the loss would have to be cloned as well
+    bare = keras.models.clone_model(unready, clone_function=plain_layer)
     bare.set_weights(model.get_weights())
     with tempfile.TemporaryDirectory() as folder:
         original = Path(folder) / "model.keras"

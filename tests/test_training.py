@@ -267,6 +267,15 @@ def test_logit_adjustment_asks_for_what_holds_if_the_classes_were_alike() -> Non
     assert keras.ops.convert_to_numpy(focal(labels, said.astype(np.float32))) == pytest.approx(wanted, rel=1e-4)
 
 
+@pytest.mark.parametrize("values", [{"loss": "focal"}, {"logit_adjustment": 0.5}], ids=["focal", "adjusted"])
+def test_a_model_is_saved_without_its_loss(tmp_path: Path, values: dict[str, Any]) -> None:
+    model = network()
+    model.compile(loss=optimisation.loss(params(**values), np.arange(CLASSES)))
+    model_file.save(model, tmp_path / "model.keras")
+    read = model_file.load(tmp_path / "model.keras")
+    assert all(np.array_equal(*pair) for pair in zip(read.get_weights(), model.get_weights(), strict=True))
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
