@@ -48,7 +48,7 @@ def train_ours(folder: Path, minutes: float) -> None:
     build = importlib.import_module(f"lesions.architectures.{params.architecture}").build
     model = build(data.arrays[0].shape[1:], len(data.classes))
     steps = feeding.steps(len(train), params.batch)
-    loss = optimisation.loss(params, data.labels(train))
+    loss = optimisation.loss(params, len(data.classes))
     model.compile(optimisation.optimizer(params, model, 0, params.epochs, steps), loss, jit_compile=False)
     validation = Validation(data.arrays, val, data.labels(val), loss, Interruption())
     steering = fitting.steering(params, fitting.Phase(0, params.epochs, head_only=False))

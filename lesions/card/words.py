@@ -184,11 +184,10 @@ def training_words(params: dict[str, Any], train: dict[str, Any]) -> str:
     if section["members"] > 1:
         networks = f"{section['members']} networks that answer by the mean of their logits: in all "
         kept = f"each network's {section['keep']} epoch"
-    adjusted = f", logit adjustment {section['logit_adjustment']:g}" if section["logit_adjustment"] else ""
     return (
         f"{networks}{train['epochs']} epochs {start}, by `{section['optimizer']}` with a learning rate of "
         f"{section['learning_rate']:g} (`{section['schedule']}`), {section['batch']} pictures a step, loss "
-        f"`{section['loss']}`, class weights `{section['class_weights']}`{adjusted}; the weights are those of {kept}. "
+        f"`{section['loss']}`, class weights `{section['class_weights']}`; the weights are those of {kept}. "
         f"Rare classes were copied up to `rebalance.target: {params['rebalance']['target']}`."
     )
 

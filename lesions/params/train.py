@@ -41,7 +41,6 @@ class Train(Section):
     early_stopping: Annotated[int, Field(ge=1)] | Literal["none"]
     loss: Literal["crossentropy", "focal"] = "crossentropy"
     focal_gamma: float = Field(default=2.0, ge=0, le=10)
-    logit_adjustment: float = Field(default=0.0, ge=0, le=2)
     class_weights: Literal["none", "balanced", "square_root"] = "none"
     head_epochs: int = Field(default=0, ge=0)
     backbone_rate: float = Field(default=1.0, gt=0, le=1)

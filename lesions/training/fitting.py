@@ -95,7 +95,7 @@ def fit(
     log = Log(params, checkpoint, history_file, protocol, before)
     if log.history and not log.finished:
         print(f"Going on after epoch {len(log.history)} of {params.epochs}, where this training was interrupted.")
-    loss = optimisation.loss(params, train.labels)
+    loss = optimisation.loss(params, model.output_shape[-1])
     weights = optimisation.class_weights(train.labels, params)
     steps = feeding.steps(len(train.rows), params.batch)
     augment = augmentation(params.augment, arrays[0].shape[1:], sum(map(len, arrays)), params.seed)

@@ -58,36 +58,20 @@ def _single(params: Train, rate: float, steps: int, warmup: int, name: str) -> k
     return kind(learning_rate, weight_decay=decay, name=name)
 
 
-def loss(params: Train, labels: NDArray[np.int64]) -> Loss:
+def loss(params: Train, classes: int) -> Loss:
     """Return the loss of each picture, from class numbers, (N,), and probabilities, (N, classes).
 
-    Focal loss is that of Lin et al. (ICCV 2017) without its alpha, for which there are class weights. Logit adjustment
-    is the loss of Menon et al. (Long-tail learning via logit adjustment, ICLR 2021, equation 10): the network is judged
-    by what it would say if the classes were as frequent as in train, and so learns what holds if they are alike.
-
-    Args:
-        params: the section.
-        labels: the training pictures' class numbers, each of which occurs.
+    Focal loss is that of Lin et al. (ICCV 2017) without its alpha, for which there are class weights.
     """
-    counts = np.bincount(labels)
-    shift = params.logit_adjustment * np.log(counts / counts.sum())
-
-    def plain(labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
-        return keras.losses.sparse_categorical_crossentropy(labels, probabilities)
+    if params.loss == "crossentropy":
+        plain: Loss = keras.losses.sparse_categorical_crossentropy
+        return plain
 
     def focal(labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
-        wanted = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), len(counts))
+        wanted = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), classes)
         return keras.losses.categorical_focal_crossentropy(wanted, probabilities, alpha=1.0, gamma=params.focal_gamma)
 
-    chosen: Loss = focal if params.loss == "focal" else plain
-    if not params.logit_adjustment:
-        return chosen
-
-    def adjusted(labels: keras.KerasTensor, probabilities: keras.KerasTensor) -> keras.KerasTensor:
-        logits = ops.log(ops.maximum(probabilities, keras.config.epsilon())) + ops.cast(shift, probabilities.dtype)
-        return chosen(labels, ops.softmax(logits))
-
-    return adjusted
+    return focal
 
 
 def class_weights(labels: NDArray[np.int64], params: Train) -> dict[int, float] | None:
