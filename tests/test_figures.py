@@ -1,6 +1,7 @@
 """Each figure, weighted, against scikit-learn's on the repeated pictures, and what is undefined against its reason."""
 
 import warnings
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 from sklearn import metrics
 
@@ -89,19 +91,27 @@ def test_weighted_figures_are_those_of_the_repeated_pictures(seed: int) -> None:
             assert {name: values[number, n] for name, values in of_class.items()} == pytest.approx(row, nan_ok=True)
 
 
+def one_by_one(
+    found: NDArray[np.float64], positive: NDArray[np.bool_], score: NDArray[np.float64], weights: NDArray[np.float64]
+) -> Iterator[tuple[float, NDArray[np.bool_], NDArray[np.float64]]]:
+    """Yield each resample's figure with its pictures, as often as they count; without both kinds there is no figure."""
+    for value, weight in zip(found, weights.astype(int), strict=True):
+        ours = np.repeat(positive, weight)
+        if ours.all() or not ours.any():
+            assert np.isnan(value)
+        else:
+            yield float(value), ours, np.repeat(score, weight)
+
+
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.5, 0.8, 0.95]))
 def test_the_partial_area_is_that_of_the_isic_challenge(seed: int, least: float) -> None:
     """Its code turns positives and others round, and takes McClish's correction of scikit-learn's back."""
     label, probability, weights = drawn(seed)
     found = ranking.partial_auc(label == 0, probability[:, 0], weights, least)
-    for number, weight in enumerate(weights.astype(int)):
-        positive, score = np.repeat(label == 0, weight), np.repeat(probability[:, 0], weight)
-        if positive.all() or not positive.any():
-            assert np.isnan(found[number])
-            continue
+    for value, positive, score in one_by_one(found, label == 0, probability[:, 0], weights):
         scaled = metrics.roc_auc_score(~positive, -score, max_fpr=1 - least)
         lowest, highest = (1 - least) ** 2 / 2, 1 - least
-        assert found[number] == pytest.approx(lowest + (highest - lowest) / 0.5 * (scaled - 0.5))
+        assert value == pytest.approx(lowest + (highest - lowest) / 0.5 * (scaled - 0.5))
 
 
 def test_an_area_is_the_chance_to_rank_a_pair_rightly() -> None:
@@ -157,16 +167,12 @@ def test_one_picture_alone() -> None:
 def test_the_specificity_at_a_sensitivity_is_read_off_the_curve_of_scikit_learn(seed: int, sensitivity: float) -> None:
     label, probability, weights = drawn(seed)
     found = ranking.specificity_at(label == 0, probability[:, 0], weights, sensitivity)
-    for number, weight in enumerate(weights.astype(int)):
-        positive, score = np.repeat(label == 0, weight), np.repeat(probability[:, 0], weight)
-        if positive.all() or not positive.any():
-            assert np.isnan(found[number])
-            continue
+    for value, positive, score in one_by_one(found, label == 0, probability[:, 0], weights):
         false, true, _ = metrics.roc_curve(positive, score, drop_intermediate=False)
         first = int(np.argmax(true >= sensitivity - 1e-12))
         share = (sensitivity - true[first - 1]) / (true[first] - true[first - 1])
         wanted = 1 - (false[first - 1] + share * (false[first] - false[first - 1]))
-        assert found[number] == pytest.approx(wanted)
+        assert value == pytest.approx(wanted)
 
 
 def test_equal_scores_are_worth_nothing() -> None:
