@@ -18,9 +18,10 @@ def asked(
         dihedral: take the mean of the probabilities over all orientations.
     """
     views = orientations(pictures) if dihedral else [pictures]
-    seen = [looking(view, training=False) for view in views]
-    mean: NDArray[np.float32] = np.mean([probabilities.numpy() for _, probabilities in seen], axis=0)
-    return seen[0][0].numpy(), mean
+    # Through Keras's graph: asked eagerly, it gives the same bits in twice the time.
+    seen = [looking.predict_on_batch(view) for view in views]
+    mean: NDArray[np.float32] = np.mean([probabilities for _, probabilities in seen], axis=0)
+    return seen[0][0], mean
 
 
 def orientations(pictures: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:

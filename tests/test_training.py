@@ -101,7 +101,7 @@ def trained(folder: Path, given: Train, stops: tuple[int, ...] = ()) -> tuple[li
         ({}, (1, 2)),
         ({"schedule": "cosine", "warmup": 1, "optimizer": "adamw", "weight_decay": 0.01, "keep": "last"}, (2, 1)),
         ({"head_epochs": 2, "backbone_rate": 0.1, "loss": "focal", "monitor": "val_macro_auc"}, (2, 1)),
-        ({"optimizer": "sgd", "class_weights": "balanced", "early_stopping": 1, "learning_rate": 0.5}, (1,)),
+        ({"optimizer": "sgd", "class_weight_power": 1.0, "early_stopping": 1, "learning_rate": 0.5}, (1,)),
     ],
     ids=["plateau", "cosine", "head first", "stopped early"],
 )
@@ -236,8 +236,8 @@ def test_the_figures_are_those_of_scikit_learn(labels: NDArray[np.int64], seed: 
 def test_class_weights_are_one_on_average(labels: NDArray[np.int64]) -> None:
     _, labels = np.unique(labels, return_inverse=True)
     assert optimisation.class_weights(labels, params()) is None
-    for kind, power in (("balanced", 1), ("square_root", 0.5)):
-        weights = optimisation.class_weights(labels, params(class_weights=kind))
+    for power in (0.5, 0.75, 1.0):
+        weights = optimisation.class_weights(labels, params(class_weight_power=power))
         assert weights is not None
         assert np.mean([weights[int(label)] for label in labels]) == pytest.approx(1)
         counts = np.bincount(labels)

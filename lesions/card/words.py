@@ -187,7 +187,8 @@ def training_words(params: dict[str, Any], train: dict[str, Any]) -> str:
     return (
         f"{networks}{train['epochs']} epochs {start}, by `{section['optimizer']}` with a learning rate of "
         f"{section['learning_rate']:g} (`{section['schedule']}`), {section['batch']} pictures a step, loss "
-        f"`{section['loss']}`, class weights `{section['class_weights']}`; the weights are those of {kept}. "
+        f"`{section['loss']}`, class weights to the power of {section['class_weight_power']:g}; the weights "
+        f"are those of {kept}. "
         f"Rare classes were copied up to `rebalance.target: {params['rebalance']['target']}`."
     )
 

@@ -79,11 +79,11 @@ def class_weights(labels: NDArray[np.int64], params: Train) -> dict[int, float] 
 
     Args:
         labels: the training pictures' class numbers, each of which occurs.
-        params: `balanced` weighs a class by the inverse of its pictures, `square_root` by the root of that.
+        params: a class of n pictures is weighed by one over n to the `class_weight_power`.
     """
-    if params.class_weights == "none":
+    if params.class_weight_power == 0:
         return None
     counts = np.bincount(labels)
-    weights = 1 / counts if params.class_weights == "balanced" else 1 / np.sqrt(counts)
+    weights = 1 / counts**params.class_weight_power
     weights *= len(labels) / (weights * counts).sum()
     return {number: float(weight) for number, weight in enumerate(weights)}
