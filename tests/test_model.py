@@ -14,9 +14,10 @@ import pytest
 
 from lesions import feeding, model_file
 from lesions.architectures import plain
-from lesions.asking import orientations
+from lesions.asking import asked, orientations
 from lesions.errors import UserError
 from lesions.fused_normalisation import BatchNormalization
+from lesions.penultimate import with_features
 from lesions.training.fitting import refuse_nan
 
 CLASSES = 7
@@ -129,6 +130,19 @@ def test_dihedral_views_are_the_eight_of_a_square_and_the_four_of_a_rectangle() 
     assert len({view.tobytes() for view in orientations(square)}) == 8
     flat = [view.shape for view in orientations(square[:, :6])]
     assert flat == [(2, 6, 8, 3)] * 4
+
+
+def test_a_picture_is_answered_to_the_same_bits_whatever_is_asked_beside_it() -> None:
+    looking = with_features(trained())
+    pictures = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    features, probabilities = asked(looking, pictures, dihedral=True)
+    for number in range(5):
+        alone = asked(looking, pictures[number : number + 1], dihedral=True)
+        assert np.array_equal(alone[0][0], features[number])
+        assert np.array_equal(alone[1][0], probabilities[number])
+    views = [looking(view, training=False)[1].numpy() for view in orientations(pictures)]
+    assert np.array_equal(np.mean(views, axis=0), probabilities)
+    assert np.array_equal(looking(pictures, training=False)[0].numpy(), features)
 
 
 @pytest.mark.parametrize(("loss", "val_loss"), [(math.nan, 1.0), (1.0, math.inf)])
