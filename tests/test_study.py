@@ -25,7 +25,7 @@ from lesions.fetching.transfer import downloads
 from lesions.params.section import read_file
 from lesions.studying import experiments, families, report, running
 from lesions.studying.experiments import found_from_a_copy
-from lesions.studying.plot import Row, draw
+from lesions.studying.plot import Row, draw, draw_differences
 from lesions.studying.running import Planned, as_override, wait_for
 from lesions.studying.study import Study, list_studies, read_study, wanted
 from tests.conftest import ROOT, commit, run, stages_run
@@ -234,6 +234,7 @@ def test_a_study_runs_is_reported_and_runs_again_what_changed_alone(clone: Path)
             {"name": "wrong", "set": {"rebalance.operations": [TOO_LARGE]}},
         ],
         report="docs/draws.md",
+        baseline="same",
     )
     commit(clone)
     before = state(clone)
@@ -252,6 +253,7 @@ def test_a_study_runs_is_reported_and_runs_again_what_changed_alone(clone: Path)
     assert "| `wrong` | not run yet |" in page
     assert "| `elsewhere` | its pictures are not here |" in page
     assert "- `draw-2` against `same`, test, all pictures" in page
+    assert "![By how much each is more than same; the tables below have the numbers](draws.png)" in page
     assert str(clone) not in page
     # `same` has the parameters of the workspace.
     figures = json.loads((clone / "metrics/evaluate.json").read_text())["test"]
@@ -423,7 +425,7 @@ def test_mean_and_spread_are_of_what_one_each_made(here: Path) -> None:
         for entry in study.experiments
         if entry.name in figures
     }
-    told, text = report.together(study, read)
+    told, text = report.together(study, read, {})
     assert told == "Mean and standard deviation over the runs, test."
     assert "| `a` | 2 | 0.600 ± 0.141 |" in text
     assert "`b`" not in text  # of which one run is missing
@@ -458,3 +460,12 @@ def test_the_plot_shows_what_there_is(found: tuple[Study, list[Planned], dict[st
     assert picture == draw(rows, "accuracy")
     assert picture[:4] == b"\x89PNG"
     assert picture != draw([*rows[1:], rows[0]], "accuracy")
+
+
+def test_the_plot_of_differences_shows_what_is_none_too() -> None:
+    one = {"accuracy": {"value": 0.02, "lower": 0.01, "upper": 0.04}}
+    none = {"accuracy": {"value": None, "lower": None, "upper": None}}
+    names = {"accuracy": "accuracy"}
+    both = draw_differences({"one": one, "none": none}, names, "recipe")
+    assert both[:4] == b"\x89PNG"
+    assert both != draw_differences({"one": none, "none": one}, names, "recipe")

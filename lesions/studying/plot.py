@@ -1,4 +1,4 @@
-"""A study's plot: what was published, what comes out under its protocol, and what is left on pictures never met."""
+"""A study's plot: what came out beside what was published, or by how much each is more than a baseline."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -76,4 +76,31 @@ def draw(rows: list[Row], figure: str) -> bytes:
         drawing.legend(
             [handles[label] for label in order], order, loc="outside upper center", ncols=2, frameon=False, fontsize=8
         )
+        return png(drawing)
+
+
+def draw_differences(surplus: dict[str, dict[str, Any]], figures: dict[str, str], baseline: str) -> bytes:
+    """Return the plot as a PNG file, a line for what is held against a baseline, a panel a figure.
+
+    Args:
+        surplus: by name, from top to bottom, the differences with their intervals by figure.
+        figures: the names of the figures, from left to right, and how they are called.
+        baseline: against what.
+    """
+    with style():
+        drawing = Figure(figsize=(WIDTH, 1.2 + 0.32 * len(surplus)), layout="constrained")
+        panels = drawing.subplots(1, len(figures), sharey=True, squeeze=False)[0]
+        for axes, (figure, title) in zip(panels, figures.items(), strict=True):
+            axes.axvline(0, color=GREY, linewidth=1)
+            for place, found in enumerate(surplus.values()):
+                value, lower, upper = (found[figure][name] for name in ("value", "lower", "upper"))
+                if value is None:
+                    continue
+                ends = None if lower is None else [[value - lower], [upper - value]]
+                axes.errorbar(value, place, xerr=ends, fmt="o", markersize=5, color=BLUE, capsize=3)
+            axes.set_title(title, fontsize=9)
+            axes.tick_params(axis="x", labelsize=8)
+        panels[0].set_yticks(range(len(surplus)), list(surplus))
+        panels[0].set_ylim(len(surplus) - 0.5, -0.5)
+        drawing.supxlabel(f"more than {baseline}, with 95 % intervals by lesion", fontsize=9)
         return png(drawing)

@@ -22,7 +22,7 @@ from lesions.evaluation.intervals import Bootstrap
 from lesions.params.evaluate import Evaluate
 from lesions.studying import families
 from lesions.studying.experiments import git
-from lesions.studying.plot import Row, draw
+from lesions.studying.plot import Row, draw, draw_differences
 from lesions.studying.running import Planned
 from lesions.studying.study import Study
 
@@ -71,15 +71,21 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
     found = {one.entry.name: read(one) for one in planned if one.commit}
     file.parent.mkdir(parents=True, exist_ok=True)
     plot = file.with_suffix(".png")
-    plot.write_bytes(draw(rows(study, found), families.SHOWN[study.figure]))
+    surplus = more_than_baseline(study, found)
+    if surplus:
+        told = f"By how much each is more than {escaped(study.baseline)}"
+        plot.write_bytes(draw_differences(surplus, families.SHOWN, study.baseline))
+    else:
+        told = f"{families.SHOWN[study.figure]} of each experiment"
+        plot.write_bytes(draw(rows(study, found), families.SHOWN[study.figure]))
     parts = [
         f"# {escaped(study.title)}",
         escaped(study.asks),
         made_by(study, planned, file),
-        f"![{families.SHOWN[study.figure]} of each experiment; the table below has the numbers]({plot.name})",
+        f"![{told}; the tables below have the numbers]({plot.name})",
         *systems(study, found),
         *table(study, planned, found),
-        *together(study, found),
+        *together(study, found, surplus),
         *paired(study, found),
         *sources(study),
         "Intervals are the 95 % of each experiment's bootstrap by lesion, or by patient where the data name them: they "
@@ -172,23 +178,33 @@ def table(study: Study, planned: list[Planned], found: dict[str, Found]) -> list
     return [markdown((*head, "epoch kept", "protocol"), lines)]
 
 
-def together(study: Study, found: dict[str, Found]) -> list[str]:
-    """Return a table of mean and spread over the experiments that one `each` made, and what they add to a baseline."""
-    done = {
+def whole_families(study: Study, found: dict[str, Found]) -> dict[str, list[Found]]:
+    """Return the experiments that one `each` made, where all of them ran."""
+    return {
         name: [found[one] for one in members]
         for name, members in families.families(study).items()
         if set(members) <= set(found)
     }
+
+
+def more_than_baseline(study: Study, found: dict[str, Found]) -> dict[str, Json]:
+    """Return what each family adds to the baseline; {} where there is none, or nothing to hold against it."""
+    done = whole_families(study, found)
+    if study.baseline not in done:
+        return {}
+    params = Evaluate.read()
+    commits = {name: [str(one.planned.commit) for one in members] for name, members in done.items()}
+    try:
+        return families.against(commits, study.baseline, study.side, Bootstrap(params.resamples, params.seed))
+    except UserError:  # the predictions are not in the cache
+        return {}
+
+
+def together(study: Study, found: dict[str, Found], surplus: dict[str, Json]) -> list[str]:
+    """Return a table of mean and spread over the experiments that one `each` made, and what they add to a baseline."""
+    done = whole_families(study, found)
     if not any(len(members) > 1 for members in done.values()):
         return []
-    surplus: dict[str, Json] = {}
-    if study.baseline in done:
-        params = Evaluate.read()
-        commits = {name: [str(one.planned.commit) for one in members] for name, members in done.items()}
-        try:
-            surplus = families.against(commits, study.baseline, study.side, Bootstrap(params.resamples, params.seed))
-        except UserError:  # the predictions are not in the cache
-            surplus = {}
     lines: list[tuple[str, ...]] = []
     for name, members in done.items():
         cells = []
