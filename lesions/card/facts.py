@@ -136,9 +136,9 @@ def asked(name: str, question: dict[str, Any], side: str) -> dict[str, Any]:
     )
     if name == "melanoma":
         told += (
-            f" For orientation: readers found {words.percent(plots.READERS[0])} and cleared "
-            f"{words.percent(plots.READERS[1])}, of other pictures (Haenssle et al. 2018); where the "
-            f"curve finds as many, it clears {interval(ours['specificity_at_readers_sensitivity'])}."
+            f" For orientation: on other pictures, 58 readers had a sensitivity of {plots.READERS[0]} and a "
+            f"specificity of {plots.READERS[1]} (Haenssle et al. 2018); where the curve has that sensitivity, its "
+            f"specificity is {interval(ours['specificity_at_readers_sensitivity'])}."
         )
     return found | {
         "words": told,
