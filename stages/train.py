@@ -22,7 +22,7 @@ from lesions.running import run_stage
 from lesions.training import ensemble
 from lesions.training.checkpoint import Checkpoint, packages
 from lesions.training.cost import multiply_adds
-from lesions.training.fitting import Fitted, Side, fit
+from lesions.training.fitting import Fitted, Pictures, Side, Table, fit
 
 MODEL = Path("models/model.keras")
 HISTORY = Path("plots/history.csv")
@@ -34,6 +34,7 @@ def main() -> None:
     data = parts.load(Path("data"))
     train, val = (Side(rows, data.labels(rows)) for rows in (data.rows("train"), data.rows("val")))
     refuse_empty_classes(train, data.classes)
+    pictures = Pictures(data.arrays, train, val)
 
     HISTORY.parent.mkdir(exist_ok=True)
     with Checkpoint.of_stage("train") as first:
@@ -46,10 +47,8 @@ def main() -> None:
                 lesions.deterministic.seed(ours.seed)
                 with lesions.deterministic.all_devices():
                     models.append(build(params, data.arrays[0].shape[1:], len(data.classes)))
-                    epochs = [epoch for fitted in fits for epoch in fitted.history]
-                    fits.append(
-                        fit(models[-1], data.arrays, train, val, ours, checkpoint, HISTORY, data.protocol, epochs)
-                    )
+                    table = Table(HISTORY, data.protocol, [epoch for fitted in fits for epoch in fitted.history])
+                    fits.append(fit(models[-1], pictures, ours, checkpoint, table))
         except (MemoryError, tf.errors.ResourceExhaustedError):
             raise UserError("the memory is too small for this training: lower train.batch or prepare.px.") from None
         model = ensemble.together(models)

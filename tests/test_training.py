@@ -31,7 +31,7 @@ from lesions.params.train import Train
 from lesions.penultimate import with_features
 from lesions.training import ensemble, optimisation
 from lesions.training.checkpoint import Checkpoint, State, inputs_hash
-from lesions.training.fitting import Fitted, Side, fit, phases
+from lesions.training.fitting import Fitted, Pictures, Side, Table, fit, phases
 from lesions.training.interruption import Interruption
 from lesions.training.validation import figures
 from stages.train import build, refuse_empty_classes
@@ -58,14 +58,14 @@ def network() -> keras.Model:
     return keras.Model(pixels, keras.layers.Dense(CLASSES, activation="softmax", name="probabilities")(x))
 
 
-def data() -> tuple[list[NDArray[np.uint8]], Side, Side]:
+def data() -> Pictures:
     """Pictures whose class can be seen, for train and val."""
     numbers = np.random.default_rng(0)
     labels = numbers.integers(0, CLASSES, 60)
     pixels = numbers.integers(0, 120, (60, 16, 16, 3)).astype(np.uint8)
     pixels[np.arange(60), :, :, labels] += 60
     train, val = np.arange(40), np.arange(40, 60)
-    return [pixels], Side(train, labels[train]), Side(val, labels[val])
+    return Pictures([pixels], Side(train, labels[train]), Side(val, labels[val]))
 
 
 class Interrupted(Checkpoint):
@@ -84,14 +84,14 @@ class Interrupted(Checkpoint):
 def trained(folder: Path, given: Train, stops: tuple[int, ...] = ()) -> tuple[list[bytes], Fitted, bytes]:
     """Train, interrupted after so many epochs each time; return the weights, the figures and the table."""
     folder.mkdir()
-    arrays, train, val = data()
+    table = Table(folder / "history.csv", "honest")
     for epochs in stops:
         checkpoint = Interrupted(folder / "state")
         checkpoint.epochs_left = epochs
         with pytest.raises(KeyboardInterrupt):
-            fit(network(), arrays, train, val, given, checkpoint, folder / "history.csv", "honest")
+            fit(network(), data(), given, checkpoint, table)
     model = network()
-    fitted = fit(model, arrays, train, val, given, Checkpoint(folder / "state"), folder / "history.csv", "honest")
+    fitted = fit(model, data(), given, Checkpoint(folder / "state"), table)
     return [weight.tobytes() for weight in model.get_weights()], fitted, (folder / "history.csv").read_bytes()
 
 
@@ -128,39 +128,38 @@ def test_the_learning_rate_falls_as_asked(tmp_path: Path) -> None:
 
 
 def test_the_head_learns_alone_first(tmp_path: Path) -> None:
-    arrays, train, val = data()
     before, model = network(), network()
     asked = params(epochs=3, head_epochs=2, early_stopping="none", keep="last")
     assert [phase.head_only for phase in phases(asked)] == [True, False]
     checkpoint = Interrupted(tmp_path / "state")
     checkpoint.epochs_left = 2
     with pytest.raises(KeyboardInterrupt):
-        fit(model, arrays, train, val, asked, checkpoint, tmp_path / "history.csv", "honest")
+        fit(model, data(), asked, checkpoint, Table(tmp_path / "history.csv", "honest"))
     same = [np.array_equal(a, b) for a, b in zip(before.get_weights(), model.get_weights(), strict=True)]
     assert same[:-2] == [True] * (len(same) - 2)
     assert same[-2:] == [False, False]
 
 
 def test_several_networks_answer_by_the_mean_of_their_logits(tmp_path: Path) -> None:
-    arrays, train, val = data()
+    pictures = data()
     members, answers = [], []
     for number in range(3):
         model, asked = network(), params(epochs=2, seed=ensemble.seed_of(number, 1))
-        fit(model, arrays, train, val, asked, Checkpoint(None), tmp_path / "history.csv", "honest")
+        fit(model, pictures, asked, Checkpoint(None), Table(tmp_path / "history.csv", "honest"))
         members.append(model)
-        answers.append(np.log(model(arrays[0], training=False).numpy().astype(np.float64)))
+        answers.append(np.log(model(pictures.arrays[0], training=False).numpy().astype(np.float64)))
     assert len({answer.tobytes() for answer in answers}) == 3
     whole = ensemble.together(members)
     wanted = np.exp(np.mean(answers, axis=0))
-    found = whole(arrays[0], training=False).numpy()
+    found = whole(pictures.arrays[0], training=False).numpy()
     assert found == pytest.approx(wanted / wanted.sum(axis=1, keepdims=True), abs=1e-6)
     model_file.save(whole, tmp_path / "model.keras")
     read = model_file.load(tmp_path / "model.keras")
-    assert np.array_equal(read(arrays[0], training=False).numpy(), found)
+    assert np.array_equal(read(pictures.arrays[0], training=False).numpy(), found)
     # It is opened like one network: three times the maps, and the features that the last layer reads.
-    maps, features = opened(read).inside(arrays[0][:2])
+    maps, features = opened(read).inside(pictures.arrays[0][:2])
     assert (maps.shape, features.shape) == ((2, 4, 4, 12), (2, 12))
-    assert with_features(read)(arrays[0][:2])[0].shape == (2, 12)
+    assert with_features(read)(pictures.arrays[0][:2])[0].shape == (2, 12)
     assert ensemble.together(members[:1]) is members[0]
 
 
@@ -282,12 +281,11 @@ def test_a_class_without_training_pictures_is_named() -> None:
 
 
 def test_a_loss_that_is_no_number_keeps_the_last_good_state(tmp_path: Path) -> None:
-    arrays, train, val = data()
     checkpoint = Checkpoint(tmp_path / "state")
     model = network()
     model.get_layer("probabilities").bias.assign([math.nan] * CLASSES)
     with pytest.raises(UserError, match=r"in epoch 1 the loss became nan.*lower train.learning_rate"):
-        fit(model, arrays, train, val, params(), checkpoint, tmp_path / "history.csv", "honest")
+        fit(model, data(), params(), checkpoint, Table(tmp_path / "history.csv", "honest"))
     assert checkpoint.read() is None
 
 

@@ -33,6 +33,43 @@ class Side(NamedTuple):
     labels: NDArray[np.int64]
 
 
+class Pictures(NamedTuple):
+    """What the training looks at.
+
+    Attributes:
+        arrays: see `feeding.gather`.
+        train: the training pictures.
+        val: those of validation, which decide the learning rate, the end, and the epoch that is kept.
+    """
+
+    arrays: Sequence[NDArray[np.uint8]]
+    train: Side
+    val: Side
+
+
+class Table(NamedTuple):
+    """The table of the epochs so far, whole after each.
+
+    Attributes:
+        file: where it is written.
+        protocol: its last column: what leaks, or `honest`.
+        before: its first rows, the epochs of other networks.
+    """
+
+    file: Path
+    protocol: str
+    before: Sequence[Epoch] = ()
+
+    def write(self, history: History) -> None:
+        """Write it; whoever looks at it while training goes on finds it whole."""
+        table = pd.DataFrame([*self.before, *history])
+        table.insert(0, "epoch", range(1, len(table) + 1))
+        table["protocol"] = self.protocol
+        unfinished = self.file.with_suffix(".part")
+        table.to_csv(unfinished, index=False)
+        unfinished.replace(self.file)
+
+
 class Phase(NamedTuple):
     """Epochs that share one optimizer.
 
@@ -65,34 +102,21 @@ def phases(params: Train) -> list[Phase]:
     return [*head, Phase(params.head_epochs, params.epochs, head_only=False)]
 
 
-def fit(
-    model: keras.Model,
-    arrays: Sequence[NDArray[np.uint8]],
-    train: Side,
-    val: Side,
-    params: Train,
-    checkpoint: Checkpoint,
-    history_file: Path,
-    protocol: str,
-    before: Sequence[Epoch] = (),
-) -> Fitted:
+def fit(model: keras.Model, pictures: Pictures, params: Train, checkpoint: Checkpoint, table: Table) -> Fitted:
     """Train the model, which ends with the weights to keep.
 
     Args:
         model: new, and not compiled.
-        arrays: see `feeding.gather`.
-        train: the training pictures.
-        val: those of validation, which decide the learning rate, the end, and the epoch that is kept.
+        pictures: what it learns from, and is steered by.
         params: the section.
         checkpoint: gets a state after each epoch, and says where to go on.
-        history_file: a table of the epochs so far, whole after each.
-        protocol: what leaks, or `honest`, which the table carries.
-        before: the epochs of other networks, which the table has first.
+        table: is written after each epoch.
 
     Raises:
         UserError: a loss became no number, or the network has no head to train alone.
     """
-    log = Log(params, checkpoint, history_file, protocol, before)
+    arrays, train, val = pictures
+    log = Log(params, checkpoint, table)
     if log.history and not log.finished:
         print(f"Going on after epoch {len(log.history)} of {params.epochs}, where this training was interrupted.")
     loss = optimisation.loss(params, model.output_shape[-1])
@@ -170,9 +194,7 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]
     Args:
         params: the section.
         checkpoint: where to go on, if it knows.
-        file: the table of the epochs.
-        protocol: its last column.
-        before: its first rows, of other networks.
+        table: the table of the epochs.
 
     Attributes:
         history: each epoch's figures.
@@ -186,18 +208,15 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]
     phase: Phase
     steering: list[keras.callbacks.Callback]
 
-    def __init__(
-        self, params: Train, checkpoint: Checkpoint, file: Path, protocol: str, before: Sequence[Epoch]
-    ) -> None:
+    def __init__(self, params: Train, checkpoint: Checkpoint, table: Table) -> None:
         super().__init__()
-        self._before = list(before)
-        self._params, self._checkpoint, self._file, self._protocol = params, checkpoint, file, protocol
+        self._params, self._checkpoint, self._table = params, checkpoint, table
         self._state = checkpoint.read()
         state = self._state or State([], finished=False, model=[], optimizer=[], kept=[], kept_epoch=0)
         self.history, self.finished = state.history, state.finished
         self.kept, self.kept_epoch = state.kept, state.kept_epoch
         if self.history:
-            self._write_table()
+            table.write(self.history)
 
     def on_train_begin(self, _logs: object = None) -> None:
         """Bring all to where the interrupted training was."""
@@ -224,7 +243,7 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]
         if epoch == 0 or last or is_better(monitor, figures[monitor], self.history[self.kept_epoch][monitor]):
             self.kept, self.kept_epoch = self.model.get_weights(), epoch
         self.finished = self.model.stop_training or epoch + 1 == self._params.epochs
-        self._write_table()
+        self._table.write(self.history)
         state = State(
             self.history,
             self.finished,
@@ -234,15 +253,6 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]
             self.kept_epoch,
         )
         self._checkpoint.write(state)
-
-    def _write_table(self) -> None:
-        """Write the table; whoever looks at it while training goes on finds it whole."""
-        table = pd.DataFrame(self._before + self.history)
-        table.insert(0, "epoch", range(1, len(table) + 1))
-        table["protocol"] = self._protocol
-        unfinished = self._file.with_suffix(".part")
-        table.to_csv(unfinished, index=False)
-        unfinished.replace(self._file)
 
 
 def learning_rates(optimizer: keras.optimizers.Optimizer) -> dict[str, float]:
