@@ -19,7 +19,7 @@ from lesions.errors import UserError
 from lesions.outputs import read_json, write_json
 from lesions.params.train import Train
 from lesions.running import run_stage
-from lesions.training import ensemble
+from lesions.training import ensemble, optimisation
 from lesions.training.checkpoint import Checkpoint, packages
 from lesions.training.cost import multiply_adds
 from lesions.training.fitting import Fitted, Pictures, Side, Table, fit
@@ -52,6 +52,8 @@ def main() -> None:
         except (MemoryError, tf.errors.ResourceExhaustedError):
             raise UserError("the memory is too small for this training: lower train.batch or prepare.px.") from None
         model = ensemble.together(models)
+        if params.logit_adjustment:
+            optimisation.adjust_logits(model, train.labels, params.logit_adjustment)
         write_outputs(model, data, fits)
         for checkpoint in checkpoints:
             checkpoint.remove()

@@ -244,6 +244,16 @@ def test_class_weights_are_one_on_average(labels: NDArray[np.int64]) -> None:
         assert products == pytest.approx([products[0]] * len(products))
 
 
+def test_adjusted_logits_are_divided_by_the_shares() -> None:
+    pictures, model = data(), network()
+    labels = np.array([0, 0, 0, 1, 2, 2])
+    before = model(pictures.arrays[0], training=False).numpy()
+    optimisation.adjust_logits(model, labels, 0.5)
+    wanted = before / np.sqrt([3, 1, 2])
+    found = model(pictures.arrays[0], training=False).numpy()
+    assert found == pytest.approx(wanted / wanted.sum(axis=1, keepdims=True), abs=1e-6)
+
+
 def test_focal_loss_is_that_of_its_paper() -> None:
     labels, probabilities = np.array([0, 2]), np.array([[0.6, 0.3, 0.1], [0.2, 0.3, 0.5]], np.float32)
     true = np.array([0.6, 0.5])

@@ -42,6 +42,7 @@ class Train(Section):
     loss: Literal["crossentropy", "focal"] = "crossentropy"
     focal_gamma: float = Field(default=2.0, ge=0, le=10)
     class_weight_power: float = Field(default=0.0, ge=0, le=1)
+    logit_adjustment: float = Field(default=0.0, ge=0, le=1)
     head_epochs: int = Field(default=0, ge=0)
     backbone_rate: float = Field(default=1.0, gt=0, le=1)
     augment: Augment = Augment()
