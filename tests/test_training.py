@@ -353,7 +353,7 @@ def test_killed_once_it_goes_on_to_the_same_bytes(workspace: Path, tmp_path: Pat
 @pytest.mark.skipif(sys.platform != "linux", reason="signals are Unix's, and choosing cores Linux's")
 def test_killed_ten_times_at_random_it_ends_with_the_same_bytes(workspace: Path, tmp_path: Path) -> None:
     longer = copytree(workspace, tmp_path / "longer", symlinks=True)
-    edit_params(longer, train={"members": 2, "epochs": 20, "early_stopping": 20})
+    edit_params(longer, train={"members": 2, "epochs": 20, "early_stopping": 20, "logit_adjustment": 0.25})
     command = [sys.executable, "-m", "stages.train"]
     subprocess.run(command, cwd=longer, check=True, env=os.environ | {"PYTHONPATH": str(longer)})
     hit, _ = killed_and_gone_on(longer, tmp_path, 10, seed=2)
