@@ -184,12 +184,14 @@ def training_words(params: dict[str, Any], train: dict[str, Any]) -> str:
     if section["members"] > 1:
         networks = f"{section['members']} networks that answer by the mean of their logits: in all "
         kept = f"each network's {section['keep']} epoch"
-    adjusted = f"{section['logit_adjustment']:g} times the logarithm of its share was taken from each class's logit. "
+    adjusted = ""
+    if section["logit_adjustment"]:
+        adjusted = f"{section['logit_adjustment']:g} times the log of its share was taken from each class's logit. "
     return (
         f"{networks}{train['epochs']} epochs {start}, by `{section['optimizer']}` with a learning rate of "
         f"{section['learning_rate']:g} (`{section['schedule']}`), {section['batch']} pictures a step, loss "
         f"`{section['loss']}`, class weights to the power of {section['class_weight_power']:g}; the weights "
-        f"are those of {kept}. {adjusted if section['logit_adjustment'] else ''}"
+        f"are those of {kept}. {adjusted}"
         f"Rare classes were copied up to `rebalance.target: {params['rebalance']['target']}`."
     )
 
