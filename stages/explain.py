@@ -1,12 +1,14 @@
 """Explain: where does it look when it is wrong?
 
 A gallery of errors and near-errors with heat maps, a check whether these maps mean anything, and a map of the pictures
-as the network sees them. Of the test pictures, or of val where there are none; the augmented copies are left out.
+as the network sees them. Of the test pictures, or of val where `evaluate.sides` leaves test out or there are none; the
+augmented copies are left out.
 """
 
 import lesions.deterministic  # noqa: F401 - before all that imports Keras
 
 # isort: split
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +24,7 @@ from lesions.explaining.gallery import Cell, Example
 from lesions.explaining.grad_cam import heat_maps
 from lesions.explaining.overlay import beside, overlay
 from lesions.outputs import read_json, write_json
+from lesions.params.evaluate import Evaluate
 from lesions.params.explain import Explain
 from lesions.running import run_stage
 from lesions.tables import read_csv
@@ -60,7 +63,7 @@ class Judged(NamedTuple):
 def main() -> None:
     """Write the gallery, the map of the pictures, and the figures of both."""
     params = Explain.read()
-    judged = read()
+    judged = read(Evaluate.read().sides)
     model = model_file.load(MODELS / "model.keras")
     examples = gallery.choose(judged.labels, judged.probability, params.examples)
     shown = write_gallery(model, judged, examples, params.examples)
@@ -74,8 +77,11 @@ def main() -> None:
         print(f"WARNING: {judged.protocol}. These pictures are no fair test; see metrics/split.json for what leaks.")
 
 
-def read() -> Judged:
-    """Read what predict said of the originals on the test side, or on val where it holds none.
+def read(sides: Sequence[str]) -> Judged:
+    """Read what predict said of the originals on the test side, or on val where test is not judged or holds none.
+
+    Args:
+        sides: those that `evaluate` judges.
 
     Raises:
         UserError: the predictions are of other classes than the model, or of no picture.
@@ -86,7 +92,7 @@ def read() -> Judged:
         raise UserError(f"the model knows {classes}, {PREDICTIONS} {list(table.columns[4:])}: run `dvc repro`.")
     pixels, index = packed.read(Path("data/prepared"))
     table = table.merge(pd.DataFrame({"image_id": index["image_id"], "row": range(len(index))}), on="image_id")
-    side = "test" if (table["split"] == "test").any() else "val"
+    side = "test" if "test" in sides and (table["split"] == "test").any() else "val"
     ours = table[table["split"] == side]
     if ours.empty:
         raise UserError(f"{PREDICTIONS} holds no picture of {side}. Run `dvc repro`.")

@@ -1,6 +1,7 @@
 """Predict: what does the model say of each validation and test picture, and what would it say of worse ones?
 
-Of the augmented copies in val too, where rebalance put some there; the rest is of pictures as they came.
+Of the augmented copies in val too, where rebalance put some there; the rest is of pictures as they came. Worse ones
+are of test, take most of the time, and are left out where `evaluate.sides` leaves test out.
 """
 
 import lesions.deterministic  # noqa: F401 - before all that imports Keras
@@ -23,6 +24,7 @@ from lesions.disturbing import DISTURBANCES, STRENGTHS, disturbed
 from lesions.errors import UserError
 from lesions.model_folder import hashes
 from lesions.outputs import read_json, write_json
+from lesions.params.evaluate import Evaluate
 from lesions.params.predict import Predict
 from lesions.penultimate import with_features
 from lesions.preparing.recipe import Recipe, to_pixels
@@ -54,7 +56,8 @@ def main() -> None:
     table.to_csv(OUT / "predictions.csv", index=False, float_format="%.7g")
     print(f"{OUT / 'predictions.csv'}: {len(table):,} pictures{', with age, sex and site' if patients.weighs else ''}")
 
-    worse = weighed(disturbed_table(model, data, params), patients, images)
+    judged = originals(data, "test") if "test" in Evaluate.read().sides else np.empty(0, np.int64)
+    worse = weighed(disturbed_table(model, data, judged, params), patients, images)
     worse.to_csv(OUT / "disturbed.csv", index=False, float_format="%.5g")
     print(f"{OUT / 'disturbed.csv'}: {len(worse):,} disturbed test pictures")
 
@@ -98,12 +101,11 @@ def originals(data: parts.Parts, side: str) -> NDArray[np.int64]:
     return rows[rows < len(data.arrays[0])]
 
 
-def disturbed_table(model: keras.Model, data: parts.Parts, params: Predict) -> pd.DataFrame:
-    """Return the rows of disturbed.csv: of test's originals, by disturbance, then by strength.
+def disturbed_table(model: keras.Model, data: parts.Parts, rows: NDArray[np.int64], params: Predict) -> pd.DataFrame:
+    """Return the rows of disturbed.csv: of these pictures, by disturbance, then by strength.
 
     A batch is read once, and disturbed in all the ways before the next one is.
     """
-    rows = originals(data, "test")
     ways = [(name, strength) for name in DISTURBANCES for strength in STRENGTHS]
     known = data.table.loc[rows, ["image_id", "split", "label"]].assign(protocol=data.protocol)
     answers = np.empty((len(ways), len(rows), len(data.classes)), np.float32)

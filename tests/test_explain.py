@@ -23,7 +23,7 @@ from lesions.explaining.grad_cam import heat_maps
 from lesions.explaining.opened import opened
 from lesions.outputs import write_json
 from stages import explain
-from tests.conftest import ROOT
+from tests.conftest import ROOT, edit_params
 from tests.test_architectures import CASE, NAMES, build
 
 PX = 64
@@ -244,7 +244,7 @@ def test_the_stage_names_nothing_after_its_input_and_gives_the_same_bits(
             assert picture.size == (2 * 256 + overlay.GAP, 256)
 
 
-@pytest.mark.parametrize("case", ["no errors", "no hits", "one picture", "only val"])
+@pytest.mark.parametrize("case", ["no errors", "no hits", "one picture", "only val", "test is not judged"])
 def test_what_is_missing_is_left_out(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classes = ["mel", "nv", "df"]
     said = predictions(12, classes)
@@ -258,17 +258,22 @@ def test_what_is_missing_is_left_out(case: str, tmp_path: Path, monkeypatch: pyt
         said = said[:1]
     else:
         said["split"] = "val"
+    shown = len(said)
+    if case == "test is not judged":
+        said = pd.concat([said, said.assign(split="test", image_id=said["image_id"] + " of test")], ignore_index=True)
     put(tmp_path, small(3), said, noise(len(said), 24), classes)
     monkeypatch.chdir(tmp_path)
+    if case == "test is not judged":
+        edit_params(tmp_path, evaluate={"sides": ["val"]})
     explain.main()
     report = json.loads(Path("reports/gallery/gallery.json").read_text())
     kinds = {entry["kind"] for entry in report["entries"]}
     expected = {"no errors": {"uncertain_hit"}, "no hits": {"confident_error"}, "one picture": {"confident_error"}}
     assert kinds == expected.get(case, {"confident_error", "uncertain_hit"})
-    assert report["side"] == ("val" if case == "only val" else "test")
+    assert report["side"] == ("val" if case in ("only val", "test is not judged") else "test")
     figures = json.loads(Path("metrics/explain.json").read_text())
     assert figures["gallery"]["df"] == {"pictures": 0, "errors": 0}
-    assert figures["sanity_check"]["pictures"] == len(said)
+    assert figures["sanity_check"]["pictures"] == shown
 
 
 def test_predictions_of_other_classes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,8 @@ RERUNS: dict[str, tuple[object, list[str]]] = {
     "weights.initial": ("none", ["weights", "report"]),
     "train.learning_rate": (2e-3, ["train", "predict", "evaluate", "explain", "report"]),
     "predict.dihedral": (True, ["predict", "evaluate", "explain", "report"]),
-    "evaluate.sides": (["val"], ["evaluate", "report"]),
+    "evaluate.sides": (["val"], ["predict", "evaluate", "explain", "report"]),
+    "evaluate.resamples": (200, ["evaluate", "report"]),
     "explain.examples": (2, ["explain", "report"]),
 }
 """For a key of every section: another value, and which stages run after that change, beside `check`. The README
@@ -36,7 +37,14 @@ from pathlib import Path
 from ruamel.yaml import YAML
 stage = YAML(typ="safe").load(Path("dvc.yaml"))["stages"][sys.argv[1]]
 params = YAML(typ="safe").load(Path("params.yaml"))
-read = [str(params if section == {"params.yaml": None} else params[section]) for section in stage["params"]]
+
+def values(key):
+    if key == {"params.yaml": None}:
+        return params
+    section, _, name = key.partition(".")
+    return params[section][name] if name else params[section]
+
+read = [str(values(key)) for key in stage["params"]]
 for dep in stage["deps"]:
     files = sorted(Path(dep).rglob("*")) if Path(dep).is_dir() else [Path(dep)]
     read += [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()]
@@ -145,6 +153,9 @@ def test_an_experiment_in_a_copy_runs_its_own_code(workspace: Path, tmp_path: Pa
     printed = run("dvc exp run --temp --set-param evaluate.sides=[val]", clone)
     (module,) = re.findall(r"figures from (.*)", printed)
     assert Path(module).is_relative_to(clone / ".dvc/tmp/exps")
+    # While one chooses on validation, no test picture is disturbed, and none shown.
+    assert "disturbed.csv: 0 disturbed test pictures" in printed
+    assert re.search(r"reports/gallery: \d+ pictures of val\.", printed)
 
 
 def test_a_failure_says_how_the_last_good_outputs_come_back(workspace: Path, tmp_path: Path) -> None:
