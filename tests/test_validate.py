@@ -454,6 +454,7 @@ def test_a_source_of_the_real_data_gets_the_figures_of_evaluate(
         split={"method": "declared"},
         prepare={"px": 24},
         rebalance={"target": "none"},
+        predict={"patient": True},
     )
     for stage in (download, clean, split, prepare, rebalance, predict, evaluate):
         stage.main()
