@@ -6,7 +6,7 @@ training steps alone, on pictures that lie in memory. Two minutes on two cores:
     PYTHONPATH=. python benchmarks/architectures.py
 """
 
-import lesions.deterministic  # before all that imports Keras
+import lesions.models.common.determinism  # before all that imports Keras
 
 # isort: split
 import importlib
@@ -21,9 +21,9 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from lesions.architectures import pretrained
-from lesions.outputs import write_json
-from lesions.training.cost import multiply_adds
+from lesions.core.json_files import write_json
+from lesions.models.architectures import pretrained
+from lesions.models.training.flops import multiply_adds
 
 DOCUMENT = Path(__file__).parent.parent / "docs/architectures.md"
 BEGIN = "<!-- written by benchmarks/architectures.py -->\n"
@@ -68,7 +68,7 @@ def build(case: Case) -> keras.Model:
         with tempfile.TemporaryDirectory() as name:
             write_json(Path(name, "weights.json"), {"network": "MobileNet", "width": 0.25, "file": None})
             return pretrained.build(case.shape, case.classes, Path(name))
-    model: keras.Model = importlib.import_module(f"lesions.architectures.{case.architecture}").build(
+    model: keras.Model = importlib.import_module(f"lesions.models.architectures.{case.architecture}").build(
         case.shape, case.classes
     )
     return model
@@ -105,7 +105,7 @@ def main() -> None:
     """Measure, print the table, and write it into the document."""
     lines = [f"| {' | '.join(HEAD)} |", "|" + "---|" * len(HEAD)]
     for case in tqdm(CASES, unit=" networks", disable=None):
-        lesions.deterministic.seed(1)
+        lesions.models.common.determinism.seed(1)
         model = build(case)
         lines.append(f"| {' | '.join([*facts(case, model), f'{speed(model, case):,.0f}'])} |")
     table = "\n".join(lines) + "\n"

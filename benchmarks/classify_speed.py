@@ -7,7 +7,7 @@ as large as HAM10000's own. Both decode on all cores. `--scale` measures the mem
 and more of them, and how long one picture takes from the start of Python.
 """
 
-import lesions.deterministic  # noqa: F401 - before all that imports Keras
+import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
 
 # isort: split
 import argparse
@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from prepare_speed import heavy
 from prepare_speed import pictures as full_size
 
-from lesions.asking import BATCH, asked
-from lesions.classifying.classifier import Classifier
-from lesions.parallel.in_order import in_order
-from lesions.preparing.recipe import to_pixels
+from lesions.classifier import Classifier
+from lesions.images.parallel_map import in_order
+from lesions.images.preprocessing import to_pixels
+from lesions.inference.predict import BATCH, asked
 
 PICTURES = 1_000
 MODELS = Path("models")

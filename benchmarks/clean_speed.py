@@ -27,10 +27,11 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from lesions.archives import list_members, read_members
-from lesions.canonical_zip import write_archive
-from lesions.parallel.in_order import in_order
+from lesions.core.deterministic_zip import write_archive
+from lesions.images.parallel_map import in_order
 from lesions.params.download import Download
-from lesions.sources import folder, synthetic
+from lesions.sources.folder import fetch as folder
+from lesions.sources.synthetic import fetch as synthetic
 
 ROOT = Path(__file__).parent.parent
 SIZE = (600, 450)

@@ -28,11 +28,11 @@ from distributed import Client
 from prepare_speed import pictures, row
 
 from lesions.archives import read_members
-from lesions.parallel import in_order as parallel
-from lesions.parallel.in_order import in_order
+from lesions.images import parallel_map as parallel
+from lesions.images.parallel_map import in_order
+from lesions.images.preprocessing import Recipe, to_pixels
 from lesions.params.rebalance import Rebalance
-from lesions.preparing.recipe import Recipe, to_pixels
-from lesions.rebalancing.augmentation import Copy, augment
+from lesions.sampling.augmentor import Copy, augment
 
 ROOT = Path(__file__).parent.parent
 PORT = 18786

@@ -27,7 +27,7 @@ ROUNDS = 5
 OURS = """
 import resource, sys, time
 from pathlib import Path
-from lesions.fetching.transfer import RemoteFile, transfer
+from lesions.sources.common.download import RemoteFile, transfer
 url, folder, length, md5, sha256 = sys.argv[1:]
 start = time.perf_counter()
 transfer(RemoteFile("file", (url,), int(length), md5 or None, sha256 or None), Path(folder))

@@ -32,20 +32,22 @@ WAYS = ("ours", "notebook")
 
 def train_ours(folder: Path, minutes: float) -> None:
     """Train as the stage does, and print a line an epoch."""
-    import lesions.deterministic
+    import lesions.models.common.determinism
 
     # isort: split
-    from lesions import feeding, parts
+    from lesions.models.common import batches as feeding
+    from lesions.models.common import dataset as parts
+    from lesions.models.training import fit as fitting
+    from lesions.models.training import optimizer as optimisation
+    from lesions.models.training.interrupt import Interruption
+    from lesions.models.training.validation_metrics import Validation
     from lesions.params.train import Train
-    from lesions.training import fitting, optimisation
-    from lesions.training.interruption import Interruption
-    from lesions.training.validation import Validation
 
     params = Train.read(folder / "params.yaml").model_copy(update={"early_stopping": "none", "epochs": 10_000})
     data = parts.load(folder / "data")
     train, val = data.rows("train"), data.rows("val")
-    lesions.deterministic.seed(params.seed)
-    build = importlib.import_module(f"lesions.architectures.{params.architecture}").build
+    lesions.models.common.determinism.seed(params.seed)
+    build = importlib.import_module(f"lesions.models.architectures.{params.architecture}").build
     model = build(data.arrays[0].shape[1:], len(data.classes))
     steps = feeding.steps(len(train), params.batch)
     loss = optimisation.loss(params, len(data.classes))
@@ -69,8 +71,8 @@ def train_as_notebook(folder: Path, minutes: float) -> None:
     import keras
     import tensorflow as tf
 
-    from lesions.architectures import notebook_dropout
-    from lesions.training.validation import figures
+    from lesions.models.architectures import notebook_dropout
+    from lesions.models.training.validation_metrics import figures
 
     with tempfile.TemporaryDirectory() as name:
         write_files(folder, Path(name))
@@ -124,7 +126,7 @@ def fit(model: Any, batches: Any, limit: float, callbacks: list[Any], **how: Any
 def write_files(folder: Path, out: Path) -> None:
     """Write the pictures of train and val as files, a folder a class, as they stand in the archives."""
     from lesions.archives import read_members
-    from lesions.tables import read_csv
+    from lesions.core.csv_files import read_csv
 
     images = read_csv(folder / "data/clean/images.csv").merge(read_csv(folder / "data/split/split.csv"), on="image_id")
     images = images[images["split"].isin(["train", "val"])]

@@ -23,12 +23,13 @@ import numpy as np
 import pandas as pd
 from sklearn import metrics
 
-from lesions.disturbing import DISTURBANCES, STRENGTHS
-from lesions.evaluation import figures, predictions
-from lesions.evaluation.intervals import Bootstrap
+from lesions.core.csv_files import read_csv
+from lesions.core.json_files import write_json
+from lesions.evaluation import metrics as figures
+from lesions.evaluation import predictions
+from lesions.evaluation.bootstrap import Bootstrap
 from lesions.evaluation.predictions import Side
-from lesions.outputs import write_json
-from lesions.tables import read_csv
+from lesions.inference.corruptions import DISTURBANCES, STRENGTHS
 from lesions.taxonomy import about
 
 ROOT = Path(__file__).parent.parent

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 from tqdm import tqdm
 
-from lesions.evaluation.figures import Figures
-from lesions.evaluation.intervals import Bootstrap
+from lesions.evaluation.bootstrap import Bootstrap
+from lesions.evaluation.metrics import Figures
 
 LESIONS = 300
 TRUTHS = (0.7, 0.75)

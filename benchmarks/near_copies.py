@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from lesions.archives import list_members, read_members
-from lesions.audit.copies import find_copies, near_copy_ids
-from lesions.audit.near_copies import SIDE, Fingerprint, _near, _vectors, find_near_copies, fingerprint
-from lesions.parallel.in_order import in_order
+from lesions.audit.duplicates import find_copies, near_copy_ids
+from lesions.audit.near_duplicates import SIDE, Fingerprint, _near, _vectors, find_near_copies, fingerprint
+from lesions.core.csv_files import read_csv
+from lesions.images.decode import to_pixels
+from lesions.images.parallel_map import in_order
 from lesions.params.download import Download
-from lesions.pictures import to_pixels
-from lesions.sources import synthetic
-from lesions.tables import read_csv
+from lesions.sources.synthetic import fetch as synthetic
 
 ROOT = Path(__file__).parent.parent
 QUALITY = 90

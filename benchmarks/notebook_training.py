@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from lesions.architectures import plain
+from lesions.models.architectures import plain
 
 BATCH = 32
 WARM = 5

@@ -32,11 +32,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from lesions import packed
 from lesions.archives import list_members, read_members
-from lesions.canonical_zip import write_archive
-from lesions.parallel.in_order import in_order
-from lesions.preparing.recipe import Recipe
+from lesions.core import image_array as packed
+from lesions.core.deterministic_zip import write_archive
+from lesions.images.parallel_map import in_order
+from lesions.images.preprocessing import Recipe
 from stages.prepare import decode, decoded
 
 ROOT = Path(__file__).parent.parent

@@ -33,11 +33,11 @@ from PIL import Image
 from prepare_speed import ARCHIVE, pictures, row, seconds
 from ruamel.yaml import YAML
 
-from lesions import packed
-from lesions.canonical_zip import write_archive
+from lesions.core import image_array as packed
+from lesions.core.deterministic_zip import write_archive
+from lesions.images.preprocessing import Recipe
 from lesions.params.rebalance import Rebalance
-from lesions.preparing.recipe import Recipe
-from lesions.rebalancing.plan import plan
+from lesions.sampling.oversampling import plan
 from stages.prepare import decoded
 from stages.rebalance import describe, make, read_rows
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 
-from lesions.splitting import deal, shared_with
+from lesions.sampling.split import deal, shared_with
 
 SEEDS = 50
 SHARE = 0.2

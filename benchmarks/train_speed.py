@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import lesions.deterministic  # before all that imports Keras
+import lesions.models.common.determinism  # before all that imports Keras
 
 # isort: split
 import numpy as np
@@ -30,11 +30,11 @@ from notebook_training import BATCH, compiled, step_seconds
 from numpy.typing import NDArray
 from prepare_speed import heavy, pictures
 
-from lesions import feeding
-from lesions.architectures import plain
-from lesions.params.augment import Augment
-from lesions.training import realtime
-from lesions.training.cost import multiply_adds
+from lesions.models.architectures import plain
+from lesions.models.common import batches as feeding
+from lesions.models.training import augmentation as realtime
+from lesions.models.training.flops import multiply_adds
+from lesions.params.train import Augment
 
 CLASSES = 7
 FILES = 320
@@ -106,7 +106,7 @@ def matrix_speed(side: int = 2048, repeats: int = 8) -> float:
 
 def measure(folder: Path, steps: int, rounds: int) -> dict[str, list[float]]:
     """Return pictures a second of each way, a value a round; of `matrix`, multiply-adds a second."""
-    lesions.deterministic.seed(1)
+    lesions.models.common.determinism.seed(1)
     light = pictures()[:FILES]
     others = {}
     for weight, contents in ((LIGHT, light), (HEAVY, [heavy(content) for content in light])):

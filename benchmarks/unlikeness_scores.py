@@ -7,7 +7,7 @@ Of the model, the training and the validation pictures of this folder; test is n
 that scores above the 99th percentile of validation.
 """
 
-import lesions.deterministic  # noqa: F401 - before all that imports Keras
+import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
 
 # isort: split
 from collections.abc import Callable
@@ -18,12 +18,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 
-from lesions import likeness, model_file, other_pictures, parts
-from lesions.asking import BATCH
-from lesions.evaluation import ranking
-from lesions.outputs import read_json
-from lesions.penultimate import with_features
-from lesions.preparing.recipe import Recipe, to_pixels
+from lesions.core.json_files import read_json
+from lesions.evaluation import roc as ranking
+from lesions.images.preprocessing import Recipe, to_pixels
+from lesions.inference import ood as likeness
+from lesions.inference import ood_images as other_pictures
+from lesions.inference.features import with_features
+from lesions.inference.predict import BATCH
+from lesions.models.common import dataset as parts
+from lesions.models.common import saving as model_file
 from stages.predict import as_png, batches_of, features, originals
 
 Array = NDArray[np.float64]

@@ -8,7 +8,7 @@ is for programs that ask a trained model; see docs/classify.md.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lesions.classifying.classifier import Classifier
+    from lesions.classifier import Classifier
 
 __all__ = ["Classifier"]
 
@@ -16,7 +16,7 @@ __all__ = ["Classifier"]
 def __getattr__(name: str) -> Any:
     """Import the classifier when it is asked for: TensorFlow takes seconds, and most of what is here needs none."""
     if name == "Classifier":
-        from lesions.classifying.classifier import Classifier
+        from lesions.classifier import Classifier
 
         return Classifier
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,8 +13,8 @@ from pathlib import Path
 from posixpath import splitext
 from typing import NamedTuple
 
-from lesions.errors import UserError
-from lesions.foreign_text import harm_in, shown
+from lesions.core.errors import UserError
+from lesions.core.sanitize import harm_in, shown
 
 EXTENSIONS = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"),

@@ -6,10 +6,10 @@ changes, so running it again reruns nothing.
 
 from pathlib import Path
 
-from lesions.errors import UserError
+from lesions.core.errors import UserError
+from lesions.core.stage import run_stage
 from lesions.params.all import check_all
 from lesions.params.download import Download
-from lesions.running import run_stage
 
 
 def main() -> None:

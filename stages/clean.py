@@ -11,25 +11,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lesions import pictures
 from lesions.archives import read_members
-from lesions.audit.canonical import canonical, fill_ages, unread
+from lesions.audit.bias_checks import find_warnings, tells_diagnosis
 from lesions.audit.classes import NOT_AMONG, class_table, classify, not_in_data, refuse_classes
-from lesions.audit.copies import contradictions, find_copies, near_copy_ids, under_two_lesions
-from lesions.audit.grouping import group_ids
-from lesions.audit.looking import look_at
+from lesions.audit.duplicates import contradictions, find_copies, near_copy_ids, under_two_lesions
+from lesions.audit.groups import group_ids
 from lesions.audit.matching import find_members, set_aside
+from lesions.audit.normalise import canonical, fill_ages, unread
 from lesions.audit.plots import draw_views, plot_data
 from lesions.audit.report import write_report
+from lesions.audit.scan import look_at
 from lesions.audit.summary import kind_of_reason, summarise
-from lesions.audit.warnings import find_warnings, tells_diagnosis
-from lesions.errors import UserError
-from lesions.outputs import read_json, write_json
-from lesions.parallel.in_order import in_order
+from lesions.core.csv_files import read_csv
+from lesions.core.errors import UserError
+from lesions.core.json_files import read_json, write_json
+from lesions.core.stage import run_stage
+from lesions.images import decode as pictures
+from lesions.images.parallel_map import in_order
 from lesions.params.clean import Clean
-from lesions.running import run_stage
-from lesions.sheets import contact_sheet
-from lesions.tables import read_csv
+from lesions.reporting.common.contact_sheet import contact_sheet
 from lesions.taxonomy import ordered
 
 RAW = Path("data/raw")

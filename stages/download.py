@@ -7,11 +7,11 @@ what each file is. Nothing after this stage knows any source.
 import importlib
 from pathlib import Path
 
-from lesions.metadata import check_table
-from lesions.outputs import write_json
+from lesions.core.json_files import write_json
+from lesions.core.stage import run_stage
 from lesions.params.download import Download
-from lesions.raw import Fetched
-from lesions.running import run_stage
+from lesions.sources.common.metadata_table import check_table
+from lesions.sources.common.raw_data import Fetched
 
 RAW = Path("data/raw")
 
@@ -19,7 +19,7 @@ RAW = Path("data/raw")
 def main() -> None:
     """Fetch from the source that params.yaml names."""
     params = Download.read()
-    source = importlib.import_module(f"lesions.sources.{params.source}")
+    source = importlib.import_module(f"lesions.sources.{params.source}.fetch")
     RAW.mkdir(parents=True, exist_ok=True)
     fetched: Fetched = source.fetch(params, RAW)
     check_table(fetched.table, f"the table of the source {params.source!r}")

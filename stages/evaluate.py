@@ -10,26 +10,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lesions.errors import UserError
-from lesions.evaluation import (
-    abstention,
-    calibration,
-    clinical,
-    decision_curve,
-    figures,
-    one_side,
-    predictions,
-    robustness,
-    subgroups,
-    unlikeness,
-)
-from lesions.evaluation.clinical import Question
-from lesions.evaluation.intervals import Bootstrap, rounded
+from lesions.core.csv_files import read_csv
+from lesions.core.errors import UserError
+from lesions.core.json_files import read_json, write_json
+from lesions.core.stage import run_stage
+from lesions.evaluation import calibration, decision_curve, predictions, robustness, subgroups
+from lesions.evaluation import metrics as figures
+from lesions.evaluation import ood as unlikeness
+from lesions.evaluation import operating_points as clinical
+from lesions.evaluation import selective as abstention
+from lesions.evaluation import split_report as one_side
+from lesions.evaluation.bootstrap import Bootstrap, rounded
+from lesions.evaluation.operating_points import Question
 from lesions.evaluation.predictions import Side
-from lesions.outputs import read_json, write_json
 from lesions.params.evaluate import Evaluate
-from lesions.running import run_stage
-from lesions.tables import read_csv
 
 PLOTS = Path("plots")
 DATA = Path("data/predictions")

@@ -5,7 +5,7 @@ as the network sees them. Of the test pictures, or of val where `evaluate.sides`
 augmented copies are left out.
 """
 
-import lesions.deterministic  # noqa: F401 - before all that imports Keras
+import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
 
 # isort: split
 from collections.abc import Sequence
@@ -17,17 +17,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lesions import model_file, packed
-from lesions.errors import UserError
-from lesions.explaining import embedding, gallery, sanity
-from lesions.explaining.gallery import Cell, Example
-from lesions.explaining.grad_cam import heat_maps
-from lesions.explaining.overlay import beside, overlay
-from lesions.outputs import read_json, write_json
+from lesions.core import image_array as packed
+from lesions.core.csv_files import read_csv
+from lesions.core.errors import UserError
+from lesions.core.json_files import read_json, write_json
+from lesions.core.stage import run_stage
+from lesions.explain import embedding, gallery
+from lesions.explain import sanity_check as sanity
+from lesions.explain.gallery import Cell, Example
+from lesions.explain.grad_cam import heat_maps
+from lesions.explain.overlay import beside, overlay
+from lesions.models.common import saving as model_file
 from lesions.params.evaluate import Evaluate
 from lesions.params.explain import Explain
-from lesions.running import run_stage
-from lesions.tables import read_csv
 
 MODELS = Path("models")
 PREDICTIONS = Path("data/predictions/predictions.csv")

@@ -4,7 +4,7 @@ Of the augmented copies in val too, where rebalance put some there; the rest is 
 are of test, take most of the time, and are left out where `evaluate.sides` leaves test out.
 """
 
-import lesions.deterministic  # noqa: F401 - before all that imports Keras
+import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
 
 # isort: split
 import io
@@ -18,18 +18,23 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from lesions import feeding, likeness, model_file, other_pictures, parts, patient
-from lesions.asking import BATCH, asked
-from lesions.disturbing import DISTURBANCES, STRENGTHS, disturbed
-from lesions.errors import UserError
-from lesions.model_folder import hashes
-from lesions.outputs import read_json, write_json
+from lesions.core.csv_files import read_csv
+from lesions.core.errors import UserError
+from lesions.core.json_files import read_json, write_json
+from lesions.core.model_hashes import hashes
+from lesions.core.stage import run_stage
+from lesions.images.preprocessing import Recipe, to_pixels
+from lesions.inference import metadata_prior as patient
+from lesions.inference import ood as likeness
+from lesions.inference import ood_images as other_pictures
+from lesions.inference.corruptions import DISTURBANCES, STRENGTHS, disturbed
+from lesions.inference.features import with_features
+from lesions.inference.predict import BATCH, asked
+from lesions.models.common import batches as feeding
+from lesions.models.common import dataset as parts
+from lesions.models.common import saving as model_file
 from lesions.params.evaluate import Evaluate
 from lesions.params.predict import Predict
-from lesions.penultimate import with_features
-from lesions.preparing.recipe import Recipe, to_pixels
-from lesions.running import run_stage
-from lesions.tables import read_csv
 
 MODELS = Path("models")
 OUT = Path("data/predictions")

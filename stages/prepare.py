@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lesions import packed
 from lesions.archives import read_members
-from lesions.errors import UserError
-from lesions.outputs import write_json
-from lesions.parallel.in_order import in_order
+from lesions.core import image_array as packed
+from lesions.core.csv_files import read_csv
+from lesions.core.errors import UserError
+from lesions.core.json_files import write_json
+from lesions.core.stage import run_stage
+from lesions.images.parallel_map import in_order
+from lesions.images.preprocessing import Recipe, to_pixels
 from lesions.params.prepare import Prepare
-from lesions.preparing.recipe import Recipe, to_pixels
-from lesions.running import run_stage
-from lesions.tables import read_csv
 
 RAW = Path("data/raw")
 PREPARED = Path("data/prepared")

@@ -17,15 +17,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from lesions import packed
-from lesions.errors import UserError
-from lesions.parallel.in_order import in_order
+from lesions.core import image_array as packed
+from lesions.core.csv_files import read_csv
+from lesions.core.errors import UserError
+from lesions.core.stage import run_stage
+from lesions.images.parallel_map import in_order
 from lesions.params.rebalance import Rebalance
-from lesions.rebalancing.augmentation import Copy, augment
-from lesions.rebalancing.plan import LEAK, deal, plan
-from lesions.running import run_stage
-from lesions.sheets import contact_sheet
-from lesions.tables import read_csv
+from lesions.reporting.common.contact_sheet import contact_sheet
+from lesions.sampling.augmentor import Copy, augment
+from lesions.sampling.oversampling import LEAK, deal, plan
 from lesions.taxonomy import ordered
 
 PREPARED = Path("data/prepared")

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lesions.card import facts, words
-from lesions.card.page import page
-from lesions.params.section import read_file
-from lesions.running import run_stage
+from lesions.core.params import read_file
+from lesions.core.stage import run_stage
+from lesions.reporting.card import context as facts
+from lesions.reporting.card import sentences as words
+from lesions.reporting.card.html import page
 
 CARD = Path("reports/model_card.md")
 PICTURES = Path("reports/card")
@@ -22,7 +23,7 @@ def main() -> None:
     templates = Environment(
         # It makes Markdown; whatever comes from outside goes through `md`, and the page obeys no tags.
         autoescape=False,  # noqa: S701
-        loader=FileSystemLoader("lesions/card"),
+        loader=FileSystemLoader("lesions/reporting/card"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -10,11 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from lesions import siblings
-from lesions.outputs import write_json
+from lesions.core.csv_files import read_csv
+from lesions.core.json_files import write_json
+from lesions.core.stage import run_stage
 from lesions.params.split import Split
-from lesions.running import run_stage
-from lesions.splitting import (
+from lesions.sampling import leakage_experiment as siblings
+from lesions.sampling.split import (
     LEFT_OUT,
     SIDES,
     carve,
@@ -25,7 +26,6 @@ from lesions.splitting import (
     published,
     shared_with,
 )
-from lesions.tables import read_csv
 from lesions.taxonomy import ordered
 
 OUT = Path("data/split/split.csv")

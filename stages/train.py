@@ -4,7 +4,7 @@ The network learns from the training pictures and their copies; validation decid
 and which epoch is kept. Test pictures are not looked at.
 """
 
-import lesions.deterministic  # before all that imports Keras
+import lesions.models.common.determinism  # before all that imports Keras
 
 # isort: split
 import importlib
@@ -14,15 +14,17 @@ import keras
 import pandas as pd
 import tensorflow as tf
 
-from lesions import model_file, parts
-from lesions.errors import UserError
-from lesions.outputs import read_json, write_json
+from lesions.core.errors import UserError
+from lesions.core.json_files import read_json, write_json
+from lesions.core.stage import run_stage
+from lesions.models.common import dataset as parts
+from lesions.models.common import saving as model_file
+from lesions.models.training import ensemble
+from lesions.models.training import optimizer as optimisation
+from lesions.models.training.checkpoint import Checkpoint, packages
+from lesions.models.training.fit import Fitted, Pictures, Side, Table, fit
+from lesions.models.training.flops import multiply_adds
 from lesions.params.train import Train
-from lesions.running import run_stage
-from lesions.training import ensemble, optimisation
-from lesions.training.checkpoint import Checkpoint, packages
-from lesions.training.cost import multiply_adds
-from lesions.training.fitting import Fitted, Pictures, Side, Table, fit
 
 MODEL = Path("models/model.keras")
 HISTORY = Path("plots/history.csv")
@@ -44,8 +46,8 @@ def main() -> None:
         try:
             for number, checkpoint in enumerate(checkpoints):
                 ours = params.model_copy(update={"seed": ensemble.seed_of(number, params.seed)})
-                lesions.deterministic.seed(ours.seed)
-                with lesions.deterministic.all_devices():
+                lesions.models.common.determinism.seed(ours.seed)
+                with lesions.models.common.determinism.all_devices():
                     models.append(build(params, data.arrays[0].shape[1:], len(data.classes)))
                     table = Table(HISTORY, data.protocol, [epoch for fitted in fits for epoch in fitted.history])
                     fits.append(fit(models[-1], pictures, ours, checkpoint, table))
@@ -81,7 +83,7 @@ def build(params: Train, shape: tuple[int, ...], classes: int) -> keras.Model:
     Raises:
         UserError: there are to be several, and it is not made for that.
     """
-    architecture = importlib.import_module(f"lesions.architectures.{params.architecture}")
+    architecture = importlib.import_module(f"lesions.models.architectures.{params.architecture}")
     model: keras.Model = architecture.build(shape, classes)
     if params.members > 1:
         ensemble.feature_maps(model)

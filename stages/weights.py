@@ -7,12 +7,12 @@ its output never changes.
 import hashlib
 from pathlib import Path
 
-from lesions.fetching.transfer import RemoteFile, transfer
-from lesions.outputs import write_json
+from lesions.core.json_files import write_json
+from lesions.core.stage import run_stage
+from lesions.models.pretrained.weights_file import copy_weights
+from lesions.params.keras_applications import IMAGENET, WeightsFile
 from lesions.params.weights import Weights
-from lesions.pretrained_weights import IMAGENET, WeightsFile
-from lesions.running import run_stage
-from lesions.weight_file import copy_weights
+from lesions.sources.common.download import RemoteFile, transfer
 
 OUT = Path("data/weights")
 

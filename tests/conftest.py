@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 from ruamel.yaml import YAML
 
-from lesions.outputs import write_json
+from lesions.core.json_files import write_json
 from lesions.taxonomy import about, ordered
 
 ROOT = Path(__file__).parent.parent

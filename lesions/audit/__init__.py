@@ -1,1 +1,1 @@
-"""What the stage clean looks for: what can be used, what belongs together, and what to know before training."""
+"""Which images are usable and which belong together; change it and clean reruns."""

@@ -4,9 +4,9 @@ import re
 
 import pandas as pd
 
-from lesions.audit.canonical import tidy
-from lesions.errors import UserError
-from lesions.foreign_text import harm_in
+from lesions.audit.normalise import tidy
+from lesions.core.errors import UserError
+from lesions.core.sanitize import harm_in
 from lesions.params.clean import Clean
 from lesions.taxonomy import about, code_of, ordered
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from lesions.archives import Member, list_members
-from lesions.foreign_text import harm_in, shown
+from lesions.core.sanitize import harm_in, shown
 
 REJECTS = ["image_id", "archive", "member", "reason"]
 

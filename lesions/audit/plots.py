@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image, ImageDraw, ImageFont
 
-from lesions.audit.warnings import lesion_of
-from lesions.plotting import BLUE, GREY, PALE, WIDTH, png, style
+from lesions.audit.bias_checks import lesion_of
+from lesions.reporting.common.plot_style import BLUE, GREY, PALE, WIDTH, png, style
 from lesions.taxonomy import ordered
 
 DESCRIPTIVE = {

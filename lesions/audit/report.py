@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas as pd
 
+from lesions.audit.bias_checks import COLUMNS
 from lesions.audit.plots import View
 from lesions.audit.summary import kind_of_reason
-from lesions.audit.warnings import COLUMNS
 from lesions.params.clean import Clean
 
 REASONS = {

@@ -4,9 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from lesions.audit.canonical import own_words
-from lesions.audit.copies import under_two_lesions
-from lesions.audit.warnings import Finding, lesion_of
+from lesions.audit.bias_checks import Finding, lesion_of
+from lesions.audit.duplicates import under_two_lesions
+from lesions.audit.normalise import own_words
 
 DESCRIPTIVE = ("age", "sex", "site", "dx_type", "source", "lesion_id", "patient_id")
 AGE_STATUS = ("given", "placeholder", "missing", "unread", "filled")

@@ -1,1 +1,1 @@
-"""From predictions to figures: definitions, intervals, clinical questions, calibration and subgroups."""
+"""From predictions to metrics with intervals, without TensorFlow; change it and evaluate and report rerun."""

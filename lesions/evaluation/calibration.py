@@ -7,8 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from lesions.evaluation.figures import surprise
-from lesions.evaluation.intervals import rounded
+from lesions.evaluation.bootstrap import rounded
+from lesions.evaluation.metrics import surprise
 from lesions.evaluation.predictions import Side
 
 BINS = 15

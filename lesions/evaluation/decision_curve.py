@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lesions.evaluation.bootstrap import Bootstrap
 from lesions.evaluation.calibration import tempered
-from lesions.evaluation.clinical import Question
-from lesions.evaluation.figures import Figures
-from lesions.evaluation.intervals import Bootstrap
+from lesions.evaluation.metrics import Figures
+from lesions.evaluation.operating_points import Question
 from lesions.evaluation.predictions import Side
 
 REPORTED = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lesions.errors import UserError
-from lesions.tables import read_csv
+from lesions.core.csv_files import read_csv
+from lesions.core.errors import UserError
 
 FIXED = ["image_id", "split", "label", "protocol"]
 """The columns of predictions.csv before the classes' own."""

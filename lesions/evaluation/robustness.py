@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lesions.errors import UserError
-from lesions.evaluation import figures
-from lesions.evaluation.clinical import Question
-from lesions.evaluation.figures import Figures, why_undefined
-from lesions.evaluation.intervals import Bootstrap, alone, rounded
+from lesions.core.errors import UserError
+from lesions.evaluation import metrics as figures
+from lesions.evaluation.bootstrap import Bootstrap, alone, rounded
+from lesions.evaluation.metrics import Figures, why_undefined
+from lesions.evaluation.operating_points import Question
 from lesions.evaluation.predictions import Side
-from lesions.evaluation.ranking import divided
+from lesions.evaluation.roc import divided
 
 SHOWN = ("accuracy", "balanced_accuracy", "macro_auc")
 """Of the headline."""

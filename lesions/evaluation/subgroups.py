@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lesions.evaluation import ranking
-from lesions.evaluation.figures import Figures, confusion, of_answers
-from lesions.evaluation.intervals import Bootstrap, alone
+from lesions.evaluation import roc as ranking
+from lesions.evaluation.bootstrap import Bootstrap, alone
+from lesions.evaluation.metrics import Figures, confusion, of_answers
 from lesions.evaluation.predictions import Side
-from lesions.evaluation.ranking import divided
+from lesions.evaluation.roc import divided
 
 FEWEST_LESIONS = 20
 """With fewer, a figure says more of these lesions than of the group."""

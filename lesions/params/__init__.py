@@ -1,4 +1,1 @@
-"""The sections of params.yaml, a typed model each.
-
-One file a section, so that a new key in one reruns only its own stage.
-"""
+"""The schema of params.yaml, one file a section, so that a new key reruns its own stage alone."""

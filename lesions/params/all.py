@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from lesions.errors import UserError
+from lesions.core.errors import UserError
+from lesions.core.params import FILE, Section, nearest, read_file
 from lesions.params.clean import Clean
 from lesions.params.download import Download
 from lesions.params.evaluate import Evaluate
@@ -11,7 +12,6 @@ from lesions.params.explain import Explain
 from lesions.params.predict import Predict
 from lesions.params.prepare import Prepare
 from lesions.params.rebalance import Rebalance
-from lesions.params.section import FILE, Section, nearest, read_file
 from lesions.params.split import Split
 from lesions.params.train import Train
 from lesions.params.weights import Weights

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from lesions.params.modules import module_in
-from lesions.params.section import Section
+from lesions.core.params import Section
+from lesions.core.registry import one_of, sources
 
 
 class Download(Section):
@@ -15,7 +15,7 @@ class Download(Section):
     What only one source reads has a default here, so that a params.yaml without it stays valid.
     """
 
-    source: Annotated[str, module_in("sources", "source")]
+    source: Annotated[str, one_of(sources, "source")]
     folder: str = Field(min_length=1)
     pictures: int = Field(ge=100, le=100_000)
     seed: int = Field(ge=0, lt=2**32)

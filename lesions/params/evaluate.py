@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from lesions.params.section import Section
+from lesions.core.params import Section
 
 
 class Evaluate(Section):

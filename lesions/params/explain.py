@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from lesions.params.section import Section
+from lesions.core.params import Section
 
 
 class Explain(Section):

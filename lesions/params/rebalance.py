@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 import Augmentor
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from lesions.params.section import Section, nearest
+from lesions.core.params import Section, nearest
 
 MOST = 100_000
 """Pictures or copies a class."""

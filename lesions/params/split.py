@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from lesions.params.section import Section
+from lesions.core.params import Section
 
 
 class Split(Section):

@@ -2,14 +2,13 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lesions.params.augment import Augment
-from lesions.params.modules import module_in
-from lesions.params.section import Section
+from lesions.core.params import Section
+from lesions.core.registry import architectures, one_of
 
 Figure = Literal["val_loss", "val_accuracy", "val_balanced_accuracy", "val_macro_auc"]
-"""What validation tells after each epoch; `lesions.training.validation` computes it."""
+"""What validation tells after each epoch; `lesions.models.training.validation_metrics` computes it."""
 
 
 class Plateau(Section):
@@ -23,10 +22,25 @@ class Plateau(Section):
     cooldown: int = Field(default=0, ge=0)
 
 
+class Augment(BaseModel):
+    """`train.augment`: random changes of the training pictures in each epoch; see params.yaml. By default, none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    flip: Literal["none", "horizontal", "all"] = "none"
+    transpose: bool = False
+    rotate: float = Field(default=0, ge=0, le=180)
+    shift: float = Field(default=0, ge=0, le=0.5)
+    zoom: float = Field(default=0, ge=0, le=0.5)
+    brightness: float = Field(default=0, ge=0, lt=1)
+    contrast: float = Field(default=0, ge=0, lt=1)
+    colour: float = Field(default=0, ge=0, lt=1)
+
+
 class Train(Section):
     """See params.yaml for what each key means."""
 
-    architecture: Annotated[str, module_in("architectures", "architecture")]
+    architecture: Annotated[str, one_of(architectures, "architecture")]
     members: int = Field(default=1, ge=1, le=20)
     epochs: int = Field(ge=1, le=10_000)
     batch: int = Field(ge=1, le=4096)

@@ -4,8 +4,8 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from lesions.params.section import Section, nearest
-from lesions.pretrained_weights import IMAGENET, NETWORKS, WITH_WIDTH
+from lesions.core.params import Section, nearest
+from lesions.params.keras_applications import IMAGENET, NETWORKS, WITH_WIDTH
 
 NO_FILE = "data/none"
 """Stands for "no file": DVC wants to see something under each name that dvc.yaml gives it."""

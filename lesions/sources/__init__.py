@@ -1,1 +1,1 @@
-"""Where pictures come from: one file a source, looked up by its name in params.yaml (download.source)."""
+"""Where images come from, one folder a source, by its name in `download.source`; a new folder reruns nothing."""

@@ -1,1 +1,0 @@
-"""Networks: one file each, looked up by its name in params.yaml (train.architecture)."""

@@ -1,1 +1,0 @@
-"""A model in use: pictures in, answers out, by the thresholds that were chosen for it."""

@@ -1,0 +1,1 @@
+"""What `lesions COMMAND` runs and no stage needs; change it and no stage reruns."""

@@ -1,0 +1,1 @@
+"""`lesions classify`: diagnoses of image files on the terminal, as CSV or JSON."""

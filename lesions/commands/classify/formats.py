@@ -1,0 +1,113 @@
+"""Answers as a person, a spreadsheet or a program reads them."""
+
+import csv
+import json
+from collections.abc import Iterable
+from typing import Any, TextIO
+
+from lesions.classifier import Answer, Classifier
+from lesions.core.sanitize import shown
+from lesions.taxonomy import about
+
+NOTICE = "No medical device: made for research, never to decide what is done with a person's skin."
+UNLIKE = "unlike the training pictures: the rest means nothing"
+HEAD = ("picture", "diagnosis", "probability", "malignant", "melanoma", "")
+
+
+def as_table(answers: Iterable[Answer], classifier: Classifier, out: TextIO) -> None:
+    """Write a line a picture in columns, and below what the words stand for."""
+    rows = [HEAD, *(_row(answer, classifier) for answer in answers)]
+    whole = [row for row in rows if len(row) == len(HEAD)]
+    widths = [max(len(row[column]) for row in whole) for column in range(len(HEAD))]
+    widths[0] = max(len(row[0]) for row in rows)
+    for row in rows:
+        out.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() + "\n")
+    out.write("\n" + "\n".join(notes(classifier)) + "\n")
+
+
+def _row(answer: Answer, classifier: Classifier) -> tuple[str, ...]:
+    if answer.problem:
+        return shown(answer.name), shown(answer.problem)
+    malignant = malignancy(answer, classifier)
+    return (
+        shown(answer.name),
+        shown(about(answer.diagnosis).name),
+        f"{answer.probabilities[answer.diagnosis]:.2f}",
+        "-" if malignant is None else f"{_yes(answer.alerts['malignant'])} ({malignant:.2f})",
+        {True: "ALERT", False: "no alert", None: "-"}[answer.alerts.get("melanoma")],
+        UNLIKE if answer.unlike else "",
+    )
+
+
+def _yes(found: bool | None) -> str:
+    return {True: "yes", False: "no", None: "?"}[found]
+
+
+def malignancy(answer: Answer, classifier: Classifier) -> float | None:
+    """Return the calibrated probability of all malignant classes; None where the classes state none."""
+    asked = classifier.decision.thresholds.get("malignant")
+    return sum(answer.probabilities[name] for name in asked.positive) if asked else None
+
+
+def notes(classifier: Classifier) -> list[str]:
+    """Return sentences that say what the answers mean, and what they do not."""
+    found = []
+    for question, word in (("melanoma", "ALERT"), ("malignant", "malignant: yes")):
+        least = classifier.decision.threshold(question, classifier.sensitivity)
+        of = " + ".join(shown(name) for name in classifier.decision.thresholds[question].positive) if least else ""
+        if least is not None:
+            found.append(
+                f"{word}: the network gives {of} at least {least:.3g}, which found {classifier.sensitivity} % on "
+                "validation."
+            )
+        else:
+            found.append(f"{word.partition(':')[0]}: no threshold is known for this model, so none is given.")
+    if classifier.patient.weighs:
+        found.append("Age, sex and site are weighed in where they are given; without them the picture stands alone.")
+    if classifier.decision.temperature is None:
+        found.append("The probabilities are not calibrated: validation was not judged.")
+    return [*found, NOTICE]
+
+
+def as_csv(answers: Iterable[Answer], classifier: Classifier, out: TextIO) -> None:
+    """Write a row a picture as it comes; a name that a spreadsheet would run begins with an apostrophe."""
+    classes = classifier.decision.classes
+    writer = csv.writer(out, lineterminator="\n")
+    head = ["picture", "problem", "diagnosis", *(f"probability_{name}" for name in classes)]
+    questions = list(classifier.decision.thresholds)
+    writer.writerow([*head, *questions, "unlikeness", "unlike"])
+    for answer in answers:
+        words = [shown(answer.name), shown(answer.problem), answer.diagnosis]
+        if answer.problem:
+            writer.writerow([*words, *[""] * (len(classes) + len(questions) + 2)])
+            continue
+        probabilities = [f"{answer.probabilities[name]:.7g}" for name in classes]
+        alerts = [_yes(answer.alerts[question]) for question in questions]
+        writer.writerow([*words, *probabilities, *alerts, f"{answer.unlikeness:.6g}", _yes(answer.unlike)])
+
+
+def as_json(answers: Iterable[Answer], classifier: Classifier, out: TextIO) -> None:
+    """Write one object: what the answers mean, and a list of them, each in a line as it comes."""
+    about_all = {"notice": NOTICE, "notes": notes(classifier)[:-1], "warnings": classifier.warnings}
+    out.write(json.dumps(about_all, ensure_ascii=False)[:-1] + ', "pictures": [')
+    for number, answer in enumerate(answers):
+        out.write((",\n" if number else "\n") + json.dumps(as_object(answer, classifier), ensure_ascii=False))
+    out.write("\n]}\n")
+
+
+def as_object(answer: Answer, classifier: Classifier) -> dict[str, Any]:
+    """Return an answer as JSON has it."""
+    if answer.problem:
+        return {"picture": answer.name, "problem": answer.problem}
+    return {
+        "picture": answer.name,
+        "diagnosis": answer.diagnosis,
+        "diagnosis_name": about(answer.diagnosis).name,
+        "probabilities": answer.probabilities,
+        "uncalibrated": answer.uncalibrated,
+        "patient": {field: value for field, value in answer.patient.items() if value},
+        "malignant_probability": malignancy(answer, classifier),
+        "alerts": answer.alerts,
+        "unlikeness": answer.unlikeness,
+        "unlike": answer.unlike,
+    }

@@ -1,0 +1,80 @@
+"""`lesions classify`: pictures on a command line."""
+
+import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
+
+# isort: split
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from lesions import patient_input as patient_to_ask
+from lesions.classifier import Answer, Classifier
+from lesions.commands.classify import formats as showing
+from lesions.commands.classify.inputs import Asked
+from lesions.commands.output_folder import make_writable
+from lesions.explain.overlay import beside, overlay
+from lesions.inference.metadata_prior import Known
+from lesions.inference.predict import BATCH
+
+WRITERS = {"table": showing.as_table, "csv": showing.as_csv, "json": showing.as_json}
+BOX = (1024, 512)
+"""The most width and height of a picture beside its heat map."""
+
+
+def classify(
+    pictures: list[Asked],
+    models: Path,
+    form: str,
+    heatmap: Path | None,
+    sensitivity: int,
+    patient: Known,
+) -> bool:
+    """Print what the model says of each picture; return whether there was an answer for each.
+
+    Args:
+        pictures: see `pictures_to_ask.find`.
+        models: the model's folder.
+        form: one of `WRITERS`.
+        heatmap: a folder for pictures beside their heat maps.
+        sensitivity: see `Classifier.of_folder`.
+        patient: what is said of the lesion that all these pictures show; see `patient_to_ask.read`.
+
+    Raises:
+        UserError: there is no model to ask, or no writing of heat maps, or what is said of the patient means nothing.
+    """
+    if heatmap is not None:
+        make_writable(heatmap, "heat maps")
+    classifier = Classifier.of_folder(models, sensitivity)
+    known = patient_to_ask.read(patient, classifier.patient)
+    for warning in classifier.warnings:
+        print(f"WARNING: {warning}", file=sys.stderr)
+    answers = classifier.answers(pictures, len(pictures), [known] * len(pictures))
+    if heatmap is not None:
+        answers = _with_heat(answers, classifier, heatmap)
+    problems: list[str] = []
+    WRITERS[form](_noting(answers, problems), classifier, sys.stdout)
+    if problems:
+        print(f"{len(problems):,} of {len(pictures):,} pictures could not be classified.", file=sys.stderr)
+    return not problems
+
+
+def _noting(answers: Iterable[Answer], problems: list[str]) -> Iterator[Answer]:
+    for answer in answers:
+        if answer.problem:
+            problems.append(answer.name)
+        yield answer
+
+
+def _with_heat(answers: Iterator[Answer], classifier: Classifier, folder: Path) -> Iterator[Answer]:
+    """Write for each answer the picture beside its heat map, as NUMBER-NAME.png, and pass the answer on."""
+    number = 0
+    while batch := list(islice(answers, BATCH)):
+        good = [answer for answer in batch if not answer.problem]
+        maps = iter(list(classifier.heat(good)) if good else [])
+        for answer in batch:
+            number += 1
+            if not answer.problem:
+                drawn = beside(overlay(answer.pixels, next(maps), BOX))
+                drawn.save(folder / f"{number:05d}-{Path(answer.name).stem[:100]}.png")
+            yield answer

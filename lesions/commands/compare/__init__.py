@@ -1,0 +1,1 @@
+"""`lesions compare`: is the difference between two results more than chance?"""

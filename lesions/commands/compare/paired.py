@@ -1,0 +1,95 @@
+"""Two models on the same pictures: their figures, the differences, and intervals of these."""
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesions.commands.compare.revisions import Answers
+from lesions.core.errors import UserError
+from lesions.evaluation import metrics as figures
+from lesions.evaluation import subgroups
+from lesions.evaluation.bootstrap import Bootstrap, Json
+from lesions.evaluation.metrics import Figures
+
+COMPARED = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "log_loss")
+OF_MELANOMA = ("melanoma_auc", "melanoma_sensitivity", "melanoma_specificity")
+LESS_IS_BETTER = ("log_loss",)
+
+
+def check_alike(one: Answers, other: Answers) -> None:
+    """Check that two models answered for the same pictures; `Answers` are sorted by picture.
+
+    Raises:
+        UserError: their classes, pictures, labels or groups differ, and how. A difference between figures would then
+            be one of the pictures too, and on the pictures that both have, each would be judged on a part of its
+            test set that the other's split chose.
+    """
+    names = f"{one.revision} and {other.revision}"
+    mend = "Compare experiments that differ in what comes after, or run one of them with the other's"
+    if one.side.classes != other.side.classes:
+        both = " against ".join(", ".join(found.side.classes) for found in (one, other))
+        raise UserError(f"{names} have other classes: {both}. {mend} `clean` section of params.yaml.")
+    held = [found.side.table.set_index("image_id") for found in (one, other)]
+    alone = [held[0].index.difference(held[1].index), held[1].index.difference(held[0].index)]
+    if len(alone[0]) or len(alone[1]):
+        first = (*alone[0], *alone[1])[0]
+        raise UserError(
+            f"{names} have other pictures on {one.name}: {len(alone[0]):,} are of the former alone and "
+            f"{len(alone[1]):,} of the latter alone, {first} for one; both have "
+            f"{len(held[0].index.intersection(held[1].index)):,}. Figures of different pictures do not compare. "
+            f"{mend} `download`, `clean` and `split` sections of params.yaml."
+        )
+    changed = np.flatnonzero(held[0]["label"].to_numpy() != held[1]["label"].to_numpy())
+    if len(changed):
+        row = changed[0]
+        labels = " and ".join(table["label"].iloc[row] for table in held)
+        raise UserError(
+            f"{names} have other labels: {held[0].index[row]} is {labels} ({len(changed):,} such pictures of "
+            f"{one.name}). {mend} data and `clean` section of params.yaml."
+        )
+    pairs = np.unique(np.stack([one.side.groups, other.side.groups]), axis=1).shape[1]
+    if not pairs == one.side.lesions == other.side.lesions:
+        raise UserError(
+            f"{names} group the pictures of {one.name} otherwise, into {one.side.lesions:,} and "
+            f"{other.side.lesions:,} lesions or patients, so that they have no interval in common. {mend} `clean` "
+            "section of params.yaml."
+        )
+
+
+def of_both(
+    label: NDArray[np.int64],
+    probabilities: tuple[NDArray[np.float64], NDArray[np.float64]],
+    melanoma: int | None,
+    weights: NDArray[np.float64],
+) -> Figures:
+    """Return, (B, 3) each, the figures of two models and the second's surplus over the first.
+
+    `COMPARED`, and where melanoma is a class `OF_MELANOMA`: the auc of its probability, and sensitivity and
+    specificity where it is the most probable class.
+
+    Args:
+        label: (N,).
+        probabilities: (N, classes) each.
+        melanoma: its number among the classes, or None.
+        weights: (B, N), the same resamples for both: that is what makes the difference paired.
+    """
+    found = [
+        figures.headline(label, probability, weights) | subgroups.figures(label, probability, melanoma, weights)
+        for probability in probabilities
+    ]
+    names = COMPARED + (() if melanoma is None else OF_MELANOMA)
+    return {name: np.stack([found[0][name], found[1][name], found[1][name] - found[0][name]], axis=1) for name in names}
+
+
+def estimates(one: Answers, other: Answers, bootstrap: Bootstrap) -> dict[str, list[Json]]:
+    """Return for each figure three entries with intervals: the first model's, the second's, and the difference.
+
+    Args:
+        one: the first.
+        other: the second, alike as `check_alike` has it.
+        bootstrap: how the lesions are drawn.
+    """
+    probabilities = (one.side.probability, other.side.probability)
+    melanoma = None if one.melanoma is None else one.side.classes.index(one.melanoma)
+    return bootstrap.estimates(partial(of_both, one.side.label, probabilities, melanoma), one.side.groups)

@@ -1,0 +1,95 @@
+"""What an experiment, or any Git revision, answered for a set of pictures: read through DVC, without a checkout."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+from dvc.api import DVCFileSystem
+from dvc.exceptions import DvcException
+
+from lesions.core.errors import UserError
+from lesions.evaluation import predictions
+from lesions.evaluation.predictions import Side
+
+WORKSPACE = "workspace"
+"""The files as they are, in DVC's own commands too."""
+READ = {
+    "data/clean/classes.csv": ["label", "of"],
+    "data/clean/images.csv": ["image_id", "group_id"],
+    "data/split/split.csv": ["image_id", "split"],
+    "data/predictions/predictions.csv": predictions.FIXED,
+}
+"""What is read, and the columns without which it cannot be."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one model said.
+
+    Attributes:
+        revision: the experiment, or other revision, by the name that was given.
+        name: of the side: val or test.
+        side: its pictures, sorted by `image_id`.
+        melanoma: the label of melanoma alone, or None where no class is.
+        protocol: `honest`, or the name of the leak.
+    """
+
+    revision: str
+    name: str
+    side: Side
+    melanoma: str | None
+    protocol: str
+
+
+def answers(revision: str, name: str) -> Answers:
+    """Read what the model of a revision said of one side.
+
+    Args:
+        revision: an experiment's name, a branch, a tag, a commit, or `WORKSPACE`.
+        name: val or test.
+
+    Raises:
+        UserError: there is no such revision, it has no predictions, or they are wrong.
+    """
+    tables = dict(zip(READ, _tables(revision), strict=True))
+    classes, images, split, table = tables.values()
+    images = images.merge(split, on="image_id")
+    where = f"data/predictions/predictions.csv of {revision}"
+    table = predictions.checked(table, where, images, list(classes["label"]))
+    rows = table[table["split"] == name].sort_values("image_id")
+    if rows.empty:
+        raise UserError(f"{where} has no picture of {name}. Compare another --side, or run `dvc repro` there.")
+    melanoma = list(classes.loc[classes["of"] == "mel", "label"])
+    protocol = ", ".join(sorted(set(table["protocol"])))
+    return Answers(revision, name, predictions.side(rows, images), melanoma[0] if melanoma else None, protocol)
+
+
+def _tables(revision: str) -> list[pd.DataFrame]:
+    """Return the tables of `READ`, all text, as `lesions.core.csv_files` reads them."""
+    found = []
+    file = ""
+    try:
+        files = DVCFileSystem(rev=None if revision == WORKSPACE else revision)
+        for file, columns in READ.items():
+            with files.open(file) as stream:
+                table = pd.read_csv(stream, dtype=str, keep_default_na=False)
+            missing = [column for column in columns if column not in table]
+            if missing:
+                raise UserError(
+                    f"{file} of {revision} has no column {', '.join(missing)}: an earlier version of this project made "
+                    "it. Run that experiment again."
+                )
+            found.append(table)
+    except FileNotFoundError:
+        mend = "Run `dvc repro`." if revision == WORKSPACE else "Run it, or fetch it with `dvc fetch`."
+        raise UserError(
+            f"{revision} has no {file}, neither in Git nor in DVC's cache: the pipeline has not run there to its end, "
+            f"or it ran on another machine. {mend}"
+        ) from None
+    except DvcException as error:
+        raise UserError(
+            f"{revision} cannot be read: {error}. Expected an experiment (`dvc exp show` lists them), a branch, a tag, "
+            f"a commit, or `{WORKSPACE}`."
+        ) from error
+    except ValueError as error:  # pandas's, of a table that is none
+        raise UserError(f"{file} of {revision} is no CSV table: {error}. Run `dvc repro` there.") from error
+    return found

@@ -1,0 +1,1 @@
+"""`lesions export`: the model as ONNX and LiteRT files."""

@@ -1,0 +1,1 @@
+"""`lesions page`: the classifier as a local web page."""

@@ -1,0 +1,1 @@
+"""`lesions study`: a list of experiments, run and reported on."""

@@ -1,0 +1,82 @@
+"""What the experiments of one `each` say together: their mean, its spread, and whether it is more than another's."""
+
+from functools import partial
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesions.commands.compare.paired import check_alike
+from lesions.commands.compare.revisions import answers
+from lesions.commands.study.study import Entry, Study
+from lesions.core.errors import UserError
+from lesions.evaluation import metrics as figures
+from lesions.evaluation.bootstrap import Bootstrap, alone
+from lesions.evaluation.metrics import Figures
+from lesions.evaluation.predictions import Side
+
+SHOWN = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_auc": "macro AUC"}
+
+
+def family_name(entry: Entry) -> str:
+    """Return what the file calls an experiment, without the values of its `each`."""
+    return entry.name.removesuffix("".join(f"-{entry.set[key]}" for key in entry.each))
+
+
+def families(study: Study) -> dict[str, list[str]]:
+    """Return by that name the experiments, in order."""
+    found: dict[str, list[str]] = {}
+    for entry in study.experiments:
+        found.setdefault(family_name(entry), []).append(entry.name)
+    return found
+
+
+def spread(values: list[float]) -> str:
+    """Return the mean, and where there are several the standard deviation: `0.910 ± 0.004`."""
+    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
+
+
+def differences(before: list[Side], after: list[Side], bootstrap: Bootstrap) -> dict[str, Any]:
+    """Return for each of `SHOWN` by how much the second is better, with an interval by lesion.
+
+    Of the means over the runs: another lesion changes all of these alike, so that its interval is paired.
+
+    Args:
+        before: the runs of one, on the same pictures in the same order.
+        after: those of the other.
+        bootstrap: how the lesions are drawn.
+    """
+    first = before[0]
+    return alone(bootstrap.estimates(partial(_surplus, before, after), first.groups))
+
+
+def _surplus(before: list[Side], after: list[Side], weights: NDArray[np.float64]) -> Figures:
+    def means(sides: list[Side]) -> Figures:
+        found = [figures.headline(side.label, side.probability, weights) for side in sides]
+        return {name: np.mean([one[name] for one in found], axis=0) for name in SHOWN}
+
+    one, other = means(before), means(after)
+    return {name: other[name] - one[name] for name in SHOWN}
+
+
+def against(commits: dict[str, list[str]], baseline: str, side: str, bootstrap: Bootstrap) -> dict[str, dict[str, Any]]:
+    """Return the differences from the baseline by family; a family of other pictures has none.
+
+    Args:
+        commits: of each family's experiments, of which the answers are in DVC's cache.
+        baseline: one of them.
+        side: val or test.
+        bootstrap: how the lesions are drawn.
+    """
+    read = {name: [answers(commit, side) for commit in ours] for name, ours in commits.items()}
+    found = {}
+    for name, ours in read.items():
+        try:
+            for one in ours:
+                check_alike(read[baseline][0], one)
+        except UserError:
+            continue
+        if name != baseline:
+            found[name] = differences([one.side for one in read[baseline]], [one.side for one in ours], bootstrap)
+    return found

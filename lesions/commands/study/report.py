@@ -1,0 +1,355 @@
+"""What a study found, as Markdown with a plot.
+
+Every figure is read from its experiment; the published ones alone stand in the study's file.
+"""
+
+import json
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from dvc.api import DVCFileSystem
+from dvc.exceptions import DvcException
+
+from lesions.commands.compare.paired import check_alike, estimates
+from lesions.commands.compare.revisions import Answers, answers
+from lesions.commands.study import families
+from lesions.commands.study.experiments import git
+from lesions.commands.study.plot import Row, draw, draw_differences
+from lesions.commands.study.running import Planned
+from lesions.commands.study.study import Study
+from lesions.core.errors import UserError
+from lesions.evaluation.bootstrap import Bootstrap
+from lesions.params.evaluate import Evaluate
+from lesions.reporting.card.sentences import escaped
+
+Json = dict[str, Any]
+SIDES = {"val": "validation", "test": "test"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an experiment that ran has to say.
+
+    Attributes:
+        planned: what it is.
+        evaluation: its reports/evaluation.json.
+        train: its metrics/train.json, or {} where DVC's cache does not have it.
+    """
+
+    planned: Planned
+    evaluation: Json
+    train: Json
+
+    def figure(self, name: str, side: str) -> Json | None:
+        """Return a figure with its interval; None where that side was not judged."""
+        judged = self.evaluation.get(side)
+        return judged["figures"][name] if judged else None
+
+    def majority(self, name: str, side: str) -> float | None:
+        """Return what always naming the most frequent class has."""
+        judged = self.evaluation.get(side)
+        value: float | None = judged["majority_baseline"][name] if judged else None
+        return value
+
+
+def write_report(study: Study, planned: list[Planned], file: Path | None = None) -> Path:
+    """Write the report and, beside it, its plot.
+
+    Args:
+        study: what was asked.
+        planned: its experiments; those that are missing are named so.
+        file: where; else where the study says.
+
+    Returns:
+        The report's file.
+    """
+    file = file or study.report_file()
+    found = {one.entry.name: read(one) for one in planned if one.commit}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    plot = file.with_suffix(".png")
+    surplus = more_than_baseline(study, found)
+    if surplus:
+        told = f"By how much each is more than {escaped(study.baseline)}"
+        plot.write_bytes(draw_differences(surplus, families.SHOWN, study.baseline))
+    else:
+        told = f"{families.SHOWN[study.figure]} of each experiment"
+        plot.write_bytes(draw(rows(study, found), families.SHOWN[study.figure]))
+    parts = [
+        f"# {escaped(study.title)}",
+        escaped(study.asks),
+        made_by(study, planned, file),
+        f"![{told}; the tables below have the numbers]({plot.name})",
+        *systems(study, found),
+        *table(study, planned, found),
+        *together(study, found, surplus),
+        *paired(study, found),
+        *sources(study),
+        "Intervals are the 95 % of each experiment's bootstrap by lesion, or by patient where the data name them: they "
+        "hold what other lesions would change, and not what another seed of training would. “Always the majority” is "
+        "the model that gives every picture the class that is most frequent in train.",
+    ]
+    file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return file
+
+
+def read(planned: Planned) -> Found:
+    """Read what is reported of an experiment; the evaluation is in Git."""
+    evaluation = json.loads(git("show", f"{planned.commit}:reports/evaluation.json"))
+    try:
+        with DVCFileSystem(rev=planned.commit).open("metrics/train.json") as stream:
+            train = json.load(stream)
+    except (FileNotFoundError, DvcException):  # made on another machine, say
+        train = {}
+    return Found(planned, evaluation, train)
+
+
+# The parts of the page
+
+
+def made_by(study: Study, planned: list[Planned], file: Path) -> str:
+    """Return the command that writes the page, and of which code the figures are."""
+    done = [one for one in planned if one.commit]
+    begun = sorted({git("rev-parse", "--short", f"{one.commit}~1").strip() for one in done})
+    option = [] if file == study.report_file() else ["--report", file.as_posix()]
+    words = shlex.join(["lesions", "study", study.name, *option])
+    state = f"{len(done)} of {len(planned)} experiments are done"
+    return (
+        f"{state}, from the code of commit {', '.join(begun)}. They ran, and this page was written, by\n\n"
+        f"<!-- not run by the tests: it trains {len(planned)} networks -->\n```sh\n{words}\n```"
+    )
+
+
+def systems(study: Study, found: dict[str, Found]) -> list[str]:
+    """Return the table of each leaky form beside its honest one."""
+    lines = []
+    for entry in study.experiments:
+        if entry.pairs_with is None or entry.name not in found:
+            continue
+        figure, side = aspect(study, entry.name)
+        honest = found.get(entry.pairs_with)
+        published = "-" if entry.published is None else f"{entry.published.value:.4f}".rstrip("0")
+        lines.append(
+            (
+                f"`{entry.name}`: {families.SHOWN[figure]}",
+                published,
+                f"{with_interval(found[entry.name].figure(figure, side))}, {SIDES[side]}",
+                f"{with_interval(honest.figure(figure, study.side))}, {SIDES[study.side]}" if honest else "not run yet",
+                f"{in_words(found[entry.name].majority(figure, side))}; "
+                f"{in_words(honest.majority(figure, study.side) if honest else None)}",
+            )
+        )
+    head = (
+        "system",
+        "published",
+        "under its protocol",
+        "on pictures it never met",
+        "always the majority, there and here",
+    )
+    return [markdown(head, lines)] if lines else []
+
+
+def table(study: Study, planned: list[Planned], found: dict[str, Found]) -> list[str]:
+    """Return the table of all experiments."""
+    lines = []
+    for one in planned:
+        if one.entry.name not in found:
+            state = "its pictures are not here" if one.without else "not run yet"
+            lines.append((f"`{one.entry.name}`", state, *["-"] * 6))
+            continue
+        ours = found[one.entry.name]
+        _, side = aspect(study, one.entry.name)
+        lines.append(
+            (
+                f"`{one.entry.name}`",
+                SIDES[side],
+                with_interval(ours.figure("accuracy", side)),
+                with_interval(ours.figure("balanced_accuracy", side)),
+                in_words(ours.majority("accuracy", side)),
+                f"{ours.train['weights']:,}" if ours.train else "-",
+                f"{ours.train['best_epoch']} of {ours.train['epochs']}" if ours.train else "-",
+                ours.evaluation["protocol"],
+            )
+        )
+    head = ("experiment", "judged on", "accuracy", "balanced accuracy", "always the majority: accuracy", "weights")
+    return [markdown((*head, "epoch kept", "protocol"), lines)]
+
+
+def whole_families(study: Study, found: dict[str, Found]) -> dict[str, list[Found]]:
+    """Return the experiments that one `each` made, where all of them ran."""
+    return {
+        name: [found[one] for one in members]
+        for name, members in families.families(study).items()
+        if set(members) <= set(found)
+    }
+
+
+def more_than_baseline(study: Study, found: dict[str, Found]) -> dict[str, Json]:
+    """Return what each family adds to the baseline; {} where there is none, or nothing to hold against it."""
+    done = whole_families(study, found)
+    if study.baseline not in done:
+        return {}
+    params = Evaluate.read()
+    commits = {name: [str(one.planned.commit) for one in members] for name, members in done.items()}
+    try:
+        return families.against(commits, study.baseline, study.side, Bootstrap(params.resamples, params.seed))
+    except UserError:  # the predictions are not in the cache
+        return {}
+
+
+def together(study: Study, found: dict[str, Found], surplus: dict[str, Json]) -> list[str]:
+    """Return a table of mean and spread over the experiments that one `each` made, and what they add to a baseline."""
+    done = whole_families(study, found)
+    if not any(len(members) > 1 for members in done.values()):
+        return []
+    lines: list[tuple[str, ...]] = []
+    for name, members in done.items():
+        cells = []
+        for figure in families.SHOWN:
+            values = [one.figure(figure, study.side) for one in members]
+            numbers = [float(value["value"]) for value in values if value and value["value"] is not None]
+            cells.append(families.spread(numbers) if len(numbers) == len(members) else "-")
+        more = [with_sign(surplus[name][figure]) for figure in families.SHOWN] if name in surplus else ["-"] * 3
+        lines.append((f"`{name}`", str(len(members)), *cells, *(more if surplus else [])))
+    head = ["what", "runs", *families.SHOWN.values()]
+    told = f"Mean and standard deviation over the runs, {SIDES[study.side]}."
+    if surplus:
+        head += [f"{figure}, more than `{study.baseline}`" for figure in families.SHOWN.values()]
+        told += " The differences are of these means; their 95 % interval is by lesion, paired, and holds not the runs."
+    return [told, markdown(tuple(head), lines)]
+
+
+def paired(study: Study, found: dict[str, Found]) -> list[str]:
+    """Return how pairs that have the same pictures to judge differ, of all these and of those that leak."""
+    lines = []
+    for entry in study.experiments:
+        if entry.pairs_with in found and entry.name in found:
+            lines += paired_lines(found[entry.pairs_with].planned, found[entry.name].planned, study.side)
+    return ["## On the same pictures", "\n".join(lines)] if lines else []
+
+
+def paired_lines(honest: Planned, leaky: Planned, side: str) -> list[str]:
+    """Return a line for all pictures of a side, and one for those of which a sibling trains in the leaky form."""
+    try:
+        one, other = (answers(str(planned.commit), side) for planned in (honest, leaky))
+        check_alike(one, other)
+    except UserError:  # other pictures judge, or the predictions are not in the cache: there is nothing to pair
+        return []
+    params = Evaluate.read()
+    bootstrap = Bootstrap(params.resamples, params.seed)
+    leaks = other.side.table["group_id"].isin(trained_groups(str(leaky.commit))).to_numpy()
+    lines = []
+    for what, rows in (("all pictures", np.ones(len(leaks), bool)), ("those with a sibling in train", leaks)):
+        if not rows.any():
+            continue
+        ours, theirs = (replace(found, side=found.side.only(rows)) for found in (one, other))
+        lines.append(
+            f"- `{leaky.entry.name}` against `{honest.entry.name}`, {SIDES[side]}, {what} ({rows.sum():,}): "
+            + "; ".join(differences(ours, theirs, bootstrap))
+        )
+    return lines
+
+
+def differences(one: Answers, other: Answers, bootstrap: Bootstrap) -> list[str]:
+    """Return by how much the second is better, paired by lesion."""
+    found = estimates(one, other, bootstrap)
+    words = []
+    for figure in ("accuracy", "balanced_accuracy"):
+        before, after, surplus = found[figure]
+        if surplus["value"] is None:
+            continue
+        both = f"{after['value']:.3f} against {before['value']:.3f}"
+        words.append(f"{families.SHOWN[figure]} {both}, {with_sign(surplus)}")
+    return words
+
+
+def trained_groups(commit: str) -> set[str]:
+    """Return the groups of which a picture is in train."""
+    files = DVCFileSystem(rev=commit)
+    tables = []
+    for name in ("data/split/split.csv", "data/clean/images.csv"):
+        with files.open(name) as stream:
+            tables.append(pd.read_csv(stream, dtype=str, keep_default_na=False))
+    split, images = tables
+    both = images[["image_id", "group_id"]].merge(split[["image_id", "split"]], on="image_id")
+    return set(both.loc[both["split"] == "train", "group_id"])
+
+
+def sources(study: Study) -> list[str]:
+    """Return where the published figures stand."""
+    told = [(entry.name, entry.published) for entry in study.experiments if entry.published is not None]
+    lines = [
+        f"- `{name}`: {families.SHOWN[given.figure]} {given.value:g}, called {SIDES[given.side]}: "
+        f"{escaped(given.source)}"
+        for name, given in told
+    ]
+    return ["Published figures:", "\n".join(lines)] if lines else []
+
+
+# Words and rows
+
+
+def aspect(study: Study, name: str) -> tuple[str, str]:
+    """Return which figure of an experiment is looked at, and on which side."""
+    entry = next(entry for entry in study.experiments if entry.name == name)
+    given = entry.published
+    figure = given.figure if given else study.figure
+    return figure, entry.judged_on or (given.side if given else study.side)
+
+
+def rows(study: Study, found: dict[str, Found]) -> list[Row]:
+    """Return the plot's rows: a leaky form with its honest one, and each experiment that is in no pair."""
+    honest = {entry.pairs_with for entry in study.experiments if entry.pairs_with and entry.name in found}
+    result = []
+    for entry in study.experiments:
+        if entry.name not in found or entry.name in honest:
+            continue
+        figure, side = aspect(study, entry.name)
+        ours = found[entry.name]
+        pair = found.get(entry.pairs_with) if entry.pairs_with else None
+        leaky = ours.evaluation["protocol"] != "honest"
+        shown = ours.figure(figure, side)
+        clean = pair.figure(figure, study.side) if pair else None
+        other = "" if figure == study.figure else f" ({families.SHOWN[figure]})"
+        result.append(
+            Row(
+                entry.name + other,
+                entry.published.value if entry.published else None,
+                shown if leaky or pair else None,
+                clean if pair else None if leaky else shown,
+                (
+                    ours.majority(figure, side) if leaky or pair else None,
+                    pair.majority(figure, study.side) if pair else None if leaky else ours.majority(figure, side),
+                ),
+            )
+        )
+    return result
+
+
+def with_interval(value: Json | None) -> str:
+    """Return `0.733 (0.709 to 0.755)`."""
+    if value is None or value["value"] is None:
+        return "-"
+    interval = "" if value["lower"] is None else f" ({value['lower']:.3f} to {value['upper']:.3f})"
+    return f"{value['value']:.3f}{interval}"
+
+
+def with_sign(value: Json) -> str:
+    """Return `+0.012 (-0.003 to +0.027)`."""
+    if value["value"] is None:
+        return "-"
+    interval = "" if value["lower"] is None else f" ({value['lower']:+.3f} to {value['upper']:+.3f})"
+    return f"{value['value']:+.3f}{interval}"
+
+
+def in_words(value: float | None) -> str:
+    """Return a figure in three digits; "-" where there is none."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def markdown(head: tuple[str, ...], lines: list[tuple[Any, ...]]) -> str:
+    """Return a table."""
+    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in (head, ["---"] * len(head), *lines))

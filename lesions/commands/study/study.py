@@ -1,0 +1,204 @@
+"""What a study asks for: a small file in studies/, read into experiments with whole parameters each."""
+
+import itertools
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lesions.commands.presets import merged, read_preset
+from lesions.core.errors import UserError
+from lesions.core.params import nearest, read_file
+from lesions.params.all import check_sections
+
+FOLDER = Path("studies")
+NAME = r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"
+"""Of studies and experiments: what Git takes as part of a ref, a shell as it is, and a person can say."""
+Name = Annotated[str, Field(pattern=f"^{NAME}$", max_length=60)]
+Side = Literal["val", "test"]
+
+
+class Published(BaseModel):
+    """A figure that somebody published, and where it stands."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    figure: Literal["accuracy", "balanced_accuracy", "macro_auc"] = "accuracy"
+    value: float = Field(ge=0, le=1)
+    side: Side
+    source: str = Field(min_length=1)
+
+
+class Listed(BaseModel):
+    """What the file says of one experiment, or of all (`common`)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    presets: list[str] = []
+    set: dict[str, Any] = {}
+
+
+class Entry(Listed):
+    """An experiment, or with `each` one for every value, or for every combination of values.
+
+    Attributes:
+        name: of it.
+        each: parameters with the values that they get in turn.
+        published: the figure that somebody published of it.
+        judged_on: the side that is looked at, where it is neither the published figure's nor the study's.
+        pairs_with: the name of its honest form.
+    """
+
+    name: Name
+    each: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    published: Published | None = None
+    judged_on: Side | None = None
+    pairs_with: str | None = None
+
+
+class Study(BaseModel):
+    """A file in studies/.
+
+    Attributes:
+        name: of the file; its experiments are called `NAME-EXPERIMENT`.
+        title: of the report.
+        asks: the question, in a sentence.
+        figure: what the report's plot shows.
+        side: the pictures that it is of, where nothing published says otherwise.
+        report: where the report is written.
+        baseline: the experiment, without the values of its `each`, that the report holds the others against; or "".
+        common: what all experiments get first.
+        experiments: in the order in which they run.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: Name
+    title: str = Field(min_length=1)
+    asks: str = Field(min_length=1)
+    figure: Literal["accuracy", "balanced_accuracy", "macro_auc"] = "balanced_accuracy"
+    side: Side = "test"
+    report: str = ""
+    baseline: str = ""
+    common: Listed = Listed()
+    experiments: Annotated[list[Entry], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _each_is_spelled_out(self) -> Self:
+        given = [entry.name for entry in self.experiments]
+        self.experiments = [one for entry in self.experiments for one in spelled_out(entry)]
+        names = [entry.name for entry in self.experiments]
+        if self.baseline and self.baseline not in given:
+            raise ValueError(f"baseline: there is no experiment {self.baseline}; {nearest(self.baseline, given)}")
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two experiments are called {sorted(twice)[0]}")
+        for entry in self.experiments:
+            if not re.fullmatch(NAME, entry.name) or entry.name.endswith(".lock"):
+                raise ValueError(f"{entry.name!r} is no name for an experiment: use letters, digits and - . _ between")
+            if entry.pairs_with is not None and (entry.pairs_with == entry.name or entry.pairs_with not in names):
+                hint = nearest(entry.pairs_with, [name for name in names if name != entry.name])
+                raise ValueError(f"{entry.name} pairs with {entry.pairs_with}, which is no other experiment; {hint}")
+        return self
+
+    def report_file(self) -> Path:
+        """Return where the report is written; its plot lies beside it."""
+        return Path(self.report or f"reports/{self.name}.md")
+
+
+def spelled_out(entry: Entry) -> list[Entry]:
+    """Return an entry for each combination of the values of `each`, named after them; without any, the entry."""
+    if not entry.each:
+        return [entry]
+    found = []
+    for values in itertools.product(*entry.each.values()):
+        chosen = dict(zip(entry.each, values, strict=True))
+        name = "-".join([entry.name, *map(str, values)])
+        found.append(entry.model_copy(update={"name": name, "set": {**entry.set, **chosen}}))
+    return found
+
+
+def list_studies(folder: Path = FOLDER) -> dict[str, Path]:
+    """Return the files of studies by name.
+
+    Raises:
+        UserError: there are none.
+    """
+    files = {file.stem: file for file in sorted(folder.glob("*.yaml"))}
+    if not files:
+        raise UserError(f"There is no folder {folder}/ with studies here; run this in the project's folder.")
+    return files
+
+
+def read_study(name: str, folder: Path = FOLDER) -> Study:
+    """Return a study.
+
+    Raises:
+        UserError: there is none of that name, or what its file says is none.
+    """
+    files = list_studies(folder)
+    if name not in files:
+        raise UserError(f"There is no study {name!r}; {nearest(name, files)}")
+    content = read_file(files[name])
+    try:
+        return Study.model_validate({**content, "name": name})
+    except ValidationError as error:
+        lines = [_sentence(detail, content) for detail in error.errors()]
+        raise UserError("\n  ".join([f"{files[name]} cannot be used:", *lines])) from None
+
+
+def wanted(study: Study, entry: Entry, params: dict[str, Any]) -> dict[str, Any]:
+    """Return all parameters of an experiment: params.yaml's, then `common`'s, then its own.
+
+    Args:
+        study: whose `common` it gets.
+        entry: the experiment.
+        params: the content of params.yaml.
+
+    Raises:
+        UserError: a preset is unknown, or a stage would not understand the whole.
+    """
+    where = f"{FOLDER / study.name}.yaml, experiment {entry.name}"
+    try:
+        for part in (study.common, entry):
+            for preset in part.presets:
+                params = merged(params, read_preset(preset))
+            params = _with(params, part.set)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    check_sections(params, Path(where))
+    return params
+
+
+def _with(params: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters with others in their place, each named with dots: `train.plateau.patience`."""
+    params = deepcopy(params)
+    for key, value in values.items():
+        group: Any = params
+        *groups, last = key.split(".")
+        for name in groups:
+            group = group.get(name) if isinstance(group, dict) else None
+        if not groups or not isinstance(group, dict):
+            raise UserError(f"set: {key} is no parameter; expected its section and name, such as train.epochs")
+        group[last] = value
+    return params
+
+
+def _sentence(detail: Any, content: dict[str, Any]) -> str:
+    """Turn one of pydantic's error records into a sentence for the person who wrote the file."""
+    place = ".".join(str(part) for part in detail["loc"])
+    if detail["loc"][:1] == ("experiments",) and len(detail["loc"]) > 1:
+        entry = content["experiments"][detail["loc"][1]]
+        name = entry.get("name", f"number {detail['loc'][1] + 1}") if isinstance(entry, dict) else detail["loc"][1] + 1
+        place = ".".join(["experiment " + str(name), *map(str, detail["loc"][2:])])
+    if detail["type"] == "value_error":
+        return str(detail["msg"]).removeprefix("Value error, ")
+    message = detail["msg"][0].lower() + detail["msg"][1:]
+    if detail["type"] == "extra_forbidden":
+        return f"{place}: unknown key; remove it"
+    if detail["type"] == "missing":
+        return f"{place}: missing"
+    if detail["type"] == "string_pattern_mismatch":
+        message = "expected letters and digits, with - . _ between"
+    return f"{place}: {message}; found {detail['input']!r}"

@@ -1,0 +1,1 @@
+"""`lesions validate`: the model judged on another collection."""

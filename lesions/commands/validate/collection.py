@@ -1,0 +1,143 @@
+"""Another collection: its pictures in the folder source's layouts, and its diagnoses as the model's classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lesions.audit.classes import NO_DIAGNOSIS
+from lesions.audit.matching import find_members, set_aside
+from lesions.audit.normalise import canonical, tidy
+from lesions.audit.scan import look_at
+from lesions.core.errors import UserError
+from lesions.core.params import nearest
+from lesions.core.sanitize import shown
+from lesions.sources.folder import fetch as folder_source
+from lesions.taxonomy import code_of
+
+AGE_ZERO = "placeholder"
+"""As clean.age_zero is by default: in HAM10000 the age 0 says nothing."""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What was found.
+
+    Attributes:
+        images: a row a usable picture, sorted by `image_id`, in clean's columns as far as one collection gives them;
+            `theirs` is the diagnosis as it is written there, `label` the model's class, or, where `known` is False, a
+            diagnosis that the model does not know.
+        luma: uint8, (N, 64, 64), to find copies by.
+        colour: float32, (N, 2, 8, 8), the same.
+        rejects: what cannot be used, with `reason`.
+        mapping: a row a diagnosis as it is written there: `theirs`, `diagnosis`, `label`, `known`, `by` (what says
+            that it is the model's class), `rows` of the table.
+        files: of each archive and table the name and the SHA-256.
+    """
+
+    images: pd.DataFrame
+    luma: NDArray[np.uint8]
+    colour: NDArray[np.float32]
+    rejects: pd.DataFrame
+    mapping: pd.DataFrame
+    files: list[dict[str, Any]]
+
+
+def parse(options: Sequence[str], classes: list[str]) -> dict[str, str]:
+    """Return the model's class of each diagnosis that the options name, both as codes.
+
+    Args:
+        options: THEIRS=OURS each.
+        classes: the model's.
+
+    Raises:
+        UserError: an option has another form, names no class of the model, or says two things of one diagnosis.
+    """
+    found: dict[str, str] = {}
+    for option in options:
+        theirs, _, ours = (part.strip() for part in option.rpartition("="))
+        if not theirs or not ours:
+            raise UserError(
+                f"--class {shown(option)}: expected THEIRS=OURS, a diagnosis of the collection and a class of "
+                "the model."
+            )
+        if code_of(ours) not in classes:
+            raise UserError(
+                f"--class {shown(option)}: the model has no class {shown(ours)}; {nearest(code_of(ours), classes)}."
+            )
+        if found.setdefault(code_of(theirs), code_of(ours)) != code_of(ours):
+            raise UserError(f"--class maps {shown(theirs)} to {found[code_of(theirs)]} and to {ours}; expected one.")
+    return found
+
+
+def read(folder: Path, raw: Path, classes: list[str], own: dict[str, str], made_of: dict[str, str]) -> Collection:
+    """Read each picture of a folder once, and map the diagnoses. None is guessed.
+
+    Args:
+        folder: in one of the folder source's layouts.
+        raw: an empty folder, for links to its archives and for one of its loose pictures.
+        classes: the model's.
+        own: of `parse`; goes before the diagnosis's own name.
+        made_of: of diagnoses that the model learned under another name its class, as where clean.classes joined some;
+            goes last.
+
+    Raises:
+        UserError: see `lesions.sources.folder.fetch`; or `own` names a diagnosis that the collection has not, or no
+            picture can be used.
+    """
+    fetched = folder_source.bring(folder, raw, lambda file, place: place.symlink_to(file.resolve()))
+    table = fetched.table
+    theirs = tidy(table, "dx")
+    diagnosis = theirs.map(code_of)
+    held = set(diagnosis) - {""}
+    if absent := [name for name in own if name not in held]:
+        raise UserError(
+            f"--class names {shown(absent[0])}, and {folder} has no such diagnosis; {nearest(absent[0], held)}. It "
+            f"has: {', '.join(map(shown, sorted(held)))}."
+        )
+    label_of = made_of | {name: name for name in classes} | own
+    label = diagnosis.map(lambda name: label_of.get(name, name))
+    table = table.assign(theirs=theirs, diagnosis=diagnosis, label=label)
+    named = table[label != ""]
+    mapping = named.groupby(["theirs", "diagnosis", "label"]).size().rename("rows").reset_index()
+    mapping["known"] = mapping["label"].isin(classes)
+    mapping["by"] = [_said_by(name, classes, own, made_of) for name in mapping["diagnosis"]]
+    mapping["place"] = mapping["label"].map({name: place for place, name in enumerate(classes)})
+    mapping = mapping.sort_values(["known", "place", "theirs"], ascending=[False, True, True], ignore_index=True)
+
+    rejects = [set_aside(table, label.map(lambda name: "" if name else NO_DIAGNOSIS))]
+    found, unmatched = find_members(raw, table)
+    rejects.append(unmatched)
+    # In order, as in images.csv: the resamples are drawn by it.
+    found = found[found["label"] != ""].sort_values("image_id", ignore_index=True)
+    found, luma, colour = look_at(raw, found)
+    rejects.append(set_aside(found, found["problem"]))
+    usable = (found["problem"] == "").to_numpy()
+    set_aside_ = pd.concat(rejects).drop_duplicates(["image_id", "archive", "member"])
+    if not usable.any():
+        reasons = set_aside_["reason"].value_counts().head(8)
+        listed = "".join(f"\n  {count:6,} {reason}" for reason, count in reasons.items())
+        raise UserError(f"{folder} has no picture that can be used:{listed}\nMend the pictures or the table.")
+    images = canonical(found[usable], AGE_ZERO).assign(theirs=found["theirs"]).reset_index(drop=True)
+    images["known"] = images["label"].isin(classes)
+    files = [{"name": file["name"], "sha256": file["sha256"]} for file in fetched.provenance["files"]]
+    return Collection(
+        images,
+        luma[usable],
+        colour[usable],
+        set_aside_.sort_values(["image_id", "archive", "member"], ignore_index=True),
+        mapping.drop(columns="place"),
+        files,
+    )
+
+
+def _said_by(diagnosis: str, classes: list[str], own: dict[str, str], made_of: dict[str, str]) -> str:
+    if diagnosis in own:
+        return "--class"
+    if diagnosis in classes:
+        return "its name"
+    return "the training data" if diagnosis in made_of else ""

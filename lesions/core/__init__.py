@@ -1,0 +1,1 @@
+"""What every stage shares; change it and all stages rerun."""

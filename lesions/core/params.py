@@ -1,0 +1,97 @@
+"""What all sections of params.yaml have in common: reading one, and saying what is wrong with it."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from lesions.core.errors import UserError
+
+FILE = Path("params.yaml")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Name the known word that `word` was probably meant to be, or list all known ones.
+
+    >>> nearest("sead", ["seed", "px"])
+    'did you mean "seed"?'
+    >>> nearest("colour", ["seed", "px"])
+    'known: px, seed'
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1)
+    return f'did you mean "{close[0]}"?' if close else f"known: {', '.join(known)}"
+
+
+def read_file(file: Path = FILE) -> dict[str, Any]:
+    """Return params.yaml as a dictionary of sections.
+
+    It is read as DVC reads it (YAML 1.2), so that both see the same values: `1e-3` is a number.
+
+    Raises:
+        UserError: the file is missing, is no YAML, or is no mapping of sections.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{file} is missing; `git checkout {file}` brings it back.") from None
+    try:
+        content = YAML(typ="safe").load(text)
+    except YAMLError as error:
+        raise UserError(f"{file} is no valid YAML: {error}") from None
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise UserError(f"{file} must hold named sections, such as `split:`.")
+    return content
+
+
+class Section(BaseModel):
+    """One section of params.yaml; its name is the class's in lower case."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    file: ClassVar[Path] = FILE
+
+    @classmethod
+    def name(cls) -> str:
+        """Return the section's name in params.yaml."""
+        return cls.__name__.lower()
+
+    @classmethod
+    def read(cls, file: Path = FILE) -> Self:
+        """Read and check this section.
+
+        Raises:
+            UserError: names each wrong key, what was found, and what was expected.
+        """
+        values = read_file(file).get(cls.name())
+        if values is None:
+            raise UserError(f"{file} has no section `{cls.name()}`.")
+        return cls.check(values, file)
+
+    @classmethod
+    def check(cls, values: object, file: Path = FILE) -> Self:
+        """Check the values of this section; see `read`."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            lines = [cls._sentence(detail) for detail in error.errors()]
+            raise UserError("\n  ".join([f"{file} has values that cannot be used:", *lines])) from None
+
+    @classmethod
+    def _sentence(cls, detail: Any) -> str:
+        """Turn one of pydantic's error records into a sentence for the person who edited the file."""
+        place = ".".join(str(part) for part in [cls.name(), *detail["loc"]])
+        if detail["type"] == "extra_forbidden":
+            key = str(detail["loc"][-1])
+            hint = nearest(key, cls.model_fields) if len(detail["loc"]) == 1 else "remove it"
+            return f"{place}: unknown key; {hint}"
+        if detail["type"] == "missing":
+            return f"{place}: missing; `git diff params.yaml` shows whether it was removed"
+        message = detail["msg"]
+        ours = detail["type"] == "value_error"
+        message = message.removeprefix("Value error, ") if ours else message[0].lower() + message[1:]
+        return f"{place}: {message}; found {detail['input']!r}"

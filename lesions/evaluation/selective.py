@@ -1,0 +1,134 @@
+"""What if the pictures that the model is least certain of are left to a person? Figures of the rest.
+
+Certainty is the probability of the most probable class (Hendrycks and Gimpel, A Baseline for Detecting Misclassified
+and Out-of-Distribution Examples, ICLR 2017). Coverage is the fraction of pictures that the model answers itself. Of
+equally certain pictures at the edge, each counts in part: the figure expected if the edge were drawn among them.
+"""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lesions.evaluation.bootstrap import Bootstrap, rounded
+from lesions.evaluation.metrics import Figures
+from lesions.evaluation.predictions import Side
+from lesions.evaluation.roc import divided
+
+COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
+PLOTTED = np.arange(1, 101) / 100
+COLUMNS = ["coverage", "figure", "value"]
+"""Of the plot's table."""
+
+
+def kept(certainty: NDArray[np.float64], coverage: float) -> NDArray[np.float64]:
+    """Return (N,): which part of each picture the model answers, 1 or 0, and of the equals at the edge a fraction.
+
+    Args:
+        certainty: (N,).
+        coverage: above 0, to 1; of N pictures, rounded to a whole number, at least one.
+    """
+    number = max(1, round(coverage * len(certainty)))
+    edge = np.sort(certainty)[::-1][number - 1]
+    above, equal = certainty > edge, certainty == edge
+    return np.asarray(above + equal * ((number - above.sum()) / equal.sum()))
+
+
+def figures_at(
+    coverages: tuple[float, ...],
+    label: NDArray[np.int64],
+    probability: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> Figures:
+    """Return accuracy and balanced_accuracy, (B, coverages) each, of the pictures kept.
+
+    Which are kept is decided once, of all pictures; the latter is the mean sensitivity of the classes left.
+
+    Args:
+        coverages: see `kept`.
+        label: (N,).
+        probability: (N, classes).
+        weights: (B, N).
+    """
+    certainty = probability.max(axis=1)
+    truth = np.eye(probability.shape[1])[label]
+    hit = (probability.argmax(axis=1) == label)[:, None]
+    found: dict[str, list[NDArray[np.float64]]] = {"accuracy": [], "balanced_accuracy": []}
+    for coverage in coverages:
+        parts = truth * kept(certainty, coverage)[:, None]
+        actual, hits = weights @ parts, weights @ (parts * hit)
+        found["accuracy"].append(divided(hits.sum(axis=1), actual.sum(axis=1)))
+        left = (actual > 0).sum(axis=1)
+        found["balanced_accuracy"].append(divided(np.nansum(divided(hits, actual), axis=1), left))
+    return {name: np.stack(values, axis=1) for name, values in found.items()}
+
+
+def area_under_risk(label: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
+    """Return the area under the risk-coverage curve: the mean share of errors at the coverages 1/N, 2/N, ... 1.
+
+    Of equally certain pictures the expected one, so that their order does not matter. AURC of Geifman, Uziel and
+    El-Yaniv (ICLR 2019), over the curve of Geifman and El-Yaniv (Selective Classification for Deep Neural Networks,
+    NeurIPS 2017); the less, the better. Certainty that says nothing gives the share of errors of all pictures.
+
+    Args:
+        label: (N,).
+        probability: (N, classes).
+    """
+    certainty = probability.max(axis=1)
+    wrong = probability.argmax(axis=1) != label
+    order = np.argsort(-certainty, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(certainty[order])), len(order) - 1)
+    answered = np.arange(1, len(order) + 1)
+    errors = np.interp(answered, np.append(0, last + 1), np.append(0, np.cumsum(wrong[order])[last]))
+    return float((errors / answered).mean())
+
+
+def judge(side: Side, bootstrap: Bootstrap) -> dict[str, Any]:
+    """Return one side's figures at each of `COVERAGES`, with intervals, and the areas under the curve.
+
+    `risk_coverage_area_at_best` is that of the same answers, if every error were less certain than every hit.
+    """
+    ours = (side.label, side.probability)
+    found = bootstrap.estimates(partial(figures_at, COVERAGES, *ours), side.groups)
+    certainty, hit = side.probability.max(axis=1), side.probability.argmax(axis=1) == side.label
+    best = np.cumsum(np.sort(~hit)) / np.arange(1, len(hit) + 1)
+    rows = []
+    for place, coverage in enumerate(COVERAGES):
+        share = kept(certainty, coverage)
+        rows.append(
+            {
+                "coverage": coverage,
+                "certain_from": rounded(float(certainty[share > 0].min())),
+                "pictures": round(float(share.sum())),
+                "classes_left": len(set(side.label[share > 0])),
+                "accuracy": found["accuracy"][place],
+                "balanced_accuracy": found["balanced_accuracy"][place],
+            }
+        )
+    return {
+        "risk_coverage_area": rounded(area_under_risk(*ours)),
+        "risk_coverage_area_at_best": rounded(float(best.mean())),
+        "risk_of_all": rounded(float((~hit).mean())),
+        "coverages": rows,
+    }
+
+
+def curve(side: Side) -> pd.DataFrame:
+    """Return the plot's table, `COLUMNS`, at `PLOTTED`; none where there is no picture.
+
+    Balanced accuracy only while no class has vanished from the rest: of fewer classes it is another figure.
+    """
+    if not len(side.label):
+        return pd.DataFrame(columns=COLUMNS)
+    found = figures_at(tuple(PLOTTED.tolist()), side.label, side.probability, np.ones((1, len(side.label))))
+    certainty = side.probability.max(axis=1)
+    for place, coverage in enumerate(PLOTTED.tolist()):
+        if set(side.label[kept(certainty, coverage) > 0]) != set(side.label):
+            found["balanced_accuracy"][0, place] = np.nan
+    tables = [
+        pd.DataFrame({"coverage": PLOTTED, "figure": name.replace("_", " "), "value": values[0].round(4)})
+        for name, values in found.items()
+    ]
+    return pd.concat(tables, ignore_index=True)

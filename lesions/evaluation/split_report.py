@@ -1,0 +1,87 @@
+"""The figures of one set of pictures, for all classes together and for each: of val, of test, of another collection."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesions.evaluation import metrics as figures
+from lesions.evaluation import predictions
+from lesions.evaluation.bootstrap import Bootstrap, alone, rounded
+from lesions.evaluation.metrics import Figures, why_undefined
+from lesions.evaluation.predictions import Side
+
+SHOWN = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "log_loss")
+"""By `dvc metrics` and `dvc exp show`, a column each: what more there is stands in reports/evaluation.json."""
+SHOWN_DIGITS = 3
+"""Of 2,000 pictures, one more that is right is 0.0005; and the intervals are a hundred times as wide."""
+
+
+def judge(side: Side, prior: NDArray[np.float64], bootstrap: Bootstrap) -> dict[str, Any]:
+    """Return the figures of one side, and of the baselines: always the majority, and always train's shares."""
+    ours = (side.label, side.probability)
+    of_class = bootstrap.estimates(partial(figures.per_class, *ours), side.groups)
+    lesions = predictions.by_lesion(side)
+    majority = np.eye(len(prior))[prior.argmax()]
+    return {
+        "pictures": len(side.label),
+        "groups": side.lesions,
+        "figures": headline(side, bootstrap),
+        "figures_by_lesion": {"why": "the data name no lesions"}
+        if lesions is None
+        else {
+            "lesions": len(lesions.label),
+            **headline(lesions, bootstrap),
+        },
+        "majority_baseline": plain(figures.always(side.label, majority)),
+        "prior_baseline": plain(figures.always(side.label, prior)),
+        "classes": [
+            {
+                "diagnosis": name,
+                "support": int((side.label == number).sum()),
+                "groups": len(set(side.groups[side.label == number])),
+                **{figure: found[number] for figure, found in of_class.items()},
+            }
+            for number, name in enumerate(side.classes)
+        ],
+        "confusion": {
+            "rows_are": "actual, columns predicted, in the order of the classes",
+            "counts": figures.confusion(*ours, np.ones((1, len(side.label))))[0].astype(int).tolist(),
+        },
+    }
+
+
+def headline(side: Side, bootstrap: Bootstrap) -> dict[str, Any]:
+    """Return the figures of all classes together."""
+    return alone(bootstrap.estimates(partial(figures.headline, side.label, side.probability), side.groups))
+
+
+def plain(found: Figures) -> dict[str, Any]:
+    """Return figures without intervals; the reasons for undefined ones stand in `undefined`."""
+    values = {name: rounded(float(value[0])) for name, value in found.items()}
+    return {**values, "undefined": {name: why_undefined(name) for name, value in values.items() if value is None}}
+
+
+def brief(judged: dict[str, Any], melanoma: dict[str, Any] | None) -> dict[str, float | None]:
+    """Return the few figures of a side that DVC shows.
+
+    Args:
+        judged: as `judge` has it.
+        melanoma: what is reported of the side's ranking for melanoma, or None where no class is melanoma.
+    """
+    found = {name: judged["figures"][name] for name in SHOWN}
+    if melanoma is not None:
+        found["melanoma_auc"] = melanoma["auc"]
+    values = {name: entry["value"] for name, entry in found.items()}
+    return {name: None if value is None else round(value, SHOWN_DIGITS) for name, value in values.items()}
+
+
+def in_words(judged: dict[str, Any]) -> dict[str, str]:
+    """Return the headline of a side for a person: 0.733 [0.712, 0.755]."""
+    words = {"pictures": f"{judged['pictures']:,}", "lesions": f"{judged['groups']:,}"}
+    for name in (*SHOWN, "mcc"):
+        value, lower, upper = (judged["figures"][name][part] for part in ("value", "lower", "upper"))
+        words[name] = "-" if value is None else f"{value:.3f}"
+        words[name] += "" if lower is None else f" [{lower:.3f}, {upper:.3f}]"
+    return {**words, "always the majority": f"{judged['majority_baseline']['accuracy']:.3f} accuracy"}

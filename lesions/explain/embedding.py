@@ -1,0 +1,130 @@
+"""A map of pictures on which those lie together that the network finds alike."""
+
+import textwrap
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from lesions.core.sanitize import shown
+from lesions.explain.feature_maps import opened
+
+BATCH = 64
+MOST = 2000
+"""Pictures: t-SNE of these takes some seconds, and more dots hide one another."""
+FEWEST = 10
+"""Below, t-SNE's neighbourhoods mean nothing; PCA alone places the pictures."""
+COMPONENTS = 50
+"""As van der Maaten and Hinton did before t-SNE (JMLR 9, 2008)."""
+PERPLEXITY = 30
+COLOURS = ("#d55e00", "#e69f00", "#cc79a7", "#0072b2", "#56b4e9", "#000000", "#009e73", "#f0e442")
+"""Of Okabe and Ito, Color universal design: those who see no red or no green tell them apart."""
+MARKERS = "os^vDPX*<>p"
+"""Shapes as well, for more classes than colours."""
+LONGEST = 24
+
+# Names of classes are no formulas, whatever dollar signs they hold.
+STYLE: Any = {
+    **sns.axes_style("white"),
+    "text.parse_math": False,
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
+}
+
+
+def features(model: keras.Model, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return (N, features): what the network's last dense layer is given for each picture.
+
+    Args:
+        model: any of `lesions/models/architectures`.
+        pixels: uint8, (N, height, width, 3).
+    """
+    inside = opened(model).inside
+    starts = tqdm(range(0, len(pixels), BATCH), desc="features", unit=" batches", disable=None)
+    return np.concatenate([inside(pixels[start : start + BATCH], training=False)[1].numpy() for start in starts])
+
+
+def places(found: NDArray[np.float32], seed: int) -> tuple[NDArray[np.float32], str]:
+    """Return a place in the plane for each picture, (N, 2), and by what method.
+
+    PCA to at most 50 components, then t-SNE; PCA alone for fewer than 10 pictures, or fewer different ones.
+
+    Args:
+        found: (N, features), N at least 1.
+        seed: of both.
+    """
+    # The last bits of sums hang on how many threads share them.
+    with threadpool_limits(1):
+        if len(np.unique(found, axis=0)) < 3:
+            # Two places at most: a line, or a point.
+            middle = found - found.mean(axis=0)
+            along = np.linalg.norm(middle, axis=1) * np.where(middle @ middle[0] < 0, -1, 1)
+            return np.stack([along, np.zeros_like(along)], axis=1).astype(np.float32), "PCA"
+        components = min(COMPONENTS, *found.shape)
+        reduced = PCA(components, svd_solver="randomized", random_state=seed).fit_transform(found)
+        if len(found) < FEWEST or components < 2:
+            return np.pad(reduced, ((0, 0), (0, 1)))[:, :2].astype(np.float32), "PCA"
+        perplexity = min(PERPLEXITY, (len(found) - 1) / 3)
+        placed = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1).fit_transform(reduced)
+        return placed.astype(np.float32), "t-SNE"
+
+
+def draw(
+    place: NDArray[np.float32], labels: NDArray[np.int64], classes: list[str], title: str, note: str, path: Path
+) -> None:
+    """Write a PNG with a dot a picture, in its class's colour and shape.
+
+    Args:
+        place: (N, 2).
+        labels: (N,), the numbers of the true classes.
+        classes: their names; one without pictures has no place in the legend.
+        title: stands over it.
+        note: stands under the title, smaller.
+        path: of the PNG.
+    """
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes; metrics/explain.json has it right.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure = Figure(figsize=(8, 6), layout="constrained")
+        axes = figure.subplots()
+        counts = np.bincount(labels, minlength=len(classes))
+        for number in np.flatnonzero(counts).tolist():
+            axes.scatter(
+                place[labels == number, 0],
+                place[labels == number, 1],
+                s=18,
+                color=COLOURS[number % len(COLOURS)],
+                marker=MARKERS[number % len(MARKERS)],
+                alpha=0.8,
+                linewidths=0,
+                zorder=3 - counts[number] / counts.sum(),  # the rare over the common
+                label=f"{_short(classes[number])}  {counts[number]:,}",
+            )
+        axes.set_xticks([])
+        axes.set_yticks([])
+        for spine in axes.spines.values():
+            spine.set_color("#c8c8c8")
+        figure.suptitle(title, fontsize=13)
+        axes.set_title(textwrap.fill(shown(note), 100), fontsize=9, color="#404040")
+        columns = -(-len(axes.get_legend_handles_labels()[1]) // 24)
+        axes.legend(
+            loc="upper left", bbox_to_anchor=(1, 1), frameon=False, markerscale=1.8, ncols=columns, title="class"
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Without the software's name and version, which would change the file's hash.
+        figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def _short(name: str) -> str:
+    """Return a class's name for the legend, which leaves out what begins with an underscore."""
+    text = shown(name).lstrip("_")
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

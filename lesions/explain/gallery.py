@@ -1,0 +1,153 @@
+"""The pictures worth a look: of each class the most confident errors and the least certain hits, with their heat.
+
+What comes from tables is text here and nothing else: no file is named after a picture or a class, and what is drawn
+or read aloud has passed `foreign_text.shown`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from lesions.core.sanitize import shown
+from lesions.explain.overlay import GAP
+
+Kind = Literal["confident_error", "uncertain_hit"]
+KINDS: dict[Kind, str] = {"confident_error": "confident error", "uncertain_hit": "uncertain hit"}
+
+BOX = (512, 256)
+"""Width and height into which each picture of a file in the gallery is scaled: 256 high, if it is not very wide."""
+SMALL_BOX = (208, 104)
+LINE = 17
+"""Pixels of the sheet: between pictures, and for a line of text."""
+MOST_ROWS = 40
+"""Classes on the sheet; the folder has all."""
+
+_PLACES = [
+    *("upper left", "upper middle", "upper right"),
+    *("middle left", "middle", "middle right"),
+    *("lower left", "lower middle", "lower right"),
+]
+
+
+class Example(NamedTuple):
+    """One picture of the gallery.
+
+    Attributes:
+        row: its row in the table of predictions.
+        kind: why it is shown.
+        truth: the number of its class.
+        predicted: the number of the class of the highest probability.
+    """
+
+    row: int
+    kind: Kind
+    truth: int
+    predicted: int
+
+
+class Cell(NamedTuple):
+    """A place of the sheet: lines of text over a picture."""
+
+    caption: tuple[str, str]
+    picture: Image.Image
+
+
+def choose(labels: NDArray[np.int64], probability: NDArray[np.float64], examples: int) -> list[Example]:
+    """Return of each class its most confident errors, then its least certain hits; fewer where there are not so many.
+
+    An error is the more confident, the higher the probability of the class that was said; a hit the less certain, the
+    lower that of the true class. Between equals the first row goes first.
+
+    Args:
+        labels: (N,), the numbers of the true classes.
+        probability: (N, classes).
+        examples: how many of each kind a class.
+    """
+    predicted = probability.argmax(axis=1)
+    highest = probability.max(axis=1)
+    found = []
+    for truth in range(probability.shape[1]):
+        wrong = np.flatnonzero((labels == truth) & (predicted != truth))
+        right = np.flatnonzero((labels == truth) & (predicted == truth))
+        errors = wrong[np.argsort(-highest[wrong], kind="stable")][:examples]
+        hits = right[np.argsort(highest[right], kind="stable")][:examples]
+        found += [Example(row, "confident_error", truth, int(predicted[row])) for row in errors.tolist()]
+        found += [Example(row, "uncertain_hit", truth, truth) for row in hits.tolist()]
+    return found
+
+
+def alt_text(
+    image_id: str, truth: str, predicted: str, probability: float, kind: Kind, heat: NDArray[np.float32], protocol: str
+) -> str:
+    """Return a sentence that stands for the picture where it is not seen."""
+    rows, columns = heat.shape
+    row, column = divmod(int(heat.argmax()), columns)
+    if heat.max() > 0:
+        place = _PLACES[3 * (3 * row // rows) + 3 * column // columns]
+        where = f"the heat map for {shown(predicted)} is hottest at the {place}"
+    else:
+        where = f"no place spoke for {shown(predicted)}"
+    leak = "" if protocol == "honest" else f" The protocol is leaky: {shown(protocol)}."
+    return (
+        f"{KINDS[kind].capitalize()}: picture {shown(image_id)} of {shown(truth)}, taken for {shown(predicted)} with "
+        f"probability {probability:.2f}; {where}.{leak}"
+    )
+
+
+def write_sheet(
+    rows: Sequence[tuple[str, Sequence[Cell | None]]], title: Sequence[str], path: Path, columns: int
+) -> None:
+    """Write a JPEG of a row a class.
+
+    Args:
+        rows: for each class a line of text, and its cells from left to right, None for a gap.
+        title: lines that stand over all.
+        path: of the JPEG.
+        columns: cells in a row.
+    """
+    cells = [cell for _, row in rows for cell in row if cell]
+    width, height = cells[0].picture.size if cells else (2 * SMALL_BOX[1] + GAP, SMALL_BOX[1])
+    step = 3 * LINE + height + 2 * GAP
+    top = GAP + LINE * len(title) + GAP
+    sheet = Image.new("RGB", (GAP + columns * (width + 3 * GAP), top + len(rows) * step), "white")
+    pen = ImageDraw.Draw(sheet)
+    bold, plain = _font("DejaVuSans-Bold.ttf"), _font("DejaVuSans.ttf")
+    for number, text in enumerate(title):
+        pen.text((GAP, GAP + number * LINE), _fit(text, bold, sheet.width - 2 * GAP), "black", bold)
+    for number, (text, row) in enumerate(rows):
+        above = top + number * step
+        pen.text((GAP, above), _fit(text, bold, sheet.width - 2 * GAP), "black", bold)
+        for place, cell in enumerate(row):
+            left = GAP + place * (width + 3 * GAP)
+            if cell:
+                for line, words in enumerate(cell.caption, 1):
+                    pen.text((left, above + line * LINE), _fit(words, plain, width), "black", plain)
+                sheet.paste(cell.picture, (left, above + 3 * LINE))
+    save(sheet, path)
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Write a JPEG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path, "JPEG", quality=90)
+
+
+def _font(name: str) -> ImageFont.FreeTypeFont:
+    """Return one of matplotlib's own fonts: the same letters on every machine, in more scripts than Pillow's."""
+    file = Path(mpl.get_data_path(), "fonts/ttf", name)
+    return ImageFont.truetype(file, 12, layout_engine=ImageFont.Layout.BASIC)
+
+
+def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """Return as much of a text as is not wider, for a person to read."""
+    text = shown(text)
+    if font.getlength(text) <= width:
+        return text
+    while text and font.getlength(text + "…") > width:
+        text = text[:-1]
+    return text + "…"

@@ -1,0 +1,58 @@
+"""Grad-CAM: which places of a picture spoke for a class.
+
+Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra: Grad-CAM: Visual explanations from deep networks via gradient-based
+localization, ICCV 2017.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from lesions.explain.feature_maps import Opened, opened
+
+BATCH = 64
+
+
+def heat_maps(
+    model: keras.Model, pixels: NDArray[np.uint8], classes: NDArray[np.int64], what: str | None = None
+) -> NDArray[np.float32]:
+    """Return a map a picture of how much each place spoke for a class: 1 where most, 0 where not or against it.
+
+    A map is as coarse as the network's last feature maps, and scaled for itself: the heat of two pictures cannot be
+    compared. Where nothing speaks for the class, the map is 0 all over.
+
+    Args:
+        model: from pixels to the probabilities of classes; any of `lesions/models/architectures`.
+        pixels: uint8, (N, height, width, 3).
+        classes: (N,), the number of the class that is asked of each picture.
+        what: what a progress bar calls the work; without it there is none.
+
+    Returns:
+        float32, (N, height, width), from 0 to 1.
+    """
+    parts = opened(model)
+    found = np.zeros(pixels.shape[:3], np.float32)
+    starts = range(0, len(pixels), BATCH)
+    for start in tqdm(starts, desc=what, unit=" batches", disable=None if what else True):
+        chosen = slice(start, start + BATCH)
+        found[chosen] = _batch(parts, pixels[chosen], classes[chosen])
+    return found
+
+
+def _batch(parts: Opened, pixels: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the maps of one batch; the letters are the paper's."""
+    x = tf.constant(pixels, tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        a, features = parts.inside(x, training=False)
+        # The logit, as in the paper: the gradient of the probability, or of its logarithm, fades to nothing as the
+        # network becomes sure, and sure errors are what one wants to see.
+        y = tf.gather(parts.logits(features), classes, batch_dims=1)
+    alpha = tf.reduce_mean(tape.gradient(y, a), axis=(1, 2), keepdims=True)
+    coarse = tf.nn.relu(tf.reduce_sum(alpha * a, axis=3, keepdims=True))
+    fine = tf.image.resize(coarse, pixels.shape[1:3])[..., 0].numpy()
+    highest = fine.max(axis=(1, 2), keepdims=True)
+    scaled: NDArray[np.float32] = np.divide(fine, highest, out=np.zeros_like(fine), where=highest > 0)
+    return scaled

@@ -1,0 +1,92 @@
+"""Do the heat maps depend on what the network learnt? A network with random weights must give others.
+
+Adebayo, Gilmer, Muelly, Goodfellow, Hardt, Kim: Sanity checks for saliency maps, NeurIPS 2018: the model parameter
+randomisation test, with all layers at once.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+import lesions.models.common.determinism
+from lesions.explain.grad_cam import heat_maps
+
+DRAWS = 5
+"""Networks of random weights: each alone looks, by chance, at the lesion or past it."""
+ALIKE = 0.5
+"""The mean rank correlation from which maps count as alike. Our choice: the paper names no bound."""
+
+
+def check(
+    model: keras.Model, pixels: NDArray[np.uint8], classes: NDArray[np.int64], maps: NDArray[np.float32], seed: int
+) -> dict[str, Any]:
+    """Compare maps with those of the same network with random weights.
+
+    Args:
+        model: the trained network.
+        pixels: uint8, (N, height, width, 3).
+        classes: (N,), the class that is asked of each picture, also of the random networks.
+        maps: (N, height, width), what `heat_maps` says of them.
+        seed: what the weights are drawn from.
+
+    Returns:
+        The mean Spearman correlation between the maps of one picture, over pictures and draws, and of each draw;
+        beside it that between the trained network's maps of different pictures, which says how much all maps have in
+        common; and a verdict in words. Null where no two maps can be compared.
+    """
+    draws = [
+        correlations(maps, heat_maps(randomised(model, seed + draw), pixels, classes, f"random weights {draw + 1}"))
+        for draw in range(DRAWS)
+    ]
+    mean = _mean(np.concatenate(draws))
+    return {
+        "pictures": len(pixels),
+        "rank_correlation": mean,
+        "of_each_draw": [_mean(draw) for draw in draws],
+        "between_pictures": _mean(correlations(maps, np.roll(maps, 1, axis=0))) if len(maps) > 1 else None,
+        "undefined": int(np.isnan(draws).sum()),
+        "verdict": verdict(mean),
+    }
+
+
+def randomised(model: keras.Model, seed: int) -> keras.Model:
+    """Return the same network with new weights, drawn as before training; batch normalisation has seen nothing."""
+    lesions.models.common.determinism.seed(seed % 2**32)
+    return keras.models.clone_model(model)
+
+
+def correlations(maps: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return (N,): Spearman's rank correlation of each map with the other one; NaN where either is constant.
+
+    Args:
+        maps: (N, height, width).
+        others: the same shape.
+    """
+    found = np.full(len(maps), np.nan)
+    for place, (one, other) in enumerate(zip(maps, others, strict=True)):
+        if np.ptp(one) > 0 and np.ptp(other) > 0:
+            found[place] = spearmanr(one, other, axis=None).statistic
+    return found
+
+
+def verdict(correlation: float | None) -> str:
+    """Say what a mean rank correlation means."""
+    if correlation is None:
+        return "No map could be compared: all were constant."
+    if correlation < ALIKE:
+        return (
+            f"Passed: with random weights the maps are others (rank correlation {correlation:.2f}, below {ALIKE}), so "
+            "they depend on what the network learnt."
+        )
+    return (
+        f"Failed: with random weights the maps are much the same (rank correlation {correlation:.2f}, {ALIKE} or "
+        "more), so they show the pictures rather than what the network learnt. Do not read them."
+    )
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    defined = values[~np.isnan(values)]
+    return round(float(defined.mean()), 4) if len(defined) else None

@@ -1,1 +1,0 @@
-"""Getting files and metadata from the web, whole and verified."""

@@ -1,0 +1,1 @@
+"""From bytes to pixels on all cores; change it and what decodes images reruns."""

@@ -1,0 +1,96 @@
+"""How a picture becomes pixels, in words that can be stored beside the pixels and the model, and followed again."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lesions.core.errors import UserError
+from lesions.images import decode as pictures
+from lesions.images.colour_constancy import MINKOWSKI_P, shades_of_grey
+from lesions.images.field_of_view import bright_field
+
+Side = Annotated[int, Field(ge=16, le=1024)]
+
+
+class Recipe(BaseModel):
+    """All that decides how a picture becomes pixels: the chosen values, then what this code always does.
+
+    Whoever changes what the code does gives it another `version`, so that an older model's recipe is refused instead
+    of followed wrongly.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    px: tuple[Side, Side]
+    fit: pictures.Fit
+    borders: Literal["keep", "crop"]
+    colour_constancy: Literal["none", "shades_of_grey"]
+    version: Literal[2] = 2
+    orientation: Literal["as EXIF says"] = "as EXIF says"
+    transparency: Literal["over white"] = "over white"
+    filter: Literal["bilinear"] = "bilinear"
+    fill: Literal["the median colour of the picture's rim"] = "the median colour of the picture's rim"
+    minkowski_p: Literal[6] = MINKOWSKI_P
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as `recipe.json` has it."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any], file: Path) -> Self:
+        """Read what `to_json` returned; other keys, such as a model's classes, are passed over.
+
+        Args:
+            content: of the file.
+            file: which to name in a message.
+
+        Raises:
+            UserError: it is a recipe that this version of the project cannot follow.
+        """
+        missing = [key for key in cls.model_fields if key not in content]
+        problems = [f"{key}: missing" for key in missing]
+        if not missing:
+            try:
+                return cls.model_validate(content)
+            except ValidationError as error:
+                details = error.errors()
+                problems = [f"{'.'.join(map(str, d['loc']))}: {d['msg']}; found {d['input']!r}" for d in details]
+        raise UserError(
+            f"{file} says how pictures become pixels in a way that this version of the project cannot follow "
+            f"({'; '.join(problems)}). Use the version that made it, or make it anew with `dvc repro`."
+        )
+
+
+def to_pixels(content: bytes, recipe: Recipe) -> NDArray[np.uint8]:
+    """Make a picture file's bytes into pixels, exactly as those that a network was trained on.
+
+    The steps, in order: turned upright; borders cropped; cropped or fitted to `px` and resized; colours; padded.
+
+    Returns:
+        uint8, (height, width, 3), RGB.
+
+    Raises:
+        ValueError: see `pictures.to_pixels`.
+    """
+    find_field = bright_field if recipe.borders == "crop" else None
+    pixels = pictures.to_pixels(content, *recipe.px, recipe.fit, find_field)
+    if recipe.colour_constancy == "shades_of_grey":
+        pixels = shades_of_grey(pixels)
+    return _padded(pixels, recipe.px) if pixels.shape[:2] != recipe.px else pixels
+
+
+def _padded(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Put a picture in the middle of a plain surface.
+
+    The surface has the median colour of the picture's rim: skin for most, black for a picture with a black border.
+    Black for all would put edges where no picture has any.
+    """
+    rim = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    padded = np.empty((*shape, 3), np.uint8)
+    padded[:] = np.median(rim, axis=0).astype(np.uint8)
+    top, left = ((wanted - side) // 2 for wanted, side in zip(shape, pixels.shape[:2], strict=True))
+    padded[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    return padded

@@ -1,0 +1,1 @@
+"""A trained network on arrays of images; change it and predict and what follows rerun."""

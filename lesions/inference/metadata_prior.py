@@ -1,0 +1,190 @@
+"""What a patient's age, sex and lesion's site say of the diagnosis, beside the picture, by Bayes's rule.
+
+The probability of each class is multiplied by how much more frequent the patient's age is among lesions of that class
+than among all, and likewise the sex and the site, as if these were independent of the picture and of one another within
+a class (naive Bayes). What is not known says nothing: the picture then stands alone. So do all pictures of a model that
+weighs nothing.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from lesions.core.errors import UserError
+from lesions.core.json_files import write_json
+
+FILE = "patient.json"
+FIELDS = ("age", "sex", "site")
+"""What may be known, by the columns of images.csv: years, female or male, and a site in clean's words."""
+
+REGIONS = {
+    **dict.fromkeys(("scalp", "face", "ear", "neck"), "head and neck"),
+    **dict.fromkeys(("chest", "abdomen", "back", "anterior trunk", "lateral trunk"), "trunk"),
+    **dict.fromkeys(("hand", "foot", "acral"), "hand or foot"),
+    "genital": "oral or genital",
+}
+"""The regions of sites: collections name them more or less finely, and one calls trunk what another calls back."""
+
+DECADES = range(0, 100, 10)
+"""The first years of ages that are counted together; older ones are in the last."""
+
+SHRINKAGE = 20
+"""Lesions of the mean patient that are added to each class: without them, a site where a rare class happens not to
+occur in train would rule that class out."""
+
+Known: TypeAlias = Mapping[str, str]
+"""What is known of one patient: some of `FIELDS`, or ""."""
+
+Ratios: TypeAlias = dict[str, list[float]]
+
+
+class Patient(BaseModel):
+    """All of patient.json.
+
+    Attributes:
+        classes: their labels.
+        age: by the first year of each decade, for each class the logarithm of how many times as frequent that age is
+            among its lesions as among all; {} where it is not weighed.
+        sex: the same.
+        site: the same, by region.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    classes: list[str]
+    age: Ratios = {}
+    sex: Ratios = {}
+    site: Ratios = {}
+
+    @model_validator(mode="after")
+    def _a_number_a_class(self) -> Self:
+        numbers = [ratios for field in FIELDS for ratios in getattr(self, field).values()]
+        if not all(len(ratios) == len(self.classes) and np.isfinite(ratios).all() for ratios in numbers):
+            raise ValueError("expected a number a class")
+        return self
+
+    @property
+    def weighs(self) -> bool:
+        """Whether it says anything."""
+        return any(getattr(self, field) for field in FIELDS)
+
+    def log_ratios(self, patients: pd.DataFrame) -> NDArray[np.float64]:
+        """Return (N, classes), what is added to the logarithms of the probabilities.
+
+        Args:
+            patients: N rows, as `values` takes them.
+        """
+        nothing = np.zeros(len(self.classes))
+        found = np.zeros((len(patients), len(self.classes)))
+        known = values(patients)
+        for field in FIELDS:
+            ratios = {value: np.array(said) for value, said in getattr(self, field).items()}
+            found += np.array([ratios.get(value, nothing) for value in known[field]]).reshape(found.shape)
+        return found
+
+
+def values(patients: pd.DataFrame) -> pd.DataFrame:
+    """Return the decade, the sex and the region of each row, "" where that is not known.
+
+    Args:
+        patients: with `age`, `sex` and `site` as in images.csv, each of which may be missing; with `age_status`, ages
+            that were filled in count as not known.
+    """
+    found = pd.DataFrame("", patients.index, list(FIELDS), dtype=str)
+    for field in FIELDS:
+        if field in patients:
+            found[field] = patients[field].fillna("").astype(str)
+    if "age_status" in patients:
+        found["age"] = found["age"].where(patients["age_status"] == "given", "")
+    years = pd.to_numeric(found["age"], errors="coerce")
+    decade = (years // DECADES.step * DECADES.step).clip(upper=DECADES[-1])
+    found["age"] = decade.map(lambda year: "" if pd.isna(year) else str(int(year)))
+    found["site"] = found["site"].replace(REGIONS)
+    return found
+
+
+def fit(images: pd.DataFrame, classes: list[str]) -> Patient:
+    """Count the training lesions.
+
+    Args:
+        images: rows of images.csv that train, and no others. Pictures of one lesion count once; where the data name
+            no lesion, those of one group, which may be all of a patient's, and one diagnosis.
+        classes: the labels.
+    """
+    lesion = images["lesion_id"].where(images["lesion_id"] != "", images["group_id"])
+    lesions = images[~images.assign(lesion=lesion).duplicated(["lesion", "label"])]
+    number = lesions["label"].map(classes.index).to_numpy()
+    found = {}
+    known = values(lesions)
+    for field in FIELDS:
+        column = known[field]
+        held = sorted(set(column) - {""}, key=lambda value: (len(value), value))
+        counts = np.array([np.bincount(number[column == value], minlength=len(classes)) for value in held], float)
+        if field == "age" and held:
+            counts = smoothing([int(value) for value in held]) @ counts
+        found[field] = {
+            value: [float(f"{ratio:.4g}") for ratio in ratios]
+            for value, ratios in zip(held, _log_ratios(counts), strict=True)
+        }
+    return Patient(classes=classes, **found)
+
+
+def smoothing(decades: list[int]) -> NDArray[np.float64]:
+    """Return (decades, decades), each column summing to one: a lesion counts in the neighbouring decades as well.
+
+    A Gaussian of ten years, since the decades' borders mean nothing.
+    """
+    apart = np.subtract.outer(decades, decades) / DECADES.step
+    weight = np.exp(-(apart**2) / 2)
+    result: NDArray[np.float64] = weight / weight.sum(axis=0)
+    return result
+
+
+def _log_ratios(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return log p(value | class) / p(value), (values, classes), of lesions counted in that shape."""
+    if not len(counts):
+        return counts
+    share = counts.sum(axis=1, keepdims=True) / counts.sum()
+    of_class = (counts + SHRINKAGE * share) / (counts.sum(axis=0) + SHRINKAGE)
+    result: NDArray[np.float64] = np.log(of_class / share)
+    return result
+
+
+def weighed(probability: NDArray[np.floating], log_ratios: NDArray[np.float64]) -> NDArray[np.floating]:
+    """Return the probabilities, (N, classes), with the patients weighed in; where all are unknown, the same bits.
+
+    Args:
+        probability: each row summing to one.
+        log_ratios: of `Patient.log_ratios`.
+    """
+    if not log_ratios.any():
+        return probability
+    products = probability.astype(np.float64) * np.exp(log_ratios)
+    products /= products.sum(axis=1, keepdims=True)
+    return np.where(log_ratios.any(axis=1, keepdims=True), products, probability)
+
+
+def save(patient: Patient, folder: Path) -> None:
+    """Write patient.json."""
+    write_json(folder / FILE, patient.model_dump())
+
+
+def load(folder: Path) -> Patient:
+    """Read a model folder's patient.json.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    path = folder / FILE
+    try:
+        return Patient.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise UserError(
+            f"{path} does not say what age, sex and site mean ({error.errors()[0]['msg']}). `dvc checkout` or "
+            "`dvc repro` brings back the one that belongs to the model."
+        ) from None

@@ -1,0 +1,1 @@
+"""One network a file, by its name in `train.architecture`; a new file reruns nothing."""

@@ -1,0 +1,1 @@
+"""What train, predict and explain share; change it and all three rerun."""

@@ -1,0 +1,98 @@
+"""Feeding a network: batches of pixels in an order that the seed and the epoch alone decide.
+
+A batch is a function of its number. TensorFlow is told so (`stateful=False`), since with op determinism it reads
+nothing ahead from a source that might remember something, such as a generator: each step would wait for its batch.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Rows = NDArray[np.int64]
+Labels = NDArray[np.int64]
+Augment = Callable[[Pixels, Rows, int], Pixels]
+"""Changes a batch: its pixels, its rows' numbers and the epoch's; see
+`lesions.models.training.augmentation.Augmentation`."""
+
+
+def gather(arrays: Sequence[Pixels], rows: Rows) -> Pixels:
+    """Return the pictures of `rows`, which count through all the arrays, one behind the other."""
+    starts = np.cumsum([0, *[len(array) for array in arrays[:-1]]])
+    pictures = np.empty((len(rows), *arrays[0].shape[1:]), np.uint8)
+    whose = np.searchsorted(starts, rows, side="right") - 1
+    # One by one: with rows by the batch, NumPy copies each picture twice.
+    plain = [np.asarray(array) for array in arrays]
+    for picture, array, row in zip(pictures, whose.tolist(), (rows - starts[whose]).tolist(), strict=True):
+        picture[:] = plain[array][row]
+    return pictures
+
+
+def endless(
+    arrays: Sequence[Pixels],
+    rows: Rows,
+    labels: Labels,
+    batch: int,
+    seed: int,
+    augment: Augment | None = None,
+    first_epoch: int = 0,
+) -> tf.data.Dataset:
+    """Return training batches without end, each epoch in an order of its own.
+
+    One stream over all epochs, instead of one stream an epoch, so that reading ahead never races with
+    shuffling.
+
+    Args:
+        arrays: uint8, (N, height, width, 3) each; they may be larger than memory.
+        rows: the training pictures, counted through all the arrays.
+        labels: the class of each of `rows`.
+        batch: pictures a batch; an epoch's last one may be smaller.
+        seed: what the orders are drawn from.
+        augment: what changes the pictures of a batch, if anything does.
+        first_epoch: where the stream begins, as if the epochs before it had been seen.
+    """
+
+    @lru_cache(maxsize=2)
+    def shuffled(epoch: int) -> Rows:
+        return np.random.default_rng([seed, epoch]).permutation(len(rows))
+
+    def numbered(number: int) -> tuple[Pixels, Labels]:
+        epoch, place = divmod(number, steps(len(rows), batch))
+        chosen = shuffled(epoch)[place * batch : (place + 1) * batch]
+        pixels = gather(arrays, rows[chosen])
+        return (augment(pixels, rows[chosen], epoch) if augment else pixels), labels[chosen]
+
+    first = first_epoch * steps(len(rows), batch)
+    return _read_ahead(tf.data.Dataset.counter(first), numbered, arrays)
+
+
+def once(arrays: Sequence[Pixels], rows: Rows, labels: Labels, batch: int) -> tf.data.Dataset:
+    """Return batches of each picture once, in the order of `rows`; see `endless`."""
+
+    def numbered(number: int) -> tuple[Pixels, Labels]:
+        chosen = slice(number * batch, (number + 1) * batch)
+        return gather(arrays, rows[chosen]), labels[chosen]
+
+    return _read_ahead(tf.data.Dataset.range(steps(len(rows), batch)), numbered, arrays)
+
+
+def _read_ahead(
+    numbers: tf.data.Dataset, numbered: Callable[[int], tuple[Pixels, Labels]], arrays: Sequence[Pixels]
+) -> tf.data.Dataset:
+    """Return the batches of these numbers; while a step runs, the next ones are made."""
+
+    def made(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        pixels, labels = tf.numpy_function(
+            lambda number: numbered(int(number)), [number], (tf.uint8, tf.int64), stateful=False
+        )
+        return tf.ensure_shape(pixels, (None, *arrays[0].shape[1:])), tf.ensure_shape(labels, (None,))
+
+    return numbers.map(made).prefetch(4)
+
+
+def steps(pictures: int, batch: int) -> int:
+    """Return the number of batches in an epoch."""
+    return -(-pictures // batch)

@@ -1,0 +1,1 @@
+"""Reading files of pretrained weights; change it and weights reruns."""

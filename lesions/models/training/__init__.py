@@ -1,0 +1,1 @@
+"""How a network is trained; change it and train and what follows rerun."""

@@ -1,0 +1,72 @@
+"""Several networks that answer as one, by the mean of their logits.
+
+Networks that learn from different random numbers err differently, so their mean is right more often than each, and less
+sure where they disagree (Lakshminarayanan, Pritzel, Blundell: Simple and scalable predictive uncertainty estimation
+using deep ensembles, NeurIPS 2017). Made into one network, it is asked, explained and exported like any other.
+"""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import KerasTensor, layers
+
+from lesions.core.errors import UserError
+
+
+def seed_of(number: int, seed: int) -> int:
+    """Return what a network's random numbers are drawn from; the first one's seed is that of params.yaml.
+
+    Args:
+        number: which network, counted from 0.
+        seed: of params.yaml.
+    """
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0]) if number else seed
+
+
+def feature_maps(model: keras.Model) -> KerasTensor:
+    """Return the last feature maps of a network, whose means its last layer decides by.
+
+    Raises:
+        UserError: something else stands between them and the answer.
+    """
+    behind = [layer for layer in model.layers if not isinstance(layer, layers.Dropout)][-2:]
+    if [type(layer) for layer in behind] != [layers.GlobalAveragePooling2D, layers.Dense]:
+        raise UserError(
+            "train.members is for networks that decide by the means of their last feature maps, as plain, residual "
+            "and pretrained do; this one has other layers at its end. Set train.members to 1."
+        )
+    return behind[0].input
+
+
+def together(members: Sequence[keras.Model]) -> keras.Model:
+    """Return one network that answers by the mean of the logits; of one member, that itself.
+
+    Their last feature maps stand side by side, and one dense layer reads the means of all: so it can be opened and
+    explained as each of them can.
+
+    Args:
+        members: of one architecture, each from pixels to the classes' probabilities.
+    """
+    if len(members) == 1:
+        return members[0]
+    pixels = keras.Input(members[0].input_shape[1:], name="pixels")
+    maps = layers.Concatenate(name="maps")([_renamed(member, number, pixels) for number, member in enumerate(members)])
+    last = layers.Dense(members[0].output_shape[-1], activation="softmax", name="probabilities")
+    whole = keras.Model(pixels, last(layers.GlobalAveragePooling2D(name="head_pooling")(maps)))
+    kernels, biases = zip(*(member.layers[-1].get_weights() for member in members), strict=True)
+    last.set_weights([np.concatenate(kernels) / len(members), np.mean(biases, axis=0)])
+    return whole
+
+
+def _renamed(member: keras.Model, number: int, pixels: KerasTensor) -> KerasTensor:
+    """Return a member's feature maps of these pixels, from layers whose names no other member has."""
+
+    def renamed(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        return type(layer).from_config({**config, "name": f"{config['name']}_{number + 1}"})
+
+    body = keras.Model(member.input, feature_maps(member))
+    copy = keras.models.clone_model(body, input_tensors=pixels, clone_function=renamed)
+    copy.set_weights(body.get_weights())
+    return copy.output

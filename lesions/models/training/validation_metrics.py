@@ -1,0 +1,83 @@
+"""The figures of the whole validation set after each epoch, by which training is steered."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from lesions.models.common import batches as feeding
+from lesions.models.training.interrupt import Interruption
+
+BATCH = 64
+LOWER_IS_BETTER = ("loss", "val_loss")
+
+
+class Validation(keras.callbacks.Callback):  # type: ignore[misc]
+    """Adds `val_loss`, `val_accuracy`, `val_balanced_accuracy` and `val_macro_auc` to an epoch's figures.
+
+    Keras would average its own over batches; these are of all pictures at once. It must be the first of the callbacks,
+    since the others read what it adds.
+
+    Args:
+        arrays: see `feeding.gather`.
+        rows: of the validation pictures.
+        labels: their class numbers, (N,).
+        loss: see `optimisation.loss`.
+        interruption: what may end it between two batches.
+    """
+
+    def __init__(
+        self,
+        arrays: Sequence[NDArray[np.uint8]],
+        rows: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        loss: Callable[[Any, Any], Any],
+        interruption: Interruption,
+    ) -> None:
+        super().__init__()
+        self._pictures = feeding.once(arrays, rows, labels, BATCH)
+        self._labels = labels
+        self._loss = loss
+        self._interruption = interruption
+
+    def on_epoch_end(self, _epoch: int, logs: dict[str, float]) -> None:
+        """Look at all validation pictures."""
+        probabilities = self.model.predict(self._pictures, verbose=0, callbacks=[self._interruption])
+        losses = keras.ops.convert_to_numpy(self._loss(self._labels, probabilities))
+        logs |= {"val_loss": float(losses.mean(dtype=np.float64)), **figures(self._labels, probabilities)}
+
+
+def figures(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> dict[str, float]:
+    """Return accuracy, the mean of the classes' sensitivities, and the mean of their areas under the ROC curve.
+
+    Args:
+        labels: class numbers, (N,).
+        probabilities: (N, classes). Where they are no numbers, neither are the figures.
+
+    Both means are over the classes that the labels hold; with one class alone the area is 0.5.
+    """
+    if not np.isfinite(probabilities).all():
+        return dict.fromkeys(("val_accuracy", "val_balanced_accuracy", "val_macro_auc"), float("nan"))
+    hit = probabilities.argmax(axis=1) == labels
+    present = np.unique(labels)
+    areas = (
+        [roc_auc_score(labels == number, probabilities[:, number]) for number in present] if len(present) > 1 else [0.5]
+    )
+    return {
+        "val_accuracy": float(hit.mean()),
+        "val_balanced_accuracy": float(np.mean([hit[labels == number].mean() for number in present])),
+        "val_macro_auc": float(np.mean(areas)),
+    }
+
+
+def is_better(monitor: str, one: float, other: float) -> bool:
+    """Tell whether one value of a figure is better than another."""
+    return one < other if monitor in LOWER_IS_BETTER else one > other
+
+
+def direction(monitor: str) -> str:
+    """Return what Keras's callbacks call the better direction of a figure."""
+    return "min" if monitor in LOWER_IS_BETTER else "max"

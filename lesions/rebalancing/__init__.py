@@ -1,1 +1,0 @@
-"""Augmented copies for the rare classes: which, how many, and what happens to them."""

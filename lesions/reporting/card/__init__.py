@@ -1,0 +1,1 @@
+"""The model card; change it and report reruns."""

@@ -1,0 +1,121 @@
+"""The card's plots, each a PNG file whose bytes depend on the figures alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lesions.reporting.common.plot_style import BLUE, GREY, WIDTH, png, style
+
+READERS = (0.866, 0.713)
+"""Sensitivity and specificity for melanoma of 58 dermatologists, by dermoscopy alone (Haenssle et al., Annals of
+Oncology 29, 2018)."""
+ALARM = "#bc4c00"
+
+
+def draw(kind: str, *given: Any, leak: str = "", height: float = 3.6) -> bytes:
+    """Return a plot.
+
+    Args:
+        kind: the name of a function below, without `draw_`.
+        given: what it takes before the axes.
+        leak: what the protocol leaks, which then stands over the plot.
+        height: in inches.
+    """
+    with style():
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        axes = figure.subplots()
+        KINDS[kind](*given, axes)
+        if leak:
+            axes.set_title(f"LEAKY: {leak}", color=ALARM, fontsize=9)
+        return png(figure)
+
+
+def draw_roc(curve: pd.DataFrame, points: pd.DataFrame, with_readers: bool, axes: Axes) -> None:
+    """Draw a ROC curve, what thresholds chosen on validation do, and the readers.
+
+    Args:
+        curve: `false_positive_rate` and `true_positive_rate`.
+        points: `sensitivity` and `specificity`, a row a threshold.
+        with_readers: whether the question is theirs.
+        axes: to draw on.
+    """
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="chance")
+    axes.plot(curve["false_positive_rate"], curve["true_positive_rate"], color=BLUE, label="model")
+    axes.scatter(1 - points["specificity"], points["sensitivity"], color=BLUE, s=22, zorder=3, label="its thresholds")
+    if with_readers:
+        axes.scatter(1 - READERS[1], READERS[0], color=ALARM, marker="D", s=30, zorder=4, label="58 readers (2018)")
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
+    axes.legend(frameon=False, loc="lower right")
+
+
+def draw_confusion(confusion: list[list[int]], classes: list[str], axes: Axes) -> None:
+    """Draw the share of each actual class by predicted class, with the numbers of pictures.
+
+    Args:
+        confusion: rows are actual.
+        classes: their names.
+        axes: to draw on.
+    """
+    counts = np.array(confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    sns.heatmap(
+        shares, annot=counts, fmt=",d", cmap=sns.light_palette(BLUE, as_cmap=True), vmin=0, vmax=1, cbar=False,
+        linewidths=1, linecolor="#e4e4e4", annot_kws={"fontsize": 8}, ax=axes,
+    )  # fmt: skip
+    shown = [name if len(name) <= 12 else f"{name[:11]}…" for name in classes]
+    places = np.arange(len(shown)) + 0.5
+    axes.set_xticks(places, shown, rotation=35, ha="right")
+    axes.set_yticks(places, shown, rotation=0)
+    axes.set(xlabel="predicted", ylabel="actual")
+
+
+def draw_reliability(bins: dict[str, list[dict[str, float]]], axes: Axes) -> None:
+    """Draw accuracy against confidence, in bins of equal mass.
+
+    Args:
+        bins: `confidence` and `accuracy` of each bin, by when (before and after the temperature).
+        axes: to draw on.
+    """
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="as sure as right")
+    looks = {"before": {"color": "#6f9cc4", "marker": "o"}, "after": {"color": BLUE, "marker": "s"}}
+    for when, rows in bins.items():
+        confidence, accuracy = ([row[name] for row in rows] for name in ("confidence", "accuracy"))
+        axes.plot(confidence, accuracy, linewidth=1.2, markersize=4, label=f"{when} the temperature", **looks[when])  # type: ignore[arg-type]
+    axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1.01), ylim=(0, 1.02))
+    axes.legend(frameon=False, loc="upper left")
+
+
+def draw_curves(table: pd.DataFrame, x: str, y: str, hue: str, names: dict[str, str], axes: Axes) -> None:
+    """Draw a line a group.
+
+    Args:
+        table: columns x, y and hue.
+        x: what is across.
+        y: what is up.
+        hue: what tells the lines apart.
+        names: how x and y are called.
+        axes: to draw on.
+    """
+    kinds = list(dict.fromkeys(table[hue]))
+    sns.lineplot(
+        table, x=x, y=y, hue=hue, hue_order=kinds, style=hue, style_order=kinds, markers=len(table) < 100,
+        dashes=len(table) >= 100, palette=sns.color_palette("colorblind", len(kinds)), errorbar=None, ax=axes,
+    )  # fmt: skip
+    axes.set(xlabel=names[x], ylabel=names[y])
+    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, integer=bool((table[x] % 1 == 0).all())))
+    axes.legend(frameon=False, title=None, fontsize=8)
+
+
+KINDS: dict[str, Callable[..., None]] = {
+    "roc": draw_roc,
+    "confusion": draw_confusion,
+    "reliability": draw_reliability,
+    "curves": draw_curves,
+}
+"""By name, for `draw`."""

@@ -1,0 +1,1 @@
+"""The plot style, contact sheets and pages that reports share; change it and the stages that draw rerun."""

@@ -1,0 +1,1 @@
+"""The train/validation/test split and offline oversampling; change it and split and rebalance rerun."""

@@ -1,0 +1,1 @@
+"""What sources share: downloads, HTTP, tables; change it and download reruns."""

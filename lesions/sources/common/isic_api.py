@@ -1,0 +1,212 @@
+"""The ISIC archive's interface, version 2: the pages of a search, and what one record of it says.
+
+Described at https://api.isic-archive.com/api/docs/swagger/. A page is `{results, count, next, previous}`: `count`
+on the first page alone, `next` the whole address of the next one or null. Nothing in an answer is taken on trust:
+fields may be missing or of another type, pages may repeat, an id becomes a file's name only if it is a plain word.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from tqdm import tqdm
+
+from lesions.core.errors import UserError
+from lesions.sources.common.http import get_json
+from lesions.taxonomy import DIAGNOSES, code_of
+
+API = "https://api.isic-archive.com/api/v2/"
+LIMIT = 100
+"""Pictures a page, the most that the archive gives."""
+
+FILES = {"full": "full", "thumbnail": "thumbnail_256"}
+"""What the archive calls its two resolutions."""
+
+LEVELS = (5, 4, 3, 2, 1)
+"""Of a diagnosis and a site, the deepest first."""
+
+MISSING = 0.01
+"""The share of pictures by which a listing may fall short of the count on its first page, which is cached."""
+
+CODES = {diagnosis.code for diagnosis in DIAGNOSES}
+NAMES = {
+    "malignant melanocytic proliferations (melanoma)": "mel",
+    "solar or actinic keratosis": "ak",
+    "squamous cell carcinoma, nos": "scc",
+    "squamous cell carcinoma, invasive": "scc",
+    "squamous cell carcinoma in situ": "akiec",
+    "solar lentigo": "bkl",
+    "lichen planus like keratosis": "bkl",
+    "benign soft tissue proliferations - vascular": "vasc",
+}
+"""The archive's names that no other data set uses, and our codes; in lower case. As HAM10000 has it, `akiec` holds
+carcinoma in situ, and `bkl` solar lentigines and lichen-planus-like keratoses (Tschandl et al. 2018)."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What the archive says of one picture, in HAM10000's words; "" where it says nothing.
+
+    Attributes:
+        row: `lesion_id,image_id,dx,dx_type,age,sex,localization,dataset,patient_id`.
+        addresses: where its file is, by resolution (see `FILES`); a link may be signed, and expire.
+        bytes: how long the file is, by resolution, as far as the archive says.
+        licence: such as CC-BY-NC.
+        attribution: whom to name.
+    """
+
+    row: dict[str, str]
+    addresses: dict[str, str]
+    bytes: dict[str, int]
+    licence: str
+    attribution: str
+
+    @property
+    def image_id(self) -> str:
+        """The archive's own id, such as ISIC_0024306."""
+        return self.row["image_id"]
+
+
+def search_address(collection: int | None, query: str | None) -> str:
+    """Return the address of a search's first page."""
+    asked = {"query": query, "collections": collection}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return f"{API}images/search/?{urlencode({**given, 'limit': LIMIT})}"
+
+
+def search(address: str) -> list[dict[str, Any]]:
+    """Return the records of all pages from this address on, each id once, sorted by it.
+
+    Raises:
+        UserError: an answer is none of this interface's, the pages go round in a circle, or end early.
+        WebError: there is no answer, or the archive refuses the question.
+    """
+    records: dict[str, dict[str, Any]] = {}
+    listed = 0
+    count = None
+    page_address: str | None = address
+    with tqdm(desc="list", unit=" pictures", disable=None) as bar:
+        while page_address:
+            page = get_json(page_address)
+            results, following = _read_page(page, page_address)
+            if count is None:
+                count = page.get("count")
+                bar.total = count if isinstance(count, int) else None
+            known = len(records)
+            listed += len(results)
+            for record in results:
+                records.setdefault(record["isic_id"], record)
+            if following and len(records) == known:
+                raise UserError(
+                    f"The ISIC archive's pages go round in a circle: {page_address} has no picture that an earlier "
+                    "page had not. Run again later, or ask for something narrower in download.query."
+                )
+            bar.update(len(records) - known)
+            page_address = following
+    if isinstance(count, int) and listed < count * (1 - MISSING):
+        raise UserError(
+            f"The ISIC archive's listing ended after {listed:,} of {count:,} pictures. Run again: "
+            "a listing is kept only when it is complete."
+        )
+    return [records[image_id] for image_id in sorted(records)]
+
+
+def read_record(record: dict[str, Any]) -> Picture:
+    """Read one record; a field that is missing, or of another type than expected, is taken as not said."""
+    metadata = _dictionary(record.get("metadata"))
+    clinical = _dictionary(metadata.get("clinical"))
+    files = _dictionary(record.get("files"))
+    described = {resolution: _dictionary(files.get(name)) for resolution, name in FILES.items()}
+    row = {
+        "lesion_id": _text(clinical.get("lesion_id")),
+        "image_id": _text(record["isic_id"]),
+        "dx": _diagnosis([_text(clinical.get(f"diagnosis_{level}")) for level in LEVELS]),
+        "dx_type": _text(clinical.get("diagnosis_confirm_type")),
+        "age": _text(clinical.get("age_approx")),
+        "sex": _text(clinical.get("sex")),
+        "localization": ":".join(filter(None, [_text(clinical.get(f"anatom_site_{level}")) for level in LEVELS[::-1]])),
+        "dataset": _text(record.get("attribution")),
+        "patient_id": _text(clinical.get("patient_id")),
+    }
+    return Picture(
+        row=row,
+        addresses={name: file["url"] for name, file in described.items() if _host(file.get("url"))},
+        bytes={name: file["size"] for name, file in described.items() if _is_length(file.get("size"))},
+        licence=_text(record.get("copyright_license")),
+        attribution=row["dataset"],
+    )
+
+
+def check_record(record: Any, where: str) -> None:
+    """Check that a record names its picture; the name becomes a file's.
+
+    Raises:
+        UserError: it does not; names `where` the record is from.
+    """
+    image_id = record.get("isic_id") if isinstance(record, dict) else None
+    if not isinstance(image_id, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", image_id):
+        raise UserError(
+            f"{where} lists a picture without a usable `isic_id` (found: {str(image_id)[:80]!r}); expected one such "
+            "as ISIC_0024306. The archive's interface may have changed."
+        )
+
+
+def is_private(record: dict[str, Any]) -> bool:
+    """Whether the archive says that a picture is not public."""
+    return record.get("public") is False
+
+
+def _read_page(page: Any, address: str) -> tuple[list[dict[str, Any]], str | None]:
+    """Return a page's records and the address of the next page."""
+    results = page.get("results") if isinstance(page, dict) else None
+    if not isinstance(results, list):
+        found = ", ".join(page) if isinstance(page, dict) else type(page).__name__
+        raise UserError(
+            f"{address} answered without `results` (found: {found or 'nothing'}); expected a page of pictures. "
+            "The archive's interface may have changed: see docs/sources.md for other ways to the same data."
+        )
+    for record in results:
+        check_record(record, address)
+    following = page.get("next")
+    if following is not None and _host(following) != _host(address):
+        raise UserError(
+            f"{address} names {str(following)[:200]!r} as its next page; expected an address on {_host(address)}. "
+            "The archive's interface may have changed."
+        )
+    return results, following
+
+
+def _diagnosis(names: list[str]) -> str:
+    """Return the code of the deepest name that the taxonomy knows, else the deepest name.
+
+    Args:
+        names: from the most specific level to the most general; "" where there is none.
+    """
+    given = [" ".join(name.lower().split()) for name in names if name]
+    codes = [NAMES.get(name, code_of(name)) for name in given]
+    return next((code for code in codes if code in CODES), codes[0] if codes else "")
+
+
+def _dictionary(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    """Return a text or number as text on one line, and "" for anything else."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return " ".join(str(value).split()) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def _host(address: Any) -> str:
+    """Return the server that a web address names, or "" where it is no such address."""
+    try:
+        parts = urlsplit(address if isinstance(address, str) else "")
+    except ValueError:
+        return ""
+    return parts.netloc if parts.scheme in ("http", "https") else ""
+
+
+def _is_length(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -1,0 +1,291 @@
+"""Reading a person's table of pictures safely, and saying what is wrong with it."""
+
+import csv
+import difflib
+import io
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from lesions.core.errors import UserError
+from lesions.core.sanitize import harm_in, shown
+from lesions.sources.common.raw_data import NEEDED, OPTIONAL
+from lesions.taxonomy import DIAGNOSES, code_of
+
+ORDER = [
+    *("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization", "dataset"),
+    *("patient_id", "split"),
+]
+"""The columns of `metadata.csv`: HAM10000's in its order, then those that other data sets have."""
+
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""What people call the sides of a split, and what we call them."""
+
+ISIC_COLUMNS = {
+    "image": "image_id",
+    "diagnosis_confirm_type": "dx_type",
+    "age_approx": "age",
+    "anatom_site_general": "localization",
+}
+"""The ISIC challenges' columns, and HAM10000's names for them."""
+
+COMPANIONS = {"lesion_id", "diagnosis_confirm_type", "age_approx", "anatom_site_general"}
+"""Columns of an ISIC challenge's tables besides the ground truth: lesion groupings, metadata."""
+
+CODES = {diagnosis.code for diagnosis in DIAGNOSES}
+SEPARATORS = ",;\t"
+MAX_BYTES = 300_000_000
+MAX_COLUMNS = 1_000
+MAX_ROWS = 1_000_000
+MAX_VALUES = 30_000_000
+"""The largest table that is read, in some 3 GB of memory. ISIC's largest has 250 MB, 55 columns, 400,000 rows."""
+MAX_DIAGNOSES = 1_000
+_NAMED = 8
+"""How many columns or ids a message names."""
+
+
+def read_header(path: Path) -> list[str]:
+    """Return a table's column names in lower case, without spaces around them; [] where there is no text.
+
+    Only the first line is read, so that it can be asked of any file.
+    """
+    with path.open("rb") as file:
+        start = file.readline(1 << 20)
+    lines = start.decode("utf-8-sig", errors="replace").splitlines()[:1]
+    try:
+        return [name for line in lines for name in _split_header(csv.reader([line], delimiter=_separator(line)))]
+    except csv.Error:  # no text, or no table
+        return []
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    r"""Read a table separated by commas, semicolons or tabs.
+
+    Nothing is interpreted: a diagnosis called NA stays the text "NA", an age "055" keeps its zero.
+
+    Returns:
+        All values as text, "" where there is none; column names as `read_header` gives them. Rows without
+        any value, which spreadsheets leave at the end, are left out.
+
+    Raises:
+        UserError: the file is not UTF-8 (a byte-order mark is fine), holds NUL bytes, names a column
+            twice, a row has more or fewer values than the header, or it is larger than any table of pictures;
+            names the file and the line.
+    """
+    file = shown(path.name)
+    _refuse_more(file, path.stat().st_size, MAX_BYTES, "bytes")
+    content = path.read_bytes()
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{file} is not UTF-8 text (line {line}). Save it again with that encoding: in a "
+            'spreadsheet "Save as", "CSV UTF-8"; in a text editor "Save with encoding", "UTF-8".'
+        ) from None
+    if b"\0" in content:
+        line = content.count(b"\n", 0, content.index(b"\0")) + 1
+        raise UserError(
+            f"{file} holds NUL bytes (the first in line {line}): it is damaged, or not UTF-8 text. "
+            'Save it again as "CSV UTF-8", or fetch it again.'
+        )
+    first = content[: 1 << 20].splitlines()[:1]
+    separator = _separator(b"".join(first).decode(errors="replace"))
+    # Line by line: as one text, Python would take up to four bytes a character.
+    text = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="")
+    reader = csv.reader(text, delimiter=separator, strict=True)
+    rows: list[list[str]] = []
+    try:
+        header = _split_header(reader)
+        _refuse_more(file, len(header), MAX_COLUMNS, "columns")
+        for row in reader:
+            if any(row):
+                _check_width(file, reader.line_num, row, header)
+                rows.append(row)
+                _refuse_more(file, len(rows), min(MAX_ROWS, MAX_VALUES // len(header)), "rows")
+    except csv.Error as error:
+        raise UserError(
+            f"{file}, line {reader.line_num}: {error}. Probably a quotation mark is open there or "
+            "stands inside a value; write it twice, or save the table again as CSV from a spreadsheet."
+        ) from None
+    twice = sorted(name for name, times in Counter(header).items() if name and times > 1)
+    if twice:
+        raise UserError(
+            f"{file} has more than one column called {_some(twice)} (case and spaces around a name do "
+            "not count). Rename or remove all but one."
+        )
+    return pd.DataFrame(rows, columns=pd.Index(header, dtype=str), dtype=str)
+
+
+def check_table(table: pd.DataFrame, name: str) -> None:
+    """Check that a table names each picture once and has a column for its diagnosis, which can be a class's name.
+
+    Args:
+        table: as `read_table` returns it.
+        name: the file's, for the message.
+
+    Raises:
+        UserError: a needed column is missing, there is no row, an `image_id` is missing or stands twice, or
+            there is a diagnosis that would do harm in our tables, or more of them than anybody tells apart.
+    """
+    name = shown(name)
+    found = [str(column) for column in table.columns if column]
+    missing = [column for column in NEEDED if column not in found]
+    if missing:
+        close = {column: difflib.get_close_matches(column, found, n=1, cutoff=0.5) for column in missing}
+        hints = [f'is "{shown(near[0])}" meant to be "{column}"?' for column, near in close.items() if near]
+        raise UserError(
+            f"{name} has no column {' and no column '.join(missing)}; found: {_some(found)}; expected: "
+            f"{', '.join(NEEDED)}, and if known {', '.join(OPTIONAL)}. "
+            + " ".join([hint[0].upper() + hint[1:] for hint in hints] + ["Mend the names in the first line."])
+        )
+    if table.empty:
+        raise UserError(f"{name} has a header and no rows; expected a row a picture. Is it the whole file?")
+    ids = table["image_id"].str.strip()
+    if (ids == "").any():
+        row = int((ids == "").to_numpy().argmax()) + 1
+        raise UserError(
+            f"{name} has {(ids == '').sum()} rows without image_id, first row {row} below the header; "
+            "expected a picture's name without its extension. Fill it in, or remove the row."
+        )
+    counts = ids.value_counts().loc[lambda count: count > 1].sort_index()
+    if len(counts):
+        named = [f"{image_id} ({count} times)" for image_id, count in counts.items()]
+        raise UserError(
+            f"{name} has {len(counts)} image_ids in more than one row: {_some(named)}; expected one row a "
+            "picture. Remove the rows that are wrong."
+        )
+    diagnoses = [" ".join(diagnosis.split()) for diagnosis in table["dx"].unique()]
+    if len(diagnoses) > MAX_DIAGNOSES:
+        raise UserError(
+            f"{name} has {len(diagnoses):,} diagnoses, such as {_some(diagnoses[:3])}; expected at most "
+            f"{MAX_DIAGNOSES:,}. Is another column the one that should be called dx?"
+        )
+    for diagnosis in diagnoses:
+        if harm := harm_in(diagnosis):
+            raise UserError(f"{name}: the diagnosis {shown(diagnosis)} {harm}; expected its name. Mend or remove it.")
+
+
+def keep_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns that `metadata.csv` has, in HAM10000's order, the values on one line each."""
+    return pd.DataFrame(
+        {
+            name: table[name].str.replace(r"[\t\n\v\f\r]+", " ", regex=True).str.strip()
+            for name in ORDER
+            if name in table
+        }
+    )
+
+
+def kind_of(header: list[str]) -> str:
+    """Tell which kind of table has such a header, as `read_header` returns it.
+
+    Returns:
+        "HAM10000" or "ISIC challenge" for a table with diagnoses, "ISIC companion" for a challenge's lesion
+        groupings or metadata, "" for any other.
+    """
+    names = set(header)
+    if {"image_id", "dx"} <= names:
+        return "HAM10000"
+    if "image" in names and len({code_of(name) for name in names} & CODES) > 1:
+        return "ISIC challenge"
+    return "ISIC companion" if "image" in names and names & COMPANIONS else ""
+
+
+def read_ham10000(path: Path) -> pd.DataFrame:
+    """Read a table with the columns `image_id` and `dx`, and any of HAM10000's others.
+
+    Raises:
+        UserError: as `read_table` and `check_table`.
+    """
+    table = read_table(path)
+    check_table(table, path.name)
+    if "split" in table:
+        table["split"] = [SPLITS.get(name.strip().lower(), name) for name in table["split"]]
+    return keep_columns(table)
+
+
+def read_isic(paths: list[Path]) -> pd.DataFrame:
+    """Read an ISIC challenge's ground truth, and join its lesion groupings and its metadata.
+
+    Args:
+        paths: the ground truth (`image,MEL,NV,…`), then the tables to join; the first that knows a value
+            gives it.
+
+    Returns:
+        HAM10000's columns; dx is "" where no diagnosis is 1, or UNK is.
+
+    Raises:
+        UserError: as `read_table` and `check_table`; or a row has several diagnoses, or a value other than
+            0 and 1.
+    """
+    truth, *companions = (read_table(path).rename(columns=ISIC_COLUMNS) for path in paths)
+    truth["dx"] = _read_one_hot(truth, shown(paths[0].name))
+    check_table(truth, paths[0].name)
+    table = keep_columns(truth)
+    for path, companion in zip(paths[1:], companions, strict=True):
+        check_table(companion.assign(dx=""), path.name)
+        known = keep_columns(companion).set_index("image_id").reindex(table["image_id"], fill_value="")
+        for column in known:
+            values = pd.Series(known[column].to_numpy(), table.index)
+            table[column] = table[column].where(table[column] != "", values) if column in table else values
+    return keep_columns(table)
+
+
+def _read_one_hot(truth: pd.DataFrame, name: str) -> "pd.Series[str]":
+    marks = truth[[column for column in truth if column not in ("image_id", "")]]
+    numbers = marks.apply(pd.to_numeric, errors="coerce")
+    for column in numbers:
+        wrong = ~numbers[column].isin([0, 1])
+        if wrong.any():
+            row = wrong.idxmax()
+            raise UserError(
+                f'{name}: {shown(truth["image_id"][row])} has "{shown(marks[column][row])}" in the column {column}; '
+                "expected 1 in the column of its diagnosis and 0 in the others. Mend or remove the row."
+            )
+    ones = numbers.sum(axis=1)
+    if (ones > 1).any():
+        row = (ones > 1).idxmax()
+        found = _some([column for column in numbers if numbers[column][row] == 1])
+        raise UserError(
+            f"{name}: {shown(truth['image_id'][row])} has more than one diagnosis ({found}), as have "
+            f"{(ones > 1).sum() - 1} other rows; expected at most one 1 in a row. Mend or remove them."
+        )
+    codes = numbers.idxmax(axis=1).map(code_of)
+    known: pd.Series[str] = codes.where((ones == 1) & (codes != "unk"), "")
+    return known
+
+
+def _separator(header: str) -> str:
+    return max(SEPARATORS, key=header.count)
+
+
+def _split_header(reader: Iterator[list[str]]) -> list[str]:
+    return [name.strip().lower() for name in next(reader, [])]
+
+
+def _refuse_more(file: str, found: int, limit: int, what: str) -> None:
+    if found > limit:
+        raise UserError(
+            f"{file} has more than {limit:,} {what}, so it is no table of pictures and their diagnoses; expected a "
+            "row a picture. Take it out of the folder, or mend it."
+        )
+
+
+def _check_width(file: str, line: int, row: list[str], header: list[str]) -> None:
+    if len(row) != len(header):
+        raise UserError(
+            f"{file}, line {line}: {len(row)} values, and the header names {len(header)} columns; the "
+            f'row begins "{shown(row[0][:40])}". Mend it; a value that holds the separator needs quotation marks.'
+        )
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return (", ".join(map(shown, names[:_NAMED])) or "none") + more

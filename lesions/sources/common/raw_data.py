@@ -1,0 +1,87 @@
+"""`data/raw`: the one shape that every source is brought into.
+
+- zip archives of pictures, read in place;
+- `metadata.csv`, HAM10000's columns;
+- `provenance.json`, what each file is and where it came from; without times, which would change its hash.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from tqdm import tqdm
+
+from lesions.sources.common.download import RemoteFile
+
+NEEDED = ["image_id", "dx"]
+OPTIONAL = ["lesion_id", "dx_type", "age", "sex", "localization", "dataset", "patient_id", "split"]
+"""HAM10000's columns, in its names, and two that other data sets have."""
+
+_BLOCK = 1 << 20
+_LARGE = 1 << 28
+"""Bytes from which hashing a file shows its progress."""
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a source hands over besides the archives that it wrote.
+
+    Attributes:
+        table: a row a picture, all values text, "" where a value is missing; `NEEDED` columns and any
+            `OPTIONAL` ones.
+        provenance: where the data came from: layout, licence, attribution, citation, files.
+    """
+
+    table: pd.DataFrame
+    provenance: dict[str, Any]
+
+
+class Offer(NamedTuple):
+    """What one can get from a source, for `lesions sources`; a source lists its own in `OFFERS`.
+
+    Attributes:
+        params: the keys of `download` that choose it, beside `source`.
+        what: pictures and diagnoses, in a few words.
+        size: what must be fetched, as a person says it.
+        licence: of the pictures.
+        files: what it takes from data/downloads.
+        folder: where in data/downloads it keeps pictures that are fetched one by one, or "".
+    """
+
+    params: str
+    what: str
+    size: str
+    licence: str
+    files: tuple[RemoteFile, ...] = ()
+    folder: str = ""
+
+
+def describe_file(path: Path, **origin: str) -> dict[str, Any]:
+    """Return what `provenance.json` says of a file: name, size in bytes, SHA-256.
+
+    Args:
+        path: the file.
+        origin: what else is known of it, such as `address`, `licence`, `citation`. A `sha256` or `md5` among
+            it was found right when the file was fetched; the SHA-256 is not computed again then.
+    """
+    hashes: dict[str, str] = {name: origin.pop(name) for name in ("md5", "sha256") if name in origin}
+    if "sha256" not in hashes:
+        hashes["sha256"] = sha256_of(path)
+    return {"name": path.name, "bytes": path.stat().st_size, **hashes, **origin}
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's SHA-256 in hexadecimal digits."""
+    digest = hashlib.sha256()
+    length = path.stat().st_size
+    quiet = True if length < _LARGE else None
+    with (
+        path.open("rb") as file,
+        tqdm(total=length, desc=f"hash {path.name}", unit="B", unit_scale=True, disable=quiet) as bar,
+    ):
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            bar.update(len(block))
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Source `folder`: your own images and table."""

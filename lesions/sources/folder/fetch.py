@@ -1,0 +1,299 @@
+"""Source `folder`: a person's own pictures, in any of three layouts, told apart by what the folder holds.
+
+HAM10000's
+    Image archives, loose pictures or both, and a table with the columns `image_id` and `dx`.
+a folder a class
+    `melanoma/1.jpg`, `nevus/2.jpg`; where the data set has a split, below `Train/`, `Val/` and `Test/`.
+an ISIC challenge's
+    Image archives, loose pictures or both, and the one-hot ground truth `image,MEL,NV,…`; its lesion
+    groupings and its metadata are joined if they are there.
+
+Nothing is decoded: what is no picture, or what nobody lists, is for the next stage to set aside.
+"""
+
+import filecmp
+import os
+import re
+import shutil
+import zlib
+from collections.abc import Callable, Iterator
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+from tqdm import tqdm
+
+from lesions.archives import MAX_BYTES, is_picture, list_members, open_archive, stem
+from lesions.core.deterministic_zip import write_archive
+from lesions.core.errors import UserError
+from lesions.params.download import Download
+from lesions.sources.common.metadata_table import (
+    SPLITS,
+    check_table,
+    keep_columns,
+    kind_of,
+    read_ham10000,
+    read_header,
+    read_isic,
+    read_table,
+)
+from lesions.sources.common.raw_data import Fetched, describe_file
+from lesions.taxonomy import code_of
+
+PACKED = "images.zip"
+"""The archive into which loose pictures are packed."""
+
+TABLES = {"", ".csv", ".tsv", ".tab", ".txt"}
+"""How the names of tables end; HAM10000's own has no extension."""
+
+PICTURE_FOLDER = re.compile(r"ham10000 images|isic.* input")
+"""What HAM10000 and the challenges call their folders of pictures: no classes, if the table is missing."""
+
+LAYOUTS = """one of
+  HAM10000's: .zip archives or pictures, and a table (CSV) with the columns image_id and dx;
+  a folder a class: two or more folders named after diagnoses, which may lie under Train/, Val/ and Test/;
+  an ISIC challenge's: .zip archives or pictures, and the ground truth (CSV), columns image,MEL,NV,BCC,…"""
+
+
+def fetch(params: Download, raw: Path) -> Fetched:
+    """Bring the pictures and diagnoses of `params.folder` into the folder `raw`; see `bring`."""
+    return bring(Path(params.folder), raw)
+
+
+def bring(folder: Path, raw: Path, copy: Callable[[Path, Path], object] = shutil.copyfile) -> Fetched:
+    """Bring a folder's pictures and diagnoses into the folder `raw`.
+
+    Archives are copied as they are; loose pictures are packed into one, their bytes unchanged.
+
+    Args:
+        folder: in any of the layouts.
+        raw: where to.
+        copy: what puts an archive there.
+
+    Raises:
+        UserError: the folder is missing or has no pictures, its layout is not recognised, its table
+            cannot be used, or an archive is damaged.
+    """
+    files = _list_files(folder)
+    loose = [file for file in files if is_picture(str(file))]
+    archived = _list_archived(folder, [file for file in files if file.suffix.lower() == ".zip"])
+    if not loose and archived.empty:
+        raise UserError(
+            f"{folder} holds no pictures; expected .jpg, .png, .bmp, .tif or .webp files, loose or in .zip "
+            "archives. Put them there, or name another folder (the pipeline's is download.folder in params.yaml)."
+        )
+    layout, used = _recognise(folder, files)
+    if layout == "class folders":
+        archives: list[PurePosixPath] = []
+        if not archived.empty:
+            print("The archives are left out: no table says what their pictures show.")
+        classes = _read_class_folders(folder, loose)
+        table = keep_columns(classes[classes["dx"] != ""]).reset_index(drop=True)
+        members = list(zip(classes["member"], classes["file"], strict=True))
+    else:
+        archives = list(archived["archive"].unique())
+        paths = [folder / file for file in used]
+        table = read_isic(paths) if layout == "ISIC challenge" else read_ham10000(paths[0])
+        _check_listed(table, used[0].name, [*archived["image_id"], *(file.stem for file in loose)])
+        members = [(_safe(str(file)), file) for file in _drop_copies(folder, loose, archived, table)]
+    written = _write(folder, raw, archives, members, copy)
+    print(
+        f"{folder} has the layout of {layout}: {len(archives)} archives, {len(members):,} loose pictures, "
+        f"{len(table):,} rows of {table['dx'].nunique()} diagnoses."
+    )
+    described = [*written, *(folder / file for file in used)]
+    provenance = {
+        "source": "folder",
+        "layout": layout,
+        "licence": "unstated: the folder is a person's own",
+        "files": [describe_file(file) for file in described],
+    }
+    return Fetched(table, provenance)
+
+
+def _list_files(folder: Path) -> list[PurePosixPath]:
+    """List the pictures, archives and possible tables below a folder, relative to it, sorted by name."""
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "does not exist"
+        raise UserError(
+            f"The folder {folder} {found}; expected your pictures and their diagnoses in it, {LAYOUTS}\n"
+            "Make it, or name another one (the pipeline's is download.folder in params.yaml)."
+        )
+    files = []
+    for parent, folders, names in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
+        for name in folders:
+            if (link := Path(parent, name)).is_symlink():
+                raise UserError(
+                    f"{link} is a link; expected a folder, since links to folders are not followed. Put the "
+                    "pictures themselves there, or name the other folder (the pipeline's is download.folder in "
+                    "params.yaml)."
+                )
+        for name in names:
+            path = Path(parent, name)
+            wanted = path.suffix.lower() in TABLES | {".zip"} or is_picture(name)
+            if not wanted or name.startswith("."):
+                continue
+            if not os.access(path, os.R_OK):
+                raise UserError(f"{path} cannot be read: no permission, or a link to nothing. Mend or remove it.")
+            if is_picture(name) and path.is_file() and path.stat().st_size > MAX_BYTES:
+                raise UserError(f"{path} has more than {MAX_BYTES:,} bytes; expected a picture. Take it out.")
+            if path.is_file():
+                files.append(PurePosixPath(path.relative_to(folder)))
+    return sorted(files, key=str)
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(f"The folder {error.filename} cannot be read: {error.strerror}. Mend or remove it.")
+
+
+def _list_archived(folder: Path, archives: list[PurePosixPath]) -> pd.DataFrame:
+    """List the pictures in archives: archive, image_id, crc, usable."""
+    rows = []
+    for file in archives:
+        usable = {member.name for member in list_members(folder / file) if not member.problem}
+        with open_archive(folder / file) as archive:
+            members = [member for member in archive.infolist() if is_picture(member.filename)]
+        rows += [(file, stem(member.filename), member.CRC, member.filename in usable) for member in members]
+    return pd.DataFrame(rows, columns=["archive", "image_id", "crc", "usable"])
+
+
+def _recognise(folder: Path, files: list[PurePosixPath]) -> tuple[str, list[PurePosixPath]]:
+    """Name the layout, and the tables to use: the one with the diagnoses, then those to be joined to it."""
+    tables = [file for file in files if file.suffix.lower() in TABLES]
+    headers = {file: read_header(folder / file) for file in tables}
+    kinds = {file: kind_of(header) for file, header in headers.items()}
+    main = [file for file in tables if kinds[file] in ("HAM10000", "ISIC challenge")]
+    if len(main) > 1:
+        raise UserError(
+            f"{folder} has {len(main)} tables with diagnoses: {', '.join(map(str, main))}; expected one. "
+            "Join them, or take those that are not meant out of the folder."
+        )
+    if main:
+        companions = [file for file in tables if kinds[file] == "ISIC companion"]
+        return kinds[main[0]], main + companions * (kinds[main[0]] == "ISIC challenge")
+    hits = {file: len({"image_id", "dx", "image"} & set(header)) for file, header in headers.items()}
+    others = [file for file in tables if hits[file] or file.suffix.lower() not in ("", ".txt")]
+    if others:
+        # Taking folders for classes although there is a table could make a diagnosis of `images_part_1`.
+        likeliest = max(others, key=lambda file: hits[file])
+        try:
+            check_table(read_table(folder / likeliest), likeliest.name)
+        except UserError as error:
+            raise UserError(
+                f"{error}\nIf the folders are the classes, take the table out; the ground truth of an ISIC "
+                "challenge would have the columns image,MEL,NV,BCC,…"
+            ) from None
+    return "class folders", []
+
+
+def _check_listed(table: pd.DataFrame, name: str, found: list[str]) -> None:
+    if not set(table["image_id"]) & set(found):
+        raise UserError(
+            f"None of the pictures that {name} lists is there. Found: {table['image_id'].iloc[0]} in the "
+            f"table, {found[0]} in the folder. Expected: a picture's name without folder and extension."
+        )
+
+
+def _drop_copies(
+    folder: Path, loose: list[PurePosixPath], archived: pd.DataFrame, table: pd.DataFrame
+) -> list[PurePosixPath]:
+    """Leave out loose pictures that are there a second time, as where archives lie beside their contents."""
+    listed = set(table["image_id"])
+    # What the next stage sets aside, such as `../a.jpg`, must not stand in for a loose picture of its name.
+    packed = {row.image_id: row for row in archived.itertuples() if row.usable}
+    kept: dict[str, PurePosixPath] = {}
+    unlisted = [file for file in loose if file.stem not in listed]
+    for file in (file for file in loose if file.stem in listed):
+        if file.stem in packed:
+            first = packed[file.stem]
+            other: object = first.archive
+            same = zlib.crc32((folder / file).read_bytes()) == first.crc
+        else:
+            other = kept.setdefault(file.stem, file)
+            same = filecmp.cmp(folder / file, folder / kept[file.stem], shallow=False)
+        if not same:
+            raise UserError(
+                f"Two different pictures are called {file.stem}: {file} and one in {other}; expected one. "
+                "Take the wrong one out."
+            )
+    return sorted([*kept.values(), *unlisted], key=str)
+
+
+def _read_class_folders(folder: Path, loose: list[PurePosixPath]) -> pd.DataFrame:
+    """Take each picture's diagnosis and split from the folders that it lies in.
+
+    Returns:
+        A row a picture: file, image_id, dx, member, and split if there are such folders. A picture beside
+        the class folders has no dx.
+    """
+    folders = [str(file.parent) for file in loose if file.parent.parts]
+    enclosing = PurePosixPath(os.path.commonpath(folders or ["."])).parts
+    # Train/ encloses nothing, it says something, even where there is no Test/.
+    depth = len(list(takewhile(lambda name: name.lower() not in SPLITS, enclosing)))
+    rows = []
+    for file in loose:
+        parts = file.parent.parts[depth:]
+        split = SPLITS.get(parts[0].lower(), "") if parts else ""
+        rows.append((file, split, parts[1:] if split else parts))
+    table = pd.DataFrame(rows, columns=["file", "split", "classes"])
+    table["dx"] = [code_of(_safe(classes[0])) if classes else "" for classes in table["classes"]]
+    deep = table["classes"].map(len) > 1
+    unnamed = table["dx"].map(lambda dx: bool(PICTURE_FOLDER.match(dx)))
+    if deep.any() or unnamed.any() or len(set(table["dx"]) - {""}) < 2:
+        places = sorted({str(file.parent) for file in loose})[:5]
+        raise UserError(
+            f"The layout of {folder} is not recognised. Found: no table with diagnoses, no folder a class; "
+            f"pictures in: {', '.join(places) or 'archives only'}. Expected {LAYOUTS}\n"
+            "Unpack an archive that holds a whole data set; save a spreadsheet as CSV in UTF-8."
+        )
+    table["image_id"] = unique_ids(table)
+    table["member"] = table["image_id"] + [file.suffix for file in table["file"]]
+    return table if table["split"].any() else table.drop(columns="split")
+
+
+def unique_ids(table: pd.DataFrame) -> pd.Series:
+    """Name pictures by the stem of their file, and where that is not unique, by their class and split too.
+
+    Args:
+        table: a row a picture: file, dx, split, in an order that does not change.
+    """
+    ids = table["file"].map(lambda file: _safe(file.stem))
+    for column in ("dx", "split"):
+        prefix = table[column].map(lambda name: name.replace(" ", "_") + "_" if name else "")
+        ids = ids.where(~ids.duplicated(keep=False), prefix + ids)
+    while (again := ids.duplicated()).any():  # such as a.jpg and a.png
+        ids = ids.where(~again, ids + "_2")
+    return ids
+
+
+def _safe(name: str) -> str:
+    """Replace what makes a member's name unsafe on some system, or unfit for a table."""
+    return re.sub(r"^\s+|\s+$|[\\:\x00-\x1f\x7f\ud800-\udfff]", "_", name)
+
+
+def _write(
+    folder: Path,
+    raw: Path,
+    archives: list[PurePosixPath],
+    members: list[tuple[str, PurePosixPath]],
+    copy: Callable[[Path, Path], object],
+) -> list[Path]:
+    """Copy archives, pack loose pictures by their member names, and return the archives written."""
+    names = [archive.name for archive in archives] + [PACKED] * bool(members)
+    twice = sorted({name for name in names if sum(other.lower() == name.lower() for other in names) > 1})
+    if twice:
+        raise UserError(
+            f"{folder} has archives of one name: {', '.join(twice)}; expected different ones, since all come "
+            f"into one folder, and loose pictures into {PACKED}. Rename one."
+        )
+    for archive in tqdm(archives, desc="copy", unit="archive", disable=None):
+        copy(folder / archive, raw / archive.name)
+    if members:
+        write_archive(raw / PACKED, _read_pictures(folder, members))
+    return [raw / name for name in sorted(names)]
+
+
+def _read_pictures(folder: Path, members: list[tuple[str, PurePosixPath]]) -> Iterator[tuple[str, bytes]]:
+    for name, file in tqdm(sorted(members), desc="pack", unit="picture", disable=None):
+        yield name, (folder / file).read_bytes()

@@ -1,0 +1,1 @@
+"""Source `ham10000`: the published archives and table."""

@@ -1,0 +1,1 @@
+"""Source `synthetic`: images drawn by this project."""

@@ -1,0 +1,196 @@
+"""`synthetic`: pictures that this project draws itself, in HAM10000's shape, with real defects.
+
+The same classes in about the same proportions, several pictures of some lesions, the same columns with the
+same gaps; and a few copies under other lesions, one of them with another diagnosis, one mirrored and compressed
+anew, and a broken file, so that every stage meets what it is for.
+"""
+
+import io
+import itertools
+import math
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from numpy.random import Generator
+from PIL import Image
+from tqdm import tqdm
+
+from lesions.core.deterministic_zip import write_archive
+from lesions.params.download import Download
+from lesions.sources.common.raw_data import Fetched, describe_file
+from lesions.sources.synthetic.drawing import draw
+
+PICTURES = {"mel": 1113, "bcc": 514, "akiec": 327, "bkl": 1099, "nv": 6705, "df": 115, "vasc": 142}
+LESIONS = {"mel": 614, "bcc": 327, "akiec": 228, "bkl": 727, "nv": 5403, "df": 73, "vasc": 98}
+"""HAM10000's counts, by diagnosis."""
+
+AGES = {
+    "mel": (61, 15),
+    "bcc": (67, 14),
+    "akiec": (67, 11),
+    "bkl": (64, 14),
+    "nv": (46, 15),
+    "df": (53, 14),
+    "vasc": (51, 22),
+}
+"""HAM10000's mean ages and their deviations, in years."""
+
+CAMERAS = {"synthetic_a": 0.39, "synthetic_b": 0.34, "synthetic_c": 0.22, "synthetic_d": 0.05}
+"""How often each camera was used; HAM10000's four sources have these shares."""
+
+PROOFS = {
+    "nv": {"follow_up": 0.55, "histo": 0.37, "consensus": 0.08},
+    "bkl": {"histo": 0.70, "consensus": 0.24, "confocal": 0.06},
+    "df": {"consensus": 0.52, "histo": 0.48},
+    "vasc": {"consensus": 0.53, "histo": 0.47},
+}
+"""How a diagnosis was proven; one not named here always by histopathology, as in HAM10000."""
+
+SITES = {
+    "back": 0.22,
+    "lower extremity": 0.21,
+    "trunk": 0.14,
+    "upper extremity": 0.11,
+    "abdomen": 0.10,
+    "face": 0.08,
+    "chest": 0.04,
+    "foot": 0.03,
+    "neck": 0.02,
+    "scalp": 0.02,
+    "hand": 0.01,
+    "ear": 0.01,
+    "genital": 0.005,
+    "acral": 0.005,
+}
+"""Where on the body, in HAM10000's words and about its shares."""
+
+FIRST_IMAGE = 1_000_000
+"""Pictures are numbered from here, lesions from 1: no id stands for both."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What one file shows: `draw`'s arguments; a copy has those of its original."""
+
+    image_id: str
+    kind: str
+    camera: str
+    lesion: int
+    view: int
+    broken: bool
+    mirrored: bool
+
+
+def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
+    """Draw `params.pictures` pictures into two archives in `raw`.
+
+    The bytes depend on `params.pictures` and `params.seed` alone.
+
+    Args:
+        params: the section `download` of params.yaml.
+        raw: the folder to write `images_part_1.zip` and `images_part_2.zip` to.
+        workers: how many processes draw; -1 for one a core.
+    """
+    rng = np.random.default_rng([params.seed, 0, 0])  # lesions count from 1: none shares this stream
+    copies = 1 + max(2, params.pictures // 250)
+    rows = _add_defects(_describe_lesions(params.pictures - copies, rng), copies, rng)
+    rows["image_id"] = [f"SYN_{FIRST_IMAGE + n}" for n in rng.permutation(len(rows))]
+    rows = rows.sort_values("image_id", ignore_index=True)
+    pictures = [
+        Picture(row["image_id"], row["kind"], row["dataset"], row["shows"], row["view"], row["broken"], row["mirrored"])
+        for row in rows.to_dict("records")
+    ]
+    draw_one = partial(_jpeg, seed=params.seed)
+    parallel = Parallel(n_jobs=workers, return_as="generator")
+    members = iter(tqdm(parallel(map(delayed(draw_one), pictures)), "drawing", len(pictures), disable=None))
+    half = math.ceil(len(pictures) / 2)
+    archives = [raw / "images_part_1.zip", raw / "images_part_2.zip"]
+    write_archive(archives[0], itertools.islice(members, half))
+    write_archive(archives[1], members)
+
+    rows["lesion_id"] = [f"SYN_{number:07d}" for number in rows["lesion"]]
+    columns = ["lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization", "dataset"]
+    table = rows[columns].iloc[rng.permutation(len(rows))].reset_index(drop=True)
+    provenance = {
+        "source": "synthetic",
+        "licence": "MIT (drawn by this project)",
+        "attribution": "Lesion Pipeline",
+        "citation": "Drawn by the source `synthetic` of Lesion Pipeline; no patient's picture is in it.",
+        "files": [describe_file(archive) for archive in archives],
+    }
+    return Fetched(table, provenance)
+
+
+def _jpeg(picture: Picture, seed: int) -> tuple[str, bytes]:
+    """Draw one picture and return its archive member: name and bytes."""
+    buffer = io.BytesIO()
+    image = draw(picture.kind, picture.camera, seed, picture.lesion, picture.view)
+    image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if picture.mirrored else image
+    image.save(buffer, "JPEG", quality=60 if picture.mirrored else 90)
+    content = buffer.getvalue()
+    return f"{picture.image_id}.jpg", content[: len(content) // 3] if picture.broken else content
+
+
+def _class_sizes(pictures: int) -> dict[str, int]:
+    """Return how many pictures each kind gets: HAM10000's shares, but enough of the rare ones to be split."""
+    least = math.ceil(0.8 * math.sqrt(pictures))  # 8 of 100, 26 of 1,000, 80 of 10,000
+    total = sum(PICTURES.values())
+    sizes = {kind: max(least, round(pictures * number / total)) for kind, number in PICTURES.items()}
+    sizes["nv"] += pictures - sum(sizes.values())
+    return sizes
+
+
+def _describe_lesions(pictures: int, rng: Generator) -> pd.DataFrame:
+    """Return a row a picture: what it shows (`kind`, `shows`, `view`), and what the table says of it."""
+    parts = []
+    for kind, size in _class_sizes(pictures).items():
+        number = max(6, round(size * LESIONS[kind] / PICTURES[kind]))
+        proofs = PROOFS.get(kind, {"histo": 1.0})
+        ages = np.clip(rng.normal(*AGES[kind], number), 5, 85)
+        part = {
+            "dx": kind,
+            "dx_type": rng.choice(list(proofs), number, p=list(proofs.values())),
+            "age": [f"{5 * round(age / 5)}.0" for age in ages],
+            "sex": rng.choice(["male", "female"], number, p=[0.54, 0.46]),
+            "localization": rng.choice(list(SITES), number, p=list(SITES.values())),
+            "dataset": rng.choice(list(CAMERAS), number, p=list(CAMERAS.values())),
+            "views": 1 + rng.multinomial(size - number, np.full(number, 1 / number)),
+        }
+        parts.append(pd.DataFrame(part))
+    lesions = pd.concat(parts).sample(frac=1, random_state=rng, ignore_index=True)
+    gaps = [
+        ("age", "", 0.006),
+        ("age", "0.0", 0.004),
+        ("sex", "unknown", 0.006),
+        ("localization", "unknown", 0.023),
+    ]
+    for column, value, share in gaps:
+        chosen = rng.choice(len(lesions), max(2, round(share * len(lesions))), replace=False)
+        lesions.loc[chosen, column] = value
+    lesions["kind"] = lesions["dx"]
+    lesions["lesion"] = lesions["shows"] = np.arange(1, len(lesions) + 1)
+    rows = lesions.loc[lesions.index.repeat(lesions.pop("views"))]
+    rows["view"] = rows.groupby("lesion").cumcount() + 1
+    return rows.reset_index(drop=True).assign(broken=False, mirrored=False)
+
+
+def _add_defects(rows: pd.DataFrame, copies: int, rng: Generator) -> pd.DataFrame:
+    """Return the rows and `copies` more, under lesions of their own.
+
+    The first has another diagnosis, the last is mirrored. One picture becomes broken. It and the contradicted one
+    are nevi, so that no rare class loses a lesion.
+    """
+    order = rng.permutation(len(rows))
+    nevi = order[rows["dx"].to_numpy()[order] == "nv"]
+    contradicted, broken = nevi[:2]
+    others = order[~np.isin(order, nevi[:2])]
+    twins = rows.loc[[contradicted, *others[: copies - 1]]].reset_index(drop=True)
+    twins["lesion"] = rows["lesion"].max() + 1 + np.arange(copies)
+    twins.loc[0, ["dx", "dx_type"]] = ["mel", "histo"]
+    twins.loc[copies - 1, "mirrored"] = True
+    rows.loc[broken, "broken"] = True
+    return pd.concat([rows, twins], ignore_index=True)

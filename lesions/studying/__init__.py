@@ -1,1 +1,0 @@
-"""Studies: lists of experiments that answer one question together."""

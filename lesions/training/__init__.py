@@ -1,1 +1,0 @@
-"""How a network learns, and how it goes on after an interruption."""

@@ -1,0 +1,155 @@
+"""Copies of one picture: found whatever was done to them, and nothing else taken for one."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image, ImageEnhance
+
+from lesions.audit.duplicates import contradictions, find_copies, near_copy_ids, under_two_lesions
+from lesions.audit.near_duplicates import MIN_LIKENESS, SIDE, Fingerprint, _vectors, find_near_copies, fingerprint
+from lesions.core.errors import UserError
+from lesions.images.decode import to_pixels
+from lesions.sources.synthetic.drawing import CAMERAS, KINDS, draw
+
+LESIONS = 60
+
+CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "recompressed": lambda image: image,
+    "quartered": lambda image: image.resize((image.width // 4, image.height // 4)),
+    "doubled": lambda image: image.resize((image.width * 2, image.height * 2)),
+    "cropped": lambda image: image.crop((image.width * 3 // 100, 0, image.width * 99 // 100, image.height * 97 // 100)),
+    "darker": lambda image: ImageEnhance.Brightness(image).enhance(0.9),
+    "brighter": lambda image: ImageEnhance.Brightness(image).enhance(1.1),
+    **{turn.name.lower(): lambda image, turn=turn: image.transpose(turn) for turn in Image.Transpose},  # type: ignore[misc]
+}
+
+
+def read(image: Image.Image, quality: int) -> Fingerprint:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return fingerprint(to_pixels(buffer.getvalue(), SIDE, SIDE))
+
+
+@pytest.fixture(scope="module")
+def drawn() -> list[Image.Image]:
+    """Two views of each of many lesions, 600 pixels wide as HAM10000's."""
+    kinds, cameras = sorted(KINDS), sorted(CAMERAS)
+    return [
+        draw(kinds[number % len(kinds)], cameras[number % len(cameras)], 1, number + 1, view).resize((600, 448))
+        for number in range(LESIONS)
+        for view in (1, 2)
+    ]
+
+
+def stacked(prints: list[Fingerprint]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    return np.stack([each.luma for each in prints]), np.stack([each.colour for each in prints])
+
+
+@pytest.fixture(scope="module")
+def originals(drawn: list[Image.Image]) -> list[Fingerprint]:
+    return [read(image, 90) for image in drawn]
+
+
+def test_different_pictures_are_no_copies(originals: list[Fingerprint]) -> None:
+    assert find_near_copies(*stacked(originals)).empty
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_picture_is_found(change: str, drawn: list[Image.Image], originals: list[Fingerprint]) -> None:
+    copies = [read(CHANGES[change](image), 40) for image in drawn]
+    found = find_near_copies(*stacked(originals + copies))
+    missed = set(range(len(drawn))) - set(found["one"])
+    assert len(missed) <= 1  # .99 of 120
+    assert (found["other"] - found["one"] == len(drawn)).all()
+    assert found["likeness"].between(MIN_LIKENESS, 1).all()
+
+
+def test_all_changes_at_once_are_found(drawn: list[Image.Image], originals: list[Fingerprint]) -> None:
+    random = np.random.default_rng(1)
+
+    def change(image: Image.Image) -> Fingerprint:
+        for name in random.permutation(["cropped", "darker", "transverse"]):
+            image = CHANGES[str(name)](image)
+        shape = (np.array(image.size) * random.uniform(0.25, 2)).astype(int)
+        return read(image.resize((int(shape[0]), int(shape[1]))), int(random.integers(40, 96)))
+
+    found = find_near_copies(*stacked(originals + [change(image) for image in drawn]))
+    assert len(set(range(len(drawn))) - set(found["one"])) <= 1
+    assert (found["other"] - found["one"] == len(drawn)).all()
+
+
+def test_what_is_found_depends_on_neither_workers_nor_order(originals: list[Fingerprint]) -> None:
+    prints = originals[:40] + originals[:40:3]
+    luma, colour = stacked(prints)
+    alone = find_near_copies(luma, colour, workers=1)
+    pd.testing.assert_frame_equal(alone, find_near_copies(luma, colour, workers=3))
+    order = np.random.default_rng(2).permutation(len(prints))
+    ids = [f"p{number:03}" for number in range(len(prints))]
+    images = pd.DataFrame({"image_id": ids, "sha256": ids, "label": "nv", "lesion_id": ""})
+    mixed = find_copies(images.iloc[order], luma[order], colour[order])
+    pd.testing.assert_frame_equal(mixed, find_copies(images, luma, colour))
+    assert len(mixed) == 14
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 7))
+def test_the_vector_is_the_same_for_all_turns(seed: int, turn: int) -> None:
+    random = np.random.default_rng(seed)
+    coarse = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    pixels = np.asarray(Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+    turned = np.rot90(pixels, turn % 4)
+    turned = turned[:, ::-1] if turn > 3 else turned
+    one, other = (_vectors(*stacked([fingerprint(view)])) for view in (pixels, turned))
+    assert np.abs(one - other).max() < 2e-3
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_pictures_without_structure_are_no_trouble(value: int) -> None:
+    blank = fingerprint(np.full((SIDE, SIDE, 3), value, np.uint8))
+    assert find_near_copies(*stacked([blank] * 5)).empty  # nothing says that they are one picture
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_few_pictures_are_no_trouble(number: int, originals: list[Fingerprint]) -> None:
+    luma = np.zeros((0, SIDE, SIDE), np.uint8), np.zeros((0, 2, 8, 8), np.float32)
+    assert find_near_copies(*(stacked(originals[:number]) if number else luma)).empty
+
+
+IMAGES = pd.DataFrame(
+    {
+        "image_id": ["a", "b", "c", "d", "e"],
+        "label": ["mel", "nv", "nv", "nv", "mel"],
+        "lesion_id": ["1", "2", "3", "4", ""],
+        "sha256": ["1", "1", "3", "4", "5"],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def pairs(originals: list[Fingerprint]) -> pd.DataFrame:
+    """a, b and e are one picture, a and b with the same bytes."""
+    return find_copies(IMAGES, *stacked([originals[0], originals[0], originals[2], originals[4], originals[0]]))
+
+
+def test_pairs_say_whose_they_are(pairs: pd.DataFrame) -> None:
+    expected = [["a", "b", True, "mel", "1", "nv", "2"], ["a", "e", False, "mel", "1", "mel", ""]]
+    assert pairs.drop(columns="likeness").to_numpy().tolist() == expected
+    assert list(under_two_lesions(pairs)) == [True, False]
+    assert list(near_copy_ids(IMAGES, pairs)) == ["a", "a", "", "", "a"]
+    assert list(near_copy_ids(IMAGES[1:], pairs)) == ["", "", "", ""]
+
+
+def test_contradicting_diagnoses_of_one_picture(pairs: pd.DataFrame) -> None:
+    said = "the same picture is diagnosed as mel and nv: a, b, e"
+    assert list(contradictions(IMAGES, pairs, "drop")) == [said, said, "", "", said]
+    assert list(contradictions(IMAGES, pairs, "keep_first")) == ["", said, "", "", ""]
+    assert list(contradictions(IMAGES.iloc[::-1], pairs, "keep_first")) == ["", "", "", said, ""]
+    with pytest.raises(UserError, match=r"3 pictures contradict a copy[^$]*diagnosed as mel and nv: a, b, e"):
+        contradictions(IMAGES, pairs, "error")
+    assert (contradictions(IMAGES.assign(label="nv"), pairs, "error") == "").all()

@@ -1,0 +1,337 @@
+"""Comparing two experiments: the tests against brute force, planted and absent differences, and what is refused."""
+
+import itertools
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.stats import binomtest, norm
+from sklearn.metrics import roc_auc_score
+
+from lesions.commands.compare import compare as comparing
+from lesions.commands.compare.compare import in_words, p_in_words
+from lesions.commands.compare.paired import COMPARED, OF_MELANOMA, estimates
+from lesions.commands.compare.revisions import Answers
+from lesions.commands.compare.significance import Areas, delong, mcnemar
+from lesions.core.errors import UserError
+from lesions.evaluation.bootstrap import Bootstrap
+from lesions.evaluation.predictions import Side
+from tests.conftest import ROOT, commit, run
+
+CLASSES = ["mel", "bcc", "nv"]
+
+
+@given(st.lists(st.integers(-1, 1), min_size=1, max_size=60))
+def test_mcnemar_with_one_picture_a_lesion_is_the_exact_binomial_test(surplus: list[int]) -> None:
+    better, worse = surplus.count(1), surplus.count(-1)
+    expected = binomtest(better, better + worse).pvalue if better + worse else 1
+    assert mcnemar(np.array(surplus), np.arange(len(surplus))) == pytest.approx(expected)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32 - 1))
+def test_mcnemar_exchanges_whole_lesions_in_all_ways(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(8), random.integers(1, 5, 8))
+    surplus = random.integers(-1, 2, len(groups))
+    of_group = [int(surplus[groups == group].sum()) for group in range(8)]
+    sums = [abs(int(np.dot(signs, of_group))) for signs in itertools.product([-1, 1], repeat=8)]
+    assert mcnemar(surplus, groups) == pytest.approx(np.mean([value >= abs(sum(of_group)) for value in sums]))
+
+
+def test_pictures_of_one_lesion_are_no_more_evidence_than_it() -> None:
+    surplus = np.ones(12, dtype=np.int64)
+    assert mcnemar(surplus, np.arange(12)) == pytest.approx(2 / 2**12)
+    assert mcnemar(surplus, np.repeat(np.arange(3), 4)) == pytest.approx(2 / 2**3)
+
+
+def test_mcnemar_of_many_lesions_stays_within_one() -> None:
+    random = np.random.default_rng(1)
+    surplus = random.choice([-1, 1], 3000)
+    assert mcnemar(surplus, np.arange(3000)) == pytest.approx(binomtest(int((surplus > 0).sum()), 3000).pvalue)
+
+
+def by_pairs(positive: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return areas and covariance as the papers write them: a kernel over all pairs, then sums over the groups."""
+    kernel = np.array(
+        [[[float(x > y) + 0.5 * (x == y) for y in score[~positive]] for x in score[positive]] for score in scores]
+    )
+    above, below, areas = kernel.mean(axis=2), kernel.mean(axis=1), kernel.mean(axis=(1, 2))
+    m, n = kernel.shape[1:]
+    ill, well, all_ = set(groups[positive]), set(groups[~positive]), set(groups)
+    covariance = np.zeros((2, 2))
+    for r, s in itertools.product(range(2), repeat=2):
+        sums = {
+            (group, number): (
+                sum(above[number][groups[positive] == group] - areas[number]),
+                sum(below[number][groups[~positive] == group] - areas[number]),
+            )
+            for group in all_
+            for number in range(2)
+        }
+        s10 = sum(sums[g, r][0] * sums[g, s][0] for g in ill) * len(ill) / ((len(ill) - 1) * m)
+        s01 = sum(sums[g, r][1] * sums[g, s][1] for g in well) * len(well) / ((len(well) - 1) * n)
+        s11 = [
+            sum(sums[g, one][0] * sums[g, other][1] for g in all_) * len(all_) / (len(all_) - 1)
+            for one, other in ((r, s), (s, r))
+        ]
+        covariance[r, s] = s10 / m + s01 / n + sum(s11) / (m * n)
+    return areas, covariance
+
+
+def drawn(seed: int, lesions: int, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positives, two scores that have ties and err alike, and groups of 1 to `most` pictures, some of both kinds."""
+    random = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(lesions), random.integers(1, most + 1, lesions))
+    positive = random.random(len(groups)) < 0.4
+    positive[groups < 2], positive[(groups >= 2) & (groups < 4)] = True, False
+    common = random.normal(size=lesions)[groups] + positive
+    return positive, np.round(common + random.normal(size=(2, len(groups))), 1), groups
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 3]))
+def test_delong_is_that_of_the_pairs(seed: int, most: int) -> None:
+    positive, scores, groups = drawn(seed, 15, most)
+    found = delong(positive, scores, groups)
+    areas, covariance = by_pairs(positive, scores, groups)
+    assert isinstance(found, Areas)
+    assert found.auc == pytest.approx(areas)
+    assert found.auc == pytest.approx([roc_auc_score(positive, score) for score in scores])
+    assert found.covariance == pytest.approx(covariance, abs=1e-12)
+    if most == 1:
+        # DeLong's own: covariances of the placements, with one less than there are pictures below.
+        ill, well = scores[:, positive, None], scores[:, None, ~positive]
+        kernels = (ill > well) + 0.5 * (ill == well)
+        textbook = sum(np.cov(kernels.mean(axis=axis)) / kernels.shape[3 - axis] for axis in (1, 2))
+        assert found.covariance == pytest.approx(np.asarray(textbook), abs=1e-12)
+    if found.z is not None:
+        variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+        assert found.p == pytest.approx(2 * norm.sf(abs(areas[1] - areas[0]) / np.sqrt(variance)))
+
+
+def test_delong_by_lesion_keeps_its_level_and_by_picture_does_not() -> None:
+    """600 draws without a difference; each lesion has five pictures that a model ranks alike."""
+    found = []
+    for seed in range(600):
+        random = np.random.default_rng(seed)
+        groups = np.repeat(np.arange(80), 5)
+        positive = groups % 2 == 0
+        scores = random.normal(size=(2, 80))[:, groups] + 0.3 * random.normal(size=(2, 400)) + positive
+        tests = [delong(positive, scores, which) for which in (groups, np.arange(400))]
+        found.append([test is not None and test.p is not None and test.p < 0.05 for test in tests])
+    by_lesion, by_picture = np.mean(found, axis=0)
+    assert 0.03 <= by_lesion <= 0.08
+    assert by_picture > 0.2
+
+
+def test_delong_without_spread_or_lesions_says_so() -> None:
+    positive = np.array([True, True, False, False])
+    scores = np.array([[0.9, 0.8, 0.2, 0.1]] * 2)
+    same = delong(positive, scores, np.arange(4))
+    assert same is not None
+    assert (same.z, same.p) == (None, None)
+    assert delong(positive, scores, np.array([0, 0, 1, 2])) is None
+
+
+def modelled(seed: int, skill: float, lesions: int = 300) -> pd.DataFrame:
+    """What a model says of 1 to 3 pictures a lesion; seeds differ in a third of what they err in."""
+    common, own = np.random.default_rng(1), np.random.default_rng(seed)
+    lesion = np.repeat(np.arange(lesions), common.integers(1, 4, lesions))
+    label = common.choice(3, lesions, p=[0.2, 0.2, 0.6])[lesion]
+    hard = common.normal(size=(lesions, 3))[lesion] + 0.3 * common.normal(size=(len(lesion), 3))
+    logits = hard + 0.3 * own.normal(size=hard.shape) + skill * np.eye(3)[label]
+    table = pd.DataFrame({"image_id": [f"p{n:04}" for n in range(len(lesion))], "split": "val"})
+    table.loc[lesion % 2 == 0, "split"] = "test"
+    table["label"], table["protocol"] = np.array(CLASSES)[label], "honest"
+    table[CLASSES] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return table.assign(group_id=[f"g{n}" for n in lesion])
+
+
+def as_answers(table: pd.DataFrame, revision: str) -> Answers:
+    label = table["label"].map(CLASSES.index).to_numpy(np.int64)
+    groups = np.unique(table["group_id"], return_inverse=True)[1]
+    return Answers(revision, "all", Side(table, CLASSES, label, table[CLASSES].to_numpy(), groups), "mel", "honest")
+
+
+def ends(entry: dict[str, float | int | str | None]) -> tuple[float, float]:
+    lower, upper = entry["lower"], entry["upper"]
+    assert isinstance(lower, float | int)
+    assert isinstance(upper, float | int)
+    return float(lower), float(upper)
+
+
+def test_a_paired_interval_is_narrower_than_an_unpaired_one() -> None:
+    one, other = (as_answers(modelled(seed, 1.5), str(seed)) for seed in (2, 3))
+    found = estimates(one, other, Bootstrap(400, 1))
+    assert list(found) == [*COMPARED, *OF_MELANOMA]
+    for name, (first, second, difference) in found.items():
+        widths = [ends(entry)[1] - ends(entry)[0] for entry in (first, second, difference)]
+        assert widths[2] < 0.7 * np.hypot(widths[0], widths[1]), name
+        assert difference["value"] == pytest.approx(float(second["value"] or 0) - float(first["value"] or 0), abs=2e-4)
+
+
+def put(folder: Path, table: pd.DataFrame, classes: list[str] | None = None) -> None:
+    """Write what is read of one experiment."""
+    for name in ("clean", "split", "predictions"):
+        (folder / "data" / name).mkdir(parents=True, exist_ok=True)
+    pd.DataFrame({"label": classes or CLASSES, "of": classes or CLASSES}).to_csv(
+        folder / "data/clean/classes.csv", index=False
+    )
+    table[["image_id", "label", "group_id"]].to_csv(folder / "data/clean/images.csv", index=False)
+    table[["image_id", "split"]].to_csv(folder / "data/split/split.csv", index=False)
+    table.drop(columns="group_id").to_csv(folder / "data/predictions/predictions.csv", index=False)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of DVC whose tables lie in Git, and a tag for each experiment; the files as they are: `better`."""
+    folder = tmp_path_factory.mktemp("comparing")
+    run("git init --quiet", folder)
+    run("git config user.email test@example.org", folder)
+    run("git config user.name test", folder)
+    run("dvc init --quiet", folder)
+    (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    commit(folder)
+    run("git tag empty", folder)
+    plain = modelled(2, 1.5)
+    moved = plain.assign(split=plain["split"].map({"val": "test", "test": "val"}))
+    relabelled = plain.copy()
+    relabelled.loc[relabelled["split"] == "val", "label"] = "bcc"
+    experiments = {
+        "plain": plain,
+        "moved": moved,
+        "relabelled": relabelled,
+        "other-classes": plain.rename(columns={"bcc": "akiec"}).replace({"label": {"bcc": "akiec"}}),
+        "by-picture": plain.assign(group_id=plain["image_id"]),
+        "leaky": plain.assign(protocol="split by picture"),
+        "no-column": plain.drop(columns="protocol"),
+        "no-numbers": plain.assign(nv="much"),
+        "better": modelled(3, 3.5),
+    }
+    for name, table in experiments.items():
+        put(folder, table, ["mel", "akiec", "nv"] if name == "other-classes" else None)
+        commit(folder)
+        run(f"git tag {name}", folder)
+    return folder
+
+
+def compare(first: str, second: str, name: str, resamples: int) -> str:
+    return in_words(comparing.compare(first, second, name, resamples))
+
+
+def test_a_planted_difference_is_found(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    for side in ("val", "test"):
+        printed = compare("plain", "workspace", side, 300)
+        rows = {line.split()[0]: line for line in printed.splitlines() if line}
+        assert all(rows[name].endswith("workspace") for name in COMPARED)
+        assert "exchanging whole lesions: p < 0.001" in printed
+        delong_p = re.search(r"its variance by lesion: p [=<] ([\d.]+)", printed)
+        assert delong_p is not None
+        assert float(delong_p[1]) < 0.05
+        assert f"{side}: " in printed
+        assert ("Chosen by these figures?" in printed) == (side == "val")
+        assert "WARNING" not in printed
+    assert {line.split()[-1] for line in compare("better", "plain", "val", 300).splitlines()[3:8]} == {"better"}
+
+
+def test_an_experiment_does_not_differ_from_itself(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    printed = compare("better", "workspace", "val", 100)
+    assert printed.count("+0.000             -") == len(COMPARED) + len(OF_MELANOMA)
+    assert "the same difference in every resample" in printed
+    assert "p = 1.000" in printed
+    assert "both rank every pair alike" in printed
+
+
+def test_a_leaky_protocol_is_named(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    assert "WARNING: leaky: split by picture. Its figures are too good" in compare("plain", "leaky", "test", 100)
+
+
+def test_the_page_for_a_pull_request(repository: Path, tmp_path: Path) -> None:
+    printed = run(f"lesions compare plain leaky --resamples 100 --markdown {tmp_path}/out/page.md", repository)
+    page = (tmp_path / "out/page.md").read_text()
+    # Every figure as it is printed.
+    rows = re.findall(r"^(\w+)(?: \(less is better\))? +([\d.]+) +([\d.]+) +([+-][\d.]+) ", printed, re.MULTILINE)
+    assert [row[0] for row in rows] == [*COMPARED, *OF_MELANOMA]
+    for figure, *numbers in rows:
+        name = figure.replace("_", r"\_")
+        assert re.search(rf"^\| {re.escape(name)}[^|]* \| {re.escape(' | '.join(numbers))} \|", page, re.MULTILINE)
+    assert "> **WARNING: leaky: split by picture. Its figures are too good" in page
+    assert "Chosen by these figures?" in page
+    names = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"page.md", *names}
+    first = {name: (tmp_path / "out" / name).read_bytes() for name in names}
+    for name in names:
+        with Image.open(tmp_path / "out" / name) as picture:
+            assert np.asarray(picture.convert("RGB")).std() > 10
+    run(f"lesions compare plain leaky --resamples 100 --markdown {tmp_path}/out/page.md", repository)
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in names} == first
+    run(f"lesions compare plain plain --resamples 100 --markdown {tmp_path}/out/page.md", repository)
+    assert "WARNING" not in (tmp_path / "out/page.md").read_text()
+
+
+def test_a_page_that_cannot_be_written_ends_with_a_message(repository: Path) -> None:
+    printed = run("lesions compare plain better --resamples 100 --markdown data", repository, fails=True)
+    assert "ERROR: --markdown data is a folder. Expected a file, such as data/comparison.md." in printed
+
+
+@pytest.mark.parametrize(
+    ("revision", "words"),
+    [
+        ("nowhere", "nowhere cannot be read: unknown Git revision 'nowhere'. Expected an experiment"),
+        ("empty", "empty has no data/clean/classes.csv, neither in Git nor in DVC's cache"),
+        ("moved", "have other pictures on val"),
+        ("relabelled", "have other labels: p"),
+        ("other-classes", "have other classes: mel, akiec, nv against mel, bcc, nv"),
+        ("by-picture", "group the pictures of val otherwise, into"),
+        ("no-column", "predictions.csv of no-column has no column protocol: an earlier version"),
+        ("no-numbers", "predictions.csv of no-numbers, row 1 (p0000): expected probabilities"),
+    ],
+)
+def test_what_does_not_compare_ends_with_a_message(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, revision: str, words: str
+) -> None:
+    monkeypatch.chdir(repository)
+    with pytest.raises(UserError) as error:
+        compare(revision, "better", "val", 100)
+    assert words in str(error.value)
+
+
+def test_the_command_ends_without_a_traceback(repository: Path) -> None:
+    printed = run("lesions compare nowhere", repository, fails=True)
+    assert printed.startswith("ERROR: nowhere cannot be read")
+    assert "Traceback" not in printed
+
+
+def test_too_few_resamples_are_refused(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    with pytest.raises(UserError, match="expected at least 100, found 5"):
+        compare("plain", "better", "val", 5)
+
+
+def test_the_command_loads_no_tensorflow(repository: Path) -> None:
+    script = repository / "probe.py"
+    script.write_text(
+        "import sys\n"
+        "from lesions.cli import main\n"
+        "print('sklearn' in sys.modules)\n"
+        "sys.argv = ['lesions', 'compare', 'plain', 'better', '--resamples', '100']\n"
+        "main()\n"
+        "print('keras' in sys.modules or 'tensorflow' in sys.modules)\n"
+    )
+    printed = run("python probe.py", repository)
+    script.unlink()
+    assert printed.splitlines()[0] == printed.splitlines()[-1] == "False"
+
+
+def test_no_p_is_zero() -> None:
+    assert p_in_words(1e-9) == "p < 0.001"
+    assert p_in_words(0.0421) == "p = 0.042"

@@ -1,0 +1,647 @@
+"""The page: the server as programs meet it, well-meaning or not, and what a person sees of it in a browser."""
+
+import asyncio
+import base64
+import dataclasses
+import http.client
+import io
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+from PIL import Image
+
+from lesions.classifier import Answer, Classifier
+from lesions.commands.classify.formats import NOTICE, as_object
+from lesions.commands.page import server
+from lesions.commands.page.looking_at import heat_words, look_at
+from lesions.commands.page.server import Limits, Site
+from lesions.core.errors import UserError
+from lesions.explain.overlay import overlay
+from lesions.inference.metadata_prior import FIELDS, Patient
+from lesions.taxonomy import about
+
+SECONDS = 30
+"""The most that any one thing is waited for."""
+
+
+def picture(seed: int, kind: str = "JPEG", side: int = 60) -> bytes:
+    """A dark spot on skin, each at another place."""
+    chance = np.random.default_rng(seed)
+    y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
+    centre, size = chance.uniform(-0.4, 0.4, 2), chance.uniform(0.1, 0.5)
+    inside = np.hypot(x - centre[0], y - centre[1]) < size
+    pixels = np.where(inside[..., None], chance.integers(30, 120, 3), [210, 160, 140])
+    file = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).save(file, kind)
+    return file.getvalue()
+
+
+def huge() -> bytes:
+    """200 megapixels in a few kilobytes."""
+    file = io.BytesIO()
+    Image.new("1", (20_000, 10_000)).save(file, "PNG")
+    return file.getvalue()
+
+
+SVG = b"""<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>top.harm = 1; alert(1)</script></svg>"""
+NO_PICTURES = {"empty": b"", "broken": picture(0)[:-400], "huge": huge(), "svg": SVG}
+WORDS = {"empty": "empty file", "broken": "broken picture", "huge": "too large", "svg": "no picture: not one of JPEG"}
+
+
+@pytest.fixture(scope="module")
+def classifier(workspace: Path) -> Classifier:
+    return Classifier.of_folder(workspace / "models")
+
+
+@contextmanager
+def served(site: Site) -> Iterator[str]:
+    """Serve a site as `lesions page` does, from another thread; give the address."""
+    (found,) = server.listening("127.0.0.1", 0)
+    port = found.getsockname()[1]
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(server._serving(site, [found]))
+
+    def run() -> None:
+        with suppress(asyncio.CancelledError):
+            loop.run_until_complete(task)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        loop.call_soon_threadsafe(task.cancel)
+        thread.join()
+        loop.close()
+        site.thread.shutdown(cancel_futures=True)
+
+
+@pytest.fixture
+def serve(classifier: Classifier) -> Iterator[Callable[..., tuple[str, Site]]]:
+    """Serve sites with other limits, or a card, until the test ends."""
+    running = []
+
+    def start(card: bytes = b"", **limits: Any) -> tuple[str, Site]:
+        site = Site(classifier, card, limits=Limits(**limits))
+        context = served(site)
+        address = context.__enter__()
+        running.append(context)
+        return address, site
+
+    yield start
+    for context in running:
+        context.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def address(classifier: Classifier) -> Iterator[str]:
+    with served(Site(classifier, b"<!DOCTYPE html><html lang='en'><title>Card</title><h1>Card</h1>")) as found:
+        yield found
+
+
+def post(address: str, content: bytes, **headers: str) -> requests.Response:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return requests.post(f"{address}/classify", data=content, headers=names, timeout=SECONDS)
+
+
+def begin(address: str, length: int, sent: bytes, path: str = "/classify") -> socket.socket:
+    """Begin to send a picture of that length."""
+    host, port = address.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), SECONDS)
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {length}\r\n\r\n"
+    connection.sendall(head.encode() + sent)
+    return connection
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait until something is true."""
+    end = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def pixels_of(part: dict[str, str]) -> np.ndarray[Any, Any]:
+    encoded = part["address"].removeprefix("data:image/png;base64,")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded)), formats=["PNG"]))
+
+
+# What is answered.
+
+
+def expected(answer: Answer, classifier: Classifier) -> dict[str, Any]:
+    found = as_object(answer, classifier)
+    del found["picture"]
+    return found
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF", "WEBP"])
+def test_the_answer_is_the_classifiers(address: str, classifier: Classifier, kind: str) -> None:
+    content = picture(1, kind)
+    reply = post(address, content)
+    answer = classifier.classify(content)
+    found = reply.json()
+    assert reply.status_code == 200
+    assert {name: found[name] for name in expected(answer, classifier)} == expected(answer, classifier)
+    assert (pixels_of(found["seen"]) == answer.pixels).all()
+    heat = classifier.heat([answer])[0]
+    assert (pixels_of(found["heat"]) == np.asarray(overlay(answer.pixels, heat, (24, 24))[1])).all()
+    assert found["heat"]["words"] == heat_words(about(answer.diagnosis).name, heat)
+    assert found["notice"] == NOTICE
+
+
+def test_age_sex_and_site_are_weighed_in(address: str, classifier: Classifier) -> None:
+    known = {"age": "72", "sex": "male", "site": "head and neck"}
+    content = picture(1)
+    reply = requests.post(f"{address}/classify", data=content, params=known, timeout=SECONDS).json()
+    due = classifier.classify(content, patient=known)
+    assert reply["patient"] == known
+    assert reply["probabilities"] == due.probabilities != classifier.classify(content).probabilities
+    wrong = requests.post(f"{address}/classify", data=content, params={"sex": "x"}, timeout=SECONDS)
+    assert (wrong.status_code, wrong.json()) == (422, {"problem": "sex x is not known; known: female, male."})
+
+
+def test_who_weighs_nothing_asks_for_nothing(classifier: Classifier) -> None:
+    fields = b'<fieldset id="patient">'
+    assert fields in server.page(Site(classifier))
+    alone = dataclasses.replace(classifier, patient=Patient(classes=classifier.decision.classes))
+    assert fields not in server.page(Site(alone))
+
+
+@pytest.mark.parametrize("name", NO_PICTURES)
+def test_what_is_no_picture_gets_a_reason(address: str, name: str) -> None:
+    reply = post(address, NO_PICTURES[name])
+    assert reply.status_code == 422
+    assert list(reply.json()) == ["problem"]
+    assert WORDS[name] in reply.json()["problem"]
+
+
+def test_fifty_at_once_each_get_their_own(address: str, classifier: Classifier) -> None:
+    pictures = [picture(number) for number in range(50)]
+    with ThreadPoolExecutor(50) as people:
+        found = list(people.map(lambda content: post(address, content).json(), pictures))
+    for one, content in zip(found, pictures, strict=True):
+        answer = classifier.classify(content)
+        assert {name: one[name] for name in expected(answer, classifier)} == expected(answer, classifier)
+        assert (pixels_of(one["seen"]) == answer.pixels).all()
+
+
+def test_heat_is_said_in_words() -> None:
+    heat = np.zeros((30, 60), np.float32)
+    assert heat_words("melanoma", heat) == "Heat map: no place of the picture spoke for melanoma."
+    heat[25, :15] = 1
+    assert "the lower left spoke most for melanoma; 1% of the picture" in heat_words("melanoma", heat)
+    heat[15, 30] = 2
+    assert "the middle spoke most" in heat_words("melanoma", heat)
+
+
+def test_a_network_that_cannot_be_explained_still_answers(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise UserError("no dense layer")
+
+    monkeypatch.setattr(Classifier, "heat", refuse)
+    found = look_at(picture(1), classifier, {})
+    assert found["no_heat"] == "no dense layer"
+    assert "heat" not in found
+    assert found["seen"]["words"] == "The picture as the network saw it, 24×24 pixels."
+
+
+# What is refused.
+
+
+def test_too_large_is_refused_by_its_length_alone(serve: Callable[..., tuple[str, Site]]) -> None:
+    address, site = serve(picture_bytes=10_000)
+    with begin(address, 10_001, b"") as connection:
+        reply = http.client.HTTPResponse(connection)
+        reply.begin()
+        assert reply.status == 413
+        assert reply.read() == b'{"problem": "more than 10,000 bytes"}'
+        assert connection.recv(1) == b""
+    assert post(address, picture(1).ljust(10_000, b"\0")).status_code == 200
+    until(lambda: not site.under_way)
+
+
+def test_a_picture_of_no_stated_length_is_refused(address: str) -> None:
+    assert requests.post(f"{address}/classify", data=iter([picture(1)]), timeout=SECONDS).status_code == 411
+
+
+def test_only_pictures_may_be_long(address: str) -> None:
+    for path in ("/", "/card", "/nothing"):
+        with begin(address, 100_000, b"", path) as connection:
+            assert connection.recv(12) in (b"HTTP/1.1 400", b"HTTP/1.1 404")
+            while connection.recv(10_000):
+                pass
+
+
+def test_who_sends_slowly_is_dropped(serve: Callable[..., tuple[str, Site]]) -> None:
+    address, site = serve(seconds=0.3)
+    with begin(address, 1000, b"\xff\xd8") as connection:
+        until(lambda: site.under_way)
+        assert connection.recv(1) == b""
+    with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), SECONDS) as connection:
+        connection.sendall(b"GET / HT")
+        assert connection.recv(1) == b""
+    until(lambda: not site.under_way)
+    assert post(address, picture(1)).status_code == 200
+
+
+@pytest.mark.parametrize("limits", [{"requests": 1}, {"held_bytes": 99_200}])
+def test_who_would_wait_too_long_is_asked_to_come_back(
+    serve: Callable[..., tuple[str, Site]], limits: dict[str, int]
+) -> None:
+    address, site = serve(**limits)
+    first = picture(1).ljust(99_000, b"\0")
+    with begin(address, len(first), first[:-1]) as connection:
+        until(lambda: site.under_way)
+        busy = post(address, picture(2))
+        assert (busy.status_code, busy.headers["Retry-After"]) == (503, "1")
+        connection.sendall(first[-1:])
+        assert connection.recv(12) == b"HTTP/1.1 200"
+    assert post(address, picture(2)).status_code == 200
+    with begin(address, len(first), first[:-1]):
+        until(lambda: site.under_way)
+    until(lambda: not site.under_way)  # who hangs up makes room
+
+
+def test_another_sites_requests_are_refused(address: str) -> None:
+    port = address.rpartition(":")[2]
+    for host in (f"evil.example:{port}", "evil.example", f"127.0.0.1.evil.example:{port}", "192.0.2.7", "[", ""):
+        for path in ("/", "/page.js", "/card", "/nothing"):
+            reply = requests.get(f"{address}{path}", headers={"Host": host}, timeout=SECONDS)
+            assert reply.status_code in (400, 403)
+            assert "lesion" not in reply.text.replace("`lesions page`", "")
+        assert post(address, picture(1), Host=host).status_code in (400, 403)
+    for origin in ("http://evil.example", "null", f"https://127.0.0.1:{port}", "http://127.0.0.1:1", f"{address}.x"):
+        assert post(address, picture(1), Origin=origin).status_code == 403
+    assert post(address, picture(1), Origin=address).status_code == 200
+    for name in ("localhost", "LOCALHOST", "127.0.0.1", "[::1]"):
+        assert post(address, picture(1), Host=f"{name}:{port}", Origin=f"http://{name}:{port}").status_code == 200
+
+
+def test_a_server_in_a_network_has_addresses_and_its_own_name(classifier: Classifier) -> None:
+    site = Site(classifier, host="Practice", loopback=False)
+    assert all(map(site.knows, ("practice", "localhost", "192.0.2.7", "[2001:db8::7]")))
+    assert not any(map(site.knows, ("evil.example", "practice.evil.example", "")))
+
+
+@pytest.mark.parametrize("path", ["/", "/page.css", "/page.js", "/card", "/classify", "/nothing", "/%00", "/page.html"])
+def test_each_reply_forbids_what_is_not_needed(address: str, path: str) -> None:
+    reply = requests.get(address + path, timeout=SECONDS)
+    assert reply.status_code == {"/classify": 405, "/nothing": 404, "/%00": 404, "/page.html": 404}.get(path, 200)
+    policy = reply.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "script-src 'self'" in policy or path == "/card"
+    assert "unsafe-inline" not in policy or path == "/card"
+    assert reply.headers["Cache-Control"] == "no-store"
+    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+    assert reply.headers["Referrer-Policy"] == "no-referrer"
+    assert not {"Server", "Set-Cookie", "Access-Control-Allow-Origin"} & set(reply.headers)
+
+
+def test_the_card_is_that_of_the_model_or_none(workspace: Path, classifier: Classifier, tmp_path: Path) -> None:
+    card = (workspace / "reports/model_card.html").read_bytes()
+    assert server.card_of(workspace / "models", classifier) == card
+    (tmp_path / "reports").mkdir()
+    assert server.card_of(tmp_path / "models", classifier) == b""
+    sha256 = classifier.decision.model.sha256["model.keras"].encode()
+    (tmp_path / "reports/model_card.html").write_bytes(card.replace(sha256, b"0" * 64))
+    assert server.card_of(tmp_path / "models", classifier) == b""
+    assert b'href="card"' in server.page(Site(classifier, card))
+    assert b'href="card"' not in server.page(Site(classifier))
+
+
+# The command.
+
+
+def states(folder: Path) -> dict[str, tuple[int, int]]:
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        about_it = path.lstat()
+        found[str(path)] = (about_it.st_size, about_it.st_mtime_ns)
+    return found
+
+
+def test_the_command_serves_writes_nothing_and_ends_quietly(workspace: Path, tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("lesions")), "page", "--port", "0", "--sensitivity", "80"]
+    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    before = states(workspace)
+    process = subprocess.Popen(
+        command, cwd=workspace, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout
+        words = process.stdout.readline()
+        address = words.removeprefix("The page is at ").partition("/ until you press Ctrl-C.")[0]
+        assert address.startswith("http://127.0.0.1:"), words
+        assert "up to 20 %" in requests.get(address, timeout=SECONDS).text
+        assert "Model card" in requests.get(f"{address}/card", timeout=SECONDS).text
+        for content, status in ((picture(1), 200), (SVG, 422), (picture(1).ljust(3_000_000, b"\0"), 200)):
+            reply = requests.post(f"{address}/classify?name=Anna_Example.jpg", data=content, timeout=SECONDS)
+            assert reply.status_code == status
+        assert requests.get(f"{address}/Anna_Example.jpg", timeout=SECONDS).status_code == 404
+        assert post(address, picture(1), Origin="http://evil.example").status_code == 403
+        with ThreadPoolExecutor(40) as people:  # who are answered or hung up on, but never half answered
+            waiting = [people.submit(post, address, picture(number)) for number in range(40)]
+            until(lambda: any(one.done() for one in waiting))
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=SECONDS)
+        assert any(one.exception() for one in waiting)
+        assert all(one.exception() or one.result().json()["diagnosis"] for one in waiting)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (0, "")
+    ours = [line for line in err.splitlines() if line and "oneDNN" not in line and "cuda" not in line.lower()]
+    assert ours == []
+    assert states(workspace) == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fault_of_ours_is_logged_without_the_request(
+    address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("disk of the moon")
+
+    monkeypatch.setattr(server, "look_at", fail)
+    reply = requests.post(f"{address}/classify?Anna_Example", data=picture(1), timeout=SECONDS)
+    assert (reply.status_code, reply.json()) == (500, {"problem": "Internal Server Error"})
+    assert "disk of the moon" in caplog.text
+    assert "Anna" not in caplog.text
+
+
+def test_where_no_server_can_be_is_said() -> None:
+    (taken,) = server.listening("127.0.0.1", 0)
+    with taken, pytest.raises(UserError, match="already in use"):
+        server.listening("127.0.0.1", taken.getsockname()[1])
+    with pytest.raises(UserError, match="70000 is no port"):
+        server.listening("127.0.0.1", 70_000)
+    with pytest.raises(UserError, match="'no such name' is no name or address of this computer"):
+        server.listening("no such name", 0)
+
+
+@pytest.mark.parametrize(("host", "warns"), [("0.0.0.0", True), ("localhost", False)])  # noqa: S104
+def test_a_page_for_others_is_warned_of(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], host: str, warns: bool
+) -> None:
+    async def not_at_all(_: Site, sockets: list[socket.socket]) -> None:
+        for one in sockets:
+            one.close()
+
+    monkeypatch.setattr(server, "_serving", not_at_all)
+    server.serve(workspace / "models", 90, host, 0)
+    out, err = capsys.readouterr()
+    assert "http://localhost:" in out
+    assert ("put this computer's address" in out) == warns
+    assert ("pictures travel unencrypted" in err) == warns
+
+
+# In a browser.
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+FLAGS = (
+    "headless no-sandbox disable-gpu disable-background-networking disable-component-update disable-sync no-first-run"
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    if not CHROMIUM or not DRIVER:
+        pytest.skip("no Chromium with its chromedriver is installed")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in FLAGS.split():
+        options.add_argument(f"--{flag}")
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    driver.set_script_timeout(SECONDS)
+    yield driver
+    driver.quit()
+
+
+def send(browser: Any, *files: Path) -> None:
+    """Choose files and wait until all are answered."""
+    browser.find_element("id", "files").send_keys("\n".join(map(str, files)))
+    finish(browser)
+
+
+def finish(browser: Any) -> None:
+    until(lambda: browser.find_element("id", "status").text.startswith("All "))
+
+
+def cards(browser: Any) -> list[str]:
+    return [card.text for card in browser.find_elements("css selector", "#cards > li")]
+
+
+def written(folder: Path, name: str, content: bytes) -> Path:
+    (folder / name).write_bytes(content)
+    return folder / name
+
+
+def look(browser: Any, width: int, scheme: str = "light") -> None:
+    size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    chosen = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", chosen)
+
+
+HOSTILE = "<img src=x onerror='harm=1'> &amp; \u202egpj.exe.jpg"
+
+
+def test_a_person_sees_the_answer(browser: Any, address: str, classifier: Classifier, tmp_path: Path) -> None:
+    browser.get(address)
+    assert NOTICE in browser.find_element("tag name", "header").text
+    assert not browser.find_element("id", "found").is_displayed()
+    content = picture(3)
+    send(browser, written(tmp_path, HOSTILE, content))
+    (shown,) = cards(browser)
+    answer = classifier.classify(content)
+    assert shown.startswith(HOSTILE)
+    assert about(answer.diagnosis).name.capitalize() in shown
+    rows = dict(row.text.split("\n") for row in browser.find_elements("css selector", "article tr"))
+    for code, probability in answer.probabilities.items():
+        name = about(code).name + (" (malignant)" if about(code).nature == "malignant" else "")
+        assert rows[name] == ("< 0.1 %" if probability < 0.001 else f"{100 * probability:.1f} %")
+    assert ("ALERT: melanoma" in shown) == (answer.alerts["melanoma"] is True)
+    assert ("No alert for melanoma" in shown) == (answer.alerts["melanoma"] is False)
+    assert (f"Malignant: {'yes' if answer.alerts['malignant'] else 'no'}" in shown) == (
+        answer.alerts["malignant"] is not None
+    )
+    assert ("Unlike the training pictures" in shown) == (answer.unlike is True)
+    image = browser.find_element("css selector", "article img")
+    assert image.get_property("naturalWidth") == 24
+    assert image.get_attribute("alt") == heat_words(about(answer.diagnosis).name, classifier.heat([answer])[0])
+    heat = image.get_attribute("src")
+    button = browser.find_element("css selector", "figure button")
+    button.click()
+    assert (pixels_of({"address": image.get_attribute("src")}) == answer.pixels).all()
+    assert image.get_attribute("alt").startswith("The picture as the network saw it")
+    assert button.text == "Show heat map"
+    button.click()
+    assert image.get_attribute("src") == heat
+    loaded = browser.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert loaded
+    assert all(name.startswith((address, "data:")) for name in loaded)
+    assert browser.execute_script("return window.harm") is None
+
+
+def test_a_person_says_what_is_known_of_the_patient(
+    browser: Any, address: str, classifier: Classifier, tmp_path: Path
+) -> None:
+    browser.get(address)
+    content = picture(3)
+    browser.find_element("name", "age").send_keys("72")
+    browser.find_element("name", "site").send_keys("head")
+    send(browser, written(tmp_path, "a.jpg", content))
+    assert "Weighed in: age 72, site head and neck." in cards(browser)[0]
+    due = classifier.classify(content, patient={"age": "72", "site": "head and neck"})
+    rows = dict(row.text.split("\n") for row in browser.find_elements("css selector", "article tr"))
+    shown = {name.removesuffix(" (malignant)"): value for name, value in rows.items()}
+    for code, probability in due.probabilities.items():
+        assert shown[about(code).name] == ("< 0.1 %" if probability < 0.001 else f"{100 * probability:.1f} %")
+
+
+def test_no_pictures_and_hostile_ones_get_their_reason(browser: Any, address: str, tmp_path: Path) -> None:
+    browser.get(address)
+    send(browser, *[written(tmp_path, f"{name}.png", content) for name, content in NO_PICTURES.items()])
+    for name, shown in zip(NO_PICTURES, cards(browser), strict=True):
+        assert shown.startswith(f"{name}.png\nNo answer: ")
+        assert WORDS[name] in shown
+    assert "none with an alert, 4 without an answer" in browser.find_element("id", "status").text
+    assert browser.execute_script("return window.harm") is None
+    assert not browser.find_elements("css selector", "#cards img, #cards svg, #cards iframe")
+
+
+def test_fifty_at_once_and_no_more_than_allowed(
+    browser: Any, serve: Callable[..., tuple[str, Site]], tmp_path: Path
+) -> None:
+    address, _ = serve(files=50, picture_bytes=20_000)
+    browser.get(address)
+    files = [written(tmp_path, f"{number}.jpg", picture(number)) for number in range(52)]
+    files[7].write_bytes(bytes(20_001))
+    send(browser, *files)
+    shown = cards(browser)
+    assert len(shown) == 51
+    for number, text in enumerate(shown[:50]):
+        assert text.startswith(f"{number}.jpg\n")
+        assert ("No answer: larger than 0 MB; not sent" in text) == (number == 7)
+        assert ("probabilities" in text.lower()) == (number != 7)
+    assert shown[50].startswith("2 more than 50 in one go")
+    browser.find_element("tag name", "summary").click()
+    assert "50.jpg\n51.jpg" in cards(browser)[50]
+    assert "All 52 done" in browser.find_element("id", "status").text
+    assert "3 without an answer" in browser.find_element("id", "status").text
+
+
+def test_two_people_at_once_and_a_busy_server(
+    browser: Any, serve: Callable[..., tuple[str, Site]], tmp_path: Path
+) -> None:
+    address, _ = serve(requests=2)  # and each of them sends two at a time
+    mine, others = ([written(tmp_path, f"{who}{n}.jpg", picture(n)) for n in range(4)] for who in "ab")
+    browser.get(address)
+    first = browser.current_window_handle
+    browser.switch_to.new_window("window")
+    browser.get(address)
+    browser.find_element("id", "files").send_keys("\n".join(map(str, others)))
+    second = browser.current_window_handle
+    browser.switch_to.window(first)
+    send(browser, *mine)
+    assert [text[:6] for text in cards(browser)] == [f"a{n}.jpg" for n in range(4)]
+    mine_said = [text[6:] for text in cards(browser)]
+    browser.switch_to.window(second)
+    finish(browser)
+    assert [text[:6] for text in cards(browser)] == [f"b{n}.jpg" for n in range(4)]
+    assert [text[6:] for text in cards(browser)] == mine_said
+    assert all("No answer" not in text for text in mine_said)
+    browser.close()
+    browser.switch_to.window(first)
+
+
+DROP = """
+const files = new DataTransfer();
+files.items.add(new File([Uint8Array.from(arguments[0])], "dropped.jpg"));
+const drop = new DragEvent("drop", {dataTransfer: files, bubbles: true, cancelable: true});
+document.body.dispatchEvent(drop);
+return drop.defaultPrevented;
+"""
+
+
+def test_by_drop_and_by_keyboard_alone(browser: Any, address: str) -> None:
+    webdriver = pytest.importorskip("selenium.webdriver")
+    keys = webdriver.Keys
+    browser.get(address)
+    assert browser.execute_script(DROP, list(picture(1)))
+    finish(browser)
+    assert cards(browser)[0].startswith("dropped.jpg")
+
+    def press(key: str) -> Any:
+        webdriver.ActionChains(browser).send_keys(key).perform()
+        return browser.switch_to.active_element
+
+    browser.execute_script("document.activeElement.blur()")
+    assert [press(keys.TAB).get_attribute("name") for _ in FIELDS] == list(FIELDS)
+    assert press(keys.TAB).get_attribute("id") == "files"
+    outline = "return getComputedStyle(document.querySelector('#files + label')).outlineStyle"
+    assert browser.execute_script(outline) == "solid"
+    assert press(keys.TAB).text == "Remove all"
+    assert press(keys.TAB).text == "Hide heat map"
+    assert press(keys.SPACE).text == "Show heat map"
+    assert press(keys.TAB).text == "the model’s card"
+    back = webdriver.ActionChains(browser).key_down(keys.SHIFT).send_keys(keys.TAB, keys.TAB).key_up(keys.SHIFT)
+    back.perform()
+    assert browser.switch_to.active_element.text == "Remove all"
+    assert press(keys.ENTER).get_attribute("id") == "files"
+    assert not cards(browser)
+    assert not browser.find_element("id", "found").is_displayed()
+
+
+def test_a_server_that_is_gone_is_named(browser: Any, classifier: Classifier, tmp_path: Path) -> None:
+    with served(Site(classifier)) as address:
+        browser.get(address)
+    send(browser, written(tmp_path, "a.jpg", picture(1)))
+    assert "No answer: the server is gone" in cards(browser)[0]
+
+
+def test_without_scripts_the_command_is_named(browser: Any, address: str) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    browser.get(address)
+    shown = browser.find_element("tag name", "main").text
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert "lesions classify PICTURE" in shown
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_fits_and_axe_finds_nothing_serious(browser: Any, address: str, tmp_path: Path, width: int) -> None:
+    axe = Path(pytest.importorskip("axe_core_python").__file__).with_name("axe.min.js").read_text(encoding="utf-8")
+    look(browser, width)
+    browser.get(address)
+    files = [written(tmp_path, f"{'a long name ' * 15}{n}{'x' * 60}.jpg", picture(n)) for n in range(3)]
+    send(browser, *files, written(tmp_path, "no.jpg", SVG))
+    for scheme in ("light", "dark"):
+        look(browser, width, scheme)
+        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        browser.execute_script(axe)
+        found = browser.execute_async_script("axe.run().then(arguments[0])")
+        assert len(found["passes"]) > 10
+        assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
+        contrast = [one["id"] for one in found["passes"] if one["id"] == "color-contrast"]
+        assert contrast == ["color-contrast"]
+    look(browser, 1280)

@@ -1,0 +1,183 @@
+"""Presets: each is whole and builds, and putting one into params.yaml changes its values and nothing else."""
+
+import re
+from pathlib import Path
+from shutil import copyfile, copytree
+
+import pytest
+from dvc.utils.hydra import apply_overrides
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from lesions.commands.presets import apply_preset, exchange, list_presets, merged, read_preset, set_param
+from lesions.core.errors import UserError
+from lesions.core.params import read_file
+from lesions.params.all import check_all, check_sections
+from lesions.params.prepare import Prepare
+from tests.conftest import ROOT, edit_params, run
+
+FOLDER = ROOT / "presets"
+NAMES = sorted(file.stem for file in FOLDER.glob("*.yaml"))
+PUBLISHED = [name.removesuffix("-honest") for name in NAMES if name.endswith("-honest")]
+DEFAULTS = read_file(ROOT / "params.yaml")
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> Path:
+    return Path(copyfile(ROOT / "params.yaml", tmp_path / "params.yaml"))
+
+
+def comments(file: Path) -> list[str]:
+    return [line for line in file.read_text().splitlines() if line.strip().startswith("#")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_is_applied_whole_and_comments_stay(name: str, params: Path) -> None:
+    before = comments(params)
+    diff = apply_preset(name, params, FOLDER)
+    check_all(params)
+    assert read_file(params) == merged(DEFAULTS, read_preset(name, FOLDER))
+    assert comments(params) == before
+    changed = [line for line in diff.splitlines() if line.startswith("-") and not line.startswith("---")]
+    assert bool(changed) == (name != "synthetic")
+    assert apply_preset(name, params, FOLDER) == ""
+    apply_preset("synthetic", params, FOLDER)
+    assert read_file(params) == DEFAULTS
+
+
+def test_synthetic_is_every_default() -> None:
+    assert read_preset("synthetic", FOLDER) == DEFAULTS
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_works_as_options_of_an_experiment(name: str, params: Path) -> None:
+    options = set_param(name, FOLDER).split(" ")
+    assert set(options[::2]) == {"--set-param"}
+    assert not re.search(r"""['"$`\\*?~;&|<>()]""", " ".join(options))  # a shell leaves it as it is
+    apply_overrides(params, options[1::2])
+    assert read_file(params) == merged(DEFAULTS, read_preset(name, FOLDER))
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_system_and_its_honest_form_differ_in_what_leaks(name: str) -> None:
+    published, honest = (merged(DEFAULTS, read_preset(form, FOLDER)) for form in (name, f"{name}-honest"))
+    assert (published["split"]["method"], published["split"]["separated"]) in {
+        ("declared", "keep"),
+        ("image", "leave_out"),
+    }
+    assert honest["split"]["method"] == "grouped"
+    assert honest["rebalance"]["when"] == "after_split"
+    assert honest["clean"]["contradictions"] == "drop"
+    for section in ("download", "prepare", "weights"):
+        assert published[section] == honest[section]
+    assert {key: value for key, value in published["train"].items() if key != "keep"} == {
+        key: value for key, value in honest["train"].items() if key != "keep"
+    }
+    assert [published["rebalance"][key] for key in ("target", "extra", "operations")] == [
+        honest["rebalance"][key] for key in ("target", "extra", "operations")
+    ]
+
+
+def test_the_published_systems_are_as_their_texts_state() -> None:
+    stated = {  # network, px, epochs, copies a class
+        "notebook-basic": ("notebook_basic", 180, 20, "none"),
+        "notebook-dropout": ("notebook_dropout", 180, 20, "none"),
+        "notebook-rebalanced": ("notebook_dropout", 180, 30, 500),
+        "notebook-5x5": ("notebook_5x5", 180, 50, 500),
+        "notebook-generator": ("notebook_generator", 180, 50, "none"),
+        "lifecycle": ("lifecycle", [75, 100], 50, "none"),
+    }
+    assert sorted(stated) == sorted(PUBLISHED)
+    for name, (network, px, epochs, copies) in stated.items():
+        preset = read_preset(name, FOLDER)
+        train = preset["train"]
+        found = (train["architecture"], preset["prepare"]["px"], train["epochs"], preset["rebalance"]["extra"])
+        assert found == (network, px, epochs, copies)
+        assert (train["optimizer"], train["loss"]) == ("adam", "crossentropy")
+        assert preset["rebalance"]["when"] == ("before_split" if copies == 500 else "after_split")
+    plateau = read_preset("lifecycle", FOLDER)["train"]["plateau"]
+    assert [plateau[key] for key in ("monitor", "patience", "factor", "min_learning_rate")] == [
+        *("val_accuracy", 3, 0.5, 1e-5),
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_network_of_a_preset_takes_its_pictures(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib
+
+    import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
+    from lesions.core.json_files import write_json
+
+    preset = merged(DEFAULTS, read_preset(name, FOLDER))
+    classes = 9 if preset["download"]["source"] == "folder" else 7
+    monkeypatch.chdir(tmp_path)
+    write_json(Path("data/weights/weights.json"), {**preset["weights"], "file": None})
+    architecture = importlib.import_module(f"lesions.models.architectures.{preset['train']['architecture']}")
+    shape = (*Prepare.check(preset["prepare"]).shape, 3)
+    assert architecture.build(shape, classes).output.shape == (None, classes)
+
+
+def test_every_preset_says_what_it_is() -> None:
+    lines = list_presets(FOLDER).splitlines()
+    assert [line.split()[0] for line in lines] == NAMES
+    assert all(len(line.split()) > 4 for line in lines)
+
+
+def test_an_unknown_preset_names_the_nearest(params: Path) -> None:
+    with pytest.raises(UserError, match='no preset "ham1000"; did you mean "ham10000'):
+        apply_preset("ham1000", params, FOLDER)
+
+
+def test_what_no_stage_understands_is_not_applied(params: Path, tmp_path: Path) -> None:
+    (tmp_path / "presets").mkdir()
+    (tmp_path / "presets/wrong.yaml").write_text("# Wrong.\ntrain:\n  epochs: 3\n  epoch: 3\nevaluat:\n  a: 1\n")
+    before = params.read_bytes()
+    with pytest.raises(UserError) as error:
+        apply_preset("wrong", params, tmp_path / "presets")
+    assert 'train.epoch: unknown key; did you mean "epochs"?' in str(error.value)
+    assert "unknown section `evaluat`" in str(error.value)
+    assert params.read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["params.yaml", "presets"]
+
+
+def test_a_persons_own_comments_and_spacing_stay() -> None:
+    text = (
+        "# Größe\nsplit:   # mine\n  method: 'grouped' # honest\n\n  val:   0.15\n\nclean:\n"
+        "  classes: {}  # none\n  # after\n"
+        "rebalance:\n    operations:\n      - {operation: a}\n    # over seed\n    seed: 1\n"
+    )
+    preset = (
+        "split:\n  method: image\n  val: 0.2\n  fold: 0\nclean:\n  classes:\n    a:\n      of: [b]\n"
+        "rebalance:\n  operations: [{operation: rotate}]\n"
+    )
+    assert exchange(text, preset) == (
+        "# Größe\nsplit:   # mine\n  method: image # honest\n\n  val: 0.2\n  fold: 0\n\nclean:\n"
+        "  classes:\n    a:\n      of: [b]  # none\n  # after\nrebalance:\n    operations: [{operation: rotate}]\n"
+        "    # over seed\n    seed: 1\n"
+    )
+
+
+@settings(max_examples=10)
+@given(st.data())
+def test_any_preset_over_any_other_gives_what_both_say(data: st.DataObject) -> None:
+    text, content = (ROOT / "params.yaml").read_text(), DEFAULTS
+    for name in data.draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=3)):
+        text = exchange(text, (FOLDER / f"{name}.yaml").read_text())
+        content = merged(content, read_preset(name, FOLDER))
+        assert YAML(typ="safe").load(text) == content
+    check_sections(content)
+
+
+def test_the_command(params: Path) -> None:
+    folder = params.parent
+    copytree(FOLDER, folder / "presets")
+    assert "isic2018" in run("lesions preset", folder)
+    printed = run("lesions preset lifecycle", folder)
+    assert "-  px: 64\n+  px: [75, 100]\n" in printed
+    assert "holds the preset lifecycle already" in run("lesions preset lifecycle", folder)
+    edit_params(folder, split={"folds": 5})
+    printed = run("lesions preset notebook-basic", folder, fails=True)
+    assert "The preset notebook-basic was not applied" in printed
+    assert "Traceback" not in printed
+    assert "There is no folder presets/ with presets here" in run("lesions preset", folder / "presets", fails=True)

@@ -1,0 +1,471 @@
+"""Studies: what is refused before anything runs, what runs and what does not run again, and what the report says."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copyfile, copytree
+
+import numpy as np
+import pandas as pd
+import pytest
+from dvc.utils.hydra import apply_overrides
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from lesions.commands.study import experiments, families, report, running
+from lesions.commands.study.experiments import found_from_a_copy
+from lesions.commands.study.plot import Row, draw, draw_differences
+from lesions.commands.study.running import Planned, as_override, wait_for
+from lesions.commands.study.study import Study, list_studies, read_study, wanted
+from lesions.core.errors import UserError
+from lesions.core.params import read_file
+from lesions.evaluation.bootstrap import Bootstrap
+from lesions.evaluation.predictions import Side
+from lesions.sources.common.download import downloads
+from tests.conftest import ROOT, commit, run, stages_run
+
+SHIPPED = sorted(list_studies(ROOT / "studies"))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with parameters and presets, for what runs nothing."""
+    copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+    copytree(ROOT / "presets", tmp_path / "presets")
+    (tmp_path / "studies").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(folder: Path, name: str, experiments: list[dict[str, object]], **more: object) -> None:
+    (folder / "studies").mkdir(exist_ok=True)
+    content = {"title": "A title", "asks": "Does it?", "experiments": experiments, **more}
+    YAML().dump(content, folder / f"studies/{name}.yaml")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_study_is_whole_and_short(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    study = read_study(name)
+    for entry in study.experiments:
+        wanted(study, entry, read_file())
+    assert len((ROOT / f"studies/{name}.yaml").read_text().splitlines()) < 75
+
+
+def test_the_published_study_pairs_each_system_with_its_honest_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    study = read_study("published")
+    params = {entry.name: wanted(study, entry, read_file()) for entry in study.experiments}
+    presets = {preset for entry in study.experiments for preset in entry.presets}
+    assert {file.stem for file in (ROOT / "presets").glob("*-honest.yaml")} <= presets
+    pairs = [(entry.name, entry.pairs_with) for entry in study.experiments if entry.pairs_with]
+    assert len(pairs) == len(study.experiments) / 2
+    for leaky, honest in pairs:
+        one, other = params[leaky], params[honest]
+        for section in ("download", "prepare", "weights", "evaluate"):
+            assert one[section] == other[section], leaky
+        assert {**one["train"], "keep": ""} == {**other["train"], "keep": ""}
+        assert other["split"]["method"] == "grouped"
+        assert other["split"]["siblings"] != "injected"
+    injected, withheld = (params[f"siblings-{arm}"] for arm in ("injected", "withheld"))
+    assert {**injected, "split": 0} == {**withheld, "split": 0}
+
+
+def test_each_is_spelled_out(here: Path) -> None:
+    each = {"split.fold": [0, 2], "train.learning_rate": [0.1, 0.01]}
+    write(here, "grid", [{"name": "f", "set": {"split.folds": 3}, "each": each}], common={"set": {"train.epochs": 3}})
+    study = read_study("grid")
+    assert [entry.name for entry in study.experiments] == ["f-0-0.1", "f-0-0.01", "f-2-0.1", "f-2-0.01"]
+    params = [wanted(study, entry, read_file()) for entry in study.experiments]
+    assert [(one["split"]["fold"], one["train"]["learning_rate"]) for one in params] == [
+        *((0, 0.1), (0, 0.01), (2, 0.1), (2, 0.01)),
+    ]
+    assert {(one["split"]["folds"], one["train"]["epochs"]) for one in params} == {(3, 3)}
+
+
+A = {"name": "a"}
+
+
+@pytest.mark.parametrize(
+    ("experiments", "words"),
+    [
+        ([{"name": "a", "presets": ["ham1000"]}], 'experiment a: There is no preset "ham1000"; did you mean "ham10000'),
+        ([{"name": "a", "set": {"train.epoch": 3}}], 'train.epoch: unknown key; did you mean "epochs"?'),
+        ([{"name": "a", "set": {"train.epochs": 0}}], "train.epochs: input should be greater than or equal to 1"),
+        ([{"name": "a", "set": {"trian.epochs": 3}}], "set: trian.epochs is no parameter"),
+        ([{"name": "a", "set": {"epochs": 3}}], "set: epochs is no parameter; expected its section and name"),
+        ([{"name": "../../evil"}], "experiment ../../evil.name: expected letters and digits, with - . _ between"),
+        ([{"name": "a; rm -rf ~"}], "expected letters and digits"),
+        ([{"name": "--force"}], "expected letters and digits"),
+        ([{"name": "a.lock"}], "'a.lock' is no name for an experiment"),
+        ([{"name": "a", "each": {"evaluate.sides": [["val"], ["test"]]}}], "is no name for an experiment"),
+        ([A, A], "two experiments are called a"),
+        ([{**A, "pairs_with": "b"}, {"name": "bb"}], 'a pairs with b, which is no other experiment; did you mean "bb"'),
+        ([{**A, "pairs_with": "a"}], "a pairs with a, which is no other experiment"),
+        (
+            [{**A, "published": {"value": 83.5, "side": "val", "source": "x"}}],
+            "experiment a.published.value: input should",
+        ),
+        ([{**A, "preset": ["lifecycle"]}], "experiment a.preset: unknown key; remove it"),
+        ([], "experiments: list should have at least 1 item"),
+        (["a"], "experiment 1: input should be a valid dictionary"),
+        ("a", "experiments: input should be a valid list"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_runs(
+    here: Path, experiments: list[dict[str, object]], words: str
+) -> None:
+    write(here, "mine", experiments)
+    with pytest.raises(UserError) as error:
+        running.plan(read_study("mine"))
+    assert words in str(error.value)
+    assert "studies/mine.yaml" in str(error.value)
+
+
+def test_an_unknown_study_names_the_nearest(here: Path) -> None:
+    write(here, "mine", [{"name": "a"}])
+    with pytest.raises(UserError, match=r"no study '\.\./params'; known: mine"):
+        read_study("../params")
+    (here / "studies/mine.yaml").unlink()
+    with pytest.raises(UserError, match="no folder studies/ with studies here"):
+        read_study("mine")
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]) | st.sampled_from("\\' ,:=[]{}#\"")))
+def test_any_text_reaches_an_experiment_as_it_is(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    file = tmp_path_factory.mktemp("params") / "params.yaml"
+    if "${" in text:
+        with pytest.raises(UserError, match="cannot be passed to an experiment"):
+            as_override(text)
+        return
+    file.write_text("download:\n  folder: x\n")
+    value = {"new": [text, 1, 1.5, True, {"of": text}]}
+    apply_overrides(file, [f"++download.folder={as_override(text)}", f"++split={as_override(value)}"])
+    assert read_file(file) == {"download": {"folder": text}, "split": value}
+
+
+def test_folders_hold_in_a_copy_too(here: Path) -> None:
+    params = read_file()
+    mine = {**params["download"], "source": "folder", "folder": "data/incoming"}
+    found = found_from_a_copy({**params, "download": mine})
+    assert found["download"]["folder"] == str(here / "data/incoming")
+    fetched = {**params["download"], "source": "ham10000"}
+    assert found_from_a_copy({**params, "download": fetched}) == {**params, "download": fetched}
+    instead = found_from_a_copy({**params, "download": fetched}, Path("elsewhere"))["download"]
+    assert (instead["source"], instead["folder"]) == ("folder", str(here / "elsewhere"))
+    assert found_from_a_copy(params, Path("elsewhere")) == params
+    assert downloads(Path("/p/.dvc/tmp/exps/standalone/tmp1")) == Path("/p/data/downloads")
+    assert downloads(Path("/p/.dvc/tmp/exps/tmp1/stages")) == Path("/p/data/downloads")
+    assert downloads(Path("/p/tmp/exps")) == Path("data/downloads")
+
+
+def test_ctrl_c_is_passed_on_and_waited_for(tmp_path: Path) -> None:
+    script = tmp_path / "child.py"
+    script.write_text(
+        "import os, signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "try:\n    os.kill(os.getppid(), signal.SIGTERM)\n    time.sleep(60)\n"
+        f"except KeyboardInterrupt:\n    time.sleep(0.5)\n    open({str(tmp_path / 'ended')!r}, 'w').close()\n"
+    )
+    with (tmp_path / "lock").open("w") as lock, running.ending_alike(), pytest.raises(KeyboardInterrupt):
+        wait_for([sys.executable, str(script)], lock)
+    assert (tmp_path / "ended").exists()
+
+
+def test_what_an_experiment_cannot_start_from_is_said(here: Path) -> None:
+    write(here, "mine", [{"name": "a"}])
+    for words in ("git init --quiet", "git config user.email test@example.org", "git config user.name test"):
+        run(words, here)
+    run("dvc init --quiet", here)
+    (here / "dvc.lock").write_text(
+        f"schema: '2.0'\nstages:\n  clean:\n    outs:\n    - {{path: data/clean, md5: {'0' * 32}.dir}}\n"
+    )
+    commit(here)
+    study = read_study("mine")
+    with pytest.raises(UserError, match=r"data/clean: dvc\.lock names it.*run `dvc repro` first"):
+        running.run(study)
+    (here / "lesions").mkdir()
+    (here / "lesions/mine.py").touch()
+    with pytest.raises(UserError, match=r"lesions/mine\.py: changed, and not committed"):
+        running.run(study)
+
+
+def test_an_experiment_of_another_shape_under_our_name_is_kept_and_not_taken(here: Path) -> None:
+    write(here, "mine", [{"name": "a"}])
+    for words in ("git init --quiet", "git config user.email test@example.org", "git config user.name test"):
+        run(words, here)
+    commit(here)
+    head = run("git rev-parse HEAD", here).strip()
+    ref = f"refs/exps/{head[:2]}/{head[2:]}/mine-a"
+    run(f"git update-ref {ref} {head}", here)
+    (planned,) = running.plan(read_study("mine"))
+    assert (planned.commit, planned.old) == (None, [(ref, head)])
+    name = experiments.keep_old(ref, head, set())
+    assert experiments.experiments() == {name: [(ref.replace("mine-a", name), head)]}
+    assert name == f"mine-a-was-{head[:7]}"
+
+
+# In a clone where the pipeline ran
+
+
+@pytest.fixture(scope="module")
+def clone(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copytree(workspace, tmp_path_factory.mktemp("study") / "clone", symlinks=True)
+
+
+def state(folder: Path) -> str:
+    """Return what Git and DVC see changed, and params.yaml."""
+    return run("git status --short", folder) + run("dvc status", folder) + (folder / "params.yaml").read_text()
+
+
+def test_a_study_runs_is_reported_and_runs_again_what_changed_alone(clone: Path) -> None:
+    write(
+        clone,
+        "draws",
+        [
+            {"name": "draw", "each": {"evaluate.seed": [2]}, "pairs_with": "same"},
+            {"name": "same"},
+            {"name": "elsewhere", "set": {"download.source": "folder", "download.folder": "data/incoming"}},
+            {"name": "wrong", "set": {"rebalance.operations": [TOO_LARGE]}},
+        ],
+        report="docs/draws.md",
+        baseline="same",
+    )
+    commit(clone)
+    before = state(clone)
+    assert "draws: A title. 0 of 4 done." in run("lesions study", clone)
+    dry = run("lesions study draws --dry", clone)
+    assert "dvc exp run --temp --name draws-draw-2 --set-param ++evaluate.seed=2\n" in dry
+    printed = run("lesions study draws", clone, fails=True)
+    assert "=== 1 of 3: draws-draw-2 ===" in printed
+    assert "Augmentor's Crop fails" in printed
+    assert "draws-wrong failed; the others ran. `lesions study draws` tries again." in printed
+    assert re.search(r"elsewhere +cannot run here: no folder \S+data/incoming", printed)
+    assert "Traceback" not in printed
+    assert stages_run(printed)[:3] == ["check", "evaluate", "report"]
+    assert "2 of 4 done" in printed
+    page = (clone / "docs/draws.md").read_text()
+    assert "| `wrong` | not run yet |" in page
+    assert "| `elsewhere` | its pictures are not here |" in page
+    assert "- `draw-2` against `same`, test, all pictures" in page
+    assert "![By how much each is more than same; the tables below have the numbers](draws.png)" in page
+    assert str(clone) not in page
+    # `same` has the parameters of the workspace.
+    figures = json.loads((clone / "metrics/evaluate.json").read_text())["test"]
+    assert f"| `same` | test | {figures['accuracy']:.3f} (" in page
+    for file in ("draws.md", "draws.png"):
+        (clone / "docs" / file).unlink()
+    assert state(clone) == before
+
+    # Other code makes them missing, and is run; the old ones are kept under another name.
+    write(clone, "draws", [{"name": "draw", "each": {"evaluate.seed": [2]}}])
+    commit(clone)
+    printed = run("lesions study draws --report other/found.md", clone)
+    assert "===" not in printed
+    assert "1 of 1 done" in printed
+    assert "The report: other/found.md" in printed
+    page = (clone / "other/found.md").read_text()
+    assert "\nlesions study draws --report other/found.md\n" in page
+    assert re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page) == ["found.png"]
+    # There, and not where it goes without the option.
+    made = run("git status --short --untracked-files=all", clone).split()[1::2]
+    assert made == ["other/found.md", "other/found.png"]
+    for file in made:
+        (clone / file).unlink()
+    code = clone / "lesions/evaluation/calibration.py"
+    code.write_text(f"{code.read_text()}\nprint('this is the code of', __file__)\n")
+    assert "calibration.py: changed, and not committed" in run("lesions study draws", clone, fails=True)
+    commit(clone)
+    assert "there is one of other code, parameters or pictures" in run("lesions study draws --dry", clone)
+    printed = run("lesions study draws", clone)
+    assert re.search(r"this is the code of \S+/\.dvc/tmp/exps/\S+/lesions/evaluation/calibration.py", printed)
+    old = re.findall(r"is kept as (draws-draw-2-was-\w{7})\.", printed)[0]
+    names = run("dvc exp list --all-commits --name-only", clone).split()
+    assert {name for name in names if name.startswith("draws-draw-2")} == {"draws-draw-2", old}
+
+
+TOO_LARGE = {"operation": "crop_by_size", "probability": 1.0, "width": 999, "height": 999}
+
+
+def studied(clone: Path, name: str, line: str, act: Callable[["subprocess.Popen[str]"], None]) -> int:
+    """Run a study, do something to it where it prints a line that begins so, and return its exit status."""
+    with subprocess.Popen(
+        ["lesions", "study", name], cwd=clone, env=environment(), stdout=subprocess.PIPE, text=True
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        for printed in process.stdout:
+            if printed.startswith(line):
+                act(process)
+    return process.returncode
+
+
+@pytest.mark.long
+def test_one_killed_in_the_middle_is_finished_by_the_next_call(clone: Path) -> None:
+    write(clone, "killed", [{"name": "long", "set": {"train.epochs": 4, "train.learning_rate": 0.002}}])
+    commit(clone)
+    assert studied(clone, "killed", "Epoch 3/", lambda process: process.send_signal(signal.SIGTERM)) == 1
+    assert "long  missing" in run("lesions study", clone)
+    printed = run("lesions study killed", clone)
+    assert "Going on after epoch" in printed
+    assert stages_run(printed)[0] == "train"
+    assert "1 of 1 done" in printed
+
+
+@pytest.mark.long
+def test_one_that_was_shot_is_finished_too(clone: Path) -> None:
+    write(clone, "shot", [{"name": "long", "set": {"train.epochs": 4, "train.learning_rate": 0.003}}])
+    commit(clone)
+
+    def shoot(process: "subprocess.Popen[str]") -> None:
+        process.kill()
+        printed = run("lesions study shot", clone, fails=True)
+        assert "a study runs in this project already, or an experiment of one that was killed" in printed
+
+    studied(clone, "shot", "Epoch 2/", shoot)
+    # Its experiment went on alone, and is found.
+    assert "1 of 1 done" in run("lesions study shot --dry", clone)
+
+
+@pytest.mark.long
+def test_pictures_that_git_does_not_track_reach_the_copy(clone: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "my pictures"
+    for folder in (outside, clone / "data/incoming"):
+        folder.mkdir()
+        for file in (clone / "data/raw").glob("*.zip"):
+            copyfile(file, folder / file.name)
+        copyfile(clone / "data/raw/metadata.csv", folder / "HAM10000_metadata.csv")
+    ours = {"download.source": "folder", "download.folder": "data/incoming"}
+    write(clone, "folder", [{"name": "mine", "set": ours}, {"name": "fetched", "set": {"download.source": "ham10000"}}])
+    commit(clone)
+    printed = run_words(["lesions", "study", "folder", "--source-folder", str(outside)], clone)
+    assert "2 of 2 done" in printed
+    assert "2 of 2 done" in run("lesions study folder --dry", clone)  # without naming the folder again
+    (clone / "data/incoming/HAM10000_metadata.csv").open("a").write("\n")
+    assert "1 of 2 done" in run("lesions study folder --dry", clone)
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
+def run_words(words: list[str], folder: Path) -> str:
+    done = subprocess.run(words, check=True, cwd=folder, env=environment(), capture_output=True, text=True)
+    return done.stdout + done.stderr
+
+
+# The report
+
+
+def entry(value: float | None, spread: float = 0.05) -> dict[str, object]:
+    if value is None:
+        return {"value": None, "lower": None, "upper": None}
+    return {"value": value, "lower": value - spread, "upper": value + spread}
+
+
+def evaluation(value: float | None, protocol: str = "honest") -> dict[str, object]:
+    side = {
+        "figures": dict.fromkeys(families.SHOWN, entry(value)),
+        "majority_baseline": {"accuracy": 0.5, "balanced_accuracy": 0.25, "macro_auc": 0.5},
+    }
+    return {"protocol": protocol, "val": side, "test": side}
+
+
+@pytest.fixture
+def found(here: Path) -> tuple[Study, list[Planned], dict[str, report.Found]]:
+    given = {"value": 0.83, "side": "val", "source": "a [notebook](x)"}
+    write(
+        here,
+        "mine",
+        [
+            {"name": "leaky", "published": given, "pairs_with": "clean"},
+            {"name": "clean"},
+            {"name": "later"},
+            {"name": "undefined"},
+        ],
+    )
+    study = read_study("mine")
+    planned = [Planned(one, one.name, {}, None if one.name == "later" else "c", [], "") for one in study.experiments]
+    figures = {"leaky": evaluation(0.8, "it leaks"), "clean": evaluation(0.6), "undefined": evaluation(None)}
+    return study, planned, {one.name: report.Found(one, figures[one.name], {}) for one in planned if one.commit}
+
+
+def test_the_report_holds_each_figure_beside_its_honest_one(
+    found: tuple[Study, list[Planned], dict[str, report.Found]],
+) -> None:
+    study, planned, read = found
+    (page,) = report.systems(study, read)
+    cells = "0.83 | 0.800 (0.750 to 0.850), validation | 0.600 (0.550 to 0.650), test | 0.500; 0.500"
+    assert f"| `leaky`: accuracy | {cells} |" in page
+    (page,) = report.table(study, planned, read)
+    assert "| `leaky` | validation | 0.800 (0.750 to 0.850) |" in page
+    assert page.count("it leaks |") == 1
+    assert "| `later` | not run yet | - |" in page
+    assert "| `undefined` | test | - | - | 0.500 |" in page
+    assert report.sources(study)[1] == r"- `leaky`: accuracy 0.83, called validation: a \[notebook\](x)"
+    rows = report.rows(study, read)
+    assert [row.name for row in rows] == ["leaky (accuracy)", "undefined"]
+    assert rows[0] == Row("leaky (accuracy)", 0.83, entry(0.8), entry(0.6), (0.5, 0.5))
+
+
+def test_mean_and_spread_are_of_what_one_each_made(here: Path) -> None:
+    experiments: list[dict[str, object]] = [
+        {"name": name, "set": {"train.epochs": epochs}, "each": {"train.seed": [1, 2]}}
+        for name, epochs in (("a", 3), ("b", 4))
+    ]
+    write(here, "mine", experiments)
+    study = read_study("mine")
+    figures = {"a-1": 0.5, "a-2": 0.7, "b-1": 0.4}
+    read = {
+        entry.name: report.Found(Planned(entry, "", {}, "c", [], ""), evaluation(figures[entry.name]), {})
+        for entry in study.experiments
+        if entry.name in figures
+    }
+    told, text = report.together(study, read, {})
+    assert told == "Mean and standard deviation over the runs, test."
+    assert "| `a` | 2 | 0.600 ± 0.141 |" in text
+    assert "`b`" not in text  # of which one run is missing
+
+
+def test_a_baseline_is_one_of_the_experiments(here: Path) -> None:
+    write(here, "mine", [{"name": "a", "each": {"train.seed": [1, 2]}}], baseline="b")
+    with pytest.raises(UserError, match="baseline: there is no experiment b; known: a"):
+        read_study("mine")
+
+
+def test_differences_are_of_the_means_over_the_runs_and_paired() -> None:
+    """By hand: of four lesions with one picture each, the first has one run with 1 and one with 3 right, mean .5."""
+    label = np.array([0, 0, 1, 1])
+
+    def side(*right: bool) -> Side:
+        probability = np.where(np.array(right)[:, None] == (label[:, None] == [0, 1]), 0.9, 0.1)
+        return Side(pd.DataFrame(index=range(4)), ["a", "b"], label, probability, np.arange(4))
+
+    worse, better = side(True, False, False, False), side(True, True, True, False)
+    found = families.differences([worse, better], [better, better], Bootstrap(200, 1))
+    assert found["accuracy"]["value"] == pytest.approx(0.25)
+    assert 0 <= found["accuracy"]["lower"] < 0.25 < found["accuracy"]["upper"] <= 0.5
+    same = families.differences([worse, better], [better, worse], Bootstrap(200, 1))
+    assert same["accuracy"]["value"] == 0
+    assert same["accuracy"]["lower"] is None
+
+
+def test_the_plot_shows_what_there_is(found: tuple[Study, list[Planned], dict[str, report.Found]]) -> None:
+    rows = report.rows(found[0], found[2])
+    picture = draw(rows, "accuracy")
+    assert picture == draw(rows, "accuracy")
+    assert picture[:4] == b"\x89PNG"
+    assert picture != draw([*rows[1:], rows[0]], "accuracy")
+
+
+def test_the_plot_of_differences_shows_what_is_none_too() -> None:
+    one = {"accuracy": {"value": 0.02, "lower": 0.01, "upper": 0.04}}
+    none = {"accuracy": {"value": None, "lower": None, "upper": None}}
+    names = {"accuracy": "accuracy"}
+    both = draw_differences({"one": one, "none": none}, names, "recipe")
+    assert both[:4] == b"\x89PNG"
+    assert both != draw_differences({"one": none, "none": one}, names, "recipe")

@@ -1,0 +1,371 @@
+"""Studies on a Dask cluster: what is refused before anything runs, what comes back, and what a lost worker costs."""
+
+import hashlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from shutil import copyfile, copytree
+
+import dask
+import psutil  # type: ignore[import-untyped]
+import pytest
+from distributed import LocalCluster
+
+from lesions.commands.study import on_cluster, running
+from lesions.commands.study.on_worker import attended, reaches_origin, surroundings, versions, without_passwords
+from lesions.commands.study.study import read_study
+from lesions.core.errors import UserError
+from lesions.images import dask_cluster as cluster
+from tests.commands.test_study import TOO_LARGE, write
+from tests.conftest import ROOT, commit, edit_params, run
+from tests.images.test_parallel_map import alive, wait_for
+from tests.team.stores import S3, Folder, Store
+
+pytestmark = pytest.mark.usefixtures("home_of_its_own")
+
+EMPTY = hashlib.md5(b"[]", usedforsecurity=False).hexdigest()
+"""Of DVC's list of an empty folder."""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a commit, of which nothing is shared."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    copyfile(ROOT / "params.yaml", folder / "params.yaml")
+    run("git init --quiet --initial-branch main", folder)
+    (folder / ".dvc").mkdir()
+    (folder / ".dvc/.gitignore").write_text("/config.local\n/tmp\n/cache\n")
+    (folder / ".dvc/config").touch()
+    (folder / "dvc.yaml").write_text("stages: {clean: {cmd: none, outs: [data/clean]}}")
+    (folder / "dvc.lock").write_text(
+        f"schema: '2.0'\nstages:\n  clean:\n    cmd: none\n    outs:\n"
+        f"    - {{path: data/clean, hash: md5, md5: {EMPTY}.dir, size: 2, nfiles: 1}}\n"
+    )
+    write(folder, "mine", [{"name": "a"}])
+    commit(folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def refused() -> str:
+    with pytest.raises(UserError) as error:
+        on_cluster.run(read_study("mine"), "tcp://127.0.0.1:1")
+    return str(error.value)
+
+
+def test_what_workers_need_is_said_before_anything_runs(here: Path, tmp_path: Path) -> None:
+    assert "Git has no remote `origin`" in refused()
+    run(f"git init --quiet --bare --initial-branch main {tmp_path / 'origin.git'}", tmp_path)
+    run(f"git remote add origin {tmp_path / 'origin.git'}", here)
+    assert re.search("the present commit, .{7}, is not on `origin`.*: `git push`", refused())
+    run("git push --quiet origin main", here)
+    assert "there is no store: DVC has no default remote" in refused()
+    store = f"[core]\nremote = team\n['remote \"team\"']\nurl = {tmp_path / 'store'}\n"
+    (here / ".dvc/config").write_text(store)
+    assert ".dvc/config: changed, and not committed" in refused()
+    commit(here)
+    run("git push --quiet origin main", here)
+    assert re.search("data/clean: dvc.lock names it, and the store does not.*`dvc push --run-cache`", refused())
+    folder = tmp_path / "store/files/md5" / EMPTY[:2]
+    folder.mkdir(parents=True)
+    (folder / f"{EMPTY[2:]}.dir").write_text("[]")
+    assert "No Dask scheduler answers at tcp://127.0.0.1:1, which --cluster names" in refused()
+
+    # And of workers, one after the other; they are started in a clone.
+    other = tmp_path / "other"
+    run(f"git clone --quiet {tmp_path / 'origin.git'} {other}", tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(other)
+        started = LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0")
+    with started, cluster.client_of(started.scheduler_address, "--cluster") as client:
+
+        def unfit() -> str:
+            with pytest.raises(UserError) as error:
+                on_cluster.refuse_unfit_workers(client)
+            return str(error.value)
+
+        assert re.search(
+            rf"worker tcp://\S+, in {other}, cannot take part: it has more than one thread.*--nthreads 1", unfit()
+        )
+        run(f"git init --quiet --bare {tmp_path / 'fork.git'}", tmp_path)
+        run(f"git remote set-url origin {tmp_path / 'fork.git'}", other)
+        assert "has another `origin` than this machine" in unfit()
+        run(f"git remote set-url origin http://anna:secret@127.0.0.1:1{tmp_path}", other)
+        assert "cannot take part: `git ls-remote" in unfit()
+        assert "secret" not in unfit()
+        run(f"git remote set-url origin {tmp_path / 'origin.git'}", other)
+        (other / ".dvc/config.local").write_text("['remote \"team\"']\nurl = /elsewhere\n")
+        assert "has another store than this machine" in unfit()
+        (other / ".dvc/config").write_text("")
+        assert "cannot take part: there is no store" in unfit()
+        ours = versions()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(on_cluster, "versions", lambda: ours | {"keras": "2.0"})
+            assert f"has keras {ours['keras']} instead of 2.0" in unfit()
+
+
+def test_a_folder_of_this_machine_must_be_what_dvc_lock_is_of(here: Path) -> None:
+    copytree(ROOT / "presets", here / "presets")
+    there = {"download.source": "folder", "download.folder": "data/incoming"}
+    write(here, "mine", [{"name": "a", "set": there}, {"name": "b", "set": {"train.seed": 5}}])
+    planned = running.plan(read_study("mine"), shared=True)
+    assert "data/incoming is on this machine alone. Set `download` in params.yaml" in planned[0].without
+    assert not planned[1].without
+
+
+def test_an_experiment_ends_when_nobody_waits_for_it(tmp_path: Path) -> None:
+    script = ["sh", "-c", "sleep 60 & echo $$ $!; wait"]
+    pids: list[int] = []
+    with pytest.raises(InterruptedError):
+        attended(script, tmp_path, lambda: not pids, lambda line: pids.extend(map(int, line.split())))
+    wait_for(lambda: not any(alive(pid) for pid in pids))
+    heard: list[str] = []
+    assert attended(["sh", "-c", "echo one; echo two >&2; exit 3"], tmp_path, lambda: True, heard.append) == 3
+    assert heard == ["one\n", "two\n"]
+
+
+def test_an_experiment_ends_with_its_worker(tmp_path: Path) -> None:
+    script = (
+        "from pathlib import Path; from lesions.commands.study.on_worker import attended\n"
+        "attended(['sh', '-c', 'echo $$ > pid.part; mv pid.part pid; sleep 60'], Path.cwd(), lambda: True, print)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=environment) as worker:
+        wait_for((tmp_path / "pid").exists)
+        worker.kill()
+    pid = int((tmp_path / "pid").read_text())
+    wait_for(lambda: not alive(pid))
+
+
+def test_an_experiment_has_its_machines_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not Dask's, which keeps linear algebra to one thread."""
+    for name, value in dask.config.get("distributed.nanny.pre-spawn-environ").items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("LESIONS_CLUSTER", "tcp://127.0.0.1:1")
+    monkeypatch.setenv("AWS_PROFILE", "lesions")
+    found = surroundings()
+    assert not {"OMP_NUM_THREADS", "LESIONS_CLUSTER"} & set(found)
+    assert found["AWS_PROFILE"] == "lesions"
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert surroundings()["OMP_NUM_THREADS"] == "4"
+    assert without_passwords("https://anna:x@y@host/a and ssh://ben@host") == "https://…@host/a and ssh://…@host"
+
+
+def test_an_experiment_of_a_colleague_is_not_taken_for_ours(tmp_path: Path) -> None:
+    ref = "refs/exps/ab/cd/study-a"
+    run(f"git init --quiet --bare {tmp_path / 'origin'}", tmp_path)
+
+    def pushed(name: str, content: str) -> bool:
+        clone = tmp_path / name
+        run(f"git clone --quiet {tmp_path / 'origin'} {clone}", tmp_path)
+        (clone / "file").write_text(content)
+        commit(clone)
+        run(f"git commit --quiet --amend --message {name}", clone)  # of other bytes, whatever the clock says
+        run(f"git update-ref {ref} HEAD", clone)
+        return reaches_origin(ref, lambda *words: subprocess.run(words, cwd=clone, check=False).returncode == 0)
+
+    assert pushed("ours", "figures")
+    there = run("git rev-parse " + ref, tmp_path / "origin")
+    assert pushed("again", "figures")  # elsewhere, since the first worker was lost
+    assert not pushed("colleague", "other figures")
+    assert run("git rev-parse " + ref, tmp_path / "origin") == there
+
+
+# Whole studies
+
+
+class Cluster:
+    """A scheduler, and workers that are started as docs/cluster.md says, each on a machine of its own: a home, a clone.
+
+    Attributes:
+        address: the scheduler's.
+        scratch: where experiments run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.address = f"tcp://127.0.0.1:{free_port()}"
+        self.scratch = folder / "scratch"
+        self._folder = folder
+        self._workers: dict[str, tuple[subprocess.Popen[bytes], Path]] = {}
+        words = ("scheduler", "--host", "127.0.0.1", "--port", self.address.rpartition(":")[2], "--no-dashboard")
+        self._scheduler = self._dask(ROOT, *words)
+
+    def start(self, clone: Path) -> None:
+        """Start a worker in a clone of the project."""
+        port = str(free_port())
+        words = ["--nworkers", "1", "--nthreads", "1", "--no-nanny", "--no-dashboard", "--worker-port", port]
+        worker = self._dask(clone, "worker", self.address, *words, "--local-directory", str(self.scratch / clone.name))
+        self._workers[port] = (worker, clone)
+
+    def kill(self, port: str) -> None:
+        """Kill a worker, and start another in its place."""
+        worker, clone = self._workers[port]
+        worker.kill()
+        worker.wait(30)
+        self.start(clone)
+
+    def _dask(self, clone: Path, *words: str) -> "subprocess.Popen[bytes]":
+        home = self._folder / f"home of {clone.name}"
+        if not home.exists():
+            copytree(os.environ["HOME"], home)
+        ours = os.environ | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "PYTHONPATH": str(clone)}
+        with (self._folder / f"{clone.name}.log").open("ab") as log:
+            return subprocess.Popen([sys.executable, "-m", "dask", *words], cwd=clone, env=ours, stdout=log, stderr=log)
+
+    def log(self) -> str:
+        """Return what all workers have printed."""
+        return "".join(file.read_text() for file in self._folder.glob("*.log"))
+
+    def experiments(self) -> list[psutil.Process]:
+        """Return the processes that run in a folder of an experiment."""
+        found = psutil.process_iter(["cwd"])
+        return [process for process in found if str(self.scratch) in (process.info["cwd"] or "")]
+
+    def stop(self) -> None:
+        """End all of it."""
+        for process in (*(worker for worker, _ in self._workers.values()), self._scheduler):
+            process.kill()
+            process.wait(30)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
+def followed(
+    words: str, folder: Path, line: str, act: Callable[["subprocess.Popen[str]", "re.Match[str]"], None]
+) -> str:
+    """Run a command, do something once when it prints a line of that pattern, and return all that it printed."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    printed, acted = "", False
+    with subprocess.Popen(
+        words.split(), cwd=folder, env=os.environ | {"PATH": path}, stdout=-1, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for one in process.stdout:
+            printed += one
+            if (found := re.search(line, one)) and not acted:
+                acted = True
+                act(process, found)
+    return printed + f"status {process.returncode}"
+
+
+def share(project: Path, folder: Path, store: Store) -> None:
+    """Give a project an `origin` and a store, and put all that there is into both."""
+    run(f"git init --quiet --bare {folder / 'origin.git'}", folder)
+    run(f"git remote add origin {folder / 'origin.git'}", project)
+    run(f"dvc remote add --quiet --default team {store.url}", project)
+    if isinstance(store, S3):
+        run(f"dvc remote modify team endpointurl {store.endpoint}", project)
+        sign_in(project, store)
+    commit(project)
+    run("git push --quiet origin HEAD", project)
+    run("dvc push --quiet --run-cache", project)
+
+
+def sign_in(clone: Path, store: S3) -> None:
+    """Put the store's key where only this clone sees it."""
+    for name, value in zip(("access_key_id", "secret_access_key"), store.key, strict=True):
+        run(f"dvc remote modify --local team {name} {value}", clone)
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Iterator[Cluster]:
+    dask = Cluster(tmp_path)
+    try:
+        yield dask
+    finally:
+        dask.stop()
+
+
+@pytest.mark.long
+def test_a_study_on_a_cluster_gives_what_one_machine_gives(workspace: Path, tmp_path: Path, started: Cluster) -> None:
+    """Bit for bit, after Ctrl-C, and where a worker is killed in the middle of an experiment."""
+    anna, alone = tmp_path / "anna", tmp_path / "alone"
+    copytree(workspace, anna, symlinks=True)
+    listed: list[dict[str, object]] = [
+        {"name": "seed", "each": {"train.seed": [5, 6]}},
+        {"name": "split", "set": {"split.seed": 5}, "pairs_with": "judged"},
+        {"name": "judged", "set": {"evaluate.seed": 5}},
+        {"name": "wrong", "set": {"rebalance.operations": [TOO_LARGE]}},
+    ]
+    write(
+        anna, "five", listed, report="docs/five.md", common={"set": {"evaluate.resamples": 100, "explain.examples": 1}}
+    )
+    with S3().served() as store:
+        share(anna, tmp_path, store)
+        copytree(anna, alone, symlinks=True)
+        assert "4 of 5 done" in run("lesions study five", alone, fails=True)
+
+        for name in ("one", "two"):
+            run(f"git clone --quiet {tmp_path / 'origin.git'} {tmp_path / name}", tmp_path)
+            sign_in(tmp_path / name, store)
+            started.start(tmp_path / name)
+        words = f"lesions study five --cluster {started.address}"
+
+        printed = followed(words, anna, ": train$", lambda process, _: process.send_signal(signal.SIGINT))
+        assert f"Interrupted. `{words}` goes on from here" in printed
+        assert printed.endswith("status 1")
+        wait_for(lambda: not started.experiments())
+
+        printed = followed(words, anna, r":(\d+): five-(\S+): train$", lambda _, found: started.kill(found[1]))
+        assert "4 of 5 done" in printed
+        (killed,) = re.findall(r":\d+: five-(\S+): train$", printed, re.MULTILINE)[:1]
+        assert len(re.findall(f"five-{killed}: started", printed)) == 2
+        assert re.search(r"=== five-wrong failed on \S+:\d+, and last said:", printed)
+        assert "Augmentor's Crop fails" in printed
+        assert f"five-wrong failed; the others ran. `{words}` tries again." in printed
+        assert "Traceback" not in printed
+        assert not [secret for secret in store.key if secret in printed + started.log()]
+        wait_for(lambda: not started.experiments() and not list(started.scratch.glob("*/*/experiment-*")))
+
+        for name in ("five-seed-5", "five-seed-6", "five-split", "five-judged"):
+            for file in ("dvc.lock", "metrics/evaluate.json", "reports/evaluation.json", "reports/model_card.md"):
+                assert shown(anna, name, file) == shown(alone, name, file), f"{name}: {file}"
+        for file in ("docs/five.md", "docs/five.png"):
+            assert (anna / file).read_bytes() == (alone / file).read_bytes()
+
+        # What `origin` has and Anna has not is fetched, and runs no more.
+        (ref,) = run("git for-each-ref --format=%(refname) refs/exps/*/*/five-split", anna).split()
+        run(f"git update-ref -d {ref}", anna)
+        printed = run(words, anna, fails=True)
+        assert set(re.findall(r": (five-\S+): started", printed)) == {"five-wrong"}
+        assert "4 of 5 done" in printed
+
+
+def shown(clone: Path, name: str, file: str) -> str:
+    """Return a file of an experiment, as Git has it."""
+    (ref,) = run(f"git for-each-ref --format=%(refname) refs/exps/*/*/{name}", clone).split()
+    return run(f"git show {ref}:{file}", clone)
+
+
+@pytest.mark.long
+def test_workers_need_no_folder_of_this_machine(workspace: Path, tmp_path: Path, started: Cluster) -> None:
+    """They pull what `download` has made of it."""
+    anna = tmp_path / "anna"
+    copytree(workspace, anna, symlinks=True)
+    (anna / "data/incoming").mkdir()
+    for file in (anna / "data/raw").glob("*.zip"):
+        copyfile(file, anna / "data/incoming" / file.name)
+    copyfile(anna / "data/raw/metadata.csv", anna / "data/incoming/HAM10000_metadata.csv")
+    edit_params(anna, download={"source": "folder", "folder": "data/incoming"})
+    run("dvc repro", anna)
+    write(anna, "mine", [{"name": "b", "set": {"split.seed": 3, "prepare.px": 20, "train.epochs": 1}}])
+    store = Folder(tmp_path / "store")
+    share(anna, tmp_path, store)
+    run(f"git clone --quiet {tmp_path / 'origin.git'} {tmp_path / 'one'}", tmp_path)
+    started.start(tmp_path / "one")
+    assert "1 of 1 done" in run(f"lesions study mine --cluster {started.address}", anna)
+    assert not (tmp_path / "one/data/incoming").exists()
+    assert "1 of 1 done" in run("lesions study mine --dry", anna)  # on one machine too
+    (anna / "data/incoming/HAM10000_metadata.csv").open("a").write("\n")
+    printed = run(f"lesions study mine --dry --cluster {started.address}", anna)
+    assert "data/incoming, or what reads it, is not what dvc.lock says" in printed

@@ -1,0 +1,252 @@
+"""Each figure, weighted, against scikit-learn's on the repeated pictures, and what is undefined against its reason."""
+
+import warnings
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.stats import mannwhitneyu
+from sklearn import metrics
+
+from lesions.evaluation import calibration
+from lesions.evaluation import metrics as figures
+from lesions.evaluation import operating_points as clinical
+from lesions.evaluation import roc as ranking
+from lesions.evaluation.bootstrap import Bootstrap, alone
+
+CLASSES = ["mel", "bkl", "nv"]
+ONE_EACH = np.ones((1, 4))
+
+
+def drawn(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, probabilities that know something about them and have ties, and weights of three resamples.
+
+    In some seeds a class does not occur, at all or in a resample.
+    """
+    random = np.random.default_rng(seed)
+    label = random.choice(3, random.integers(1, 40), p=random.dirichlet([1, 1, 1]))
+    scores = np.round(random.normal(size=(len(label), 3)) + 1.5 * np.eye(3)[label])
+    weights = random.multinomial(len(label), np.full(len(label), 1 / len(label)), size=3)
+    return label, np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True), weights.astype(float)
+
+
+def curves(label: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
+    return figures.roc({name: (label == n, probability[:, n]) for n, name in enumerate(CLASSES)})
+
+
+def or_nan(defined: bool, compute: partial[float]) -> float:
+    return float(compute()) if defined else np.nan
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32 - 1))
+def test_weighted_figures_are_those_of_the_repeated_pictures(seed: int) -> None:
+    label, probability, weights = drawn(seed)
+    headline = figures.headline(label, probability, weights)
+    of_class = figures.per_class(label, probability, weights)
+    for number, weight in enumerate(weights.astype(int)):
+        actual, given = np.repeat(label, weight), np.repeat(probability, weight, axis=0)
+        answer = given.argmax(axis=1)
+        held = np.unique(actual)
+        area = [
+            or_nan(
+                0 < (actual == n).sum() < len(actual),
+                partial(metrics.roc_auc_score, actual == n, given[:, n]),
+            )
+            for n in range(3)
+        ]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # scikit-learn warns of what is undefined
+            kappa = metrics.cohen_kappa_score(actual, answer)
+        expected = {
+            "accuracy": metrics.accuracy_score(actual, answer),
+            "misclassified": 1 - metrics.accuracy_score(actual, answer),
+            "balanced_accuracy": metrics.recall_score(actual, answer, labels=held, average="macro", zero_division=0),
+            "macro_f1": metrics.f1_score(actual, answer, average="macro", zero_division=0),
+            "weighted_f1": metrics.f1_score(actual, answer, average="weighted", zero_division=0),
+            # scikit-learn says 0 where it is undefined.
+            "mcc": or_nan(len(held) > 1 and len(set(answer)) > 1, partial(metrics.matthews_corrcoef, actual, answer)),
+            "kappa": kappa,
+            "macro_auc": float(np.mean(area)),
+            "log_loss": metrics.log_loss(actual, given, labels=[0, 1, 2]),
+            "brier": ((given - np.eye(3)[actual]) ** 2).sum(axis=1).mean(),
+        }
+        assert {name: values[number] for name, values in headline.items()} == pytest.approx(expected, nan_ok=True)
+        for n in range(3):
+            table = metrics.confusion_matrix(actual == n, answer == n, labels=[False, True])
+            (rejected, false), (missed, hits) = table
+            score = partial(metrics.average_precision_score, actual == n, given[:, n])
+            row = {
+                "sensitivity": hits / (hits + missed) if hits + missed else np.nan,
+                "specificity": rejected / (rejected + false) if rejected + false else np.nan,
+                "ppv": hits / (hits + false) if hits + false else np.nan,
+                "npv": rejected / (rejected + missed) if rejected + missed else np.nan,
+                "f1": 2 * hits / (2 * hits + false + missed) if hits + false + missed else np.nan,
+                "misclassified": missed / (hits + missed) if hits + missed else np.nan,
+                "auc": area[n],
+                "average_precision": or_nan(bool((actual == n).any()), score),
+            }
+            assert {name: values[number, n] for name, values in of_class.items()} == pytest.approx(row, nan_ok=True)
+
+
+def one_by_one(
+    found: NDArray[np.float64], positive: NDArray[np.bool_], score: NDArray[np.float64], weights: NDArray[np.float64]
+) -> Iterator[tuple[float, NDArray[np.bool_], NDArray[np.float64]]]:
+    """Yield each resample's figure with its pictures, as often as they count; without both kinds there is no figure."""
+    for value, weight in zip(found, weights.astype(int), strict=True):
+        ours = np.repeat(positive, weight)
+        if ours.all() or not ours.any():
+            assert np.isnan(value)
+        else:
+            yield float(value), ours, np.repeat(score, weight)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.5, 0.8, 0.95]))
+def test_the_partial_area_is_that_of_the_isic_challenge(seed: int, least: float) -> None:
+    """Its code turns positives and others round, and takes McClish's correction of scikit-learn's back."""
+    label, probability, weights = drawn(seed)
+    found = ranking.partial_auc(label == 0, probability[:, 0], weights, least)
+    for value, positive, score in one_by_one(found, label == 0, probability[:, 0], weights):
+        scaled = metrics.roc_auc_score(~positive, -score, max_fpr=1 - least)
+        lowest, highest = (1 - least) ** 2 / 2, 1 - least
+        assert value == pytest.approx(lowest + (highest - lowest) / 0.5 * (scaled - 0.5))
+
+
+def test_an_area_is_the_chance_to_rank_a_pair_rightly() -> None:
+    label, probability, _ = drawn(3)
+    positive, score = label == 0, probability[:, 0]
+    pairs = positive.sum() * (~positive).sum()
+    curve = curves(label, probability).query("diagnosis == 'mel'")
+    expected = mannwhitneyu(score[positive], score[~positive]).statistic / pairs
+    assert ranking.areas(positive, score, np.ones((1, len(label))))[0][0] == pytest.approx(expected)
+    assert np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"]) == pytest.approx(expected, abs=1e-3)
+
+
+def test_a_class_that_does_not_occur_is_null_with_a_reason() -> None:
+    label = np.array([0, 0, 2, 2])
+    probability = np.array([[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.1, 0.2, 0.7], [0.7, 0.2, 0.1]])
+    groups, bootstrap = np.arange(4), Bootstrap(100, 1)
+    headline = alone(bootstrap.estimates(partial(figures.headline, label, probability), groups))
+    assert headline["macro_auc"] == {
+        "value": None,
+        "lower": None,
+        "upper": None,
+        "why": "a class does not occur, or no other does",
+    }
+    assert headline["balanced_accuracy"]["value"] == 0.75
+    of_class = bootstrap.estimates(partial(figures.per_class, label, probability), groups)
+    reasons = {name: found[1].get("why") for name, found in of_class.items() if found[1]["value"] is None}
+    assert reasons == {
+        "sensitivity": "does not occur",
+        "ppv": "never predicted",
+        "f1": "neither occurs nor is predicted",
+        "misclassified": "does not occur",
+        "auc": "needs pictures of this class and of others",
+        "average_precision": "does not occur",
+    }
+    assert set(curves(label, probability)["diagnosis"]) == {"mel", "nv"}
+
+
+def test_one_picture_alone() -> None:
+    label, probability = np.array([2]), np.array([[0.2, 0.3, 0.5]])
+    found = alone(Bootstrap(100, 1).estimates(partial(figures.headline, label, probability), np.array([0])))
+    assert found["macro_auc"]["value"] is None
+    assert found["mcc"]["why"] == "one class alone in the truth or in the answers"
+    assert found["accuracy"] == {
+        "value": 1,
+        "lower": None,
+        "upper": None,
+        "why": "one lesion alone: nothing to draw from",
+    }
+    assert curves(label, probability).empty
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.5, 0.866, 1.0]))
+def test_the_specificity_at_a_sensitivity_is_read_off_the_curve_of_scikit_learn(seed: int, sensitivity: float) -> None:
+    label, probability, weights = drawn(seed)
+    found = ranking.specificity_at(label == 0, probability[:, 0], weights, sensitivity)
+    for value, positive, score in one_by_one(found, label == 0, probability[:, 0], weights):
+        false, true, _ = metrics.roc_curve(positive, score, drop_intermediate=False)
+        first = int(np.argmax(true >= sensitivity - 1e-12))
+        share = (sensitivity - true[first - 1]) / (true[first] - true[first - 1])
+        wanted = 1 - (false[first - 1] + share * (false[first] - false[first - 1]))
+        assert value == pytest.approx(wanted)
+
+
+def test_equal_scores_are_worth_nothing() -> None:
+    label, probability = np.array([0, 1, 2, 2]), np.full((4, 3), 1 / 3)
+    assert figures.headline(label, probability, ONE_EACH)["macro_auc"] == 0.5
+    positive, same = label == 2, probability[:, 2]
+    assert ranking.areas(positive, same, ONE_EACH)[1] == metrics.average_precision_score(positive, same)
+    # The diagonal from a sensitivity of 0.8 to 1.
+    assert ranking.partial_auc(positive, same, ONE_EACH, 0.8) == pytest.approx(0.2**2 / 2)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 0.0, 20.0]))
+def test_calibration_is_that_of_a_count_bin_by_bin(seed: int, sharper: float) -> None:
+    """Also where all are equally sure, or all without doubt, and of one picture."""
+    label, probability, _ = drawn(seed)
+    probability = probability**sharper / (probability**sharper).sum(axis=1, keepdims=True)
+    pictures = sorted(
+        ((max(row), list(row).index(max(row)) == actual) for row, actual in zip(probability, label, strict=True)),
+        key=lambda picture: picture[0],  # and equally sure ones in their order
+    )
+    bins, expected = min(calibration.BINS, len(pictures)), 0.0
+    table = calibration.reliability(label, probability)
+    for number in range(bins):
+        # The first bins take one picture more where they do not come out even.
+        size, longer = divmod(len(pictures), bins)
+        start = number * size + min(number, longer)
+        bin_ = pictures[start : start + size + (number < longer)]
+        confidence = sum(sure for sure, _ in bin_) / len(bin_)
+        accuracy = sum(hit for _, hit in bin_) / len(bin_)
+        expected += len(bin_) / len(pictures) * abs(accuracy - confidence)
+        assert table[number] == {
+            "pictures": len(bin_),
+            "confidence": pytest.approx(confidence, abs=6e-5),
+            "accuracy": pytest.approx(accuracy, abs=6e-5),
+        }
+    assert calibration.expected_error(label, probability) == pytest.approx(expected)
+    described = calibration.described(label, probability)
+    assert described["log_loss"] == pytest.approx(metrics.log_loss(label, probability, labels=[0, 1, 2]), abs=6e-5)
+    brier = metrics.brier_score_loss(label, probability, labels=[0, 1, 2], scale_by_half=False)
+    assert described["brier"] == pytest.approx(brier, abs=6e-5)
+
+
+@pytest.mark.parametrize("positive", [True, False])
+def test_a_question_with_one_kind_of_picture_has_no_area(positive: bool) -> None:
+    asked, score = np.full(4, positive), np.array([0.1, 0.4, 0.4, 0.8])
+    ranks = partial(clinical.ranks, asked, score, readers=clinical.READERS)
+    found = alone(Bootstrap(100, 1).estimates(ranks, np.arange(4)))
+    for name in ("auc", "partial_auc_above_80_sensitivity", "specificity_at_readers_sensitivity"):
+        assert found[name]["value"] is None
+        assert found[name]["why"] == "needs pictures of this class and of others"
+    assert found["average_precision"]["value"] == (1 if positive else None)
+    assert all(point.threshold is None for point in clinical.operating_points(asked, score))
+    at = Bootstrap(100, 1).estimates(partial(clinical.at, [0.9], asked, score), np.arange(4))
+    undefined = {name for name, (entry,) in at.items() if entry["value"] is None}
+    assert undefined >= {"ppv", "number_needed_to_biopsy", "specificity" if positive else "sensitivity"}
+    assert all(entry["why"] != "undefined" for (entry,) in at.values() if entry["value"] is None)
+
+
+def test_baselines_are_those_of_a_constant_answer() -> None:
+    label = np.array([2, 2, 2, 1, 0])
+    majority = figures.always(label, np.array([0.0, 0, 1]))
+    assert {
+        name: majority[name][0] for name in ("accuracy", "balanced_accuracy", "macro_f1", "macro_auc", "kappa")
+    } == {
+        "accuracy": 0.6,
+        "balanced_accuracy": pytest.approx(1 / 3),
+        "macro_f1": 0.25,
+        "macro_auc": 0.5,
+        "kappa": 0,
+    }
+    assert np.isnan(majority["log_loss"][0])
+    prior = figures.always(label, np.array([0.2, 0.2, 0.6]))
+    assert prior["accuracy"][0] == 0.6
+    assert prior["log_loss"][0] == pytest.approx(metrics.log_loss(label, np.tile([0.2, 0.2, 0.6], (5, 1))))

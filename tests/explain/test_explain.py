@@ -1,0 +1,285 @@
+"""Explain: heat maps, whether they mean anything, the gallery, and the map of the pictures."""
+
+import lesions.models.common.determinism  # before all that imports Keras
+
+# isort: split
+import json
+from pathlib import Path
+from shutil import copyfile
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from keras import layers
+from numpy.typing import NDArray
+from PIL import Image
+
+from lesions.core import image_array as packed
+from lesions.core.errors import UserError
+from lesions.core.json_files import write_json
+from lesions.explain import embedding, gallery, overlay
+from lesions.explain import sanity_check as sanity
+from lesions.explain.feature_maps import opened
+from lesions.explain.grad_cam import heat_maps
+from lesions.models.architectures import plain
+from lesions.models.common import saving as model_file
+from stages import explain
+from tests.conftest import ROOT, edit_params
+from tests.models.test_architectures import CASE, NAMES, build
+
+PX = 64
+HOSTILE = ["../../outside", "<script>alert(1)</script>", "=HYPERLINK($x^2$)"]
+"""Names of classes."""
+
+
+def noise(pictures: int, px: int = PX, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (pictures, px, px, 3), np.uint8)
+
+
+def blobs(pictures: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """Return grey noise with one blob in a quarter of it, dark in class 0 and bright in class 1, and the quarters."""
+    random = np.random.default_rng(seed)
+    pixels = random.integers(100, 140, (pictures, PX, PX, 3), np.uint8)
+    labels, quarters = random.integers(0, 2, pictures), random.integers(0, 4, pictures)
+    for picture, label, quarter in zip(pixels, labels, quarters, strict=True):
+        top, left = (PX // 2 * part + PX // 8 for part in divmod(int(quarter), 2))
+        picture[top : top + PX // 4, left : left + PX // 4] = 250 if label else 10
+    return pixels, labels, quarters
+
+
+@pytest.fixture(scope="module")
+def trained() -> keras.Model:
+    """The default network, which has learnt to tell a bright blob from a dark one."""
+    lesions.models.common.determinism.seed(1)
+    model = plain.build((PX, PX, 3), 2)
+    model.compile(optimizer=keras.optimizers.Adam(3e-3), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    pixels, labels, _ = blobs(256, 1)
+    model.fit(pixels, labels, batch_size=16, epochs=4, verbose=0)
+    return model
+
+
+def test_the_blob_that_decides_is_where_the_map_is_hot(trained: keras.Model) -> None:
+    pixels, labels, quarters = blobs(60, 2)
+    assert (trained.predict(pixels, verbose=0).argmax(axis=1) == labels).mean() > 0.95
+    bright, quarters = pixels[labels == 1], quarters[labels == 1]
+    maps = heat_maps(trained, bright, np.ones(len(bright), np.int64))
+    half = PX // 2
+    heat = maps.reshape(-1, 2, half, 2, half).mean(axis=(2, 4)).reshape(-1, 4)
+    assert (heat.argmax(axis=1) == quarters).mean() > 0.9
+
+
+def test_the_map_is_of_the_class_that_is_asked(trained: keras.Model) -> None:
+    pixels = blobs(8, 3)[0]
+    one, other = (heat_maps(trained, pixels, np.full(8, asked)) for asked in (0, 1))
+    assert np.abs(one - other).mean() > 0.1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_network_gives_maps_and_features(name: str, tmp_path: Path) -> None:
+    lesions.models.common.determinism.seed(1)
+    model_file.save(build(CASE[name]._replace(shape=(40, 48, 3), classes=3)), tmp_path / "model.keras")
+    model = model_file.load(tmp_path / "model.keras")
+    before = model.get_weights()
+    pixels = np.random.default_rng(1).integers(0, 256, (6, 40, 48, 3), np.uint8)
+    maps = np.stack([heat_maps(model, pixels, np.full(6, asked)) for asked in range(3)])
+    assert maps.shape == (3, 6, 40, 48)
+    assert maps.dtype == np.float32
+    assert maps.min() >= 0
+    # What speaks for no class at any place is possible, for all of them it is not.
+    assert set(np.unique(maps.max(axis=(2, 3)))) <= {0, 1}
+    assert (maps.max(axis=(0, 2, 3)) == 1).all()
+    assert np.ptp(maps[maps.max(axis=(2, 3)) == 1], axis=(1, 2)).min() > 0
+    found = embedding.features(model, pixels)
+    assert len(found) == 6
+    logits = opened(model).logits(found).numpy()
+    assert keras.ops.softmax(logits).numpy() == pytest.approx(model(pixels).numpy(), abs=1e-5)
+    assert all(np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True))
+
+
+def test_a_network_within_a_network_is_opened() -> None:
+    lesions.models.common.determinism.seed(1)
+    parts = [
+        *(layers.Rescaling(1 / 255), layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D()),
+        *(layers.Conv2D(6, 3, activation="relu"), layers.GlobalAveragePooling2D(keepdims=True)),
+    ]
+    pixels, inner = keras.Input((PX, PX, 3)), keras.Input((PX, PX, 3))
+    flat, within = pixels, inner
+    for part in parts:
+        flat, within = part(flat), part(within)
+    flatten, last = layers.Flatten(), layers.Dense(3)
+    softmax = layers.Softmax()
+    backbone = keras.Model(inner, within)
+    head = keras.Sequential([keras.Input((1, 1, 6)), flatten])
+    models = [keras.Model(pixels, softmax(last(x))) for x in (flatten(flat), head(backbone(pixels)))]
+    asked = np.array([0, 1, 2, 0])
+    one, other = (heat_maps(model, noise(4), asked) for model in models)
+    assert np.array_equal(one, other)
+    assert one.max() == 1
+
+
+def test_a_network_that_ends_otherwise_is_refused() -> None:
+    pixels = keras.Input((PX, PX, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3)(pixels))
+    with pytest.raises(UserError, match="no dense layer that gives the classes"):
+        heat_maps(keras.Model(pixels, layers.Softmax()(x)), noise(1), np.zeros(1, np.int64))
+
+
+def test_random_weights_change_the_maps_and_the_same_maps_fail(trained: keras.Model) -> None:
+    pixels, labels, _ = blobs(20, 4)
+    maps = heat_maps(trained, pixels, labels)
+    found = sanity.check(trained, pixels, labels, maps, 1)
+    assert found == sanity.check(trained, pixels, labels, maps, 1)
+    assert found["rank_correlation"] < sanity.ALIKE
+    assert found["verdict"].startswith("Passed")
+    assert sanity.correlations(maps, maps) == pytest.approx(1)
+    assert sanity.verdict(1.0).startswith("Failed")
+    one, again, other = (sanity.randomised(trained, seed).get_weights()[0] for seed in (1, 1, 2))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_maps_that_say_nothing_are_counted_and_never_a_figure(trained: keras.Model) -> None:
+    found = sanity.check(trained, noise(2), np.zeros(2, np.int64), np.zeros((2, PX, PX), np.float32), 1)
+    assert (found["rank_correlation"], found["between_pictures"]) == (None, None)
+    assert found["undefined"] == 2 * sanity.DRAWS
+    assert "No map could be compared" in found["verdict"]
+
+
+@pytest.mark.parametrize("pictures", [1, 2, 3, 9, 10, 40])
+@pytest.mark.parametrize("columns", [1, 2, 60])
+def test_any_number_of_pictures_has_places(pictures: int, columns: int) -> None:
+    for found in (np.random.default_rng(1).normal(size=(pictures, columns)), np.ones((pictures, columns))):
+        place, method = embedding.places(found.astype(np.float32), 1)
+        assert place.shape == (pictures, 2)
+        assert np.isfinite(place).all()
+        assert method == ("t-SNE" if pictures >= 10 and columns > 1 and np.ptp(found) > 0 else "PCA")
+        assert np.array_equal(place, embedding.places(found.astype(np.float32), 1)[0])
+
+
+def test_what_lies_apart_stays_apart() -> None:
+    random = np.random.default_rng(1)
+    found = np.concatenate([random.normal(3 * side, 1, (30, 20)) for side in (-1, 1)]).astype(np.float32)
+    place = embedding.places(found, 1)[0]
+    nearest = np.linalg.norm(place[:, None] - place + 1e9 * np.eye(60)[..., None], axis=2).argmin(axis=1)
+    assert ((nearest < 30) == (np.arange(60) < 30)).all()
+
+
+def test_the_gallery_takes_the_surest_errors_and_the_least_sure_hits() -> None:
+    said = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.4, 0.6], [0.4, 0.6], [0.9, 0.1]])
+    labels = np.array([0, 0, 0, 0, 0, 0])
+    found = [(example.row, example.kind) for example in gallery.choose(labels, said, 2)]
+    assert found == [(2, "confident_error"), (3, "confident_error"), (1, "uncertain_hit"), (0, "uncertain_hit")]
+
+
+# The stage.
+
+
+def put(folder: Path, model: keras.Model, said: pd.DataFrame, pixels: NDArray[np.uint8], classes: list[str]) -> None:
+    """Write what the stage reads."""
+    packed.write(folder / "data/prepared", said[["image_id", "label"]], pixels, pixels.shape[1:3])
+    (folder / "data/predictions").mkdir()
+    said.to_csv(folder / "data/predictions/predictions.csv", index=False)
+    model_file.save(model, folder / "models/model.keras")
+    write_json(folder / "models/recipe.json", {"classes": classes})
+    copyfile(ROOT / "params.yaml", folder / "params.yaml")
+
+
+def predictions(pictures: int, classes: list[str], protocol: str = "honest") -> pd.DataFrame:
+    """Return predictions in which one of three is wrong."""
+    random = np.random.default_rng(1)
+    labels = np.arange(pictures) % len(classes)
+    said = random.dirichlet(np.ones(len(classes)), pictures)
+    for row, label in enumerate((labels + (np.arange(pictures) % 3 == 0)) % len(classes)):
+        said[row, [label, said[row].argmax()]] = said[row, [said[row].argmax(), label]]
+    table = pd.DataFrame(
+        {
+            "image_id": [f"picture {row}" for row in range(pictures)],
+            "split": "test",
+            "label": [classes[label] for label in labels],
+            "protocol": protocol,
+        }
+    )
+    table[classes] = said
+    return table
+
+
+def small(classes: int) -> keras.Model:
+    lesions.models.common.determinism.seed(1)
+    return plain.build((24, 24, 3), classes)
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    """Return every file of the stage's outputs, and whatever lies elsewhere."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def test_the_stage_names_nothing_after_its_input_and_gives_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = predictions(30, HOSTILE, "picture by picture")
+    said.loc[:5, "image_id"] = ["../../x", "a\x1b[31m\u202eb", "=1+1", "<img src=x>", "名前\nline", "é" * 299]
+    results = []
+    for name in ("one", "two"):
+        folder = tmp_path / name / "clone"
+        put(folder, small(3), said, noise(30, 24), HOSTILE)
+        before = set(written(tmp_path))
+        monkeypatch.chdir(folder)
+        explain.main()
+        new = {file for file in set(written(tmp_path)) - before if file.startswith(name)}
+        results.append({file.removeprefix(f"{name}/clone/"): (tmp_path / file).read_bytes() for file in new})
+    assert results[0] == results[1]
+    report = json.loads(results[0]["reports/gallery/gallery.json"])
+    files = {f"reports/gallery/{number:04d}.jpg" for number in range(1, len(report["entries"]) + 1)}
+    assert set(results[0]) == files | {
+        *("metrics/explain.json", "plots/embedding.png", "plots/gallery.jpg", "reports/gallery/gallery.json"),
+    }
+    assert {f"reports/gallery/{entry['file']}" for entry in report["entries"]} == files
+    assert {entry["class"] for entry in report["entries"]} == set(HOSTILE)
+    for entry in report["entries"]:
+        assert entry["alt"].isprintable()
+        assert entry["protocol"] == "picture by picture"
+        assert "leaky: picture by picture" in entry["alt"]
+        assert (entry["truth"] != entry["predicted"]) == (entry["kind"] == "confident_error")
+        assert max(entry["probabilities"], key=entry["probabilities"].get) == entry["predicted"]
+        with Image.open(folder / "reports/gallery" / entry["file"]) as picture:
+            assert picture.size == (2 * 256 + overlay.GAP, 256)
+
+
+@pytest.mark.parametrize("case", ["no errors", "no hits", "one picture", "only val", "test is not judged"])
+def test_what_is_missing_is_left_out(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    classes = ["mel", "nv", "df"]
+    said = predictions(12, classes)
+    said = said[said["label"] != "df"].reset_index(drop=True)
+    right = np.array([[float(label == name) for name in classes] for label in said["label"]])
+    if case == "no errors":
+        said[classes] = right
+    elif case == "no hits":
+        said[classes] = right[:, [1, 0, 2]]
+    elif case == "one picture":
+        said = said[:1]
+    else:
+        said["split"] = "val"
+    shown = len(said)
+    if case == "test is not judged":
+        said = pd.concat([said, said.assign(split="test", image_id=said["image_id"] + " of test")], ignore_index=True)
+    put(tmp_path, small(3), said, noise(len(said), 24), classes)
+    monkeypatch.chdir(tmp_path)
+    if case == "test is not judged":
+        edit_params(tmp_path, evaluate={"sides": ["val"]})
+    explain.main()
+    report = json.loads(Path("reports/gallery/gallery.json").read_text())
+    kinds = {entry["kind"] for entry in report["entries"]}
+    expected = {"no errors": {"uncertain_hit"}, "no hits": {"confident_error"}, "one picture": {"confident_error"}}
+    assert kinds == expected.get(case, {"confident_error", "uncertain_hit"})
+    assert report["side"] == ("val" if case in ("only val", "test is not judged") else "test")
+    figures = json.loads(Path("metrics/explain.json").read_text())
+    assert figures["gallery"]["df"] == {"pictures": 0, "errors": 0}
+    assert figures["sanity_check"]["pictures"] == shown
+
+
+def test_predictions_of_other_classes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, small(3), predictions(6, ["mel", "nv", "df"]), noise(6, 24), ["mel", "bcc", "df"])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"the model knows .* run `dvc repro`"):
+        explain.main()

@@ -1,0 +1,451 @@
+"""Work on many cores and machines: the same results in the same order, memory that stays flat, and clean ends."""
+
+import hashlib
+import http.server
+import io
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from shutil import copyfile, copytree
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from distributed import LocalCluster
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from lesions.core import image_array as packed
+from lesions.core.errors import UserError
+from lesions.images import dask_cluster as cluster
+from lesions.images import parallel_map as parallel
+from lesions.images.parallel_map import in_order
+from lesions.images.progress import shown
+from stages import clean, download, prepare, rebalance, split
+from tests.conftest import ROOT, edit_params
+from tests.images.parallel_work import digest, fail_at_a_hundred, killed_always, killed_once, late, no_disk
+
+ITEMS = [f"picture {number}".encode() * (number % 7) for number in range(500)]
+EXPECTED = [digest(item) for item in ITEMS]
+
+
+def work(function: Any, items: Any, prefer: Any = "threads", workers: int = 2) -> list[Any]:
+    """Run it quietly."""
+    items = list(items)
+    return list(in_order(function, items, len(items), what="working", prefer=prefer, workers=workers))
+
+
+@pytest.fixture(autouse=True)
+def _on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LESIONS_CLUSTER", raising=False)
+
+
+@pytest.fixture(scope="module")
+def two_workers() -> Iterator[LocalCluster]:
+    """A Dask cluster of two worker processes."""
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as started:
+        yield started
+
+
+@pytest.fixture
+def on_cluster(two_workers: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> LocalCluster:
+    """The same, and from here on all work goes there."""
+    monkeypatch.setenv("LESIONS_CLUSTER", two_workers.scheduler_address)
+    return two_workers
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.binary(max_size=50), max_size=70),
+    st.sampled_from([1, 2, 3, 8]),
+    st.integers(1, 40),
+    st.integers(1, 200),
+    st.integers(-60, 60),
+)
+def test_results_do_not_depend_on_workers_or_chunks(
+    items: list[bytes], workers: int, length: int, weight: int, error: int
+) -> None:
+    """Nor on a wrong total, which a data set with unreadable pictures could cause."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "BATCH", length)
+        patch.setattr(parallel, "BATCH_BYTES", weight)
+        total = max(0, len(items) + error)
+        found = list(in_order(digest, items, total, what="working", prefer="threads", workers=workers))
+    assert found == [digest(item) for item in items]
+
+
+@pytest.mark.parametrize(("workers", "length"), [(2, 1), (3, 7), (8, 1000)])
+def test_processes_give_the_same(workers: int, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "BATCH", length)
+    assert work(digest, ITEMS, "processes", workers) == EXPECTED
+
+
+@pytest.mark.parametrize(("prefer", "length", "weight"), [("threads", 1, 1 << 20), ("processes", 256, 300)])
+@pytest.mark.usefixtures("on_cluster")
+def test_a_cluster_gives_the_same(prefer: str, length: int, weight: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "CLUSTER_BATCH", length)
+    monkeypatch.setattr(parallel, "CLUSTER_BATCH_BYTES", weight)
+    assert work(digest, ITEMS, prefer) == EXPECTED
+
+
+@pytest.mark.usefixtures("on_cluster")
+def test_arrays_and_what_is_no_picture_travel_unchanged() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 9, 3), np.uint8)
+    items = [(row, number) for number, row in enumerate(pixels)]
+    for before, after in zip(items, work(tuple, items), strict=True):
+        assert before[1] == after[1]
+        np.testing.assert_array_equal(before[0], after[0])
+    (error,) = work(type, [ValueError("no bytes")])
+    assert error is ValueError
+
+
+@pytest.mark.parametrize("prefer", ["threads", "processes"])
+def test_no_more_is_drawn_than_is_under_way(prefer: Any) -> None:
+    """Neither where the results are taken slowly, nor where the first of them is late."""
+    drawn = []
+
+    def items() -> Iterator[int]:
+        for item in range(2000):
+            drawn.append(item)
+            yield item
+
+    results = in_order(late, items(), 2000, what="working", prefer=prefer, workers=2)
+    for taken, result in enumerate(results):
+        assert result == taken
+        assert len(drawn) <= taken + 2 * parallel.AHEAD * parallel.BATCH
+        if taken < 5:
+            time.sleep(0.05)  # by when the workers would have done many more
+    assert len(drawn) == 2000
+
+
+def test_large_pictures_make_small_batches() -> None:
+    large, small = bytes(parallel.BATCH_BYTES), b"small"
+    batches = list(parallel._batches([large, small, large, small, small], 3, parallel.BATCH_BYTES))
+    assert [len(batch) for batch in batches] == [1, 2, 2]
+    row = np.zeros((4, 100, 100, 3), np.uint8)[1]
+    assert parallel._bytes_of((row, "its name")) == 30_000
+
+
+@pytest.mark.parametrize("prefer", ["threads", "processes"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_exception_comes_out_as_it_is(prefer: str, workers: int) -> None:
+    with pytest.raises(UserError, match=r"^picture 100 is bad$"):
+        work(fail_at_a_hundred, range(2000), prefer, workers)
+
+
+@pytest.mark.usefixtures("on_cluster")
+def test_an_exception_comes_out_of_a_cluster_as_it_is() -> None:
+    with pytest.raises(UserError, match=r"^picture 100 is bad$"):
+        work(fail_at_a_hundred, range(2000), "processes")
+
+    with pytest.raises(OSError, match="No space left"):
+        work(no_disk, range(10))
+
+
+@pytest.mark.usefixtures("on_cluster")
+def test_an_exception_of_the_items_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def items() -> Iterator[int]:
+        yield from range(100)
+        raise UserError("the archive ends early")
+
+    for _ in range(2):
+        with pytest.raises(UserError, match="the archive ends early"):
+            list(in_order(abs, items(), 1000, what="working", prefer="threads", workers=2))
+        monkeypatch.delenv("LESIONS_CLUSTER", raising=False)
+
+
+def test_a_killed_process_is_named() -> None:
+    with pytest.raises(UserError, match="A worker process was killed, most often by the system because memory ran out"):
+        work(killed_always, range(1000), "processes")
+
+
+@pytest.mark.usefixtures("on_cluster")
+def test_a_lost_worker_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "CLUSTER_BATCH", 20)
+    marker = tmp_path / "killed"
+    found = work(killed_once, [(number, marker) for number in range(1000)], "processes")
+    assert marker.exists()
+    assert found == [number * number for number in range(1000)]
+
+
+@pytest.mark.usefixtures("on_cluster")
+def test_a_picture_that_kills_each_worker_is_not_tried_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "CLUSTER_BATCH", 20)
+    with pytest.raises(UserError, match="ended 4 workers one after the other"):
+        work(killed_always, range(1000), "processes")
+
+
+def test_one_item_at_a_time_in_a_worker_with_threads() -> None:
+    """Augmentor draws from generators that all threads of a process share."""
+    draws = random.Random()  # noqa: S311 - no secret
+
+    def draw(seed: int) -> float:
+        draws.seed(seed)
+        time.sleep(0.001)
+        return draws.random()
+
+    def run(seeds: list[int]) -> NDArray[np.uint8]:
+        return cluster._work(draw, cluster._packed(seeds), True, cluster.environment())
+
+    alone = [run([seed]).tobytes() for seed in range(60)]
+    with ThreadPoolExecutor(8) as pool:
+        assert [found.tobytes() for found in pool.map(run, [[seed] for seed in range(60)])] == alone
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1:8786", "tcp://head", "udp://head:8786"])
+def test_what_is_no_address_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LESIONS_CLUSTER", address)
+    with pytest.raises(UserError, match=r"expected the scheduler's address, as in tcp://host:8786"):
+        work(abs, range(10))
+
+
+def test_where_no_scheduler_answers_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "SECONDS", 1)
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        for port in (1, other.server_port):
+            monkeypatch.setenv("LESIONS_CLUSTER", f"tcp://127.0.0.1:{port}")
+            with pytest.raises(UserError, match=f"No Dask scheduler answers at tcp://127.0.0.1:{port}"):
+                work(abs, range(10))
+        other.shutdown()
+
+
+def test_a_cluster_without_workers_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "SECONDS", 1)
+    with LocalCluster(n_workers=0, dashboard_address=":0") as empty:
+        monkeypatch.setenv("LESIONS_CLUSTER", empty.scheduler_address)
+        with pytest.raises(UserError, match=r"has no workers\. Start some with `dask worker tcp://"):
+            work(abs, range(10))
+
+
+def test_a_worker_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = cluster.environment()
+    with pytest.raises(UserError, match=rf"The worker tcp://head:1 has pillow 5\.0 instead of {ours['pillow']}, and"):
+        cluster.refuse_other_version("tcp://head:1", ours | {"pillow": "5.0"}, ours)
+    # One that joins in the middle of the work looks itself.
+    monkeypatch.setattr(cluster, "environment", lambda: ours | {"processor": "aarch64"})
+    with pytest.raises(UserError, match="has processor aarch64 instead of"):
+        cluster._work(abs, cluster._packed([1]), False, ours)
+
+
+def start_dask(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start Dask's command with the package that lies in `folder`."""
+    command = [sys.executable, "-m", "dask", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+
+
+def test_other_code_is_refused_and_a_lost_scheduler_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the commands of docs/cluster.md."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    changed, older = tmp_path / "changed", tmp_path / "older"
+    for folder in (changed, older):
+        copytree(ROOT / "lesions", folder / "lesions")
+    with (changed / "lesions/images/decode.py").open("a") as code:
+        code.write("# another version\n")
+    (older / "lesions/images/dask_cluster.py").write_text("")
+    monkeypatch.setenv("LESIONS_CLUSTER", address)
+    options = ["--nworkers", "1", "--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", str(tmp_path)]
+    started = [start_dask(ROOT, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")]
+    monkeypatch.setattr(cluster, "SECONDS", 60)
+    monkeypatch.setattr(parallel, "CLUSTER_BATCH", 5)
+    try:
+        for folder, message in ((changed, "has lesions [0-9a-f]{12} instead of"), (older, "lacks this package")):
+            worker = start_dask(folder, "worker", address, *options)
+            started.append(worker)
+            with pytest.raises(UserError, match=message):
+                work(digest, ITEMS)
+            worker.terminate()
+            worker.wait(30)
+        started.append(start_dask(ROOT, "worker", address, *options))
+        results = in_order(time.sleep, [0.1] * 1000, 1000, what="sleeping", prefer="threads")
+        next(results)
+        started[0].kill()
+        with pytest.raises(UserError, match=f"The Dask scheduler at {address} was lost"):
+            list(results)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait(30)
+
+
+def test_dask_is_loaded_only_for_a_cluster() -> None:
+    """And the address is read when the work begins."""
+    script = (
+        "import sys, os; from lesions.images.parallel_map import in_order\n"
+        "list(in_order(abs, range(9), 9, what='', prefer='threads'))\n"
+        "assert not {'distributed', 'dask'} & set(sys.modules)\n"
+        "os.environ['LESIONS_CLUSTER'] = 'nowhere'\n"
+        "try: list(in_order(abs, range(9), 9, what='', prefer='threads'))\n"
+        "except Exception as error: print(error)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "LESIONS_CLUSTER"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+    )
+    assert "LESIONS_CLUSTER is 'nowhere'" in done.stdout
+
+
+STAGE = """
+import os, sys, time
+from pathlib import Path
+from lesions.images.parallel_map import in_order
+from lesions.core.stage import run_stage
+
+def slow(item):
+    Path(f"pid{os.getpid()}").touch()
+    time.sleep(0.02)
+    return bytes(200_000)
+
+def main():
+    results = in_order(slow, range(10_000), 10_000, what="working", prefer="processes", workers=2)
+    Path("out").mkdir()
+    with open("out/half", "wb") as file:
+        for result in results:
+            file.write(result)
+
+run_stage(main)
+"""
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_a_stage_that_is_ended(ended_by: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "stage.py").write_text(STAGE)
+    (tmp_path / "dvc.yaml").write_text("stages: {stage: {cmd: none, outs: [out]}}")
+    stage = subprocess.Popen(
+        [sys.executable, "stage.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(lambda: len(list(tmp_path.glob("pid*"))) == 2 and (tmp_path / "out/half").exists())
+    # As a terminal does, Ctrl-C goes to all of them.
+    (os.killpg if ended_by == signal.SIGINT else os.kill)(stage.pid, ended_by)
+    _, printed = stage.communicate(timeout=30)
+    pids = [int(path.name[3:]) for path in tmp_path.glob("pid*")]
+    wait_for(lambda: not any(alive(pid) for pid in pids))
+    if ended_by == signal.SIGINT:
+        assert "\nInterrupted.\n" in printed
+        assert "Traceback" not in printed
+        assert not (tmp_path / "out").exists()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs, and is not only waiting for somebody to take note of its end."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], check=False, capture_output=True, text=True).stdout
+    return bool(state.strip()) and not state.startswith("Z")
+
+
+def wait_for(what: Any) -> None:
+    for _ in range(300):
+        if what():
+            return
+        time.sleep(0.1)
+    pytest.fail("waited for 30 s in vain")
+
+
+def test_a_log_gets_lines_at_long_intervals(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter(range(10_000))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    assert list(shown(range(100), 100, "decoding")) == list(range(100))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "decoding: 10 of 100 pictures, 1.0/s",
+        "decoding: 40 of 100 pictures, 1.0/s",
+        "decoding: 70 of 100 pictures, 1.0/s",
+        "decoding: all 100 pictures in 101 s, 1.0/s",
+    ]
+    monkeypatch.undo()
+    list(shown(range(100), 100, "decoding"))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_gets_a_bar_with_pictures_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert work(abs, range(40)) == list(range(40))
+    assert "working: 100%" in terminal.getvalue()
+    assert "pictures/s" in terminal.getvalue()
+
+
+STAGES = (clean, prepare, rebalance)
+
+
+def run_stages(raw: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Run the heavy stages on some pictures, and return the SHA-256 of every file that they wrote."""
+    copytree(raw, folder)
+    monkeypatch.chdir(folder)
+    for stage in STAGES:
+        stage.main()
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and "raw" not in file.parts]
+    return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+@pytest.mark.long
+def test_the_stages_give_the_same_bytes_everywhere(
+    two_workers: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With any number of workers and chunks of any length, on a cluster, and where a worker of it is killed."""
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    copyfile(ROOT / "params.yaml", raw / "params.yaml")
+    edit_params(raw, download={"pictures": 150}, prepare={"px": 24}, rebalance={"target": 0.5})
+    monkeypatch.chdir(raw)
+    download.main()
+    clean.main()
+    split.main()
+    first = run_stages(raw, tmp_path / "first", monkeypatch)
+    assert {"data/clean/images.csv", "data/prepared/pixels.npy", "data/rebalanced/pixels.npy"} <= set(first)
+
+    for count, length in ((1, 5), (3, 1), (8, 1000)):
+        monkeypatch.setattr(joblib, "cpu_count", lambda count=count: count)
+        monkeypatch.setattr(parallel, "BATCH", length)
+        assert run_stages(raw, tmp_path / f"{count}", monkeypatch) == first
+
+    def connect(address: str, *, alone: bool) -> Any:
+        connected.append(address)
+        return connect_to(address, alone=alone)
+
+    connected: list[str] = []
+    connect_to = cluster.connect
+    monkeypatch.setattr(cluster, "connect", connect)
+    monkeypatch.setenv("LESIONS_CLUSTER", two_workers.scheduler_address)
+    assert run_stages(raw, tmp_path / "cluster", monkeypatch) == first
+    assert len(connected) == len(STAGES)
+
+    def write(folder: Path, index: Any, pictures: Iterator[Any], shape: Any) -> None:
+        write_packed(folder, index, kill_a_worker_after(20, pictures), shape)
+
+    def kill_a_worker_after(number: int, pictures: Iterator[Any]) -> Iterator[Any]:
+        for done, picture in enumerate(pictures, 1):
+            yield picture
+            if done == number:
+                killed.append(two_workers.workers[0].process.pid)
+                os.kill(killed[-1], signal.SIGKILL)
+
+    killed: list[int] = []
+    write_packed = packed.write
+    monkeypatch.setattr(packed, "write", write)
+    monkeypatch.setattr(parallel, "CLUSTER_BATCH", 4)
+    assert run_stages(raw, tmp_path / "killed", monkeypatch) == first
+    assert len(set(killed)) == 2

@@ -1,0 +1,359 @@
+"""Pretrained weights: pinned by a hash, numbers and nothing else, and in the network just as in the file."""
+
+import lesions.models.common.determinism  # before all that imports Keras
+
+# isort: split
+import hashlib
+import json
+import os
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from shutil import copyfile
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from lesions.core.errors import UserError
+from lesions.core.json_files import read_json, write_json
+from lesions.core.params import read_file
+from lesions.models.architectures import pretrained
+from lesions.models.common import saving as model_file
+from lesions.models.common.batch_norm import BatchNormalization
+from lesions.models.pretrained.weights_file import copy_weights
+from lesions.params.all import check_sections
+from lesions.params.keras_applications import IMAGENET, NETWORKS, WITH_WIDTH, WeightsFile
+from lesions.params.weights import Weights
+from stages import weights as stage
+from tests.conftest import ROOT, edit_params
+
+SHAPE = (32, 32, 3)
+MOBILENET = {"network": "MobileNet", "width": 0.25}
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> keras.Model:
+    """MobileNet as Keras builds it, with weights of its own in place of ImageNet's."""
+    lesions.models.common.determinism.seed(7)
+    folder = tmp_path_factory.mktemp("published")
+    model = keras.applications.MobileNet(input_shape=SHAPE, alpha=0.25, include_top=False, weights=None)
+    model.set_weights([np.random.default_rng(i).random(w.shape, np.float32) for i, w in enumerate(model.get_weights())])
+    for suffix in (".h5", ".keras"):
+        model.save(folder / f"model{suffix}")
+    model.save_weights(folder / "model.weights.h5")
+    model.folder = folder
+    return model
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to run the stage in."""
+    copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def backbone_weights(model: keras.Model) -> list[np.ndarray]:
+    return [weight.numpy() for layer in pretrained.backbone_layers(model) for weight in layer.weights]
+
+
+def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    return len(one) == len(other) and all(map(np.array_equal, one, other))
+
+
+# The stage
+
+
+def test_without_a_network_the_output_never_changes(here: Path) -> None:
+    stage.main()
+    edit_params(here, weights={"width": 0.5, "initial": "none"})
+    before = (here / "data/weights/weights.json").read_bytes()
+    stage.main()
+    assert (here / "data/weights/weights.json").read_bytes() == before == b'{\n  "network": "none"\n}\n'
+    assert [file.name for file in (here / "data/weights").iterdir()] == ["weights.json"]
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.weights.h5", "model.keras"])
+def test_the_network_has_the_weights_of_the_file(here: Path, published: keras.Model, name: str) -> None:
+    edit_params(here, weights={**MOBILENET, "initial": "path", "path": str(published.folder / name)})
+    stage.main()
+    record = read_json(here / "data/weights/weights.json")
+    assert record["source"] == name  # not where this machine has it
+    assert record["sha256"] == hashlib.sha256((here / "data/weights" / record["file"]).read_bytes()).hexdigest()
+    assert same(backbone_weights(pretrained.build(SHAPE, 3)), published.get_weights())
+    assert same(backbone_weights(pretrained.build((48, 64, 3), 3)), published.get_weights())
+
+
+def test_imagenet_is_taken_from_downloads_if_it_is_the_right_file(
+    here: Path, published: keras.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = (published.folder / "model.h5").read_bytes()
+    file = WeightsFile("http://localhost:9/", "some_no_top.h5", sha256=hashlib.sha256(content).hexdigest())
+    monkeypatch.setitem(IMAGENET, ("MobileNet", 0.25), file)
+    edit_params(here, weights=MOBILENET)
+    downloads = here / "data/downloads"
+    downloads.mkdir(parents=True)
+    (downloads / file.name).write_bytes(content)
+    stage.main()
+    assert same(backbone_weights(pretrained.build(SHAPE, 3)), published.get_weights())
+    (downloads / file.name).write_bytes(content[:-1] + b"?")
+    with pytest.raises(UserError, match="is not the file that is expected"):
+        stage.main()
+
+
+def test_at_random(here: Path) -> None:
+    edit_params(here, weights={"network": "MobileNetV2", "width": 0.35, "initial": "none"})
+    stage.main()
+    assert pretrained.build(SHAPE, 3).count_params() == 410_208 + 1281 * 3
+
+
+def test_a_network_trained_here_can_be_gone_on_with(here: Path) -> None:
+    write_json(here / "weights.json", {**MOBILENET, "file": None})
+    trained = pretrained.build((48, 48, 3), 7, here)
+    model_file.save(trained, here / "model.keras")
+    edit_params(here, weights={**MOBILENET, "initial": "path", "path": "model.keras"})
+    stage.main()
+    assert same(backbone_weights(pretrained.build(SHAPE, 3)), backbone_weights(trained))
+
+
+# Files that are not what they should be
+
+
+def test_part_of_the_weights_is_not_enough(here: Path, published: keras.Model) -> None:
+    """Keras would leave the rest as it was, with a warning."""
+    copyfile(published.folder / "model.weights.h5", here / "part.weights.h5")
+    with h5py.File(here / "part.weights.h5", "a") as file:
+        del file["layers/depthwise_conv2d_3"]
+    edit_params(here, weights={**MOBILENET, "initial": "path", "path": "part.weights.h5"})
+    stage.main()
+    with pytest.raises(UserError, match=r"part\.weights\.h5 do not fit MobileNet"):
+        pretrained.build(SHAPE, 3)
+
+
+def test_weights_that_are_no_numbers_are_refused(here: Path, published: keras.Model) -> None:
+    copyfile(published.folder / "model.weights.h5", here / "nan.weights.h5")
+    with h5py.File(here / "nan.weights.h5", "a") as file:
+        file["layers/depthwise_conv2d_3/vars/0"][0, 0] = np.nan
+    edit_params(here, weights={**MOBILENET, "initial": "path", "path": "nan.weights.h5"})
+    stage.main()
+    with pytest.raises(UserError, match="missing from it, or no finite numbers: 1 of"):
+        pretrained.build(SHAPE, 3)
+
+
+def test_weights_of_another_network_are_refused(here: Path, published: keras.Model) -> None:
+    for name in ("model.h5", "model.weights.h5"):
+        for other in ({"network": "MobileNet", "width": 0.5}, {"network": "MobileNetV2", "width": 1.0}):
+            edit_params(here, weights={**other, "initial": "path", "path": str(published.folder / name)})
+            stage.main()
+            with pytest.raises(UserError, match=f"{name} do not fit {other['network']} at width {other['width']}"):
+                pretrained.build(SHAPE, 3)
+
+
+class Attack:
+    """What runs code when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("attacked",)
+
+
+def pickled(path: Path) -> None:
+    path.write_bytes(pickle.dumps(Attack()))
+
+
+def cut(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["layers/conv2d/vars/0"] = np.zeros((64, 64))
+    path.write_bytes(path.read_bytes()[:1500])
+
+
+def hollow(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("layers/conv2d/vars/0", (10**6, 10**6), "f4", chunks=(64, 64))
+
+
+def compressed(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("layers/conv2d/vars/0", data=np.zeros(10**6), compression="gzip")
+
+
+def linked(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["layers/conv2d/vars/0"] = h5py.ExternalLink("/etc/passwd", "/")
+
+
+def elsewhere(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("layers/conv2d/vars/0", (8,), "u1", external=[("/etc/passwd", 0, 8)])
+
+
+def text(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["layers/conv2d/vars/0"] = "import os"
+
+
+def other_hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file["pictures"] = np.zeros(4)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (pickled, "is no HDF5 file, or a damaged one"),
+        (cut, "is no HDF5 file, or a damaged one"),
+        (hollow, "claims 4,000,000,000,000 of numbers"),
+        (compressed, "expected them uncompressed"),
+        (linked, "vars/0 is a link"),
+        (elsewhere, "vars/0 is no array of numbers"),
+        (text, "vars/0 is no array of numbers"),
+        (other_hdf5, "holds no layers"),
+    ],
+)
+def test_a_damaged_or_hostile_file_is_refused(here: Path, make: object, words: str) -> None:
+    assert callable(make)
+    make(here / "given.h5")
+    with pytest.raises(UserError, match=words):
+        copy_weights(here / "given.h5", here)
+    with zipfile.ZipFile(here / "given.keras", "w") as archive:
+        archive.write(here / "given.h5", "model.weights.h5")
+    with pytest.raises(UserError, match=words):
+        copy_weights(here / "given.keras", here)
+    assert not (here / "attacked").exists()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_damaged_within_its_compressed_bytes_is_refused(here: Path, method: int) -> None:
+    file = here / "given.keras"
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("model.weights.h5", bytes(range(256)) * 100)
+    content = bytearray(file.read_bytes())
+    content[60:120] = bytes(byte ^ 0x5A for byte in content[60:120])
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=r"is no \.keras file, or a damaged one"):
+        copy_weights(file, here)
+
+
+def test_a_group_that_holds_itself_ends(here: Path) -> None:
+    with h5py.File(here / "given.h5", "w") as file:
+        file["layers/again"] = file.create_group("layers/one")
+        file["layers/one/two"] = file["layers"]
+    assert copy_weights(here / "given.h5", here).name == "backbone.weights.h5"
+
+
+def test_no_code_of_a_model_file_is_run(here: Path, published: keras.Model) -> None:
+    """A Lambda layer stands in the file's description, which is not even copied."""
+    hostile = {"class_name": "Lambda", "config": {"function": {"class_name": "__lambda__", "config": {"code": "4wA="}}}}
+    with zipfile.ZipFile(published.folder / "model.keras") as good, zipfile.ZipFile(here / "bad.keras", "w") as bad:
+        bad.writestr("config.json", json.dumps(hostile))
+        bad.writestr("model.weights.h5", good.read("model.weights.h5"))
+    edit_params(here, weights={**MOBILENET, "initial": "path", "path": "bad.keras"})
+    stage.main()
+    assert same(backbone_weights(pretrained.build(SHAPE, 3)), published.get_weights())
+    assert sorted(file.name for file in Path("data/weights").iterdir()) == ["backbone.weights.h5", "weights.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nothing more", None])
+def test_no_archive_at_all(here: Path, content: bytes | None) -> None:
+    if content is not None:
+        (here / "given.keras").write_bytes(content)
+    with pytest.raises(UserError, match=r"given\.keras is no"):
+        copy_weights(here / "given.keras", here)
+
+
+# The network
+
+
+@pytest.mark.parametrize("module", ["mobilenet", "resnet", "densenet", "mobilenet_v3"])
+def test_pixels_are_prepared_as_keras_does(module: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype(np.float32)
+    entry = keras.Input((8, 8, 3))
+    ours = keras.Model(entry, pretrained.preprocess(entry, module) * 1.0)(pixels)
+    expected = getattr(keras.applications, module).preprocess_input(pixels.copy())
+    assert np.asarray(ours) == pytest.approx(expected, abs=1e-5)
+
+
+def test_each_module_of_keras_has_its_range() -> None:
+    """`preprocess` tells three kinds by name and takes the rest for -1 to 1: a new module must be looked at."""
+    modules = {getattr(keras.applications, name).__module__.rpartition(".")[2] for name in NETWORKS}
+    assert modules == {
+        *("convnext", "densenet", "efficientnet", "efficientnet_v2", "inception_resnet_v2", "inception_v3"),
+        *("mobilenet", "mobilenet_v2", "mobilenet_v3", "nasnet", "resnet", "resnet_v2", "vgg16", "vgg19", "xception"),
+    }
+
+
+def test_a_frozen_backbone_stands_still(tmp_path: Path) -> None:
+    write_json(tmp_path / "weights.json", {**MOBILENET, "file": None})
+    model = pretrained.build(SHAPE, 3, tmp_path)
+    for layer in pretrained.backbone_layers(model):
+        layer.trainable = False
+    assert [layer.name for layer in model.layers if layer.trainable] == [
+        *("head_pooling", "head_dropout", "probabilities"),
+    ]
+    assert any(isinstance(layer, layers.BatchNormalization) for layer in pretrained.backbone_layers(model))
+    before = [value.copy() for value in backbone_weights(model)]
+    head = model.get_layer("probabilities").get_weights()
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.train_on_batch(np.full((4, *SHAPE), 200, np.uint8), np.array([0, 1, 2, 0]))
+    assert same(backbone_weights(model), before)
+    assert not same(model.get_layer("probabilities").get_weights(), head)
+
+
+@pytest.mark.parametrize(("network", "all_fused"), [("MobileNet", True), ("InceptionV3", False)])
+def test_normalisation_is_fused_where_it_has_a_scale(tmp_path: Path, network: str, all_fused: bool) -> None:
+    write_json(tmp_path / "weights.json", {"network": network, "width": 0.25, "file": None})
+    model = pretrained.build((75, 75, 3), 3, tmp_path)
+    assert isinstance(model.input, keras.KerasTensor)  # not a list of one, of which Keras warns with each batch
+    normalising = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
+    fused = [isinstance(layer, BatchNormalization) for layer in normalising]
+    assert len(fused) > 20
+    assert fused == [all_fused] * len(fused)
+    assert [layer.scale for layer in normalising] == fused
+
+
+# What can be named
+
+
+def test_the_table_is_kerass_own() -> None:
+    assert [name for name in dir(keras.applications) if name[0].isupper()] == NETWORKS
+    sources = Path(keras.__file__).parent.glob("src/applications/*.py")
+    source = "\n".join(file.read_text() for file in sources)
+    for (network, width), file in IMAGENET.items():
+        assert re.fullmatch(r"[0-9a-f]{32}", file.md5 or "0" * 32)
+        assert re.fullmatch(r"[0-9a-f]{64}", file.sha256 or "0" * 64)
+        assert network == "MobileNet" or (file.md5 or file.sha256 or "nothing") in source
+        assert width == 1 or network in WITH_WIDTH
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"network": "MobilNet"}, 'weights.network: Keras Applications has no such network; did you mean "MobileNet"?'),
+        ({"network": "ResNet50", "width": 0.5}, "ResNet50 has one width, 1.0"),
+        ({"network": "MobileNetV2"}, "nobody publishes a hash of the ImageNet weights of MobileNetV2 at width 1"),
+        ({"network": "MobileNet", "width": 0.5}, "set width to 0.25, or fetch them yourself and set initial to path"),
+        ({"network": "MobileNet", "initial": "path"}, "initial is path, but path names no file"),
+        ({"path": "~/weights.h5"}, "weights.path: write the whole path"),
+        ({"path": "weights.pkl"}, "weights.path: expected a file .h5, .weights.h5 or .keras"),
+    ],
+)
+def test_what_cannot_be_had_is_said(values: dict[str, object], words: str) -> None:
+    params = read_file(ROOT / "params.yaml")["weights"]
+    Weights.check(params)
+    with pytest.raises(UserError) as error:
+        Weights.check(params | values)
+    assert words in str(error.value)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_pretrained_network_must_be_named() -> None:
+    content = read_file()
+    content["train"]["architecture"] = "pretrained"
+    with pytest.raises(UserError, match=r"pretrained, but weights\.network is none"):
+        check_sections(content)
+    stage.main()
+    with pytest.raises(UserError, match=r"set weights\.network"):
+        pretrained.build(SHAPE, 3)

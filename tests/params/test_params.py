@@ -1,0 +1,133 @@
+"""params.yaml: what is accepted, and what a person is told of what is not."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from lesions.core.errors import UserError
+from lesions.core.params import nearest
+from lesions.params.all import SECTIONS, check_all
+from lesions.params.prepare import Prepare
+from lesions.params.split import Split
+from tests.conftest import ROOT, run
+
+PARAMS: dict[str, Any] = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+
+
+def changed(folder: Path, text: dict[str, Any]) -> Path:
+    file = folder / "params.yaml"
+    YAML().dump(text, file)
+    return file
+
+
+def test_the_projects_own_are_valid() -> None:
+    check_all(ROOT / "params.yaml")
+    assert list(PARAMS) == list(SECTIONS)
+
+
+def test_every_key_has_a_comment_over_it() -> None:
+    lines = (ROOT / "params.yaml").read_text().splitlines()
+    for before, line in pairwise(lines):
+        if line.startswith("  ") and line[2] not in " #-" and ":" in line:
+            assert before.strip().startswith("#"), line
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "words"),
+    [
+        ("download", "source", "sythetic", 'download.source: no such source; did you mean "synthetic"?'),
+        ("train", "architecture", "plane", 'train.architecture: no such architecture; did you mean "plain"?'),
+        ("train", "epoch", 3, 'train.epoch: unknown key; did you mean "epochs"?'),
+        ("train", "epochs", 0, "train.epochs: input should be greater than or equal to 1; found 0"),
+        ("train", "epochs", "ten", "train.epochs: input should be a valid integer; found 'ten'"),
+        ("train", "learning_rate", "1e-3", "train.learning_rate: input should be a valid number"),
+        ("split", "val", 0.9, "split: val + test must be below 1"),
+        ("prepare", "px", [64], "expected one number, or [height, width]"),
+        ("prepare", "px", 4, "prepare.px: expected one number, or [height, width], from 16 to 1024 pixels; found 4"),
+        ("rebalance", "target", 1, "rebalance.target: expected max"),
+        ("rebalance", "target", 1.0, "rebalance.target: expected max"),
+        ("rebalance", "target", 2.5, "rebalance.target: expected max"),
+        ("rebalance", "target", "half", "rebalance.target: expected max"),
+        ("rebalance", "target", 10**9, "rebalance.target: expected max"),
+        ("download", "folder", "~/pictures", "download.folder: write the whole path; ~ is not replaced"),
+        ("download", "folder", "data", "download.folder: the folder must lie apart from what the pipeline writes"),
+        ("download", "folder", "", "download.folder: string should have at least 1 character"),
+        ("rebalance", "operations", [{"operation": "rotat", "probability": 1}], 'did you mean "rotate"?'),
+        (
+            "rebalance",
+            "operations",
+            [{"operation": "zoom", "probability": 1, "min_faktor": 1.1, "max_factor": 1.2}],
+            "zoom takes no 'min_faktor'; did you mean \"min_factor\"?",
+        ),
+        (
+            "rebalance",
+            "operations",
+            [{"operation": "rotate", "probability": 1, "max_left_rotation": 90, "max_right_rotation": 1}],
+            "Augmentor refuses rotate: The max_left_rotation argument must be between 0 and 25.",
+        ),
+        ("evaluate", "sides", ["train"], "evaluate.sides"),
+        ("clean", "max_rejected", 2, "clean.max_rejected: input should be less than or equal to 1; found 2"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, section: str, key: str, value: object, words: str) -> None:
+    file = changed(tmp_path, PARAMS | {section: PARAMS[section] | {key: value}})
+    with pytest.raises(UserError) as error:
+        check_all(file)
+    assert words in str(error.value)
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    file = changed(tmp_path, PARAMS | {"trian": {}, "split": {"val": 0.1}, "predict": None})
+    with pytest.raises(UserError) as error:
+        check_all(file)
+    for words in (
+        'unknown section `trian`; did you mean "train"?',
+        "split.test: missing",
+        "no section `predict`",
+    ):
+        assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("a: [", "no valid YAML"), ("- 1", "named sections"), (None, "is missing")]
+)
+def test_no_parameters_at_all(tmp_path: Path, text: str | None, words: str) -> None:
+    file = tmp_path / "params.yaml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(UserError, match=words):
+        check_all(file)
+
+
+@given(st.floats(0.01, 0.98), st.floats(0.01, 0.98))
+def test_something_always_trains(val: float, test: float) -> None:
+    values = {"val": val, "test": test, "seed": 1}
+    if val + test < 1:
+        assert Split.check(values).test == test
+    else:
+        with pytest.raises(UserError):
+            Split.check(values)
+
+
+def test_px_is_height_and_width() -> None:
+    assert Prepare.check({"px": 64}).shape == (64, 64)
+    assert Prepare.check({"px": [75, 100]}).shape == (75, 100)
+
+
+@given(st.text(min_size=1), st.lists(st.text(min_size=1), min_size=1))
+def test_a_hint_only_names_what_is_known(word: str, known: list[str]) -> None:
+    hint = nearest(word, known)
+    assert any(name in hint for name in known)
+
+
+def test_the_command_says_what_is_wrong_and_exits_with_1(tmp_path: Path) -> None:
+    assert "holds what the stages expect" in run("lesions check", ROOT)
+    changed(tmp_path, PARAMS | {"predict": {"dihedral": "yes"}})
+    printed = run("lesions check", tmp_path, fails=True)
+    assert "predict.dihedral: input should be a valid boolean; found 'yes'" in printed
+    assert "Traceback" not in printed

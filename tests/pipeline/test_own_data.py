@@ -1,0 +1,250 @@
+"""A person's own folder, through DVC: what goes on, and what stops and loses nothing."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copyfile, copytree, rmtree
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from lesions.core import image_array as packed
+from lesions.core.csv_files import read_csv
+from stages import clean, download, prepare, split
+from tests.conftest import ROOT, commit, edit_params, run, stages_run
+
+INCOMING = Path("data/incoming")
+TABLE = INCOMING / "HAM10000_metadata.csv"
+
+
+@pytest.fixture(scope="module")
+def finished(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the pipeline ran on a folder in HAM10000's layout: the drawn pictures."""
+    clone = copytree(workspace, tmp_path_factory.mktemp("own") / "clone", symlinks=True)
+    (clone / INCOMING).mkdir()
+    for file in (clone / "data/raw").glob("*.zip"):
+        copyfile(file, clone / INCOMING / file.name)
+    copyfile(clone / "data/raw/metadata.csv", clone / TABLE)
+    edit_params(clone, download={"source": "folder", "folder": INCOMING.as_posix()})
+    run("dvc repro", clone)
+    commit(clone)
+    return clone
+
+
+@pytest.fixture
+def own(finished: Path, tmp_path: Path) -> Path:
+    return copytree(finished, tmp_path / "clone", symlinks=True)
+
+
+def outputs(folder: Path) -> dict[str, str]:
+    """Return the hash of each file that the stages made."""
+    files = [file for top in ("data", "models", "metrics", "plots") for file in (folder / top).rglob("*")]
+    return {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+        if file.is_file() and INCOMING.name not in file.parts
+    }
+
+
+def edit_table(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    change(read_csv(folder / TABLE)).to_csv(folder / TABLE, index=False)
+
+
+def break_pictures(folder: Path, ids: set[str]) -> None:
+    """Replace pictures in the archives by text."""
+    for file in (folder / INCOMING).glob("*.zip"):
+        with zipfile.ZipFile(file) as archive:
+            content = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, data in content.items():
+                archive.writestr(name, b"no picture" if Path(name).stem in ids else data)
+
+
+def ids_of(folder: Path, label: str) -> set[str]:
+    table = read_csv(folder / TABLE)
+    return set(table.loc[table["dx"] == label, "image_id"])
+
+
+def rename_column(folder: Path) -> None:
+    edit_table(folder, lambda table: table.rename(columns={"dx": "diagnosis"}))
+
+
+def double_an_id(folder: Path) -> None:
+    edit_table(folder, lambda table: pd.concat([table, table.head(1)]))
+
+
+def leave_two_lesions(folder: Path) -> None:
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        of_class = table["dx"] == "df"
+        few = sorted(set(table.loc[of_class, "lesion_id"]))[:2]
+        return table[~of_class | table["lesion_id"].isin(few)]
+
+    edit_params(folder, clean={"max_rejected": 0.5})
+    edit_table(folder, change)
+
+
+def break_a_class(folder: Path) -> None:
+    edit_params(folder, clean={"max_rejected": 0.5})
+    break_pictures(folder, ids_of(folder, "vasc"))
+
+
+def truncate(folder: Path) -> None:
+    archive = folder / INCOMING / "images_part_2.zip"
+    archive.write_bytes(archive.read_bytes()[:-1000])
+
+
+def empty(folder: Path) -> None:
+    rmtree(folder / INCOMING)
+    (folder / INCOMING).mkdir()
+
+
+STOPS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "missing folder": (lambda own: edit_params(own, download={"folder": "data/elsewhere"}), "no folder data/elsewhere"),
+    "empty folder": (empty, "data/incoming holds no pictures"),
+    "missing column": (rename_column, "has no column dx"),
+    "duplicate ids": (double_an_id, "image_ids in more than one row"),
+    "truncated archive": (truncate, "images_part_2.zip cannot be opened as a zip archive"),
+    "too few lesions": (leave_two_lesions, "class 'df' has 2 independent lesion(s)"),
+    "a class without pictures": (break_a_class, "of vasc no picture can be used"),
+    "too many rejects": (
+        lambda own: break_pictures(own, ids_of(own, "nv")),
+        "more than clean.max_rejected allows (5.0%)",
+    ),
+    "unknown source": (
+        lambda own: edit_params(own, download={"source": "floder"}),
+        'no such source; did you mean "folder"?',
+    ),
+    "unknown architecture": (
+        lambda own: edit_params(own, train={"architecture": "plian"}),
+        'no such architecture; did you mean "plain"?',
+    ),
+    "an operation that fails": (
+        lambda own: edit_params(
+            own,
+            rebalance={"operations": [{"operation": "crop_by_size", "probability": 1.0, "width": 999, "height": 999}]},
+        ),
+        "Augmentor's Crop fails",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", STOPS)
+def test_what_stops_says_why_and_loses_nothing(own: Path, what: str) -> None:
+    spoil, words = STOPS[what]
+    before = outputs(own)
+    spoil(own)
+    printed = run("dvc repro", own, fails=True)
+    assert words in printed
+    assert "Traceback" not in printed
+    assert "`dvc checkout` brings the last good outputs back" in printed
+    run("git checkout --quiet .", own)
+    run("dvc checkout", own)
+    assert outputs(own) == before
+
+
+def test_a_folder_that_vanished_loses_nothing(own: Path) -> None:
+    before = outputs(own)
+    rmtree(own / INCOMING)
+    printed = run("dvc repro", own, fails=True)
+    assert "data/incoming" in printed
+    run("dvc checkout", own)
+    assert outputs(own) == before
+
+
+def test_an_interrupted_training_loses_nothing(own: Path) -> None:
+    before = outputs(own)
+    edit_params(own, train={"learning_rate": 0.002, "epochs": 1000, "early_stopping": 1000})
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    with subprocess.Popen(
+        ["dvc", "repro"], cwd=own, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        printed = ""
+        for line in process.stdout:
+            printed += line
+            if line.startswith("Epoch 3/"):
+                os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+    assert process.returncode != 0
+    assert "Interrupted." in printed
+    assert "Traceback" not in printed
+    assert not (own / "plots/history.csv").exists()
+    run("git checkout --quiet .", own)
+    run("dvc checkout", own)
+    assert outputs(own) == before
+
+
+def test_a_new_picture_in_the_folder_reruns_the_pipeline(own: Path) -> None:
+    with zipfile.ZipFile(own / INCOMING / "images_part_1.zip") as archive:
+        donor = archive.namelist()[0]
+        (own / INCOMING / "new.jpg").write_bytes(archive.read(donor) + b" ")  # another file to be looked at
+    said = read_csv(own / "data/clean/images.csv").set_index("image_id")["label"][Path(donor).stem]
+    row = {"image_id": "new", "lesion_id": "new", "dx": said}
+    edit_table(own, lambda table: pd.concat([table, pd.DataFrame([row])]).fillna(""))
+    printed = run("dvc repro", own)
+    assert stages_run(printed)[:2] == ["download", "clean"]
+    assert "new" in set(read_csv(own / "data/clean/images.csv")["image_id"])
+
+
+@pytest.mark.parametrize("how", ["--temp", "--queue"])
+def test_an_experiment_in_a_copy_does_without_the_folder(own: Path, how: str) -> None:
+    printed = run(f"dvc exp run {how} --allow-missing --name far --set-param train.learning_rate=0.002", own)
+    if how == "--queue":
+        run("dvc queue start --jobs 1", own)
+        run("dvc queue logs --follow far", own)
+        printed = run("dvc queue logs far", own)
+    assert stages_run(printed) == ["check", "train", "predict", "evaluate", "explain", "report"]
+    assert "far" in run("dvc exp list --name-only", own)
+
+
+def write_pictures(folders: dict[Path, int]) -> None:
+    """Write so many different pictures into each folder."""
+    random = np.random.default_rng(0)
+    for folder, number in folders.items():
+        folder.mkdir(parents=True)
+        for place in range(number):
+            Image.fromarray(random.integers(0, 256, (30, 40, 3), np.uint8)).save(folder / f"{folder.name}_{place}.jpg")
+
+
+def prepared(folder: Path) -> pd.DataFrame:
+    """Run the stages up to the pixels in the current folder, and return images.csv with the split."""
+    Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    edit_params(Path.cwd(), download={"source": "folder", "folder": str(folder)}, prepare={"px": [16, 20]})
+    for stage in (download, clean, split, prepare):
+        stage.main()
+    images = read_csv(Path("data/clean/images.csv"))
+    pixels, index = packed.read(Path("data/prepared"))
+    assert pixels.shape == (len(images), 16, 20, 3)
+    assert list(index["image_id"]) == list(images["image_id"])
+    return images.merge(read_csv(Path("data/split/split.csv")), on="image_id")
+
+
+def test_a_folder_a_class_with_a_published_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "mine"
+    write_pictures({mine / "Train/melanoma": 12, mine / "Train/my mole": 14, mine / "Test/my mole": 5})
+    (mine / "Train/melanoma/holiday.heic").write_bytes(b"of no format that is read")
+    images = prepared(mine)
+    assert images["label"].value_counts().to_dict() == {"my mole": 19, "mel": 12}
+    assert images["declared_split"].value_counts().to_dict() == {"train": 26, "test": 5}
+    assert json.loads(Path("metrics/data.json").read_text())["kept_together"] == ["copies"]
+    assert "no picture" in read_csv(Path("data/clean/rejects.csv"))["reason"][0]
+
+
+def test_an_isic_challenge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_pictures({tmp_path / "isic/pictures": 20})
+    rows = [f"pictures_{place},{place % 2}.0,{1 - place % 2}.0,0.0" for place in range(20)]
+    truth = tmp_path / "isic/ISIC2018_Task3_Training_GroundTruth.csv"
+    truth.write_text("\n".join(["image,MEL,NV,BCC", *rows, "pictures_99,0.0,1.0,0.0"]))
+    images = prepared(tmp_path / "isic")
+    assert images["label"].value_counts().to_dict() == {"mel": 10, "nv": 10}
+    assert list(read_csv(Path("data/clean/rejects.csv"))["image_id"]) == ["pictures_99"]

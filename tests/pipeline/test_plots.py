@@ -1,0 +1,243 @@
+"""Every plot of dvc.yaml, drawn: by DVC into its template, and from there into a picture."""
+
+import io
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import vl_convert
+from PIL import Image
+from ruamel.yaml import YAML
+
+from lesions.reporting.common import dvc_plots_page as offline_page
+from tests.conftest import ROOT, run
+
+DEFINED: list[str | dict[str, dict[str, Any]]] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["plots"]
+PICTURES = [plot for plot in DEFINED if isinstance(plot, str)]
+VIEWS = {name: view for plot in DEFINED if isinstance(plot, dict) for name, view in plot.items()}
+TEMPLATES = sorted((ROOT / ".dvc/plots").glob("*.json"))
+SIDES = ("test", "val")
+NO_FIGURE_OF_QUALITY = ("class_balance", "learning_rate")
+"""A leak makes them no better."""
+
+Drawings = dict[str, list[dict[str, Any]]]
+"""What DVC makes of each plot: its type, its revisions, and a filled template or a picture's path."""
+
+
+def drawings(folder: Path, out: Path, *command: str) -> Drawings:
+    """Return what `dvc plots show` or `diff` draws, having written the pictures below `out`."""
+    found = json.loads(run(f"dvc plots {' '.join(command)} --json --out {out}", folder))
+    assert "errors" not in found, found["errors"]
+    data: Drawings = found["data"]
+    return data
+
+
+def pixels(spec: dict[str, Any]) -> np.ndarray[Any, np.dtype[np.int16]]:
+    """Render a filled template; int16 of shape (height, width, 3)."""
+    png = vl_convert.vegalite_to_png(spec, allowed_base_urls=[])
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(np.int16)
+
+
+def coloured(shown: np.ndarray[Any, np.dtype[np.int16]]) -> int:
+    """Count the pixels that are not grey or nearly so, as axes and letters are."""
+    return int((shown.max(axis=2) - shown.min(axis=2) > 30).sum())
+
+
+def coloured_without_data(spec: dict[str, Any]) -> int:
+    """Count what is coloured without a mark."""
+    try:
+        return coloured(pixels({**spec, "data": {**spec["data"], "values": []}}))
+    except ValueError:
+        return 0  # with a facet a value there is none then, and Vega refuses a picture of no size
+
+
+def assert_drawn(name: str, spec: dict[str, Any]) -> None:
+    """Hold a filled template against the same one without data, which keeps axes and a legend's colours."""
+    shown = pixels(spec)
+    assert shown.std() > 10, f"{name} is nearly one colour"
+    assert coloured(shown) > coloured_without_data(spec) + 200, f"{name} has no marks"
+    nameless = re.findall(r">(undefined|null|NaN)<", vl_convert.vegalite_to_svg(spec))
+    assert not nameless, f"{name} is of a column that its data has not"
+
+
+class Addresses(HTMLParser):
+    """Collects what the elements of a page would load; a script's text is not read for elements."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep the addresses of one element."""
+        self.found += [(tag, value or "") for key, value in attrs if key in {"src", "href", "srcset", "data"}]
+
+
+@pytest.fixture(scope="module")
+def shown(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Drawings:
+    return drawings(workspace, tmp_path_factory.mktemp("shown"), "show")
+
+
+@pytest.fixture(scope="module")
+def shown_page(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page that a person opens after `dvc plots show`."""
+    out = tmp_path_factory.mktemp("page")
+    run(f"dvc plots show --out {out}", workspace)
+    return out / "index.html"
+
+
+# What is written down: no run is needed to read it.
+
+
+def test_every_template_is_used_and_every_used_one_exists() -> None:
+    assert {view["template"] for view in VIEWS.values()} == {template.stem for template in TEMPLATES}
+
+
+def test_no_view_is_drawn_twice() -> None:
+    views = [json.dumps({**view, "title": None}, sort_keys=True) for view in VIEWS.values()]
+    assert len(set(views)) == len(views)
+    assert len(set(PICTURES)) == len(PICTURES)
+
+
+def test_a_plot_can_be_asked_for_alone() -> None:
+    """`dvc plots show NAME` also draws every plot whose name begins with NAME."""
+    begins = [(a, b) for a in VIEWS for b in VIEWS if a != b and b.startswith(a)]
+    assert not begins
+
+
+def test_test_and_validation_have_the_same_views() -> None:
+    sided = {name for name in VIEWS if name.endswith(SIDES)}
+    assert {name.rsplit("_", 1)[0] for name in sided} == {
+        "abstention",
+        "confusion",
+        "confusion_shares",
+        "per_class",
+        "misclassified",
+        "reliability",
+        "roc",
+    }
+    assert sided == {f"{name.rsplit('_', 1)[0]}_{side}" for name in sided for side in SIDES}
+
+
+def test_offline_page_is_what_the_locked_scripts_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert offline_page.PAGE.read_text(encoding="utf-8") == offline_page.page(), (
+        "run `python -m lesions.reporting.common.dvc_plots_page` and commit what it writes"
+    )
+    assert offline_page.PAGE.stat().st_size < 1_000_000
+
+
+def test_dvc_is_told_of_the_offline_page() -> None:
+    configured = run("dvc config plots.html_template", ROOT).strip()
+    assert ROOT / ".dvc" / configured == ROOT / offline_page.PAGE
+
+
+def test_scripts_that_would_end_their_element_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vl_convert, "javascript_bundle", lambda _snippet: "'</script>'")
+    with pytest.raises(ValueError, match="</script"):
+        offline_page.scripts()
+
+
+# What a run of the pipeline left, drawn.
+
+
+def test_dvc_draws_every_plot(shown: Drawings) -> None:
+    assert set(shown) == {*VIEWS, *PICTURES}
+    assert all(shown.values()), [name for name, drawn in shown.items() if not drawn]
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_plot_is_not_blank(shown: Drawings, name: str) -> None:
+    (drawn,) = shown[name]
+    assert_drawn(name, drawn["content"])
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_picture_is_not_blank(shown: Drawings, name: str) -> None:
+    (drawn,) = shown[name]
+    with Image.open(drawn["url"]) as picture:
+        assert min(picture.size) >= 64
+        assert np.asarray(picture.convert("RGB")).std() > 10
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_confusion_shares_are_of_the_actual_class(workspace: Path, shown: Drawings, side: str) -> None:
+    pairs = pd.read_csv(workspace / f"plots/confusion_{side}.csv", keep_default_na=False)
+    table = pd.crosstab(pairs["actual"], pairs["predicted"], normalize="index")
+    # Halves are rounded up, as Vega does.
+    cells = [f"{np.floor(100 * share + 0.5 + 1e-9) / 100:.2f}" for share in table.to_numpy().ravel() if share > 0]
+    # A class that was never hit has a 0 on the diagonal, so that it does not look like one without pictures.
+    missed = [code for code in table.index if code not in table or table.at[code, code] == 0]
+    svg = vl_convert.vegalite_to_svg(shown[f"confusion_shares_{side}"][0]["content"])
+    assert sorted(re.findall(r">(\d\.\d\d)<", svg)) == sorted(cells + ["0.00"] * len(missed))
+
+
+def test_figure_that_is_not_defined_is_not_drawn_as_zero() -> None:
+    rows = [
+        {"rev": "workspace", "diagnosis": "mel", "figure": "precision", "value": ""},
+        {"rev": "workspace", "diagnosis": "nv", "figure": "precision", "value": "0.0"},
+    ]
+    text = (ROOT / ".dvc/plots/per_class.json").read_text(encoding="utf-8")
+    for anchor, field in (("X", "value"), ("Y", "diagnosis")):
+        text = text.replace(f"<DVC_METRIC_{anchor}>", field)
+    svg = vl_convert.vegalite_to_svg({**json.loads(text), "data": {"name": "rows", "values": rows}})
+    assert re.findall(r">(not defined|\d\.\d\d)<", svg) == ["not defined", "0.00"]
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_leak_stands_in_the_title(shown: Drawings, name: str) -> None:
+    (drawn,) = shown[name]
+    spec = drawn["content"]
+    rows = spec["data"]["values"]
+    assert name in NO_FIGURE_OF_QUALITY or {row["protocol"] for row in rows} == {"honest"}
+    for protocol in ("honest", "split by image"):
+        told = {**spec["data"], "values": [{**row, "protocol": protocol} for row in rows]}
+        svg = vl_convert.vegalite_to_svg({**spec, "data": told})
+        stamped = name not in NO_FIGURE_OF_QUALITY and protocol != "honest"
+        assert ("(LEAKY: too good)" in svg) == stamped
+
+
+def test_page_holds_every_plot_and_needs_no_network(shown_page: Path) -> None:
+    page = shown_page.read_text(encoding="utf-8")
+    assert set(re.findall(r"vegaEmbed\('#([^']+)', spec\)", page)) == set(VIEWS)
+    assert "default-src 'none'" in page
+    assert not [left for left in offline_page.PLACEHOLDERS if left in page]
+
+    addresses = Addresses()
+    addresses.feed(page)
+    assert [tag for tag, _ in addresses.found] == ["img"] * len(PICTURES)
+    for _, address in addresses.found:
+        assert "//" not in address
+        with Image.open(shown_page.parent / address) as picture:
+            picture.load()
+
+
+def test_two_revisions_side_by_side(workspace: Path, tmp_path: Path) -> None:
+    """In a copy, as other tests want the run as it was; with figures changed by hand, to spare a training."""
+    copy = tmp_path / "copy"
+    shutil.copytree(workspace, copy, symlinks=True)
+    run("git tag first", copy)
+    for table in (copy / "plots").glob("*.csv"):
+        text = table.read_text(encoding="utf-8").rstrip().rsplit("\n", 1)[0]
+        table.unlink()  # DVC leaves its files read-only, and may share them with its cache
+        table.write_text(text + "\n", encoding="utf-8")
+    run("dvc commit --force --quiet", copy)
+    run("git commit --all --quiet --message second", copy)
+    run("git tag second", copy)
+
+    diff = drawings(copy, tmp_path / "diff", "diff", "first", "second")
+    assert set(diff) == {*VIEWS, *PICTURES}
+    for name in VIEWS:
+        (drawn,) = diff[name]
+        assert drawn["revisions"] == ["first", "second"], name
+        assert_drawn(name, drawn["content"])
+        svg = vl_convert.vegalite_to_svg(drawn["content"])
+        assert ">first<" in svg, f"{name} does not name the first revision"
+        assert ">second<" in svg, f"{name} does not name the second revision"
+    for name in PICTURES:
+        assert [drawn["revisions"] for drawn in diff[name]] == [["first"], ["second"]]

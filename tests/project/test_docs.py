@@ -1,0 +1,133 @@
+"""What the documents say is so: their commands run as written, their tables are true, their files exist."""
+
+import csv
+import json
+import re
+import sys
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from tests.conftest import ROOT, commit, run
+from tests.pipeline.test_pipeline import RERUNS
+
+FILES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+DOCUMENTS = {file.name: file.read_text(encoding="utf-8") for file in FILES}
+README = DOCUMENTS["README.md"]
+LEAKY = "split by image (leaky)"
+BLOCKS = [
+    (name, mark, commands)
+    for name, text in DOCUMENTS.items()
+    for mark, commands in re.findall(r"(<!-- not run by the tests: [^\n]+ -->\n)?```sh\n(.*?)```", text, re.DOTALL)
+]
+
+
+@pytest.fixture(scope="module")
+def clone(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone with its environment in .venv, as `make repro` leaves it."""
+    clone = copytree(workspace, tmp_path_factory.mktemp("readme") / "clone", symlinks=True)
+    (clone / ".venv").symlink_to(sys.prefix)
+    return clone
+
+
+def test_commands_are_found() -> None:
+    assert len(BLOCKS) == sum(text.count("```sh") for text in DOCUMENTS.values()) > 10
+
+
+@pytest.mark.parametrize(
+    "commands",
+    # Those of docs/team.md need servers: tests/team/test_team.py.
+    [pytest.param(commands, id=name) for name, mark, commands in BLOCKS if not mark and name != "team.md"],
+)
+def test_commands_run_as_written(clone: Path, commands: str) -> None:
+    script = clone.parent / "block.sh"
+    script.write_text(f"set -eu\n{commands}")
+    run(f"bash {script}", clone)
+
+
+def test_two_experiments_compare(clone: Path) -> None:
+    """After the README's commands, which make two and compare them."""
+    one, other = re.findall(r"dvc exp run --name (\S+)", README)
+    assert f"dvc metrics diff {one} {other}" in README
+    changes = json.loads(run(f"dvc metrics diff {one} {other} --json", clone))
+    change = changes["metrics/evaluate.json"]["test.log_loss"]
+    assert change["old"] != change["new"]
+    shown = json.loads(run(f"dvc params diff {one} {other} --json", clone))
+    assert list(shown["params.yaml"]) == ["train.learning_rate"]
+    printed = run(f"lesions compare {one} {other} --side test", clone)
+    assert f"{one} {other} difference" in printed
+    log_loss = next(line for line in printed.splitlines() if line.startswith("log_loss (less is better)")).split()
+    assert [float(log_loss[4]), float(log_loss[5])] == pytest.approx([change["old"], change["new"]], abs=6e-4)
+    page = (clone / "dvc_plots/index.html").read_text(encoding="utf-8")
+    assert f'"rev": "{one}"' in page
+    assert f'"rev": "{other}"' in page
+
+
+HEADLINE = ["accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "log_loss", "melanoma_auc"]
+TABLE = re.findall(r"^dvc exp show .*", README, re.MULTILINE)[0]
+
+
+def shown_columns(command: str, clone: Path) -> dict[str, list[str]]:
+    """Return what a table of experiments shows, but for the columns that say which experiment a row is."""
+    script = clone.parent / "table.sh"
+    script.write_text(f"{command} --csv")
+    head, *rows = csv.reader(run(f"bash {script}", clone).splitlines())
+    columns = dict(zip(head, zip(*rows, strict=True), strict=True))
+    which = {"Experiment", "rev", "typ", "Created", "parent", "State", "Executor"}
+    return {name: list(values) for name, values in columns.items() if name not in which}
+
+
+def test_experiments_have_a_few_columns_with_three_digits(clone: Path) -> None:
+    """Of two that differ in one parameter, as the README makes them."""
+    for name, rate in (("small-steps", 0.0003), ("large-steps", 0.003)):
+        if name not in run("dvc exp list --name-only", clone).split():
+            run(f"dvc exp run --name {name} --set-param train.learning_rate={rate}", clone)
+    names = ["protocol", *(f"{side}.{name}" for side in ("val", "test") for name in HEADLINE)]
+    everything = shown_columns("dvc exp show", clone)
+    params = shown_columns("dvc exp show --drop 'protocol|val|test'", clone)
+    assert [name for name in everything if name not in params] == names
+    metrics = json.loads(run("dvc metrics show --json", clone))[""]["data"]
+    assert list(metrics) == ["metrics/evaluate.json"]
+    figures = [value for name in names[1:] for value in everything[name]]
+    assert all(re.fullmatch(r"\d+(\.\d{1,3})?", value) for value in figures)
+
+    table = shown_columns(TABLE, clone)
+    assert set(table) <= {"protocol", *(f"val.{name}" for name in HEADLINE), "train.learning_rate"}
+    assert {"protocol", "val.log_loss", "train.learning_rate"} <= set(table)
+
+
+@pytest.mark.parametrize("before", ["honest", LEAKY])
+def test_a_leak_stands_beside_the_figures(workspace: Path, tmp_path: Path, before: str) -> None:
+    """Also where all experiments have it, so that it makes no difference between them."""
+    copy = copytree(workspace, tmp_path / "clone", symlinks=True)
+    metrics = copy / "metrics/evaluate.json"
+    for protocol, log_loss in ((before, 1.5), (LEAKY, 0.5)):
+        figures = json.loads(metrics.read_text())
+        figures["protocol"], figures["val"]["log_loss"] = protocol, log_loss
+        metrics.write_text(json.dumps(figures))
+        commit(copy)
+    # Of the files as they are, and of two commits.
+    assert shown_columns(f"{TABLE} --num 2", copy) == {
+        "protocol": [LEAKY, LEAKY, before],
+        "val.log_loss": ["0.5", "0.5", "1.5"],
+    }
+    assert LEAKY in run("dvc metrics show", copy)
+
+
+def test_the_table_shows_what_reruns() -> None:
+    for key, (_, stages) in RERUNS.items():
+        assert f"| `{key}` | {', '.join(stages)} |" in README
+
+
+def test_what_appears_is_there(workspace: Path) -> None:
+    section = README.partition("## What appears where")[2].partition("\n## ")[0]
+    table = "\n".join(line for line in section.splitlines() if line.startswith("|"))
+    named = re.findall(r"`((?:data|metrics|plots|models|reports)/[\w/.]*)`", table)
+    assert len(named) > 15
+    for name in named:
+        assert (workspace / name).exists(), name
+    for document, text in DOCUMENTS.items():
+        folder = ROOT if document == "README.md" else ROOT / "docs"
+        for name in re.findall(r"\]\(((?!https?:|#)[^)#]+)", text):
+            assert (folder / name).is_file(), f"{document}: {name}"

@@ -1,0 +1,196 @@
+"""The model card: what it says, and that nothing in it is obeyed, loaded or different the next time."""
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import pytest
+
+from lesions.reporting.card import sentences as words
+from lesions.reporting.card.html import STYLE, page
+from stages import report
+
+EVALUATION = Path("reports/evaluation.json")
+HOSTILE = "<script>alert(1)</script> | ![x](http://example.org/x.png) `*_[]"
+
+
+class Elements(HTMLParser):
+    """Collects a page's elements and its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note an element."""
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Note text."""
+        self.text += data
+
+
+def elements(html: str) -> Elements:
+    parser = Elements()
+    parser.feed(html)
+    return parser
+
+
+@pytest.fixture
+def finished(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    clone = copytree(workspace, tmp_path / "clone", symlinks=True)
+    monkeypatch.chdir(clone)
+    return clone
+
+
+def change(file: Path, edit: Callable[[Any], None]) -> None:
+    content = json.loads(file.read_text())
+    edit(content)
+    file.unlink()  # a link into the cache
+    file.write_text(json.dumps(content))
+
+
+def written() -> tuple[str, str]:
+    report.main()
+    return tuple(Path(f"reports/model_card.{kind}").read_text() for kind in ("md", "html"))  # type: ignore[return-value]
+
+
+@pytest.fixture
+def card(finished: Path) -> Callable[[], tuple[str, str]]:
+    for file in [*(finished / "reports/card").glob("*"), finished / "reports/model_card.html"]:
+        file.unlink()  # links into the cache, which are read-only
+    return written
+
+
+def test_the_same_bytes_again(card: Callable[[], tuple[str, str]], workspace: Path) -> None:
+    assert card() == tuple((workspace / f"reports/model_card.{kind}").read_text() for kind in ("md", "html"))
+
+
+def test_the_figures_are_those_of_the_evaluation(card: Callable[[], tuple[str, str]]) -> None:
+    markdown, html = card()
+    test = json.loads(EVALUATION.read_text())["test"]
+    for figure in ("accuracy", "macro_auc", "log_loss"):
+        assert words.interval(test["figures"][figure]) in markdown
+        assert words.interval(test["figures"][figure]) in elements(html).text
+    assert f"{test['pictures']} pictures of {test['groups']} lesions" in markdown
+    assert "This model has seen drawings only" in markdown
+    assert "too good" not in markdown.replace("may be too good for that reason", "")
+
+
+def test_the_page_needs_nothing_else_and_can_be_heard(card: Callable[[], tuple[str, str]]) -> None:
+    _, html = card()
+    tags = elements(html).tags
+    assert not [tag for tag, _ in tags if tag in ("script", "link", "iframe", "object", "form")]
+    sources = [attributes["src"] for tag, attributes in tags if tag == "img"]
+    assert len(sources) > 8
+    assert all(source and source.startswith(("data:image/png;", "data:image/jpeg;")) for source in sources)
+    assert all(len(attributes["alt"] or "") > 20 for tag, attributes in tags if tag == "img")
+    assert ("html", {"lang": "en"}) in tags
+    levels = [int(tag[1]) for tag, _ in tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    regions = [attributes["aria-label"] for tag, attributes in tags if attributes.get("role") == "region"]
+    assert len(regions) == len(set(regions)) == sum(tag == "table" for tag, _ in tags)
+
+
+def test_a_leak_is_said_first_and_in_every_plot(card: Callable[[], tuple[str, str]]) -> None:
+    honest = card()
+    before = {file.name: file.read_bytes() for file in Path("reports/card").iterdir()}
+    change(EVALUATION, lambda found: found.update(protocol="split by image"))
+    markdown, html = card()
+    assert "split by image" in markdown[: markdown.index("## In short")]
+    assert "These figures are too good" in elements(html).text
+    assert "These figures are too good" not in elements(honest[1]).text
+    # The map of the pictures is explain's own, which reads the protocol itself.
+    drawn = [file for file in Path("reports/card").iterdir() if file.name != "embedding.png"]
+    assert all(before[file.name] != file.read_bytes() for file in drawn)
+
+
+def test_names_from_outside_are_shown_and_not_obeyed(card: Callable[[], tuple[str, str]]) -> None:
+    def rename(found: Any) -> None:
+        for side in ("val", "test"):
+            found[side]["classes"][0]["diagnosis"] = HOSTILE
+
+    change(EVALUATION, rename)
+    change(Path("data/raw/provenance.json"), lambda found: found.update(licence=HOSTILE))
+    change(Path("reports/gallery/gallery.json"), lambda found: found["entries"][0].update(image_id=HOSTILE))
+    _, html = card()
+    shown = elements(html)
+    assert "<script>alert(1)</script> | ![x](http://example.org/x.png) `*_[]" in shown.text
+    assert not [tag for tag, _ in shown.tags if tag == "script"]
+    assert not re.search("""(src|href)=["']?http""", html)
+
+
+def test_what_is_undefined_says_why(card: Callable[[], tuple[str, str]]) -> None:
+    why = {"value": None, "lower": None, "upper": None, "why": "does not occur"}
+    change(EVALUATION, lambda found: found["test"]["classes"][0].update(sensitivity=why))
+    assert "| not defined: does not occur |" in card()[0]
+
+
+def test_without_test_it_says_so(card: Callable[[], tuple[str, str]]) -> None:
+    def leave_out(found: Any) -> None:
+        for name in [name for name in found if name == "test" or name.endswith("_of_test")]:
+            del found[name]
+        for part in (found["calibration"], *found["questions"].values(), found["abstention"]):
+            part.pop("test", None)
+        for question in found["questions"].values():
+            for point in question["operating_points"]:
+                point.pop("test", None)
+
+    change(EVALUATION, leave_out)
+    assert "**Test was not judged**" in card()[0]
+
+
+def estimate(value: float, lower: float, upper: float) -> dict[str, Any]:
+    return {"value": value, "lower": lower, "upper": upper}
+
+
+def test_how_small_a_difference_could_show() -> None:
+    assert "3.0 points to either side" in words.resolution(estimate(0.5, 0.47, 0.53))
+    assert "No interval" in words.resolution({"value": 1.0, "lower": None, "upper": None})
+
+
+def test_a_gap_between_groups_says_whether_intervals_overlap() -> None:
+    def rows(high: float) -> dict[str, list[dict[str, Any]]]:
+        return {
+            "sex": [
+                {"group": "female", "auc": estimate(0.8, 0.75, 0.85)},
+                {"group": "male", "auc": estimate(high, high - 0.02, high + 0.02)},
+                {"group": "not stated", "auc": estimate(0.1, 0.0, 0.2)},
+                {"group": "few", "suppressed": "fewer than 20 lesions"},
+            ]
+        }
+
+    assert words.gap_words(rows(0.86), "auc", "AUC") == [
+        "Sex: AUC from 0.800 (female) to 0.860 (male), a gap of 0.060; their intervals overlap."
+    ]
+    assert "do not overlap" in words.gap_words(rows(0.95), "auc", "AUC")[0]
+    assert words.gap_words({"sex": rows(0.9)["sex"][:1]}, "auc", "AUC") == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(scheme: str) -> None:
+    """At least 4.5 to 1: WCAG 2.2, success criterion 1.4.3."""
+    blocks = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+    colours = dict(re.findall(r"--(\w+): #(\w{6})", blocks[scheme == "dark"]))
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for ground in ("back", "alarm"):
+        bright, dark = sorted((luminance(colours["text"]), luminance(colours[ground])), reverse=True)
+        assert (bright + 0.05) / (dark + 0.05) >= 4.5
+
+
+def test_markdown_of_a_page_is_not_html(tmp_path: Path) -> None:
+    shown = elements(page("# <b>\n\n<img src=x onerror=alert(1)>\n", tmp_path))
+    assert not [tag for tag, _ in shown.tags if tag in ("img", "b")]

@@ -1,0 +1,244 @@
+"""One copy of a picture: any operation of Augmentor, no black corners, always the same."""
+
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import Augmentor
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from lesions.core.errors import UserError
+from lesions.params.rebalance import Operation, operations
+from lesions.sampling import augmentor as augmentation
+from lesions.sampling.augmentor import Copy, augment
+from lesions.sampling.reflect_padding import Mirrored
+
+COLOUR = (200, 120, 90)
+MOVING: list[dict[str, Any]] = [
+    {"operation": "rotate", "max_left_rotation": 1, "max_right_rotation": 1},
+    {"operation": "rotate", "max_left_rotation": 25, "max_right_rotation": 25},
+    {"operation": "rotate_without_crop", "max_left_rotation": 45, "max_right_rotation": 45},
+    {"operation": "rotate_without_crop", "max_left_rotation": 180, "max_right_rotation": 180, "expand": True},
+    {"operation": "rotate90"},
+    {"operation": "rotate180"},
+    {"operation": "rotate270"},
+    {"operation": "rotate_random_90"},
+    {"operation": "flip_random"},
+    {"operation": "flip_left_right"},
+    {"operation": "flip_top_bottom"},
+    {"operation": "zoom", "min_factor": 0.3, "max_factor": 2.0},
+    {"operation": "zoom_random", "percentage_area": 0.5},
+    {"operation": "crop_by_size", "width": 12, "height": 10},
+    {"operation": "crop_centre", "percentage_area": 0.7},
+    {"operation": "crop_random", "percentage_area": 0.7, "randomise_percentage_area": True},
+    {"operation": "shear", "max_shear_left": 25, "max_shear_right": 25},
+    {"operation": "skew"},
+    {"operation": "skew_tilt"},
+    {"operation": "skew_corner"},
+    {"operation": "skew_left_right"},
+    {"operation": "skew_top_bottom", "magnitude": 0.3},
+    {"operation": "random_distortion", "grid_width": 4, "grid_height": 5, "magnitude": 8},
+    {
+        "operation": "gaussian_distortion",
+        "grid_width": 3,
+        "grid_height": 3,
+        "magnitude": 9,
+        "corner": "ul",
+        "method": "out",
+    },
+    {"operation": "scale", "scale_factor": 1.7},
+    {"operation": "resize", "width": 9, "height": 40},
+]
+"""Operations that move pixels, with arguments that make many of them leave black corners in Augmentor's own hands."""
+COLOURING: list[dict[str, Any]] = [
+    {"operation": "random_brightness", "min_factor": 0.8, "max_factor": 1.2},
+    {"operation": "random_color", "min_factor": 0.5, "max_factor": 1.5},
+    {"operation": "random_contrast", "min_factor": 0.5, "max_factor": 1.5},
+    {"operation": "histogram_equalisation"},
+    {"operation": "greyscale"},
+    {"operation": "black_and_white"},
+    {"operation": "invert"},
+]
+ERASING: list[dict[str, Any]] = [{"operation": "random_erasing", "rectangle_area": 0.5}]
+
+
+def augmentor(*values: dict[str, Any]) -> list[Augmentor.Operations.Operation]:
+    """Return Augmentor's own operations."""
+    pipeline = Augmentor.Pipeline()
+    for value in values:
+        Operation.model_validate({"probability": 1, **value}).add_to(pipeline)
+    return list(pipeline.operations)
+
+
+def drawn(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Return a picture without dark pixels: smooth, with some structure."""
+    small = np.random.default_rng(seed).integers(90, 256, (height // 4 + 1, width // 4 + 1, 3), np.uint8)
+    return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def ramps(height: int, width: int) -> NDArray[np.uint8]:
+    """Return a picture whose colours say where a pixel comes from."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([60 + 2 * x, 60 + 3 * y, 100 + x - y], axis=2).astype(np.uint8)
+
+
+def test_every_operation_of_augmentor_is_tried_here() -> None:
+    assert {value["operation"] for value in MOVING + COLOURING + ERASING} == set(operations())
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(MOVING), st.tuples(st.integers(32, 64), st.integers(32, 64)), st.integers(0, 10**6), st.booleans()
+)
+def test_no_operation_leaves_a_black_corner(
+    value: dict[str, Any], shape: tuple[int, int], number: int, twice: bool
+) -> None:
+    picture = np.full((*shape, 3), COLOUR, np.uint8)
+    made = augment((picture, Copy("p", number)), augmentor(*[value] * (1 + twice)), 1)
+    assert np.array_equal(made, picture)
+
+
+@pytest.mark.parametrize("value", COLOURING, ids=lambda value: value["operation"])
+def test_operations_on_colours_treat_all_pixels_alike(value: dict[str, Any]) -> None:
+    made = augment((np.full((20, 30, 3), COLOUR, np.uint8), Copy("p", 0)), augmentor(value), 1)
+    assert made.shape == (20, 30, 3)
+    assert (made == made[0, 0]).all()
+
+
+def test_erasing_leaves_the_rest() -> None:
+    picture = drawn(40, 40)
+    made = augment((picture, Copy("p", 0)), augmentor(*ERASING), 1)
+    assert 0 < (made != picture).any(axis=2).mean() < 0.5
+
+
+@pytest.mark.parametrize("value", MOVING + COLOURING, ids=lambda value: "-".join(map(str, value.values())))
+def test_where_augmentor_leaves_no_black_its_own_result_is_kept(
+    value: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operation = augmentor(value)
+    copies = [Copy("p", number) for number in range(4 if value["operation"] == "gaussian_distortion" else 30)]
+    # These are interpolated once, not twice: on a picture without structure both come to the same.
+    once = value["operation"] in ("rotate", "shear")
+    picture = ramps(48, 64) if once else drawn(48, 64)
+    ours = [augment((picture, copy), operation, 1) for copy in copies]
+    monkeypatch.setattr(augmentation, "Mirrored", lambda image: image)
+    theirs = [augment((picture, copy), operation, 1) for copy in copies]
+    compared = 0
+    for our, their in zip(ours, theirs, strict=True):
+        if value in COLOURING or their.min() > 50:
+            differ = our.astype(int) - their
+            if once:
+                differ = differ[5:-5, 5:-5]
+                assert np.abs(differ).max() <= 2
+                assert np.abs(differ.mean(axis=(0, 1))).max() < 0.2  # a tenth of a pixel's shift would show
+            else:
+                assert np.abs(differ).max() <= 1
+            compared += 1
+    assert compared or value["operation"] in ("rotate_without_crop", "random_distortion", "gaussian_distortion")
+
+
+@given(
+    st.integers(1, 12), st.integers(1, 12), st.integers(-30, 30), st.integers(-30, 30), st.integers(1, 40), st.data()
+)
+def test_beyond_the_edge_is_the_mirror_image(
+    height: int, width: int, left: int, upper: int, length: int, data: st.DataObject
+) -> None:
+    picture = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
+    wide = np.pad(picture, ((80, 80), (80, 80), (0, 0)), mode="reflect")
+    whole = Mirrored(Image.fromarray(picture)).crop((left, upper, left + length, upper + length))
+    inner = data.draw(st.integers(0, length - 1))
+    for found in (whole, whole.crop((inner, 0, length, length))):
+        start = 80 + left + length - found.width
+        expected = wide[80 + upper : 80 + upper + length, start : start + found.width]
+        assert np.array_equal(np.asarray(found), expected)
+
+
+def test_a_colour_for_the_corners_is_used() -> None:
+    value = {"operation": "rotate_without_crop", "max_left_rotation": 45, "max_right_rotation": 45}
+    operation = augmentor(value | {"fillcolor": [0, 255, 0]})
+    made = [augment((np.full((32, 32, 3), COLOUR, np.uint8), Copy("p", number)), operation, 1) for number in range(9)]
+    assert any((picture[0, 0] == (0, 255, 0)).all() for picture in made)
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(1, 99))
+def test_a_copy_hangs_on_seed_picture_and_number_alone(seed: int, number: int, before: int, noise: int) -> None:
+    chain = augmentor(
+        {"operation": "flip_random", "probability": 0.5},
+        {"operation": "rotate", "probability": 0.7, "max_left_rotation": 10, "max_right_rotation": 10},
+        {"operation": "random_brightness", "probability": 0.9, "min_factor": 0.8, "max_factor": 1.2},
+        {"operation": "random_erasing", "probability": 0.5, "rectangle_area": 0.3},
+    )
+    picture = drawn(24, 24)
+    kept = picture.copy()
+    first = augment((picture, Copy("p", number)), chain, seed)
+    for other in range(before % 3):
+        augment((drawn(16, 16, other), Copy("q", other)), chain, seed + 1)
+    random.seed(noise)
+    np.random.seed(noise)
+    assert np.array_equal(augment((picture, Copy("p", number)), chain, seed), first)
+    assert np.array_equal(picture, kept)
+
+
+def test_copies_of_other_numbers_pictures_and_seeds_differ() -> None:
+    operation = augmentor({"operation": "random_brightness", "min_factor": 0.5, "max_factor": 1.5})
+    picture = drawn(16, 16)
+    made = [
+        augment((picture, copy), operation, seed)
+        for copy, seed in ((Copy("p", 0), 1), (Copy("p", 1), 1), (Copy("q", 0), 1), (Copy("p", 0), 2))
+    ]
+    assert len({picture.tobytes() for picture in made}) == 4
+
+
+def test_what_else_draws_changes_nothing_and_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as another thread, in the middle of an operation."""
+    chain = augmentor(MOVING[1], COLOURING[0], *ERASING)
+    items = [(drawn(32, 32, number), Copy("p", number)) for number in range(40)]
+    expected = [augment(item, chain, 1) for item in items]
+
+    def seeding(image: Image.Image) -> Mirrored:
+        random.seed(5)
+        np.random.seed(5)
+        time.sleep(0.0005)
+        return Mirrored(image)
+
+    monkeypatch.setattr(augmentation, "Mirrored", seeding)
+    with ThreadPoolExecutor(8) as pool:
+        assert np.array_equal(list(pool.map(lambda item: augment(item, chain, 1), items)), expected)
+    random.seed(5)
+    np.random.seed(5)
+    undisturbed = random.getstate(), np.random.random()
+    random.seed(5)
+    np.random.seed(5)
+    augment(items[0], chain, 1)
+    assert (random.getstate(), np.random.random()) == undisturbed
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"operation": "crop_by_size", "width": 500, "height": 500}, "Crop fails on p, a picture of 40×30 pixels"),
+        ({"operation": "random_erasing", "rectangle_area": 0.05}, "RandomErasing fails on p"),
+        (
+            {"operation": "random_distortion", "grid_width": 4, "grid_height": 4, "magnitude": 10**6},
+            "looks more than 8 lengths beyond the picture's edge",
+        ),
+        ({"operation": "shear", "max_shear_left": 25, "max_shear_right": 25}, "nothing is left of the picture"),
+        ({"operation": "zoom", "min_factor": 0.001, "max_factor": 0.001}, "Zoom fails on p"),
+        (
+            {"operation": "resize", "width": 9, "height": 9, "resample_filter": "ANTIALIAS"},
+            "mend its arguments (probability 1.0, width 9, height 9, resample_filter 'ANTIALIAS')",
+        ),
+    ],
+)
+def test_an_argument_that_only_fails_in_use_is_named(value: dict[str, Any], words: str) -> None:
+    shape = (90, 16) if value["operation"] == "shear" else (30, 40)
+    with pytest.raises(UserError) as error:
+        [augment((drawn(*shape), Copy("p", number)), augmentor(value), 1) for number in range(20)]
+    assert words in str(error.value)

@@ -1,0 +1,106 @@
+"""Paired injection: two splits that differ in the siblings alone, whatever the table."""
+
+import pandas as pd
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from lesions.core.errors import UserError
+from lesions.sampling.leakage_experiment import LEAK, inject, withhold
+from lesions.sampling.split import LEFT_OUT, deal, divided
+from stages import split
+from tests.sampling.test_split import FRACTIONS, one_diagnosis_a_group
+from tests.stages.test_split import folder as folder  # noqa: PLC0414 - the fixture
+from tests.stages.test_split import images, run_split
+
+
+def arms(table: pd.DataFrame, seed: int) -> tuple[pd.Series, pd.Series]:
+    try:
+        return withhold(table, seed), inject(table, seed)
+    except UserError:
+        assume(False)
+        raise
+
+
+@given(one_diagnosis_a_group(), st.integers(0, 100))
+def test_two_arms_differ_in_the_siblings_alone(table: pd.DataFrame, seed: int) -> None:
+    table["split"] = deal(table, FRACTIONS, seed)
+    withheld, injected = arms(table, seed)
+    in_test = table["split"] == "test"
+    for sides in (withheld, injected):
+        assert (sides == "val").equals(table["split"] == "val")
+        assert (sides == "test").equals(withheld == "test")
+        assert set(table.loc[sides == "test", "group_id"]) == set(table.loc[in_test, "group_id"])
+        assert not table.loc[sides == "test", "group_id"].duplicated().any()
+        counts = table["label"][sides == "train"].value_counts()
+        assert counts.equals(table.loc[table["split"] == "train", "label"].value_counts().reindex(counts.index))
+        assert (sides == LEFT_OUT).sum() == in_test.sum() - (sides == "test").sum()
+    siblings = in_test & (withheld != "test")
+    assert (withheld[siblings] == LEFT_OUT).all()
+    assert (injected[siblings] == "train").all()
+    assert divided(table.assign(split=withheld), "group_id") == 0
+    assert divided(table.assign(split=injected), "group_id") == table.loc[siblings, "group_id"].nunique()
+    mixed = table.sample(frac=1, random_state=seed)
+    assert arms(mixed, seed)[1].sort_index().equals(injected)
+
+
+def test_the_stage_names_the_leak_and_counts_it(capsys: pytest.CaptureFixture[str]) -> None:
+    apart, plain = run_split(images())
+    assert "siblings" not in plain
+    withheld, honest = run_split(images(), siblings="withheld")
+    injected, leaky = run_split(images(), siblings="injected")
+    assert set(withheld["protocol"]) == {"honest"}
+    assert set(injected["protocol"]) == {LEAK}
+    assert honest["test"]["seen_in_train"] == honest["groups_on_two_sides"] == 0
+    tests = (withheld["split"] == "test").sum()
+    with_siblings = leaky["siblings"]["of_test_pictures"]
+    assert leaky["test"]["seen_in_train"] == pytest.approx(with_siblings / tests, abs=6e-5)
+    assert with_siblings == leaky["groups_on_two_sides"] == leaky["siblings"]["pictures"] > 5  # pairs in these tables
+    assert {**leaky["siblings"], "became": "withheld"} == honest["siblings"]
+    assert honest["train"]["pictures_by_class"] == leaky["train"]["pictures_by_class"]
+    assert plain["train"]["pictures_by_class"] == honest["train"]["pictures_by_class"]
+    assert (apart["split"] == "test").sum() == tests + leaky["siblings"]["pictures"]
+    printed = capsys.readouterr().out
+    assert f"{with_siblings} test pictures have siblings: {with_siblings}, left out." in printed
+    assert f"WARNING: {LEAK}" in printed
+
+
+def test_with_folds_too() -> None:
+    result, audit = run_split(images(), siblings="injected", folds=5, fold=2)
+    assert set(result["protocol"]) == {LEAK}
+    assert (result["fold"][result["split"] == "test"] == "2").all()
+    assert audit["val"]["seen_in_train"] == 0
+
+
+def test_what_cannot_be_paired_is_refused() -> None:
+    rows = [
+        ("a1", "a", "mel", "test"),
+        ("a2", "a", "nv", "test"),
+        ("b1", "b", "mel", "test"),
+        ("t1", "t", "nv", "train"),
+    ]
+    table = pd.DataFrame(rows, columns=["image_id", "group_id", "label", "split"])
+    seed = next(seed for seed in range(50) if gone(table, seed))
+    with pytest.raises(UserError, match=r"then of nv there is none.*Try another split\.seed"):
+        withhold(table, seed)
+    many = pd.DataFrame([(f"a{n}", "a", "nv", "test") for n in range(4)], columns=table.columns)
+    with pytest.raises(UserError, match=r"of nv there are 3 siblings of test pictures, and 1 training pictures"):
+        inject(pd.concat([many, table.tail(1)], ignore_index=True), 1)
+    with pytest.raises(UserError, match="siblings is injected, which is made of a grouped split"):
+        run_split(images(), method="image", siblings="injected")
+
+
+def gone(table: pd.DataFrame, seed: int) -> bool:
+    try:
+        return not (withhold(table, seed) == "test").any()
+    except UserError:
+        return True
+
+
+def test_the_card_says_what_was_done() -> None:
+    from lesions.reporting.card.sentences import split_words
+
+    _, audit = run_split(images(), siblings="injected")
+    assert "the others train, in exchange for as many training pictures" in split_words(audit)
+    assert "siblings" not in split_words(run_split(images())[1])
+    assert split.OUT.is_file()

@@ -1,0 +1,695 @@
+"""The sources that fetch: against a loopback server, over real sockets, with small stand-ins for the archives."""
+
+import hashlib
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from lesions.commands.sources import list_sources
+from lesions.core.csv_files import read_csv
+from lesions.core.errors import UserError
+from lesions.core.json_files import read_json
+from lesions.params.download import Download
+from lesions.sources.common import http as web
+from lesions.sources.common import isic_api
+from lesions.sources.common.download import DOWNLOADS, RemoteFile
+from lesions.sources.common.isic_api import read_record
+from lesions.sources.common.metadata_table import check_table
+from lesions.sources.common.raw_data import Fetched
+from lesions.sources.ham10000 import fetch as ham10000
+from lesions.sources.isic_archive import fetch as isic_archive
+from lesions.sources.isic_challenge import fetch as isic_challenge
+from tests.conftest import ROOT, edit_params, run, small_clone
+from tests.sources.isic_replica import SEARCH, Server, record, serving
+
+RAW = Path("data/raw")
+DOCS = (ROOT / "docs/sources.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(web, "FIRST_WAIT", 0.001)
+    with serving() as running:
+        monkeypatch.setattr(isic_api, "API", f"{running.address}/api/v2/")
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "here"
+    (folder / RAW).mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go to another folder, in which nothing is fetched yet."""
+    (tmp_path / "elsewhere" / RAW).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+
+def asked(source: str, **values: Any) -> Download:
+    return Download(source=source, folder="data/none", pictures=100, seed=1, **values)
+
+
+def fetch_archive(**values: Any) -> Fetched:
+    fetched = isic_archive.fetch(asked("isic_archive", **({"collection": 212} | values)), RAW)
+    check_table(fetched.table, "table")
+    return fetched
+
+
+def members(archive: str = "images.zip") -> dict[str, bytes]:
+    with zipfile.ZipFile(RAW / archive) as opened:
+        return {name: opened.read(name) for name in opened.namelist()}
+
+
+def stops(action: Callable[[], object], *words: str) -> None:
+    with pytest.raises(UserError) as error:
+        action()
+    missing = [word for word in words if word not in str(error.value)]
+    assert not missing, f"{missing} not in: {error.value}"
+
+
+# The ISIC archive
+
+
+def test_every_page_is_read_and_every_picture_packed_in_order(server: Server) -> None:
+    server.records = [record(server, number) for number in range(250, 0, -1)]
+    fetched = fetch_archive(query='sex:female AND diagnosis_3:"Nevus"')
+    searches = server.asked_for(SEARCH)
+    assert len(searches) == 3
+    assert all("collections=212" in path and "limit=100" in path for path in searches)
+    assert "query=sex%3Afemale+AND+diagnosis_3%3A%22Nevus%22" in searches[0]
+    assert list(fetched.table["image_id"]) == [f"ISIC_{number:07d}" for number in range(1, 251)]
+    packed = members()
+    assert list(packed) == [f"ISIC_{number:07d}.jpg" for number in range(1, 251)]
+    assert packed["ISIC_0000007.jpg"] == server.files["/pictures/ISIC_0000007_full.jpg"]
+
+
+def test_a_record_becomes_a_row_and_its_licence_is_kept(server: Server) -> None:
+    said: dict[str, Any] = {
+        "age_approx": 55.0,
+        "sex": "female",
+        "lesion_id": "IL_1",
+        "patient_id": "IP_1",
+        "anatom_site_1": "Trunk",
+        "anatom_site_2": "Posterior trunk",
+        "diagnosis_confirm_type": "histopathology",
+        "diagnosis_4": "Nevus, Spitz",
+    }
+    server.records = [record(server, 1, **said), record(server, 2, "Melanoma, NOS")]
+    fetched = fetch_archive(resolution="thumbnail")
+    vienna = "ViDIR Group, Department of Dermatology, Medical University of Vienna"
+    assert fetched.table.iloc[0].to_dict() == {
+        "lesion_id": "IL_1",
+        "image_id": "ISIC_0000001",
+        "dx": "nv",
+        "dx_type": "histopathology",
+        "age": "55",
+        "sex": "female",
+        "localization": "Trunk:Posterior trunk",
+        "dataset": vienna,
+        "patient_id": "IP_1",
+    }
+    content = server.files["/pictures/ISIC_0000001_thumbnail_256.jpg"]
+    assert fetched.provenance["pictures"][0] == {
+        "name": "ISIC_0000001.jpg",
+        "address": f"{server.address}/pictures/ISIC_0000001_thumbnail_256.jpg",
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "licence": "CC-BY-NC",
+        "attribution": vienna,
+    }
+    assert fetched.provenance["licence"] == "CC-0; CC-BY-NC"
+
+
+@pytest.mark.parametrize(
+    ("names", "code"),
+    [
+        (["Benign", "Benign melanocytic proliferations", "Nevus", "Nevus, Atypical"], "nv"),
+        (["Malignant", "Malignant melanocytic proliferations (Melanoma)", "Melanoma in situ", "x"], "mel"),
+        (["Malignant", "Malignant melanocytic proliferations (Melanoma)"], "mel"),
+        (["Malignant", "Malignant adnexal epithelial proliferations - Follicular", "Basal cell carcinoma"], "bcc"),
+        (["Indeterminate", "Indeterminate epidermal proliferations", "Solar or actinic keratosis"], "ak"),
+        (["Malignant", "Malignant epidermal proliferations", "Squamous cell carcinoma, NOS"], "scc"),
+        (["Benign", "Benign epidermal proliferations", "Pigmented benign keratosis"], "pbk"),
+        (["Benign", "Benign epidermal proliferations", "Seborrheic keratosis"], "sk"),
+        (["Benign", "Benign soft tissue proliferations - Vascular", "Hemangioma"], "vasc"),
+        (["Benign", "Benign soft tissue proliferations - Fibro-histiocytic", "Dermatofibroma"], "df"),
+        (["Benign", "Benign soft tissue proliferations - Fibro-histiocytic", "Scar"], "scar"),
+        (["Benign", "", None], "benign"),
+        ([], ""),
+    ],
+)
+def test_the_deepest_diagnosis_that_is_known(names: list[str | None], code: str) -> None:
+    clinical = {f"diagnosis_{level}": name for level, name in enumerate(names, start=1)}
+    assert read_record({"isic_id": "a", "metadata": {"clinical": clinical}}).row["dx"] == code
+
+
+def test_a_second_run_asks_nothing_and_gives_the_same_bits(server: Server) -> None:
+    server.records = [record(server, number) for number in range(5)]
+    first, packed = fetch_archive(), (RAW / "images.zip").read_bytes()
+    server.asked.clear()
+    server.records.pop()
+    again = fetch_archive()
+    assert server.asked == []
+    assert again.provenance == first.provenance
+    assert again.table.equals(first.table)
+    assert (RAW / "images.zip").read_bytes() == packed
+
+
+def test_provenance_is_the_same_in_another_folder_though_links_are_signed_anew(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provenance = []
+    for signature in ("first", "second"):
+        server.signature = signature
+        server.records = [record(server, number) for number in range(5)]
+        elsewhere(tmp_path / signature, monkeypatch)
+        provenance.append(fetch_archive().provenance)
+    assert provenance[0] == provenance[1]
+    written = json.dumps(provenance[0])
+    assert str(tmp_path) not in written
+    assert "Signature" not in written
+
+
+def test_busy_for_a_while(server: Server) -> None:
+    server.records = [record(server, number) for number in range(150)]
+    server.troubles = {SEARCH: [429, 503, 500], "/pictures/ISIC_0000003": [429, 502]}
+    assert len(fetch_archive().table) == 150
+    assert len(server.asked_for(SEARCH)) == 2 + 3
+    assert len(server.asked_for("/pictures/ISIC_0000003")) == 3
+
+
+def test_nothing_found(server: Server) -> None:
+    stops(fetch_archive, "lists 0 pictures", "download.collection", "download.query", "gallery.isic-archive.com")
+    server.records = [record(server, 1)]
+    assert len(fetch_archive().table) == 1  # an empty answer is not kept
+
+
+def test_a_picture_that_is_gone_is_named_and_left_out(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.records = [record(server, number) for number in range(150)]
+    del server.files["/pictures/ISIC_0000007_full.jpg"]
+    fetched = fetch_archive()
+    assert len(fetched.table) == len(members()) == 149
+    assert "ISIC_0000007" not in set(fetched.table["image_id"])
+    assert fetched.provenance["gone"] == ["ISIC_0000007"]
+    assert "left out: ISIC_0000007 (1 in all)" in capsys.readouterr().out
+    server.asked.clear()
+    assert fetch_archive().provenance == fetched.provenance
+    assert server.asked == []
+    assert "ISIC_0000007" in set(fetch_archive(resolution="thumbnail").table["image_id"])
+
+
+def test_too_many_gone(server: Server) -> None:
+    server.records = [record(server, number) for number in range(150)]
+    for number in (7, 8):
+        del server.files[f"/pictures/ISIC_{number:07d}_full.jpg"]
+    listing = "data/downloads/isic_archive/listing_collection_212.json"
+    for _ in range(2):
+        stops(fetch_archive, "2 of 150 listed pictures are gone", "1%", f"Delete {listing}")
+    Path(listing).unlink()
+    server.records = [picture for picture in server.records if picture["isic_id"][-1] not in "78"]
+    server.asked.clear()
+    assert len(fetch_archive().table) == 120
+    assert not server.asked_for("/pictures/")
+
+
+def test_links_that_expired_are_asked_for_anew(server: Server) -> None:
+    listings = []
+    for signature in ("old", "new"):
+        server.signature = signature
+        listings.append([record(server, number) for number in range(20)])
+    server.records = listings[0]
+    pages = iter(listings)
+    server.change = lambda page: page | {"results": next(pages)}
+    assert len(fetch_archive().table) == len(members()) == 20
+    assert len(server.asked_for(SEARCH)) == 2
+
+
+def test_a_picture_that_cannot_be_had_now_is_not_taken_for_gone(server: Server) -> None:
+    server.records = [record(server, number) for number in range(150)]
+    server.troubles = {"/pictures/ISIC_0000004": [500] * 2 * web.ATTEMPTS}
+    stops(fetch_archive, "1 of 150 pictures could not be fetched", "ISIC_0000004", "500", "run again")
+    server.asked.clear()
+    assert len(fetch_archive().table) == 150
+    assert server.asked == ["/pictures/ISIC_0000004_full.jpg"]
+
+
+def test_a_picture_of_another_length_than_listed(server: Server) -> None:
+    server.records = [record(server, number) for number in range(3)]
+    server.files["/pictures/ISIC_0000001_full.jpg"] += b"more"
+    stops(fetch_archive, "1 of 3 pictures could not be fetched", "ISIC_0000001", "40 bytes; expected 36")
+    assert not (RAW / "images.zip").exists()
+
+
+def test_private_and_undiagnosed_pictures(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.records = [record(server, number) for number in range(5)]
+    server.records[1]["public"] = False
+    server.records[2]["metadata"]["clinical"] = {}
+    fetched = fetch_archive()
+    printed = capsys.readouterr().out
+    assert "1 pictures are not public" in printed
+    assert "1 pictures have no diagnosis" in printed
+    assert list(fetched.table["dx"]) == ["nv", "", "nv", "nv"]
+    assert sorted(members()) == [f"ISIC_000000{number}.jpg" for number in (0, 3, 4)]
+
+
+def test_pictures_that_two_pages_list(server: Server) -> None:
+    server.page = 3
+    server.records = [record(server, number) for number in (1, 2, 3, 3, 4, 5, 5)]
+    assert list(fetch_archive().table["image_id"]) == [f"ISIC_000000{number}" for number in range(1, 6)]
+
+
+def change(page: dict[str, Any], part: str, key: str, value: object) -> dict[str, Any]:
+    """Change a field of the page, of each record, or of a dictionary of each record."""
+    if part == "page":
+        return page | {key: value}
+    for entry in page["results"]:
+        target = {"record": entry, "metadata": entry["metadata"], "clinical": entry["metadata"].get("clinical")}[part]
+        target[key] = value
+    return page
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value", "words"),
+    [
+        ("page", "results", None, ["without `results`", "count, next", "interface may have changed"]),
+        ("page", "results", [7], ["without a usable `isic_id`"]),
+        ("page", "next", 3, ["names '3' as its next page"]),
+        ("page", "next", "http://[", ["next page", "expected an address on 127.0.0.1"]),
+        ("page", "next", "https://example.org/", ["names 'https://example.org/' as its next page"]),
+        ("page", "count", 900, ["ended after 3 of 900 pictures"]),
+        ("record", "isic_id", None, ["without a usable `isic_id`", "ISIC_0024306"]),
+        ("record", "isic_id", "../../x", ["without a usable `isic_id`", "../../x"]),
+        ("record", "metadata", None, ["None of the 3 pictures", "metadata.clinical.diagnosis_1"]),
+        ("metadata", "clinical", [], ["None of the 3 pictures", "metadata.clinical.diagnosis_1"]),
+        ("record", "files", {"full": "https://example.org"}, ["None of the 3 pictures", "files.full.url"]),
+        ("record", "files", {"full": {"url": "file:///etc/passwd"}}, ["None of the 3 pictures", "files.full.url"]),
+    ],
+)
+def test_fields_that_have_changed(server: Server, part: str, key: str, value: object, words: list[str]) -> None:
+    server.records = [record(server, number) for number in range(3)]
+    server.change = lambda page: change(page, part, key, value)
+    stops(fetch_archive, *words)
+    assert not DOWNLOADS.exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("page", "count", None),
+        ("page", "count", "many"),
+        ("record", "copyright_license", None),
+        ("record", "attribution", {"name": "x"}),
+        ("record", "new", ["unheard of"]),
+        ("metadata", "acquisition", None),
+        ("clinical", "age_approx", "55-60"),
+        ("clinical", "sex", True),
+        ("clinical", "lesion_id", 7),
+    ],
+)
+def test_fields_that_are_not_needed(server: Server, part: str, key: str, value: object) -> None:
+    server.records = [record(server, number) for number in range(3)]
+    server.change = lambda page: change(page, part, key, value)
+    assert list(fetch_archive().table["dx"]) == ["nv", "nv", "nv"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+)
+
+
+@given(JSON, JSON, JSON, st.dictionaries(st.sampled_from(["diagnosis_3", "anatom_site_1", "age_approx", "sex"]), JSON))
+def test_any_record_is_a_row_of_text(files: Any, metadata: Any, attribution: Any, clinical: dict[str, Any]) -> None:
+    for said in (metadata, {"clinical": metadata}, {"clinical": clinical}):
+        picture = read_record({"isic_id": "a", "files": {"full": files}, "metadata": said, "attribution": attribution})
+        assert all(isinstance(value, str) and "\n" not in value for value in picture.row.values())
+        assert set(picture.addresses) | set(picture.bytes) <= {"full"}
+
+
+def test_pages_that_go_round_in_a_circle(server: Server) -> None:
+    server.records = [record(server, number) for number in range(3)]
+    server.change = lambda page: page | {"next": f"{server.address}{SEARCH}?limit=100&page={len(server.asked)}"}
+    stops(fetch_archive, "go round in a circle")
+    assert len(server.asked) == 2
+
+
+def test_a_question_that_the_archive_refuses(server: Server) -> None:
+    server.troubles = {SEARCH: [400]}
+    stops(lambda: fetch_archive(query="nevus AND ("), "400", "download.query", "FIELD:VALUE")
+
+
+def test_an_archive_that_does_not_answer(server: Server) -> None:
+    server.troubles = {SEARCH: [503] * web.ATTEMPTS}
+    stops(fetch_archive, "503", "Run this again later", "Without a network", "data/downloads/isic_archive")
+
+
+def test_a_kept_listing_that_is_damaged(server: Server) -> None:
+    server.records = [record(server, 1)]
+    fetch_archive()
+    listing = next((DOWNLOADS / "isic_archive").glob("*.json"))
+    for content in (listing.read_text()[:-30], "[]", "{}", '{"gone": {}, "records": 3}'):
+        listing.write_text(content)
+        stops(fetch_archive, str(listing), "Delete it")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"source": "isic_archive"}, "download.query: the source isic_archive needs a query, a collection or both"),
+        ({"source": "isic_archive", "collection": 0}, "expected the number of a collection"),
+        ({"collection": "212"}, "expected the number of a collection"),
+        ({"query": " "}, "expected a search on one line"),
+        ({"query": "a\nb"}, "expected a search on one line"),
+        ({"year": 2017}, "download.year: input should be 2018 or 2019; found 2017"),
+        ({"resolution": "large"}, "download.resolution: input should be 'full' or 'thumbnail'"),
+        ({"segmentations": "yes"}, "download.segmentations: input should be a valid boolean"),
+    ],
+)
+def test_parameters_that_cannot_be_used(values: dict[str, object], words: str) -> None:
+    all_values = {"source": "synthetic", "folder": "data/none", "pictures": 100, "seed": 1} | values
+    stops(lambda: Download.check(all_values), words)
+
+
+# HAM10000
+
+
+def zipped(contents: Mapping[str, bytes | str]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def served(server: Server, name: str, content: bytes, **known: Any) -> RemoteFile:
+    server.files[f"/{name}"] = content
+    return RemoteFile(name, (f"{server.address}/{name}",), **known)
+
+
+def published(server: Server, name: str, content: bytes) -> RemoteFile:
+    """Put a file on the server, and describe it as a publisher does who knows what hashes are for."""
+    hashes = {kind: hashlib.new(kind, content, usedforsecurity=False).hexdigest() for kind in ("md5", "sha256")}
+    return served(server, name, content, bytes=len(content), **hashes)
+
+
+@pytest.fixture
+def small_ham10000(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = b"lesion_id,image_id,dx,dx_type,age,sex,localization,dataset\nH1,I1,mel,histo,80.0,male,scalp,rosendahl\n"
+    parts = [published(server, f"HAM10000_images_part_{n}.zip", zipped({f"I{n}.jpg": b"x" * n})) for n in (1, 2)]
+    monkeypatch.setattr(ham10000, "PICTURES", tuple(parts))
+    monkeypatch.setattr(ham10000, "TABLE", published(server, "HAM10000_metadata", table))
+    masks = zipped({"I1_segmentation.png": b"mask"})
+    monkeypatch.setattr(
+        ham10000, "SEGMENTATIONS", published(server, "HAM10000_segmentations_lesion_tschandl.zip", masks)
+    )
+
+
+@pytest.mark.usefixtures("small_ham10000")
+def test_ham10000_is_fetched_once(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched = ham10000.fetch(asked("ham10000"), RAW)
+    assert sorted(path.name for path in RAW.iterdir()) == ["HAM10000_images_part_1.zip", "HAM10000_images_part_2.zip"]
+    assert list(fetched.table.iloc[0]) == ["H1", "I1", "mel", "histo", "80.0", "male", "scalp", "rosendahl"]
+    described = {file["name"]: file for file in fetched.provenance["files"]}
+    assert set(described) == {"HAM10000_metadata", "HAM10000_images_part_1.zip", "HAM10000_images_part_2.zip"}
+    for name, file in described.items():
+        content = server.files[f"/{name}"]
+        assert file["bytes"] == len(content)
+        assert file["sha256"] == hashlib.sha256(content).hexdigest()
+        assert file["md5"] == hashlib.md5(content, usedforsecurity=False).hexdigest()
+        assert file["address"].startswith("http")
+        assert "Vienna" in file["attribution"]
+        assert "180161" in file["citation"]
+
+    with_outlines = ham10000.fetch(asked("ham10000", segmentations=True), RAW)
+    assert len(server.asked) == 4
+    assert (RAW / "segmentations/HAM10000_segmentations_lesion_tschandl.zip").exists()
+    assert "Nature Medicine" in with_outlines.provenance["files"][-1]["citation"]
+
+    elsewhere(tmp_path, monkeypatch)
+    again = ham10000.fetch(asked("ham10000"), RAW)
+    assert again.provenance == fetched.provenance
+    assert str(tmp_path) not in json.dumps(again.provenance)
+
+
+@pytest.mark.usefixtures("small_ham10000")
+def test_archives_put_there_by_hand_are_verified_and_used(server: Server) -> None:
+    DOWNLOADS.mkdir(parents=True)
+    for path, content in server.files.items():
+        Path(DOWNLOADS, path[1:]).write_bytes(content)
+    ham10000.fetch(asked("ham10000"), RAW)
+    assert server.asked == []
+    damaged = DOWNLOADS / "HAM10000_images_part_2.zip"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    stops(lambda: ham10000.fetch(asked("ham10000"), RAW), str(damaged), "not the file that is expected", "Move it away")
+    assert damaged.exists()
+
+
+def test_a_smaller_copy_of_ham10000_is_refused_before_anything_is_fetched(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "_session", lambda: pytest.fail("asked the network"))
+    DOWNLOADS.mkdir(parents=True)
+    copy = DOWNLOADS / "HAM10000_images_part_1.zip"
+    copy.write_bytes(zipped({"ISIC_0024306.jpg": b"small"}))
+    words = [str(copy), "1,366,522,108", "download.source: folder"]
+    stops(lambda: ham10000.fetch(asked("ham10000"), RAW), *words)
+    assert copy.exists()
+    assert server.asked == []
+
+
+# The challenges
+
+
+TRUTH = "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC\n"
+MEL, NV = "1.0,0.0,0.0,0.0,0.0,0.0,0.0", "0.0,1.0,0.0,0.0,0.0,0.0,0.0"
+
+
+def truth_of(name: str, rows: list[str]) -> bytes:
+    table = TRUTH + "".join(f"{row}\n" for row in rows)
+    return zipped({f"{name}/": "", "__MACOSX/._x.csv": "", f"{name}/LICENSE.txt": "CC", f"{name}/{name}.csv": table})
+
+
+@pytest.fixture
+def small_challenges(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def part(split: str, name: str, diagnoses: dict[str, str], tables: tuple[RemoteFile, ...] = ()) -> Any:
+        pictures = {f"{name}/{image}.jpg": image.encode() for image in diagnoses}
+        rows = [f"{image},{marks}" for image, marks in diagnoses.items()]
+        return isic_challenge.Part(
+            split,
+            len(diagnoses),
+            served(server, f"{name}_Input.zip", zipped(pictures)),
+            served(server, f"{name}_GroundTruth.zip", truth_of(f"{name}_GroundTruth", rows)),
+            tables,
+        )
+
+    groups = b"image,lesion_id,diagnosis_confirm_type\nI1,L1,histopathology\nI2,L1,histopathology\nI3,L2,x\n"
+    parts_2018 = (
+        part("train", "Training", {"I1": MEL, "I2": MEL, "I3": NV}, (served(server, "Groupings.csv", groups),)),
+        part("val", "Validation", {"I4": NV, "I5": MEL}),
+        part("test", "Test", {"I6": NV, "ISIC_0035068": NV}),
+    )
+    truth = b"image,MEL,NV,AK,SCC,UNK\nI1,1,0,0,0,0\nI2,0,0,0,1,0\nI3,0,0,0,0,1\n"
+    metadata = b"image,age_approx,anatom_site_general,lesion_id,sex\nI1,55,palms/soles,L1,female\n"
+    pictures = zipped({f"I{n}.jpg": b"x" for n in (1, 2, 3)})
+    parts_2019 = (
+        isic_challenge.Part(
+            "",
+            3,
+            served(server, "Input_2019.zip", pictures),
+            served(server, "Truth_2019.csv", truth),
+            (served(server, "Metadata_2019.csv", metadata),),
+        ),
+    )
+    monkeypatch.setattr(isic_challenge, "CHALLENGES", {2018: parts_2018, 2019: parts_2019})
+
+
+def fetch_challenge(year: int) -> Fetched:
+    return isic_challenge.fetch(asked("isic_challenge", year=year), RAW)
+
+
+@pytest.mark.usefixtures("small_challenges")
+def test_the_published_split_of_2018(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fetched = fetch_challenge(2018)
+    check_table(fetched.table, "table")
+    assert fetched.table[["image_id", "dx", "lesion_id", "split"]].to_numpy().tolist() == [
+        ["I1", "mel", "L1", "train"],
+        ["I2", "mel", "L1", "train"],
+        ["I3", "nv", "L2", "train"],
+        ["I4", "nv", "", "val"],
+        ["I5", "mel", "", "val"],
+        ["I6", "nv", "", "test"],
+    ]
+    assert "ISIC_0035068 is left out: not a photograph" in capsys.readouterr().out
+    assert fetched.provenance["left_out"] == {"ISIC_0035068": "not a photograph"}
+    assert sorted(path.name for path in RAW.iterdir()) == [
+        "Test_Input.zip",
+        "Training_Input.zip",
+        "Validation_Input.zip",
+    ]
+    described = {file["name"]: file for file in fetched.provenance["files"]}
+    assert set(described) == {path[1:] for path in server.files if "2019" not in path}
+    for name, file in described.items():
+        assert file["sha256"] == hashlib.sha256(server.files[f"/{name}"]).hexdigest()
+        assert "nobody publishes a hash" in file["verified"]
+        assert file["licence"] == "CC BY-NC 4.0"
+    asked_once = len(server.asked)
+    assert fetch_challenge(2018).provenance == fetched.provenance
+    assert len(server.asked) == asked_once
+    elsewhere(tmp_path, monkeypatch)
+    assert fetch_challenge(2018).provenance == fetched.provenance
+
+
+@pytest.mark.usefixtures("small_challenges")
+def test_2019_has_no_published_split() -> None:
+    table = fetch_challenge(2019).table
+    assert "split" not in table
+    assert table[["image_id", "dx", "age", "sex", "localization", "lesion_id"]].to_numpy().tolist() == [
+        ["I1", "mel", "55", "female", "palms/soles", "L1"],
+        ["I2", "scc", "", "", "", ""],
+        ["I3", "", "", "", "", ""],
+    ]
+
+
+def test_the_older_bucket_is_asked_where_the_first_does_not_have_it() -> None:
+    file = isic_challenge.CHALLENGES[2018][0].images
+    assert [url.split("/")[2] for url in file.urls] == [
+        "isic-archive.s3.amazonaws.com",
+        "isic-challenge-data.s3.amazonaws.com",
+    ]
+    assert all(url.endswith("2018/ISIC2018_Task3_Training_Input.zip") for url in file.urls)
+
+
+@pytest.mark.usefixtures("small_challenges")
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("Training_Input.zip", zipped({"I1.jpg": b""}), ["holds 1 pictures", "published 3", "fetches it anew"]),
+        ("Training_Input.zip", zipped({"I1.jpg": b""})[:-9], ["Training_Input.zip", "Move it away"]),
+        (
+            "Training_GroundTruth.zip",
+            zipped({"x.csv": TRUTH}),
+            ["not hold the table Training_GroundTruth.csv", "x.csv"],
+        ),
+        (
+            "Training_GroundTruth.zip",
+            zipped({"../Training_GroundTruth.csv": "0" * 60_000_000}),
+            ["not hold the table", "of less than 50,000,000 bytes"],
+        ),
+        ("Training_GroundTruth.zip", truth_of("Training_GroundTruth", [f"I1,{MEL}"]), ["has 1 rows", "published 3"]),
+        ("Groupings.csv", b"<!DOCTYPE html><html>log in</html>", ["Groupings.csv"]),
+    ],
+)
+def test_what_is_not_the_challenges_file(name: str, content: bytes, words: list[str]) -> None:
+    DOWNLOADS.mkdir(parents=True)
+    (DOWNLOADS / name).write_bytes(content)
+    stops(lambda: fetch_challenge(2018), *words)
+    assert (DOWNLOADS / name).read_bytes() == content
+
+
+# lesions sources
+
+
+def test_what_there_is_and_what_of_it_is_here(here: Path) -> None:
+    def line(start: str) -> str:
+        return next(line for line in list_sources().splitlines() if line.startswith(start))
+
+    assert run("lesions sources", here) == f"{list_sources()}\n"
+    for module in (ROOT / "lesions/sources").glob("*/fetch.py"):
+        assert line(module.parent.name)
+    assert line("ham10000 ").endswith("2.8 GB    CC BY-NC 4.0  missing")
+    DOWNLOADS.mkdir(parents=True)
+    with (DOWNLOADS / "HAM10000_metadata").open("wb") as file:
+        file.truncate(690_218)
+    assert line("ham10000 ").endswith("part: 1 of 3 files")
+    for picture in ham10000.PICTURES:
+        with (DOWNLOADS / picture.name).open("wb") as file:
+            file.truncate(picture.bytes)  # takes no room, and is not hashed
+    assert line("ham10000 ").endswith("complete")
+    (DOWNLOADS / "HAM10000_metadata").write_bytes(b"other")
+    assert line("ham10000 ").endswith("another file of that name")
+    (DOWNLOADS / "ISIC_2019_Training_Input.zip.part").touch()
+    assert "part: 0 of 3 files" in list_sources()
+    (DOWNLOADS / "isic_archive/full").mkdir(parents=True)
+    for name in ("ISIC_0000001.jpg", "ISIC_0000002.jpg", "ISIC_0000003.jpg.part"):
+        (DOWNLOADS / "isic_archive/full" / name).touch()
+    assert "2 pictures" in line("isic_archive")
+
+
+def test_the_table_is_readable_on_a_terminal() -> None:
+    assert all(len(line) <= 100 for line in list_sources().splitlines())
+
+
+# Through DVC, and what docs/sources.md says
+
+
+def own_source(server: Server) -> str:
+    """Return the source that docs/sources.md shows, with its addresses on the server."""
+    block = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)[0]
+    assert block.count("https://example.org/") == 2
+    return str(block.replace("https://example.org/", f"{server.address}/"))
+
+
+def test_a_download_that_is_killed_goes_on(server: Server, tmp_path: Path) -> None:
+    clone = small_clone(tmp_path / "clone")
+    (clone / "lesions/sources/clinic").mkdir()
+    (clone / "lesions/sources/clinic/fetch.py").write_text(own_source(server), encoding="utf-8")
+    edit_params(clone, download={"source": "clinic"})
+    server.files = {
+        "/clinic.csv": b"image_id,dx\na,mel\nb,nv\n",
+        "/clinic.zip": zipped({"a.jpg": os.urandom(3_000_000), "b.jpg": os.urandom(1_000_000)}),
+    }
+    server.stall_after = 2_500_000
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NO_PROXY": "127.0.0.1"}
+    with subprocess.Popen(
+        ["dvc", "repro", "download"], cwd=clone, env=environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        assert server.stalled.wait(60)
+        part = clone / "data/downloads/clinic.zip.part"
+        while not part.exists() or part.stat().st_size < 1_000_000:
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode != 0
+    server.released.set()
+    assert not (clone / "data/downloads/clinic.zip").exists()
+
+    run("dvc repro download", clone)
+    for folder in ("data/downloads", "data/raw"):
+        assert (clone / folder / "clinic.zip").read_bytes() == server.files["/clinic.zip"]
+    assert list(read_csv(clone / "data/raw/metadata.csv")["image_id"]) == ["a", "b"]
+    assert read_json(clone / "data/raw/provenance.json")["files"][1]["name"] == "clinic.zip"
+    assert sorted(server.asked) == ["/clinic.csv", "/clinic.zip", "/clinic.zip"]
+    assert [int(asked[6:-1]) >= 1_000_000 for asked in server.ranges] == [True]
+
+    # What DVC does with its outputs leaves the downloads alone: a forced run fetches nothing.
+    run("dvc repro --force --single-item download", clone)
+    assert len(server.asked) == 3
+
+
+def test_the_documents_values_are_accepted() -> None:
+    params = YAML(typ="safe").load(ROOT / "params.yaml")["download"]
+    blocks = re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL)
+    assert len(blocks) > 2
+    for block in blocks:
+        Download.check(params | YAML(typ="safe").load(block)["download"])
+    names = {file.name for module in (ham10000, isic_challenge) for offer in module.OFFERS for file in offer.files}
+    assert names == set(re.findall(r"`([A-Z]\w+(?:\.zip|\.csv|_metadata))`", DOCS)) - {"HAM10000"}

@@ -1,0 +1,253 @@
+"""Cleaning: every row and every picture ends as usable, or set aside with its reason."""
+
+import io
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lesions.archives import list_members, open_archive, read_members
+from lesions.audit.report import REASONS
+from lesions.core.csv_files import read_csv
+from lesions.core.errors import UserError
+from lesions.core.json_files import write_json
+from stages import clean
+from tests.conftest import ROOT, edit_params
+
+
+def picture(shade: int) -> bytes:
+    """A JPEG unlike that of any other shade."""
+    file = io.BytesIO()
+    noise = np.random.default_rng(shade).integers(0, 256, (30, 40, 3), np.uint8)
+    Image.fromarray(noise).save(file, "JPEG")
+    return file.getvalue()
+
+
+class Raw:
+    """A small data/raw that tests spoil in one way or another."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.members = {f"pictures/p{number:02}.jpg": picture(number) for number in range(40)}
+        self.table = pd.DataFrame(
+            {
+                "lesion_id": [f"L{number // 2}" for number in range(40)],
+                "image_id": [f"p{number:02}" for number in range(40)],
+                "dx": ["nv"] * 20 + ["mel"] * 20,
+                "age": ["45.0", "", "0", "unknown", "abc", *["50"] * 35],
+                "sex": ["Male", "unknown", *["female"] * 38],
+            }
+        )
+
+    def write(self) -> None:
+        """Write the archive and the table."""
+        raw = self.folder / "data/raw"
+        raw.mkdir(parents=True)
+        with zipfile.ZipFile(raw / "images.zip", "w") as archive:
+            for name, content in self.members.items():
+                archive.writestr(name, content)
+        self.table.to_csv(raw / "metadata.csv", index=False)
+        write_json(raw / "provenance.json", {"source": "drawn for <this> test", "licence": "none"})
+
+
+@pytest.fixture
+def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Raw:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    edit_params(tmp_path, clean={"max_rejected": 0.5})
+    return Raw(tmp_path)
+
+
+def cleaned(raw: Raw) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Run the stage; return the usable pictures and each rejected id's reason."""
+    raw.write()
+    clean.main()
+    rejects = read_csv(Path("data/clean/rejects.csv"))
+    assert not rejects.duplicated(["image_id", "archive", "member"]).any()
+    assert all(any(words in reason for words in REASONS) for reason in rejects["reason"])
+    return read_csv(Path("data/clean/images.csv")), dict(zip(rejects["image_id"], rejects["reason"], strict=True))
+
+
+def test_good_data_stays_whole(raw: Raw) -> None:
+    images, rejects = cleaned(raw)
+    assert list(images.columns) == clean.COLUMNS
+    assert len(images) == 40
+    assert rejects == {}
+    assert list(images["group_id"][:4]) == ["p00", "p00", "p02", "p02"]
+    assert list(images["age"][:6]) == ["45", "", "", "", "", "50"]
+    assert list(images["age_status"][:6]) == ["given", "missing", "placeholder", "missing", "unread", "given"]
+    assert list(images["sex"][:3]) == ["male", "", "female"]
+    assert Path("plots/data.png").stat().st_size > 5000
+    assert Image.open("plots/contact_sheet.jpg").size[0] > 500
+
+
+def test_what_cannot_be_used_is_set_aside_and_the_rest_goes_on(raw: Raw) -> None:
+    bomb = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(bomb, "PNG")
+    raw.members |= {
+        "pictures/p01.jpg": b"",
+        "pictures/p02.jpg": b"a text file, called .jpg",
+        "pictures/p03.jpg": picture(3)[:-200],
+        "../../evil.jpg": picture(99),
+        "/etc/absolute.jpg": picture(98),
+        "C:\\windows.jpg": picture(97),
+        "pictures/stranger.jpg": picture(96),
+        "again/p06.jpg": picture(95),
+        "notes.txt": b"no picture, and passed over",
+        "__MACOSX/._p07.jpg": b"passed over",
+    }
+    del raw.members["pictures/p00.jpg"], raw.members["pictures/p04.jpg"]
+    raw.members["pictures/p04.png"] = bomb.getvalue()
+    raw.table.loc[5, "dx"] = "  "
+    images, rejects = cleaned(raw)
+    reasons = {
+        "p00": "listed, but not in any archive",
+        "p01": "empty file",
+        "p02": "no picture",
+        "p03": "broken picture",
+        "p04": "too large",
+        "p05": "no diagnosis",
+        "p06": "a second picture of this id; the first is pictures/p06.jpg",
+        "evil": "unsafe path",
+        "absolute": "unsafe path",
+        "windows": "unsafe path",
+        "stranger": "not listed in the table",
+    }
+    assert rejects.keys() == reasons.keys()
+    for image_id, words in reasons.items():
+        assert words in rejects[image_id]
+    assert list(images["image_id"]) == [f"p{number:02}" for number in range(6, 40)]
+
+
+def test_same_bytes_belong_together_unless_they_contradict(raw: Raw) -> None:
+    raw.members["pictures/p11.jpg"] = raw.members["pictures/p00.jpg"]  # nv and nv
+    raw.members["pictures/p30.jpg"] = raw.members["pictures/p12.jpg"]  # mel and nv
+    images, rejects = cleaned(raw)
+    groups = images.set_index("image_id")["group_id"]
+    assert groups["p00"] == groups["p01"] == groups["p10"] == groups["p11"] == "p00"
+    assert rejects == dict.fromkeys(["p12", "p30"], "the same picture is diagnosed as mel and nv: p12, p30")
+
+
+def test_classes_of_any_name_are_taken_as_they_are(raw: Raw) -> None:
+    raw.table["dx"] = ["basal and squamous"] * 20 + ["<1mm".replace("<", "under ")] * 10 + ["कि"] * 10
+    images, rejects = cleaned(raw)
+    assert set(images["label"]) == {"basal and squamous", "under 1mm", "कि"}
+    assert rejects == {}
+
+
+@pytest.mark.parametrize("name", ["label", "split", "<b>", 'a"b', "a\\b", "x&y"])
+def test_class_names_that_would_be_taken_for_something_else_are_refused(raw: Raw, name: str) -> None:
+    raw.table.loc[:9, "dx"] = name
+    raw.write()
+    with pytest.raises(UserError, match="a class cannot be called"):
+        clean.main()
+
+
+def test_a_diagnosis_that_says_unknown_is_none(raw: Raw) -> None:
+    raw.table.loc[:3, "dx"] = ["unknown", "NaN", "", "n/a"]
+    _, rejects = cleaned(raw)
+    assert rejects == dict.fromkeys(["p00", "p01", "p02", "p03"], "no diagnosis")
+
+
+def test_nothing_usable_at_all(raw: Raw) -> None:
+    edit_params(raw.folder, clean={"max_rejected": 1.0})
+    raw.members = dict.fromkeys(raw.members, b"no picture")
+    raw.write()
+    with pytest.raises(UserError, match="of mel, nv no picture can be used"):
+        clean.main()
+
+
+def test_the_first_of_a_doubled_name_is_read_and_the_second_set_aside(raw: Raw) -> None:
+    raw.write()
+    with zipfile.ZipFile("data/raw/images.zip", "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("pictures/p00.jpg", b"no picture")
+    clean.main()
+    assert "p00" in set(read_csv(Path("data/clean/images.csv"))["image_id"])
+    assert list(read_csv(Path("data/clean/rejects.csv"))["reason"]) == ["name occurs twice in the archive"]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compression_that_can_explode_is_not_unpacked(raw: Raw, method: int) -> None:
+    raw.write()
+    with zipfile.ZipFile("data/raw/other.zip", "w", method) as archive:
+        archive.writestr("p99.jpg", b"x" * 10**6)
+    clean.main()
+    assert "not read safely" in read_csv(Path("data/clean/rejects.csv"))["reason"][0]
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_a_damaged_archive_gives_reasons_and_nothing_else(data: st.DataObject) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            archive.writestr(f"pictures/é{number}.jpg", picture(number))
+    content = bytearray(buffer.getvalue())
+    directory = len(content) - 260  # damage there is what archives trip over
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(directory, len(content) - 1))] = data.draw(st.integers(0, 255))
+    with TemporaryDirectory() as name, suppress(UserError):
+        Path(name, "images.zip").write_bytes(content)
+        members = [(m.archive, m.name) for m in list_members(Path(name, "images.zip")) if not m.problem]
+        assert all(isinstance(read, bytes | ValueError) for read in read_members(Path(name), members))
+
+
+@pytest.mark.parametrize("column", ["lesion_id", "age", "sex"])
+def test_columns_that_a_data_set_lacks(raw: Raw, column: str) -> None:
+    raw.table = raw.table.drop(columns=column)
+    images, _ = cleaned(raw)
+    if column != "lesion_id":
+        assert (images[column] == "").all()
+    else:
+        assert (images["group_id"] == images["image_id"]).all()
+
+
+def test_a_damaged_member_is_one_picture_less(raw: Raw) -> None:
+    raw.write()
+    file = raw.folder / "data/raw/images.zip"
+    content = bytearray(file.read_bytes())
+    content[200] ^= 0xFF  # inside the first picture
+    file.write_bytes(content)
+    clean.main()
+    rejects = read_csv(Path("data/clean/rejects.csv"))
+    assert list(rejects["image_id"]) == ["p00"]
+    assert "damaged in the archive" in rejects["reason"][0]
+
+
+def test_too_many_rejects_stop_with_the_commonest_reasons(raw: Raw) -> None:
+    edit_params(raw.folder, clean={"max_rejected": 0.1})
+    raw.members |= {f"pictures/p{number:02}.jpg": b"x" for number in range(10)}
+    raw.write()
+    with pytest.raises(UserError, match=r"10 of 40 pictures \(25.0%\) must be set aside, more than clean.max_rejected"):
+        clean.main()
+
+
+def test_a_class_without_a_usable_picture_stops(raw: Raw) -> None:
+    raw.members |= {f"pictures/p{number:02}.jpg": b"x" for number in range(20)}
+    raw.write()
+    with pytest.raises(UserError, match="of nv no picture can be used"):
+        clean.main()
+
+
+def test_one_class_alone_stops(raw: Raw) -> None:
+    raw.table["dx"] = "nv"
+    raw.write()
+    with pytest.raises(UserError, match=r"1 diagnosis \(nv\); expected two or more"):
+        clean.main()
+
+
+@pytest.mark.parametrize("kept", [0, 10, 0.5, 0.99])
+def test_a_truncated_archive_is_refused(raw: Raw, kept: float) -> None:
+    raw.write()
+    file = raw.folder / "data/raw/images.zip"
+    content = file.read_bytes()
+    file.write_bytes(content[: int(kept * len(content)) if kept < 1 else int(kept)])
+    with pytest.raises(UserError, match=r"images\.zip cannot be opened as a zip archive"):
+        open_archive(file)

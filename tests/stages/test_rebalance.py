@@ -1,0 +1,339 @@
+"""The stage rebalance: which pictures are copied, the name of the leak, the same bits, and nothing half-written."""
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from distributed import LocalCluster
+from numpy.typing import NDArray
+from PIL import Image
+from ruamel.yaml import YAML
+
+from lesions.core import image_array as packed
+from lesions.core.csv_files import read_csv
+from lesions.core.errors import UserError
+from lesions.images import parallel_map as parallel
+from lesions.models.common import dataset as parts
+from lesions.params.rebalance import Rebalance, operations
+from lesions.sampling.augmentor import Copy, augment
+from lesions.sampling.oversampling import LEAK, plan
+from stages import evaluate, rebalance
+from tests.conftest import ROOT, edit_params, put_clean, put_predictions
+
+PUBLISHED = {"operation": "rotate", "probability": 0.7, "max_left_rotation": 10, "max_right_rotation": 10}
+BY_IMAGE = "split by image (leaky)"
+
+
+def put_data(folder: Path, pictures: int = 90, px: int = 20, protocol: str = "honest") -> None:
+    """Write what the stage reads: pictures of three classes, of which a tenth is left out by the split."""
+    (folder / "data/split").mkdir(parents=True)
+    names = [f"p{number:04}" for number in range(pictures)]
+    labels = ["nv" if number % 9 < 6 else "mel" if number % 9 < 8 else "df" for number in range(pictures)]
+    index = pd.DataFrame({"image_id": names, "label": labels})
+    random = np.random.default_rng(0)
+    drawn = (random.integers(80, 256, (px, px, 3), np.uint8) for _ in names)
+    packed.write(folder / "data/prepared", index, drawn, (px, px))
+    sides = ["train", "val", "train", "test", "train", "left_out", "train", "train", "val", "train"]
+    split = pd.DataFrame({"image_id": names, "split": [sides[number % 10] for number in range(pictures)]})
+    split.assign(protocol=protocol).to_csv(folder / "data/split/split.csv", index=False)
+    for file in ("params.yaml", "dvc.yaml"):
+        copyfile(ROOT / file, folder / file)
+    edit_params(folder, rebalance={"operations": [PUBLISHED]})
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    put_data(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(folder: Path, **values: object) -> pd.DataFrame:
+    """Run the stage with these parameters; return index.csv with each copy's original's side."""
+    edit_params(folder, rebalance=values)
+    rebalance.main()
+    rows = read_csv(Path("data/rebalanced/index.csv"))
+    sides = read_csv(Path("data/split/split.csv")).set_index("image_id")["split"]
+    return rows.assign(of=rows["original"].map(sides))
+
+
+def test_after_the_split_only_training_pictures_are_copied(project: Path) -> None:
+    rows = run(project, target="max")
+    assert list(rows)[:6] == ["image_id", "original", "copy", "label", "split", "protocol"]
+    assert set(rows["of"]) == set(rows["split"]) == {"train"}
+    assert set(rows["protocol"]) == {"honest"}
+    assert (rows["image_id"] == rows["original"] + "+" + rows["copy"]).all()
+    data = parts.load(Path("data"))
+    assert data.protocol == "honest"
+    train = data.table.loc[data.rows("train"), "label"].value_counts()
+    assert train["mel"] == train["nv"] == train["df"]
+    assert (data.arrays[1] != 0).all()
+
+
+def test_row_i_of_the_pixels_is_copy_i_of_the_index(project: Path) -> None:
+    rows = run(project, target="max")
+    pixels, index = packed.read(Path("data/prepared"))
+    copies, _ = packed.read(Path("data/rebalanced"))
+    params = Rebalance.read()
+    picture_of = dict(zip(index["image_id"], pixels, strict=True))
+    for made, original, number in zip(copies, rows["original"], rows["copy"], strict=True):
+        item = (picture_of[original], Copy(original, int(number)))
+        assert np.array_equal(made, augment(item, params.operations_of_augmentor(), params.seed))
+
+
+def test_before_the_split_copies_of_all_but_test_are_dealt_to_both_sides(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = run(project, target="none", extra=200, when="before_split")
+    assert rows["label"].value_counts().to_dict() == {"nv": 200, "mel": 200, "df": 200}
+    assert set(zip(rows["of"], rows["split"], strict=True)) == {
+        (a, b) for a in ("train", "val") for b in ("train", "val")
+    }
+    # As large a part of the copies as of the originals, whatever the original's own side.
+    for _, ours in rows.groupby("of"):
+        assert (ours["split"] == "val").mean() == pytest.approx(18 / 72, abs=0.08)
+    assert set(rows["protocol"]) == {LEAK}
+    printed = capsys.readouterr().out
+    assert f"WARNING: {LEAK}" in printed
+    seen = {*rows.loc[rows["split"] == "train", "original"]}
+    assert len(seen) == 72
+    assert "of 100.0% of the validation pictures" in printed
+
+
+def test_the_copies_of_a_picture_are_the_same_on_either_side_of_the_split(project: Path) -> None:
+    after = run(project, target="none", extra=30).set_index("image_id")
+    pixels, _ = packed.read(Path("data/rebalanced"))
+    expected = dict(zip(after.index, np.array(pixels), strict=True))
+    before = run(project, extra=60, when="before_split")
+    pixels, _ = packed.read(Path("data/rebalanced"))
+    compared = [
+        np.array_equal(expected[name], found)
+        for name, found in zip(before["image_id"], pixels, strict=True)
+        if name in expected
+    ]
+    assert len(compared) > 30
+    assert all(compared)
+
+
+@pytest.mark.parametrize(
+    ("split", "values", "protocol"),
+    [
+        ("honest", {"when": "before_split"}, LEAK),
+        (BY_IMAGE, {"when": "before_split"}, f"{BY_IMAGE}, {LEAK}"),
+        (BY_IMAGE, {}, BY_IMAGE),
+        ("honest", {"when": "before_split", "target": "none"}, "honest"),
+    ],
+)
+def test_the_name_of_the_leak_reaches_the_figures(
+    tmp_path: Path,
+    split: str,
+    values: dict[str, Any],
+    protocol: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And predict judges the copies in val as well."""
+    from stages import predict
+
+    put_data(tmp_path, protocol=split)
+    monkeypatch.chdir(tmp_path)
+    rows = run(tmp_path, **values)
+    data = parts.load(Path("data"))
+    assert data.protocol == protocol
+    monkeypatch.setattr(predict, "probabilities", lambda *given: np.full((len(given[2]), 3), 1 / 3))
+    tables = [predict.side_table(None, data, side, dihedral=False) for side in ("val", "test")]
+    predictions = pd.concat(tables)
+    assert predictions["image_id"].is_unique
+    assert set(tables[0]["image_id"]) >= set(rows.loc[rows["split"] == "val", "image_id"])
+    assert not set(tables[1]["image_id"]) & set(rows["image_id"])
+
+    put_predictions(tmp_path, predictions)
+    _, index = packed.read(Path("data/prepared"))
+    put_clean(tmp_path, index.assign(group_id=index["image_id"]))
+    evaluate.main()
+    for file in ("metrics/evaluate.json", "reports/evaluation.json"):
+        assert json.loads(Path(file).read_text())["protocol"] == protocol
+    assert (f"WARNING: {protocol}" in capsys.readouterr().out) == (protocol != "honest")
+
+
+def test_without_copies_all_is_there_and_empty(project: Path) -> None:
+    assert run(project, target="none").empty
+    data = parts.load(Path("data"))
+    assert data.arrays[1].shape == (0, 20, 20, 3)
+    assert data.protocol == "honest"
+    table = pd.read_csv("plots/class_balance.csv")
+    before, after = (table.loc[table["when"] == when, "pictures"].tolist() for when in ("before", "after"))
+    assert before == after
+    assert Image.open("plots/copies.jpg").size[0] > 200
+
+
+def test_the_plots_count_and_show_what_was_made(project: Path) -> None:
+    rows = run(project, target="none", extra=40)
+    table = pd.read_csv("plots/class_balance.csv").pivot_table(index="diagnosis", columns="when", values="pictures")
+    assert (table["after"] - table["before"] == 40).all()
+    assert table["before"].sum() == 54
+    pixels, _ = packed.read(Path("data/prepared"))
+    copies, _ = packed.read(Path("data/rebalanced"))
+    sheet = np.asarray(Image.open("plots/copies.jpg"))
+    place = int(np.flatnonzero(rows["label"] == "mel")[0])
+    original = int(rows["original"].iloc[place].removeprefix("p"))
+    for shown, left in ((pixels[original], 4), (copies[place], 28)):
+        # Above it a line of text; the original is framed.
+        # The sheet is a JPEG, which keeps of noise its grey values.
+        there, made = (
+            np.asarray(Image.fromarray(part).convert("L")).ravel()
+            for part in (sheet[26:42, left + 2 : left + 18], np.asarray(shown[2:-2, 2:-2]))
+        )
+        assert np.corrcoef(there, made)[0, 1] > 0.9
+    assert np.abs(sheet[24:44, 4:6].mean(axis=(0, 1)) - (255, 165, 0)).max() < 60
+
+
+def test_an_id_that_a_copy_would_get_is_refused(project: Path) -> None:
+    for file in ("data/prepared/index.csv", "data/split/split.csv"):
+        Path(file).write_text(Path(file).read_text().replace("p0003,", "p0006+0,"))
+    with pytest.raises(UserError, match=r"the pictures have the id 'p0006\+0' already"):
+        run(project, target="max")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process's largest memory there")
+def test_memory_does_not_grow_with_the_number_of_pictures_or_copies(tmp_path: Path) -> None:
+    tell = (
+        "import atexit; atexit.register(lambda: print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]))"
+    )
+    peaks = []
+    for pictures in (300, 6_000):
+        folder = tmp_path / str(pictures)
+        put_data(folder, pictures, px=64)
+        flip = {"operation": "flip_random", "probability": 0.5}
+        edit_params(folder, rebalance={"target": "none", "extra": pictures, "operations": [flip]})
+        stage = start(folder, tell)
+        printed, _ = stage.communicate(timeout=60)
+        peaks.append(int(printed.split()[-1]) / 1000)  # MB
+        read, written = (
+            (folder / f"data/{name}/pixels.npy").stat().st_size / 1e6 for name in ("prepared", "rebalanced")
+        )
+    assert read > 70
+    assert written > 200
+    assert peaks[1] - peaks[0] < 40, peaks
+    assert peaks[1] < 400
+
+
+def sha256(folder: Path, params: Rebalance, workers: int = -1) -> str:
+    """Make and write copies as the stage does; return the hash of both files."""
+    pixels, index = packed.read(Path("data/prepared"))
+    copies = plan(index, "none", 40, 1)
+    rows = rebalance.describe(copies, index, params)
+    originals = (pixels[int(copy.original[1:])] for copy in copies)
+    packed.write(folder, rows, rebalance.make(copies, originals, params, workers), (20, 20))
+    return hashlib.sha256((folder / "pixels.npy").read_bytes() + (folder / "index.csv").read_bytes()).hexdigest()
+
+
+def test_the_same_bytes_with_any_workers_and_batches(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = Rebalance.read()
+    seen = set()
+    for workers, batch in [(1, 16), (2, 1), (3, 7), (8, 16), (2, 1000)]:
+        monkeypatch.setattr(parallel, "BATCH", batch)
+        seen.add(sha256(project / "out", params, workers))
+    assert len(seen) == 1
+
+
+def test_the_same_bytes_on_a_cluster_that_loses_a_worker(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = Rebalance.read()
+    expected = sha256(project / "out", params, workers=1)
+    monkeypatch.setattr(parallel, "CLUSTER_BATCH", 5)
+    with LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster:
+        monkeypatch.setenv("LESIONS_CLUSTER", cluster.scheduler_address)
+        assert sha256(project / "out", params) == expected
+
+        make = rebalance.make
+
+        def losing(*given: Any) -> Iterator[NDArray[np.uint8]]:
+            for number, picture in enumerate(make(*given)):
+                if number == 30:
+                    os.kill(cluster.workers[0].pid, signal.SIGKILL)
+                yield picture
+
+        monkeypatch.setattr(rebalance, "make", losing)
+        assert sha256(project / "out", params) == expected
+
+
+def start(folder: Path, before: str = "") -> "subprocess.Popen[str]":
+    """Start the stage in a process of its own."""
+    code = f"{before}\nimport runpy\nrunpy.run_module('stages.rebalance', run_name='__main__')\n"
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="resource limits are Unix's")
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    put_data(tmp_path)
+    edit_params(tmp_path, rebalance={"target": 900})
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))"
+    stage = start(tmp_path, limit)
+    _, printed = stage.communicate(timeout=60)
+    assert stage.returncode == 1
+    assert "data/rebalanced/pixels.npy could not be written: File too large" in printed
+    assert "Traceback" not in printed
+    assert not (tmp_path / "data/rebalanced").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are Unix's")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL], ids=["SIGINT", "SIGKILL"])
+def test_stopped_in_the_middle_nothing_is_taken_as_good(tmp_path: Path, sent: signal.Signals) -> None:
+    put_data(tmp_path)
+    edit_params(tmp_path, rebalance={"target": 100_000})
+    stage = start(tmp_path)
+    unfinished = tmp_path / "data/rebalanced/pixels.npy.part"
+    while not (unfinished.exists() and unfinished.stat().st_size > 100_000):
+        assert stage.poll() is None
+        time.sleep(0.01)
+    stage.send_signal(sent)
+    _, printed = stage.communicate(timeout=60)
+    assert stage.returncode != 0
+    assert not (tmp_path / "data/rebalanced/pixels.npy").exists()
+    if sent == signal.SIGINT:
+        assert "Interrupted" in printed
+        assert "Traceback" not in printed
+        assert not (tmp_path / "data/rebalanced").exists()
+    with pytest.raises(ProcessLookupError):
+        os.killpg(stage.pid, 0)  # nobody of its group is left
+
+
+DOCS = (ROOT / "docs/rebalance.md").read_text(encoding="utf-8")
+
+
+def test_the_manual_names_every_operation_and_its_examples_are_accepted() -> None:
+    table = DOCS.partition("| operation |")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named == set(operations())
+    examples = re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL)
+    assert examples
+    for example in examples:
+        Rebalance.check({"seed": 1} | YAML(typ="safe").load(example)["rebalance"])
+
+
+def test_the_manuals_message_is_what_is_said() -> None:
+    wrong = {"operation": "rotate", "probability": 1, "max_left": 1}
+    with pytest.raises(UserError) as error:
+        Rebalance.check({"target": "max", "seed": 1, "operations": [wrong]})
+    (said,) = re.findall(r"```text\n(.*?)\n```", DOCS)
+    assert said in str(error.value)

@@ -1,0 +1,266 @@
+"""The stage `split`: each method's table, audit and words; and how a leak's name reaches the figures."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from lesions.core import image_array as packed
+from lesions.core.csv_files import read_csv
+from lesions.core.errors import UserError
+from lesions.models.common import dataset as parts
+from lesions.params.split import Split
+from lesions.sampling.split import SIDES
+from stages import evaluate, rebalance, split
+from tests.conftest import ROOT, put_clean, put_predictions
+
+PARAMS: dict[str, Any] = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+LEAKY = "split by image (leaky)"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def images(**changes: str) -> pd.DataFrame:
+    """Two classes of forty lesions; every other one has two pictures."""
+    rows = [
+        (f"L{lesion:02}", f"{label}_{lesion:02}_{view}", label)
+        for label in ("mel", "nv")
+        for lesion in range(40)
+        for view in range(1 + lesion % 2)
+    ]
+    table = pd.DataFrame(rows, columns=["lesion_id", "image_id", "label"])
+    table["lesion_id"] = table["label"] + table["lesion_id"]
+    table["group_id"] = table.groupby("lesion_id")["image_id"].transform("min")
+    table["sha256"] = table["image_id"]
+    return table.assign(patient_id="", near_copy_id="", declared_split="").assign(**changes)
+
+
+def run_split(table: pd.DataFrame, **params: object) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Run the stage, and return split.csv and metrics/split.json."""
+    Path("data/clean").mkdir(parents=True, exist_ok=True)
+    table.to_csv("data/clean/images.csv", index=False)
+    YAML().dump(PARAMS | {"split": PARAMS["split"] | params}, Path("params.yaml"))
+    split.main()
+    result = read_csv(Path("data/split/split.csv"))
+    assert list(result["image_id"]) == list(table["image_id"])
+    return result, json.loads(Path("metrics/split.json").read_text())
+
+
+def test_by_group_is_honest(capsys: pytest.CaptureFixture[str]) -> None:
+    result, audit = run_split(images())
+    assert list(result) == ["image_id", "split", "protocol"]
+    assert set(result["protocol"]) == {"honest"}
+    assert (audit["method"], audit["protocol"]) == ("grouped", "honest")
+    assert [audit[f"{what}_on_two_sides"] for what in split.NAMES] == [0, None, 0, 0, 0]
+    assert audit["undefined"] == ["patients: the data name none"]
+    for side in SIDES:
+        pictures = result[result["split"] == side]
+        assert audit[side]["pictures"] == len(pictures)
+        lesions = images().set_index("image_id").loc[pictures["image_id"]].groupby("label")["lesion_id"].nunique()
+        assert audit[side]["lesions_by_class"] == audit[side]["groups_by_class"] == lesions.to_dict()
+    assert audit["test"]["seen_in_train"] == audit["val"]["seen_in_train"] == 0
+    assert "seen_in_train" not in audit["train"]
+    assert "WARNING" not in capsys.readouterr().out
+
+
+def test_by_image_measures_its_leak_and_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+    # A copy of a picture under another lesion: known by its bytes, or as a near-copy.
+    table = images()
+    for number, key in ((0, "sha256"), (3, "near_copy_id")):
+        table.loc[[number, 60 + number], key] = f"copy{number}"
+    for seed in range(4):
+        result, audit = run_split(table, method="image", seed=seed)
+        assert set(result["protocol"]) == {LEAKY}
+        joined = table.merge(result, on="image_id")
+        train, test = (joined[joined["split"] == side] for side in ("train", "test"))
+        seen = [
+            any((row[key] != "") and (row[key] == train[key]).any() for key in ("lesion_id", "near_copy_id", "sha256"))
+            for _, row in test.iterrows()
+        ]
+        assert audit["test"]["seen_in_train"] == pytest.approx(np.mean(seen), abs=6e-5)
+        of_mel = np.mean(np.array(seen)[test["label"] == "mel"])
+        assert audit["test"]["seen_in_train_by_class"]["mel"] == pytest.approx(of_mel, abs=6e-5)
+        assert audit["lesions_on_two_sides"] > 0
+        for side, fraction in (("val", 0.15), ("test", 0.2)):
+            for label in ("mel", "nv"):
+                assert audit[side]["pictures_by_class"][label] == pytest.approx(60 * fraction, abs=1)
+        printed = capsys.readouterr().out
+        assert f"WARNING: {LEAKY}: of {audit['test']['seen_in_train']:.1%} of the test pictures" in printed
+
+
+def test_by_image_is_named_even_where_it_divides_nothing() -> None:
+    table = images()
+    alone = table["image_id"]
+    _, audit = run_split(table.assign(group_id=alone, lesion_id=alone), method="image")
+    assert (audit["protocol"], audit["groups_on_two_sides"], audit["test"]["seen_in_train"]) == (LEAKY, 0, 0)
+
+
+@pytest.mark.skipif("HAM10000_DIR" not in os.environ, reason="HAM10000_DIR is not set")
+def test_the_leak_of_a_split_by_image_on_the_real_data() -> None:
+    ham = read_csv(Path(os.environ["HAM10000_DIR"], "HAM10000_metadata")).sort_values("image_id", ignore_index=True)
+    table = images().reindex(ham.index).assign(image_id=ham["image_id"], label=ham["dx"], lesion_id=ham["lesion_id"])
+    table = table.fillna("").assign(group_id=table["lesion_id"])
+    _, audit = run_split(table, method="image", val=0.0005, test=0.2)
+    # Of n pictures of a lesion, each other one is in train with a chance of 0.8.
+    others = table.groupby("lesion_id")["image_id"].transform("size") - 1
+    expected = 1 - 0.2**others
+    assert audit["test"]["seen_in_train"] == pytest.approx(expected.mean(), abs=0.02) == pytest.approx(0.39, abs=0.005)
+    of_mel = expected[table["label"] == "mel"].mean()
+    assert audit["test"]["seen_in_train_by_class"]["mel"] == pytest.approx(of_mel, abs=0.1)
+    _, audit = run_split(table)
+    assert audit["lesions_on_two_sides"] == audit["test"]["seen_in_train"] == 0
+
+
+def test_where_lesions_are_unknown_nothing_is_claimed(capsys: pytest.CaptureFixture[str]) -> None:
+    _, audit = run_split(images(lesion_id=""), method="image")
+    assert audit["undefined"] == ["patients: the data name none", "lesions: the data name none"]
+    for value in (audit["lesions_on_two_sides"], audit["test"]["lesions"], audit["test"]["seen_in_train"]):
+        assert value is None
+    assert audit["test"]["lesion_unknown"] == audit["test"]["pictures"]
+    assert "of an unknown share of the test pictures" in capsys.readouterr().out
+
+
+def with_published_test() -> pd.DataFrame:
+    """A published test part that has one of two pictures of three lesions; five pictures have no side."""
+    table = images(declared_split="train")
+    table.loc[table["lesion_id"].isin([f"{label}L{n:02}" for label in ("mel", "nv") for n in range(8)]), "d"] = "test"
+    table["declared_split"] = table.pop("d").fillna("train")
+    table.loc[table["image_id"].isin(["mel_01_0", "mel_03_0", "nv_05_1"]), "declared_split"] = "train"
+    table.loc[table["lesion_id"].isin(["nvL31", "nvL33", "nvL36"]), "declared_split"] = ""
+    return table
+
+
+def test_a_published_split_is_mended_and_completed(capsys: pytest.CaptureFixture[str]) -> None:
+    table = with_published_test()
+    result, audit = run_split(table, method="declared")
+    in_test = table["declared_split"] == "test"
+    assert ((result["split"] == "test") == in_test).all()
+    assert set(result["image_id"][result["split"] == "left_out"]) == {"mel_01_0", "mel_03_0", "nv_05_1"}
+    assert set(result["protocol"]) == {"honest"}
+    assert audit["groups_on_two_sides"] == audit["test"]["seen_in_train"] == 0
+    train = len(table) - in_test.sum() - 3
+    assert audit["val"]["pictures"] == pytest.approx(0.15 * train, abs=2)
+    assert audit["declared"] == {
+        "published": {"train": len(table) - in_test.sum() - 5, "val": 0, "test": in_test.sum()},
+        "without_a_published_side": 5,
+        "carved_from_train": ["val"],
+        "groups_on_two_published_sides": 3,
+        "separated": "leave_out",
+        "left_out": 3,
+        "left_out_by_class": {"mel": 2, "nv": 1},
+    }
+    printed = capsys.readouterr().out
+    assert "The published split has 3 groups on two sides: 3 pictures of them were left out" in printed
+    assert "It has no val: dealt from its training part" in printed
+
+
+def test_a_published_split_kept_as_it_is_is_leaky_where_it_divides_groups(capsys: pytest.CaptureFixture[str]) -> None:
+    table = with_published_test()
+    result, audit = run_split(table, method="declared", separated="keep")
+    assert not (result["split"] == "left_out").any()
+    assert set(result["protocol"]) == {"published split that divides lesions (leaky)"}
+    assert audit["groups_on_two_sides"] == 3
+    assert audit["test"]["seen_in_train"] > 0
+    assert "WARNING: published split that divides lesions (leaky)" in capsys.readouterr().out
+    whole = table.groupby("group_id")["declared_split"].transform("max")
+    result, audit = run_split(table.assign(declared_split=whole), method="declared", separated="keep")
+    assert set(result["protocol"]) == {"honest"}
+    assert audit["declared"]["groups_on_two_published_sides"] == 0
+
+
+@pytest.mark.parametrize("method", ["grouped", "image"])
+def test_five_folds_judge_every_picture_once(method: str) -> None:
+    results = [run_split(images(), method=method, folds=5, fold=fold) for fold in range(5)]
+    judged = [set(table["image_id"][table["split"] == "test"]) for table, _ in results]
+    assert sum(map(len, judged)) == len(set().union(*judged)) == len(images())
+    for fold, (table, audit) in enumerate(results):
+        assert list(table) == ["image_id", "split", "protocol", "fold"]
+        assert table["fold"].equals(results[0][0]["fold"])
+        assert (audit["folds"], audit["fold"]) == (5, fold)
+        assert audit["test"]["pictures"] == pytest.approx(24, abs=2)
+        assert audit["val"]["pictures"] == pytest.approx(18, abs=2)
+        assert (audit["protocol"] == "honest") == (audit["groups_on_two_sides"] == 0) == (method == "grouped")
+
+
+def test_what_follows_passes_by_what_was_left_out_and_carries_the_name_of_the_leak(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = with_published_test()
+    result, _ = run_split(table, method="declared")
+    sides = result.set_index("image_id")["split"]
+    index = table[["image_id", "label"]]
+    pixels = np.random.default_rng(0).integers(0, 256, (len(index), 16, 16, 3), np.uint8)
+    packed.write(Path("data/prepared"), index, iter(pixels), (16, 16))
+    YAML().dump(read_params() | {"rebalance": PARAMS["rebalance"] | {"target": 80}}, Path("params.yaml"))
+    rebalance.main()
+    copies = read_csv(Path("data/rebalanced/index.csv"))
+    assert len(copies) > 0
+    assert set(sides[copies["original"]]) == {"train"}
+
+    data = parts.load(Path("data"))
+    assert data.protocol == "honest"
+    on_sides = np.concatenate([data.rows(side) for side in ("train", "val", "test")])
+    assert len(on_sides) == len(index) + len(copies) - 3
+
+    # Another split, leaky: its name is in split.csv, and from the predictions it comes to the figures.
+    result, _ = run_split(table, method="image")
+    assert parts.load(Path("data")).protocol == LEAKY
+    put_clean(Path(), table)
+    judged = result[result["split"].isin(["val", "test"])].merge(index, on="image_id")
+    for protocol in ("honest", LEAKY):
+        capsys.readouterr()
+        predictions = judged[["image_id", "split", "label"]].assign(protocol=protocol, mel=0.25, nv=0.75)
+        put_predictions(Path(), predictions)
+        evaluate.main()
+        for file in ("metrics/evaluate.json", "reports/evaluation.json"):
+            assert json.loads(Path(file).read_text())["protocol"] == protocol
+        assert (f"WARNING: {LEAKY}" in capsys.readouterr().out) == (protocol == LEAKY)
+
+
+def read_params() -> dict[str, Any]:
+    """Return the params.yaml of the folder that the test runs in."""
+    content: dict[str, Any] = YAML(typ="safe").load(Path("params.yaml").read_text())
+    return content
+
+
+def test_predict_copies_the_name_of_the_leak(monkeypatch: pytest.MonkeyPatch) -> None:
+    from stages import predict
+
+    monkeypatch.setattr(predict, "probabilities", lambda *given: np.full((len(given[2]), 2), 0.5))
+    table = pd.DataFrame({"image_id": ["a", "b"], "label": ["mel", "nv"], "split": ["val", "test"]})
+    data = parts.Parts([], table, ["mel", "nv"], LEAKY)
+    assert list(predict.side_table(None, data, "test", dihedral=False)["protocol"]) == [LEAKY]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"method": "stratified"}, "split.method: input should be 'grouped', 'declared' or 'image'"),
+        ({"separated": "drop"}, "split.separated: input should be 'leave_out' or 'keep'"),
+        ({"folds": 1}, "split.folds: expected none, or a whole number from 2 to 100; found 1"),
+        ({"folds": True}, "split.folds: expected none, or a whole number"),
+        ({"folds": "five"}, "split.folds: expected none, or a whole number"),
+        ({"folds": 5, "fold": 5}, "split: fold must be from 0 to 4, since folds is 5; it is 5"),
+        ({"folds": 5, "fold": -1}, "split.fold: input should be greater than or equal to 0; found -1"),
+        ({"fold": 3}, "split: fold is 3, but folds is none: set split.folds"),
+        ({"folds": 5, "method": "declared"}, "split: method declared has one published test set, and so no folds"),
+        ({"folds": 2, "val": 0.5}, "split: val and one fold of 2 must be below 1 together"),
+    ],
+)
+def test_parameters_that_do_not_fit_together(values: dict[str, object], words: str) -> None:
+    with pytest.raises(UserError) as error:
+        Split.check({"val": 0.15, "test": 0.2, "seed": 1, **values})
+    assert words in str(error.value)
+
+
+def test_with_folds_the_fraction_of_test_does_not_matter() -> None:
+    assert Split.check({"val": 0.5, "test": 0.9, "seed": 1, "folds": 5}).folds == 5
