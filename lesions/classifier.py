@@ -1,18 +1,18 @@
-"""A trained model as a thing to ask: three lines from a picture to an answer.
+"""A trained model for other programs: three lines from an image to a prediction.
 
     from lesions import Classifier
 
     classifier = Classifier.of_folder("models")
-    answer = classifier.classify(pixels)  # uint8, (height, width, 3), RGB, of any size; or a file's bytes, or its path
-    print(answer.diagnosis, answer.probabilities[answer.diagnosis], answer.alerts["melanoma"])
+    found = classifier.classify(pixels)  # uint8, (height, width, 3), RGB, of any size; or a file's bytes, or its path
+    print(found.diagnosis, found.probabilities[found.diagnosis], found.alerts["melanoma"])
 
-Where the model weighs age, sex and site, they go beside the picture, as far as they are known:
+Where the model uses age, sex and site, they go beside the image, as far as they are known:
 
-    classifier.classify(pixels, patient={"age": "55", "sex": "female", "site": "back"})
+    classifier.classify(pixels, metadata={"age": "55", "sex": "female", "site": "back"})
 
-All that decides an answer lies in the model's folder: the network, the recipe by which a picture becomes pixels, the
-classes, what age, sex and site say of them, the temperature, the thresholds. `params.yaml` is not read. A picture gets
-the same answer alone or among others, and the same as from the stage `predict`, to the bit.
+All that decides a prediction lies in the model's folder: the network, the preprocessing, the classes, the metadata
+prior, the temperature, the thresholds. `params.yaml` is not read. An image gets the same prediction alone or among
+others, and the same as from the stages `predict` and `calibrate`, to the bit.
 """
 
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
@@ -20,7 +20,7 @@ import lesions.models.common.determinism  # noqa: F401 - before all that imports
 # isort: split
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, repeat
 from pathlib import Path
@@ -33,45 +33,42 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
-from lesions import patient_input as patient_to_ask
+from lesions import patient_input
 from lesions.core.errors import UserError
 from lesions.core.json_files import read_json
-from lesions.evaluation.decision import SENSITIVITIES, Decision
+from lesions.evaluation.common.tasks import SENSITIVITIES, Thresholds
 from lesions.explain.grad_cam import heat_maps
 from lesions.images.parallel_map import in_order
 from lesions.images.preprocessing import Recipe, to_pixels
-from lesions.inference import ood as likeness
-from lesions.inference.features import with_features
-from lesions.inference.metadata_prior import FIELDS, Known, Patient, weighed
-from lesions.inference.metadata_prior import load as load_patient
-from lesions.inference.predict import BATCH, asked
-from lesions.models.common import saving as model_file
+from lesions.inference.features import feature_model
+from lesions.inference.predict import BATCH_SIZE, predict_batch
+from lesions.models.calibration import metadata_prior, ood, temperature, thresholds
+from lesions.models.calibration.metadata_prior import FIELDS, MetadataPrior, PatientMetadata, apply_prior
+from lesions.models.calibration.temperature import Calibration
+from lesions.models.common import saving
 
-Picture: TypeAlias = bytes | str | Path | Image.Image | NDArray[np.uint8]
-"""A picture file's bytes, its path, or pixels."""
-
-DIGITS = 7
-"""Of the probabilities in predictions.csv, of which the thresholds are."""
+ImageInput: TypeAlias = bytes | str | Path | Image.Image | NDArray[np.uint8]
+"""An image file's bytes, its path, or pixels."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the model says of one picture.
+class Prediction:
+    """What the model predicts of one image.
 
     Attributes:
-        name: of the picture, as whoever asked calls it.
-        problem: why there is no answer, or ""; with it, all that follows is empty.
+        name: of the image.
+        problem: why there is no prediction, or ""; with it, all that follows is empty.
         diagnosis: the most probable class.
-        probabilities: of each class, as calibrated on validation.
-        uncalibrated: of each class, as the network gives them, with what is known of the patient weighed in.
-        patient: what is known of the patient, and was weighed in.
-        alone: of each class, as the network gives them for the picture alone.
-        scores: for each question that the classes allow (melanoma, malignant), the uncalibrated probability.
-        alerts: whether that reaches the threshold; None where none was found on validation.
-        unlikeness: how unlike the training pictures it is; see `likeness`.
-        unlike: whether that is more than of nearly all validation pictures; None where that is not known. Then the
+        probabilities: of each class, calibrated on validation.
+        uncalibrated: of each class, from the network and the patient's metadata; thresholds are of these.
+        metadata: what is known of the patient and was used.
+        image_only: of each class, from the network alone.
+        scores: of each task that the classes allow (melanoma, malignant), the uncalibrated probability.
+        alerts: of each task, whether the score reaches the threshold; None where none was found on validation.
+        ood_score: the out-of-distribution score; see `lesions.models.calibration.ood`.
+        is_ood: whether that is higher than of nearly all validation images; None where that is not known. Then the
             rest means nothing.
-        pixels: uint8, (height, width, 3), what the network was shown.
+        pixels: uint8, (height, width, 3), the preprocessed image.
     """
 
     name: str
@@ -79,12 +76,12 @@ class Answer:
     diagnosis: str = ""
     probabilities: dict[str, float] = field(default_factory=dict)
     uncalibrated: dict[str, float] = field(default_factory=dict)
-    patient: Known = field(default_factory=dict)
-    alone: dict[str, float] = field(default_factory=dict)
+    metadata: PatientMetadata = field(default_factory=dict)
+    image_only: dict[str, float] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
     alerts: dict[str, bool | None] = field(default_factory=dict)
-    unlikeness: float | None = None
-    unlike: bool | None = None
+    ood_score: float | None = None
+    is_ood: bool | None = None
     pixels: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0, 3), np.uint8), repr=False)
 
 
@@ -94,22 +91,24 @@ class Classifier:
 
     Attributes:
         model: from pixels to the probabilities.
-        looking: the same, with the features before them.
-        recipe: how a picture becomes pixels.
-        reference: what is kept of the training pictures.
-        patient: what age, sex and site say; nothing where the model was not made to ask.
-        decision: temperature and thresholds.
-        sensitivity: per cent of the melanomas, and of the malignant lesions, that an alert was to find on validation.
-        warnings: what may make the answers others than those that were judged.
+        feature_model: the same, with the features before them.
+        recipe: how an image file becomes pixels.
+        reference: of the out-of-distribution score.
+        prior: the metadata prior.
+        calibration: the temperature.
+        thresholds: of the tasks and of the out-of-distribution score.
+        sensitivity: of the melanomas, and of the malignant lesions, that an alert was to reach on validation.
+        warnings: what may make the predictions differ from those that were evaluated.
     """
 
     model: keras.Model
-    looking: keras.Model
+    feature_model: keras.Model
     recipe: Recipe
-    reference: likeness.Reference
-    patient: Patient
-    decision: Decision
-    sensitivity: int
+    reference: ood.OodReference
+    prior: MetadataPrior
+    calibration: Calibration
+    thresholds: Thresholds
+    sensitivity: float
     warnings: list[str]
 
     @classmethod
@@ -117,127 +116,132 @@ class Classifier:
         """Read a model's folder.
 
         Args:
-            folder: as the pipeline leaves it: model.keras, recipe.json, likeness.npz, patient.json, decision.json.
-            sensitivity: 80, 90 or 95.
+            folder: as the pipeline leaves it, with model.keras, thresholds.json and the files that these name.
+            sensitivity: in per cent: 80, 90 or 95.
 
         Raises:
             UserError: something is missing or damaged, or of another run.
         """
         folder = Path(folder)
-        if sensitivity not in SENSITIVITIES:
-            raise UserError(f"a sensitivity of {sensitivity} % has no threshold; expected one of {SENSITIVITIES}.")
-        decision = Decision.of_folder(folder)
+        if sensitivity / 100 not in SENSITIVITIES:
+            expected = ", ".join(f"{100 * one:.0f}" for one in SENSITIVITIES)
+            raise UserError(f"a sensitivity of {sensitivity} % has no threshold; expected one of {expected}.")
+        chosen = thresholds.load(folder)
         made = read_json(folder / "recipe.json")
-        if made["classes"] != decision.classes:
-            raise UserError(f"{folder} holds a model of {made['classes']} and a decision on {decision.classes}.")
-        model = model_file.load(folder / "model.keras")
+        if made["classes"] != chosen.classes:
+            raise UserError(f"{folder} holds a model of {made['classes']} and thresholds of {chosen.classes}.")
+        model = saving.load(folder / "model.keras")
         return cls(
             model,
-            with_features(model),
+            feature_model(model),
             Recipe.from_json(made, folder / "recipe.json"),
-            likeness.load(folder / "likeness.npz"),
-            load_patient(folder),
-            decision,
-            sensitivity,
-            _warnings(made.get("packages", {}), decision.protocol),
+            ood.load(folder / ood.FILE),
+            metadata_prior.load(folder),
+            temperature.load(folder),
+            chosen,
+            sensitivity / 100,
+            _warnings(made.get("packages", {}), chosen.protocol),
         )
 
-    def classify(self, picture: Picture, name: str = "", patient: Known | None = None) -> Answer:
-        """Say what one picture shows.
+    def classify(self, image: ImageInput, name: str = "", metadata: PatientMetadata | None = None) -> Prediction:
+        """Classify one image.
 
         Args:
-            picture: see `Picture`.
-            name: what the answer calls it.
-            patient: what is known of `age`, `sex` and `site`; see `patient_to_ask.read`.
+            image: see `ImageInput`.
+            name: what the prediction calls it.
+            metadata: what is known of `age`, `sex` and `site`; see `patient_input.read`.
 
         Returns:
-            The answer, or one that says why there is none.
+            The prediction, or one that says why there is none.
 
         Raises:
-            UserError: what is said of the patient is not understood, or the model does not weigh it.
+            UserError: the metadata is not understood, or the model does not use it.
         """
-        known = patient_to_ask.read(patient or {}, self.patient)
-        (answer,) = self._answer([self._decode((name, partial(_content, picture), known))])
-        return answer
+        known = patient_input.read(metadata or {}, self.prior)
+        (prediction,) = self._predict([self._decode((name, partial(_content, image), known))])
+        return prediction
 
-    def answers(
-        self, pictures: Iterable[tuple[str, Callable[[], bytes]]], total: int, patients: Sequence[Known] = ()
-    ) -> Iterator[Answer]:
-        """Yield an answer a picture, in their order; other threads read and decode ahead, and memory stays flat.
+    def classify_all(
+        self,
+        images: Iterable[tuple[str, Callable[[], bytes]]],
+        n_images: int,
+        metadata: Sequence[PatientMetadata] = (),
+    ) -> Iterator[Prediction]:
+        """Yield a prediction for each image, in their order; threads decode ahead, and memory stays flat.
 
         Args:
-            pictures: of each a name, and what returns the file's bytes or raises `OSError` or `ValueError`.
-            total: how many there are.
-            patients: what is known of each picture's patient, in the words of images.csv; nothing of any without.
+            images: of each a name, and what returns the file's bytes or raises `OSError` or `ValueError`.
+            n_images: how many there are.
+            metadata: what is known of each image's patient, in the words of images.csv; empty where nothing is.
         """
-        known: Iterable[Known] = patients or repeat({})
-        asked_about = ((name, read, patient) for (name, read), patient in zip(pictures, known, strict=False))
-        decoded = in_order(self._decode, asked_about, total, what="classifying", prefer="threads", local=True)
-        while batch := list(islice(decoded, BATCH)):
-            yield from self._answer(batch)
+        known: Iterable[PatientMetadata] = metadata or repeat({})
+        inputs = ((name, read, patient) for (name, read), patient in zip(images, known, strict=False))
+        decoded = in_order(self._decode, inputs, n_images, what="classifying", prefer="threads", local=True)
+        while batch := list(islice(decoded, BATCH_SIZE)):
+            yield from self._predict(batch)
 
-    def heat(self, answers: list[Answer]) -> NDArray[np.float32]:
-        """Return of each answer how much each place of its pixels spoke for the diagnosis; see `grad_cam`.
+    def heat_maps(self, predictions: list[Prediction]) -> NDArray[np.float32]:
+        """Return how much each place of the pixels speaks for the diagnosis, by Grad-CAM.
+
+        Args:
+            predictions: N of them, each with pixels.
 
         Returns:
-            float32, (answers, height, width), from 0 to 1.
+            float32, (N, height, width), from 0 to 1.
         """
-        classes = np.array([self.decision.classes.index(answer.diagnosis) for answer in answers], np.int64)
-        return heat_maps(self.model, np.stack([answer.pixels for answer in answers]), classes)
+        classes = np.array([self.thresholds.classes.index(one.diagnosis) for one in predictions], np.int64)
+        return heat_maps(self.model, np.stack([one.pixels for one in predictions]), classes)
 
-    def _decode(self, picture: tuple[str, Callable[[], bytes], Known]) -> Answer:
-        """Return an answer that holds the pixels and the patient alone, or the problem."""
-        name, read, patient = picture
+    def _decode(self, image: tuple[str, Callable[[], bytes], PatientMetadata]) -> Prediction:
+        """Return a prediction that holds the pixels and the metadata alone, or the problem."""
+        name, read, metadata = image
         try:
-            return Answer(name, patient=patient, pixels=to_pixels(read(), self.recipe))
+            return Prediction(name, metadata=metadata, pixels=to_pixels(read(), self.recipe))
         except OSError as error:
-            return Answer(name, f"cannot be read: {error.strerror or error}")
+            return Prediction(name, f"cannot be read: {error.strerror or error}")
         except ValueError as error:
-            return Answer(name, str(error))
+            return Prediction(name, str(error))
 
-    def _answer(self, batch: list[Answer]) -> Iterator[Answer]:
-        """Complete the answers of one batch."""
-        good = [answer for answer in batch if not answer.problem]
-        found = iter(self._ask(good) if good else [])
-        for answer in batch:
-            yield answer if answer.problem else next(found)
+    def _predict(self, batch: list[Prediction]) -> Iterator[Prediction]:
+        """Complete the predictions of one batch."""
+        good = [one for one in batch if not one.problem]
+        found = iter(self._run(good) if good else [])
+        for one in batch:
+            yield one if one.problem else next(found)
 
-    def _ask(self, batch: list[Answer]) -> Iterator[Answer]:
-        decision = self.decision
-        features, alone = asked(self.looking, np.stack([answer.pixels for answer in batch]), decision.model.dihedral)
-        known = pd.DataFrame([{field: answer.patient.get(field, "") for field in FIELDS} for answer in batch])
-        raw = weighed(alone, self.patient.log_ratios(known))
-        # To the digits of unlikeness.csv, of which the threshold is; the last bits hang on the batch's size.
-        unlike = [float(f"{score:.6g}") for score in likeness.score(self.reference, features)]
-        # As predictions.csv has them and `evaluate` reads them, or a picture on a threshold's edge is another's.
-        uncalibrated = np.array([[float(f"{value:.{DIGITS}g}") for value in row] for row in raw])
-        uncalibrated /= uncalibrated.sum(axis=1, keepdims=True)
-        probability = decision.calibrated(uncalibrated)
-        scores = {question: decision.score(question, uncalibrated) for question in decision.thresholds}
-        limit = decision.unlikeness.flagged_above
-        for row, answer in enumerate(batch):
-            ours = {question: float(score[row]) for question, score in scores.items()}
-            yield Answer(
-                answer.name,
-                "",
-                decision.classes[int(raw[row].argmax())],
-                dict(zip(decision.classes, probability[row].tolist(), strict=True)),
-                dict(zip(decision.classes, raw[row].tolist(), strict=True)),
-                answer.patient if self.patient.weighs else {},
-                dict(zip(decision.classes, alone[row].tolist(), strict=True)),
-                ours,
-                {question: self._reached(question, score) for question, score in ours.items()},
-                unlike[row],
-                None if limit is None else unlike[row] > limit,
-                answer.pixels,
+    def _run(self, batch: list[Prediction]) -> Iterator[Prediction]:
+        """Run the network, and calibrate, as the stages `predict` and `calibrate` do."""
+        classes = self.thresholds.classes
+        features, image_only = predict_batch(
+            self.feature_model, np.stack([one.pixels for one in batch]), self.thresholds.model.tta
+        )
+        known = pd.DataFrame([{field: one.metadata.get(field, "") for field in FIELDS} for one in batch])
+        uncalibrated = apply_prior(image_only, self.prior.log_ratios(known))
+        calibrated = self.calibration.apply(uncalibrated)
+        scores = {name: task.score(classes, uncalibrated) for name, task in self.thresholds.tasks.items()}
+        ood_scores = ood.score(self.reference, features).tolist()
+        limit = self.thresholds.ood_limit
+        for row, one in enumerate(batch):
+            ours = {name: float(score[row]) for name, score in scores.items()}
+            yield replace(
+                one,
+                diagnosis=classes[int(uncalibrated[row].argmax())],
+                probabilities=dict(zip(classes, calibrated[row].tolist(), strict=True)),
+                uncalibrated=dict(zip(classes, uncalibrated[row].tolist(), strict=True)),
+                metadata=one.metadata if self.prior.is_active else {},
+                image_only=dict(zip(classes, image_only[row].tolist(), strict=True)),
+                scores=ours,
+                alerts={name: self._reached(name, score) for name, score in ours.items()},
+                ood_score=ood_scores[row],
+                is_ood=None if limit is None else ood_scores[row] > limit,
             )
 
-    def _reached(self, question: str, score: float) -> bool | None:
-        least = self.decision.threshold(question, self.sensitivity)
-        return None if least is None else score >= least
+    def _reached(self, task: str, score: float) -> bool | None:
+        threshold = self.thresholds.value(task, "sensitivity", self.sensitivity)
+        return None if threshold is None else score >= threshold
 
 
-def _content(picture: Picture) -> bytes:
+def _content(picture: ImageInput) -> bytes:
     """Return it as a file's bytes: with those a recipe begins."""
     if isinstance(picture, bytes):
         return picture
@@ -256,8 +260,8 @@ def _warnings(trained_with: dict[str, str], protocol: str) -> list[str]:
     if other:
         here = ", ".join(f"{name} {version}" for name, version in ours.items())
         found.append(
-            f"the model was trained with {' and '.join(other)}, and here is {here}: its answers may differ from those "
-            "that were judged."
+            f"the model was trained with {' and '.join(other)}, and here is {here}: its predictions may differ from "
+            "those that were evaluated."
         )
     if protocol != "honest":
         found.append(f"the model's thresholds and calibration are of a leaky protocol: {protocol}.")

@@ -4,16 +4,16 @@ from lesions.audit.normalise import OLDEST, SEXES, SITE_OF, SITES
 from lesions.core.errors import UserError
 from lesions.core.params import nearest
 from lesions.core.sanitize import shown
-from lesions.inference.metadata_prior import FIELDS, REGIONS, Known, Patient
+from lesions.models.calibration.metadata_prior import FIELDS, REGIONS, MetadataPrior, PatientMetadata
 
 
-def read(words: Known, model: Patient) -> Known:
+def read(words: PatientMetadata, prior: MetadataPrior) -> PatientMetadata:
     """Return what is known, by the columns of images.csv.
 
     Args:
         words: by the same names, each "" where it is not known: `age` in years; `sex`, female or male, f or m; `site`,
             where on the body, as HAM10000 or the ISIC challenges call it.
-        model: what the model knows of patients.
+        prior: the model's metadata prior.
 
     Raises:
         UserError: a word is not understood, or something is said to a model that asks for nothing.
@@ -21,10 +21,10 @@ def read(words: Known, model: Patient) -> Known:
     said = {field: words.get(field, "").strip().lower() for field in FIELDS}
     if not any(said.values()):
         return {}
-    if not model.weighs:
+    if not prior.is_active:
         raise UserError(
             "this model looks at the picture alone, and does not weigh age, sex or site: leave them out. One trained "
-            "with predict.patient: true does."
+            "with calibrate.use_metadata: true does."
         )
     if said["age"]:
         try:

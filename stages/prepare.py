@@ -18,6 +18,7 @@ from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
 from lesions.core.stage import run_stage
+from lesions.images.ood_images import ood_images
 from lesions.images.parallel_map import in_order
 from lesions.images.preprocessing import Recipe, to_pixels
 from lesions.params.prepare import Prepare
@@ -33,6 +34,8 @@ def main() -> None:
     images = read_csv(Path("data/clean/images.csv"))
     write_json(PREPARED / "recipe.json", recipe.to_json())
     packed.write(PREPARED, images[["image_id", "label"]], decoded(RAW, images, recipe), recipe.px)
+    ood_table, ood_pixels = ood_images(recipe, params.seed)
+    packed.write(PREPARED / "ood", ood_table, ood_pixels, recipe.px)
     height, width = recipe.px
     print(f"{PREPARED}: {len(images):,} pictures of {height}×{width} pixels")
 

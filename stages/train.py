@@ -17,7 +17,7 @@ import tensorflow as tf
 from lesions.core.errors import UserError
 from lesions.core.json_files import read_json, write_json
 from lesions.core.stage import run_stage
-from lesions.models.common import dataset as parts
+from lesions.models.common import dataset
 from lesions.models.common import saving as model_file
 from lesions.models.training import ensemble
 from lesions.models.training import optimizer as optimisation
@@ -33,7 +33,7 @@ HISTORY = Path("plots/history.csv")
 def main() -> None:
     """Train the network that params.yaml names."""
     params = Train.read()
-    data = parts.load(Path("data"))
+    data = dataset.load(Path("data"))
     train, val = (Side(rows, data.labels(rows)) for rows in (data.rows("train"), data.rows("val")))
     refuse_empty_classes(train, data.classes)
     pictures = Pictures(data.arrays, train, val)
@@ -49,7 +49,7 @@ def main() -> None:
                 lesions.models.common.determinism.seed(ours.seed)
                 with lesions.models.common.determinism.all_devices():
                     models.append(build(params, data.arrays[0].shape[1:], len(data.classes)))
-                    table = Table(HISTORY, data.protocol, [epoch for fitted in fits for epoch in fitted.history])
+                    table = Table(HISTORY, data.leakage, [epoch for fitted in fits for epoch in fitted.history])
                     fits.append(fit(models[-1], pictures, ours, checkpoint, table))
         except (MemoryError, tf.errors.ResourceExhaustedError):
             raise UserError("the memory is too small for this training: lower train.batch or prepare.px.") from None
@@ -90,7 +90,7 @@ def build(params: Train, shape: tuple[int, ...], classes: int) -> keras.Model:
     return model
 
 
-def write_outputs(model: keras.Model, data: parts.Parts, fits: list[Fitted]) -> None:
+def write_outputs(model: keras.Model, data: dataset.Dataset, fits: list[Fitted]) -> None:
     """Write the model, its recipe, and the figures of the epochs whose weights it has: of several networks, the means.
 
     Epochs are counted through all of them, as in the table.
@@ -105,7 +105,7 @@ def write_outputs(model: keras.Model, data: parts.Parts, fits: list[Fitted]) -> 
     # No times: they would change the file's hash.
     cost = {"weights": model.count_params(), "multiply_adds": multiply_adds(model)}
     counts = {**cost, "epochs": epochs, "best_epoch": best}
-    write_json(Path("metrics/train.json"), {"protocol": data.protocol, **counts, **figures, "packages": packages()})
+    write_json(Path("metrics/train.json"), {"protocol": data.leakage, **counts, **figures, "packages": packages()})
 
 
 if __name__ == "__main__":

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from shutil import copyfile
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import settings
 from ruamel.yaml import YAML
 
+from lesions.core.csv_files import EXACT
 from lesions.core.json_files import write_json
 from lesions.taxonomy import about, ordered
 
@@ -37,7 +39,7 @@ SMALL: dict[str, dict[str, object]] = {
     "prepare": {"px": 24},
     "rebalance": {"target": 0.3},
     "train": {"epochs": 2, "batch": 16},
-    "predict": {"patient": True},
+    "calibrate": {"use_metadata": True},
 }
 """Values under which the whole pipeline takes half a minute."""
 
@@ -94,16 +96,18 @@ def put_clean(folder: Path, images: pd.DataFrame) -> None:
     table.to_csv(folder / "data/clean/classes.csv", index=False)
 
 
-def put_predictions(folder: Path, table: pd.DataFrame) -> None:
-    """Write what evaluate reads of predict's; nothing is disturbed, and all pictures are equally unlike."""
-    (folder / "data/predictions").mkdir(parents=True, exist_ok=True)
-    for name in ("predictions", "pictures_alone"):
-        table.to_csv(folder / f"data/predictions/{name}.csv", index=False)
-    worse = table.iloc[:0].assign(disturbance="", strength="")
-    worse.to_csv(folder / "data/predictions/disturbed.csv", index=False)
-    unlike = table[["image_id", "split", "label", "protocol"]].assign(unlikeness=1)
-    unlike.to_csv(folder / "data/predictions/unlikeness.csv", index=False)
-    write_json(folder / "data/predictions/model.json", {"sha256": {}, "dihedral": False, "patient": False})
+def put_network_outputs(folder: Path, table: pd.DataFrame) -> None:
+    """Write what calibrate reads of predict's: no image is corrupted, and the features are noise."""
+    outputs = folder / "data/network_outputs"
+    outputs.mkdir(parents=True, exist_ok=True)
+    table.to_csv(outputs / "predictions.csv", index=False, float_format=EXACT)
+    table.iloc[:0].assign(disturbance="", strength="").to_csv(outputs / "corrupted.csv", index=False)
+    known = table[["image_id", "split", "label", "protocol"]]
+    train = known.assign(image_id="train " + known["image_id"], split="train")
+    index = pd.concat([train, known])
+    index.to_csv(outputs / "features.csv", index=False)
+    np.save(outputs / "features.npy", np.random.default_rng(0).normal(size=(len(index), 3)).astype(np.float32))
+    write_json(outputs / "model.json", {"sha256": {}, "tta": False})
 
 
 def commit(folder: Path) -> None:

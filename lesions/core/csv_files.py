@@ -1,8 +1,11 @@
-"""Reading our own tables."""
+"""Our own tables: all text when read, exact numbers when written."""
 
 from pathlib import Path
 
 import pandas as pd
+
+EXACT = "%.9g"
+"""The format of float32 in our tables: nine digits bring back the same bits."""
 
 
 def read_csv(path: Path) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lesions.evaluation.metrics import Figures, why_undefined
+from lesions.evaluation.metrics import Metrics, why_undefined
 
 DIGITS = 4
 """More digits than a test set of some thousand pictures supports would only look exact."""
@@ -51,7 +51,7 @@ class Bootstrap:
             yield times.astype(np.float64)[:, groups]
 
     def estimates(
-        self, figures: Callable[[NDArray[np.float64]], Figures], groups: NDArray[np.int64]
+        self, figures: Callable[[NDArray[np.float64]], Metrics], groups: NDArray[np.int64]
     ) -> dict[str, list[Json]]:
         """Return each figure's value and interval.
 

@@ -1,48 +1,17 @@
-"""Are the probabilities as high as the model is often right, and what temperature would make them so?"""
+"""Calibration: are the probabilities as high as the model is often right?"""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from lesions.evaluation.bootstrap import rounded
-from lesions.evaluation.metrics import surprise
-from lesions.evaluation.predictions import Side
+from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.evaluation.metrics import nll
 
 BINS = 15
 """As many as Guo et al., On Calibration of Modern Neural Networks, ICML 2017."""
-TEMPERATURES = (0.05, 20.0)
-"""Between these a temperature is looked for; beyond, all answers are certain, or all alike."""
-
-
-def tempered(probability: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """Return the probabilities, (N, classes), that the logits divided by a temperature give (Guo et al., 2017).
-
-    Their order within a picture stays, and so do the answers.
-    """
-    least = np.finfo(np.float64).tiny
-    logits = np.log(np.maximum(probability, least)) / temperature
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    result: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return result
-
-
-def temperature(label: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
-    """Return the temperature with the least log loss, to three digits.
-
-    Args:
-        label: (N,), of validation.
-        probability: (N, classes).
-    """
-    found = minimize_scalar(
-        lambda power: float(surprise(label, tempered(probability, float(np.exp(power)))).mean()),
-        bounds=tuple(np.log(TEMPERATURES)),
-        method="bounded",
-        options={"xatol": 1e-6},
-    )
-    return float(f"{np.exp(found.x):.3g}")
 
 
 def reliability(label: NDArray[np.int64], probability: NDArray[np.float64]) -> list[dict[str, float | int | None]]:
@@ -69,18 +38,18 @@ def reliability(label: NDArray[np.int64], probability: NDArray[np.float64]) -> l
     ]
 
 
-def curves(side: Side, temperature: float | None) -> pd.DataFrame:
-    """Return the table of the reliability diagram: `probabilities` (before or after the temperature) and the bins."""
+def reliability_curves(split: SplitPredictions) -> pd.DataFrame:
+    """Return the table of the reliability diagram: `probabilities` (before or after calibration) and the bins."""
     tables = [pd.DataFrame(columns=["probabilities", "pictures", "confidence", "accuracy"])]
-    for name, power in (("before the temperature", 1.0), ("after the temperature", temperature)):
-        if power is not None and len(side.label):
-            table = pd.DataFrame(reliability(side.label, tempered(side.probability, power)))
-            table.insert(0, "probabilities", name)
+    for name, probability in (("before", split.probability), ("after", split.calibrated)):
+        if probability is not None and len(split.label):
+            table = pd.DataFrame(reliability(split.label, probability))
+            table.insert(0, "probabilities", f"{name} the temperature")
             tables.append(table)
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
-def expected_error(label: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
+def ece(label: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
     """Return the expected calibration error: the mean difference of confidence and accuracy over equal-mass bins.
 
     Equal mass, since bins of equal width leave most pictures in one (Nixon et al., Measuring Calibration in Deep
@@ -94,32 +63,18 @@ def expected_error(label: NDArray[np.int64], probability: NDArray[np.float64]) -
     return float(sum(abs(bin_.sum()) for bin_ in bins) / len(label))
 
 
-def described(label: NDArray[np.int64], probability: NDArray[np.float64]) -> dict[str, object]:
+def summary(label: NDArray[np.int64], probability: NDArray[np.float64]) -> dict[str, object]:
     """Return log loss, Brier score, expected calibration error and the reliability table."""
     truth = np.eye(probability.shape[1])[label]
     return {
-        "log_loss": rounded(float(surprise(label, probability).mean())),
+        "log_loss": rounded(float(nll(label, probability).mean())),
         "brier": rounded(float(((probability - truth) ** 2).sum(axis=1).mean())),
-        "expected_calibration_error": rounded(expected_error(label, probability)),
+        "expected_calibration_error": rounded(ece(label, probability)),
         "reliability": reliability(label, probability),
     }
 
 
-def judge(sides: dict[str, Side]) -> dict[str, Any]:
-    """Return each side's calibration before and after the temperature that fits val; without val, before alone."""
-    found: dict[str, Any] = {"temperature": None}
-    if "val" in sides:
-        found["temperature"] = temperature(sides["val"].label, sides["val"].probability)
-        if found["temperature"] in TEMPERATURES:
-            found["warning"] = "the temperature is at the end of what is looked at: val is too easy, or all alike"
-    else:
-        found["why"] = "it is fitted on val, and evaluate.sides leaves that out"
-    return found | {name: before_and_after(side, found["temperature"]) for name, side in sides.items()}
-
-
-def before_and_after(side: Side, temperature: float | None) -> dict[str, Any]:
-    """Return one side's calibration before a temperature, and, where there is one, after it."""
-    found = {"before": described(side.label, side.probability)}
-    if temperature is not None:
-        found["after"] = described(side.label, tempered(side.probability, temperature))
-    return found
+def calibration_report(split: SplitPredictions) -> dict[str, Any]:
+    """Return the calibration before a temperature, and, where there is one, after it."""
+    found = {"before": summary(split.label, split.probability)}
+    return found if split.calibrated is None else found | {"after": summary(split.label, split.calibrated)}

@@ -6,7 +6,6 @@ Elkin, Decision Curve Analysis: A Novel Method for Evaluating Prediction Models,
 takes the probabilities at their word, so they are those after the temperature.
 """
 
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,10 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lesions.evaluation.bootstrap import Bootstrap
-from lesions.evaluation.calibration import tempered
-from lesions.evaluation.metrics import Figures
-from lesions.evaluation.operating_points import Question
-from lesions.evaluation.predictions import Side
+from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.evaluation.common.tasks import BinaryTask
+from lesions.evaluation.metrics import Metrics
+from lesions.evaluation.operating_points import binary_scores
 
 REPORTED = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 PLOTTED = tuple((np.arange(1, 51) / 100).tolist())
@@ -31,7 +30,7 @@ def net_benefit(
     positive: NDArray[np.bool_],
     probability: NDArray[np.float64],
     weights: NDArray[np.float64],
-) -> Figures:
+) -> Metrics:
     """Return, (B, thresholds) each, the net benefit per picture.
 
     model, of treating who has at least that probability; treat_all; and gain, of the model over the better of
@@ -54,29 +53,23 @@ def net_benefit(
     return {"model": model, "treat_all": everybody, "gain": model - np.maximum(everybody, 0)}
 
 
-def asked(question: Question, side: Side, temperature: float) -> tuple[Any, ...]:
-    """Return which pictures are positive, their probabilities after the temperature, and groups, (N,) each."""
-    return question.asked(replace(side, probability=tempered(side.probability, temperature)))
-
-
-def judge(
-    questions: dict[str, Question | str], side: Side, temperature: float | None, bootstrap: Bootstrap
+def decision_curve_report(
+    tasks: dict[str, BinaryTask | str], split: SplitPredictions, bootstrap: Bootstrap
 ) -> dict[str, Any]:
-    """Return for each question the net benefit of the model, and what it gains, with intervals, at `REPORTED`.
+    """Return for each task the net benefit of the model, and what it gains, with intervals, at `REPORTED`.
 
     Args:
-        questions: by name, or why one cannot be asked.
-        side: whose pictures.
-        temperature: chosen on val; None where that was left out.
-        bootstrap: how the intervals are drawn.
+        tasks: by name, or why there is none.
+        split: the predictions, of which the calibrated are taken.
+        bootstrap: how the intervals are resampled.
     """
     report: dict[str, Any] = {}
-    for name, question in questions.items():
-        if isinstance(question, str) or temperature is None:
-            why = question if isinstance(question, str) else "the temperature is fitted on val, which is left out"
+    for name, task in tasks.items():
+        if isinstance(task, str) or split.calibrated is None:
+            why = task if isinstance(task, str) else "there was no validation image to fit a temperature on"
             report[name] = {"why": why}
             continue
-        positive, probability, groups = asked(question, side, temperature)
+        positive, probability, groups = binary_scores(task, split, calibrated=True)
         if not positive.any() or positive.all():
             report[name] = {"why": "needs positive pictures and others"}
             continue
@@ -98,17 +91,17 @@ def judge(
     return report
 
 
-def curves(questions: dict[str, Question | str], side: Side, temperature: float | None) -> pd.DataFrame:
+def net_benefit_curves(tasks: dict[str, BinaryTask | str], split: SplitPredictions) -> pd.DataFrame:
     """Return the plot's table, `COLUMNS`, at `PLOTTED`.
 
     Treating all is drawn no lower than half the best net benefit below zero: at high thresholds it falls far below
     all that matters.
     """
     tables = [pd.DataFrame(columns=COLUMNS)]
-    for name, question in questions.items():
-        if isinstance(question, str) or temperature is None:
+    for name, task in tasks.items():
+        if isinstance(task, str) or split.calibrated is None:
             continue
-        positive, probability, _ = asked(question, side, temperature)
+        positive, probability, _ = binary_scores(task, split, calibrated=True)
         if not positive.any() or positive.all():
             continue
         found = net_benefit(PLOTTED, positive, probability, np.ones((1, len(positive))))

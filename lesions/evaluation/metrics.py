@@ -7,12 +7,12 @@ figure that cannot be computed is NaN, and `WHY_UNDEFINED` has the reason.
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn import metrics
+from sklearn.metrics import roc_curve
 
-from lesions.evaluation import roc as ranking
-from lesions.evaluation.roc import divided
+from lesions.evaluation import roc
+from lesions.evaluation.roc import safe_divide
 
-Figures = dict[str, NDArray[np.float64]]
+Metrics = dict[str, NDArray[np.float64]]
 """By name: one value a resample, (B,), or one a resample and class, (B, classes)."""
 
 WHY_UNDEFINED = {
@@ -29,7 +29,7 @@ WHY_UNDEFINED = {
     "auc": "needs pictures of this class and of others",
     "average_precision": "does not occur",
     "partial_auc_above_80_sensitivity": "needs pictures of this class and of others",
-    "specificity_at_readers_sensitivity": "needs pictures of this class and of others",
+    "specificity_at_dermatologists_sensitivity": "needs pictures of this class and of others",
     "number_needed_to_biopsy": "no positive among those that the threshold would biopsy",
 }
 """Why a figure can be undefined; those not named have a value for every set of pictures."""
@@ -41,7 +41,9 @@ def why_undefined(name: str) -> str:
     return WHY_UNDEFINED.get(name) or WHY_UNDEFINED.get(at_no_prevalence, "undefined")
 
 
-def headline(label: NDArray[np.int64], probability: NDArray[np.float64], weights: NDArray[np.float64]) -> Figures:
+def overall_metrics(
+    label: NDArray[np.int64], probability: NDArray[np.float64], weights: NDArray[np.float64]
+) -> Metrics:
     """Return the figures for all classes together.
 
     Args:
@@ -50,22 +52,24 @@ def headline(label: NDArray[np.int64], probability: NDArray[np.float64], weights
         weights: (B, N).
 
     Returns:
-        (B,) each: those of `of_answers`; macro_auc, the mean area under the ROC curve of each class against the
+        (B,) each: those of `label_metrics`; macro_auc, the mean area under the ROC curve of each class against the
         rest, undefined if one of them is; log_loss (natural logarithm); brier, the sum over the classes of the
         squared difference from the truth, from 0 to 2 (Brier, Monthly Weather Review 78, 1950).
     """
     pictures = weights.sum(axis=1)
     truth = np.eye(probability.shape[1])[label]
-    aucs = [ranking.areas(label == n, probability[:, n], weights)[0] for n in range(probability.shape[1])]
+    aucs = [
+        roc.auc_and_average_precision(label == n, probability[:, n], weights)[0] for n in range(probability.shape[1])
+    ]
     return {
-        **of_answers(confusion(label, probability, weights)),
+        **label_metrics(confusion(label, probability, weights)),
         "macro_auc": np.mean(aucs, axis=0),
-        "log_loss": weights @ surprise(label, probability) / pictures,
+        "log_loss": weights @ nll(label, probability) / pictures,
         "brier": weights @ ((probability - truth) ** 2).sum(axis=1) / pictures,
     }
 
 
-def surprise(label: NDArray[np.int64], probability: NDArray[np.float64]) -> NDArray[np.float64]:
+def nll(label: NDArray[np.int64], probability: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (N,): minus the logarithm of the true class's probability, which counts as at least 2.2e-16."""
     least = np.finfo(np.float64).eps
     return -np.log(np.clip(probability[np.arange(len(label)), label], least, 1 - least))
@@ -81,7 +85,7 @@ def confusion(
     return counts
 
 
-def of_answers(counts: NDArray[np.float64]) -> Figures:
+def label_metrics(counts: NDArray[np.float64]) -> Metrics:
     """Return the figures that need the answers alone, not how sure they are.
 
     Args:
@@ -96,18 +100,18 @@ def of_answers(counts: NDArray[np.float64]) -> Figures:
     hits = np.diagonal(counts, axis1=1, axis2=2)
     actual, predicted, all_ = counts.sum(axis=2), counts.sum(axis=1), counts.sum(axis=(1, 2))
     accuracy = hits.sum(axis=1) / all_
-    f1 = divided(2 * hits, actual + predicted)
+    f1 = safe_divide(2 * hits, actual + predicted)
     by_chance = (actual * predicted).sum(axis=1)
     spread_of_truth = all_**2 - (actual**2).sum(axis=1)
     spread_of_answers = all_**2 - (predicted**2).sum(axis=1)
     return {
         "accuracy": accuracy,
         "misclassified": 1 - accuracy,
-        "balanced_accuracy": _mean(divided(hits, actual)),
+        "balanced_accuracy": _mean(safe_divide(hits, actual)),
         "macro_f1": _mean(f1),
         "weighted_f1": (np.nan_to_num(f1) * actual).sum(axis=1) / all_,
-        "mcc": divided(hits.sum(axis=1) * all_ - by_chance, np.sqrt(spread_of_truth * spread_of_answers)),
-        "kappa": divided(accuracy - by_chance / all_**2, 1 - by_chance / all_**2),
+        "mcc": safe_divide(hits.sum(axis=1) * all_ - by_chance, np.sqrt(spread_of_truth * spread_of_answers)),
+        "kappa": safe_divide(accuracy - by_chance / all_**2, 1 - by_chance / all_**2),
     }
 
 
@@ -118,7 +122,7 @@ def _mean(of_class: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean
 
 
-def per_class(label: NDArray[np.int64], probability: NDArray[np.float64], weights: NDArray[np.float64]) -> Figures:
+def per_class(label: NDArray[np.int64], probability: NDArray[np.float64], weights: NDArray[np.float64]) -> Metrics:
     """Return the figures of each class against the rest, (B, classes) each.
 
     sensitivity (recall), specificity, ppv (precision) and npv of the most probable class as the answer; f1;
@@ -129,22 +133,24 @@ def per_class(label: NDArray[np.int64], probability: NDArray[np.float64], weight
     actual, predicted = counts.sum(axis=2), counts.sum(axis=1)
     all_ = counts.sum(axis=(1, 2))[:, None]
     rejected = all_ - actual - predicted + hits
-    sensitivity = divided(hits, actual)
-    ranked = [ranking.areas(label == n, probability[:, n], weights) for n in range(probability.shape[1])]
+    sensitivity = safe_divide(hits, actual)
+    ranked = [
+        roc.auc_and_average_precision(label == n, probability[:, n], weights) for n in range(probability.shape[1])
+    ]
     auc, average_precision = np.stack(ranked, axis=2)
     return {
         "sensitivity": sensitivity,
-        "specificity": divided(rejected, all_ - actual),
-        "ppv": divided(hits, predicted),
-        "npv": divided(rejected, all_ - predicted),
-        "f1": divided(2 * hits, actual + predicted),
+        "specificity": safe_divide(rejected, all_ - actual),
+        "ppv": safe_divide(hits, predicted),
+        "npv": safe_divide(rejected, all_ - predicted),
+        "f1": safe_divide(2 * hits, actual + predicted),
         "misclassified": 1 - sensitivity,
         "auc": auc,
         "average_precision": average_precision,
     }
 
 
-def always(label: NDArray[np.int64], probability: NDArray[np.float64]) -> Figures:
+def constant_baseline(label: NDArray[np.int64], probability: NDArray[np.float64]) -> Metrics:
     """Return the headline of giving every picture the same probabilities: the baseline of every figure.
 
     Args:
@@ -152,21 +158,21 @@ def always(label: NDArray[np.int64], probability: NDArray[np.float64]) -> Figure
         probability: (classes,): 1 for one class and 0 for the others, or each class's share of the training pictures.
             Of the former the log loss would be infinite, and is undefined.
     """
-    found = headline(label, np.tile(probability, (len(label), 1)), np.ones((1, len(label))))
+    found = overall_metrics(label, np.tile(probability, (len(label), 1)), np.ones((1, len(label))))
     return found | {"log_loss": np.full(1, np.nan)} if probability.max() == 1 else found
 
 
-def roc(asked: dict[str, tuple[NDArray[np.bool_], NDArray[np.float64]]]) -> pd.DataFrame:
+def roc_curves(scores: dict[str, tuple[NDArray[np.bool_], NDArray[np.float64]]]) -> pd.DataFrame:
     """Return a ROC curve a question: `diagnosis, false_positive_rate, true_positive_rate`, corners only.
 
     Args:
-        asked: by name which pictures are positive, (N,), and their scores, (N,). A question without positives, or
+        scores: by name which pictures are positive, (N,), and their scores, (N,). A question without positives, or
             without others, has no curve.
     """
     curves = [pd.DataFrame(columns=["diagnosis", "false_positive_rate", "true_positive_rate"])]
-    for name, (positive, score) in asked.items():
+    for name, (positive, score) in scores.items():
         if positive.any() and not positive.all():
-            false_positive, true_positive, _ = metrics.roc_curve(positive, score)
+            false_positive, true_positive, _ = roc_curve(positive, score)
             rates = {"false_positive_rate": false_positive, "true_positive_rate": true_positive}
             curves.append(pd.DataFrame({"diagnosis": name, **rates}).round(4))
     return pd.concat(curves[1:] or curves, ignore_index=True)

@@ -1,4 +1,4 @@
-"""Are pictures that show no lesion flagged, and how many that do are flagged as well?"""
+"""The out-of-distribution score: are images that show no lesion flagged, and how many that do are flagged as well?"""
 
 from pathlib import Path
 from typing import Any
@@ -9,18 +9,16 @@ from numpy.typing import NDArray
 
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
-from lesions.evaluation import roc as ranking
+from lesions.evaluation import roc
 from lesions.evaluation.bootstrap import rounded
 
-SHARE = 0.99
-"""Of val's pictures are not flagged."""
 FIXED = ["image_id", "split", "label", "protocol", "unlikeness"]
 OTHERS = ("generated", "shipped")
 """Pictures that show no lesion; see predict."""
 
 
-def read(file: Path) -> pd.DataFrame:
-    """Read unlikeness.csv, with the score as a number.
+def read_scores(file: Path) -> pd.DataFrame:
+    """Read ood_scores.csv, with the score as a number.
 
     Raises:
         UserError: a column is missing, or a score is no finite number.
@@ -28,7 +26,7 @@ def read(file: Path) -> pd.DataFrame:
     table = read_csv(file)
     missing = [column for column in FIXED if column not in table]
     if missing:
-        raise UserError(f"{file} has no column {', '.join(missing)}. Run `dvc repro predict --force`.")
+        raise UserError(f"{file} has no column {', '.join(missing)}. Run `dvc repro calibrate --force`.")
     scores = pd.to_numeric(table["unlikeness"], errors="coerce")
     wrong = ~np.isfinite(scores)
     if wrong.any():
@@ -40,36 +38,33 @@ def read(file: Path) -> pd.DataFrame:
     return table.assign(unlikeness=scores)
 
 
-def judge(table: pd.DataFrame, sides: list[str]) -> dict[str, Any]:
-    """Return the threshold, chosen on val, the fraction flagged of each kind of picture, and the areas.
+def ood_report(table: pd.DataFrame, splits: list[str], limit: float | None) -> dict[str, Any]:
+    """Return the fraction flagged of each kind of image, and the areas under the ROC curves.
 
-    By label too, which is a diagnosis or what else a picture shows: a rare diagnosis may be flagged as strange.
+    By label too, which is a diagnosis or what else an image shows: a rare diagnosis may be flagged as strange.
 
     Args:
-        table: of `read`.
-        sides: which of val and test may be looked at.
+        table: of `read_scores`.
+        splits: which of val and test may be looked at.
+        limit: the score above which an image is flagged, chosen on validation; None where there was none.
     """
-    scores = {name: table.loc[table["split"] == name, "unlikeness"].to_numpy() for name in (*sides, *OTHERS)}
+    scores = {name: table.loc[table["split"] == name, "unlikeness"].to_numpy() for name in (*splits, *OTHERS)}
     scores = {name: found for name, found in scores.items() if len(found)}
-    report: dict[str, Any] = {"flagged_above": None}
-    if "val" in scores:
-        # A score that occurs, so that nothing is rounded.
-        report["flagged_above"] = float(np.quantile(scores["val"], SHARE, method="higher"))
-        report["chosen_for"] = f"no flag on {SHARE:.0%} of val"
+    report: dict[str, Any] = {"flagged_above": limit}
+    if limit is None:
+        report["why"] = "there was no validation image to choose it on"
     else:
-        report["why"] = "it is chosen on val, of which no picture takes part; see evaluate.sides"
-    threshold = report["flagged_above"]
+        report["chosen_for"] = "no flag on 99% of val"
     for name, found in scores.items():
-        report[name] = {"pictures": len(found)}
-        report[name]["flagged"] = share_flagged(found, threshold)
+        report[name] = {"pictures": len(found), "flagged": share_flagged(found, limit)}
         if name in OTHERS:
-            for side in (side for side in sides if side in scores):
-                both = np.concatenate([found, scores[side]])
+            for split in (split for split in splits if split in scores):
+                both = np.concatenate([found, scores[split]])
                 positive = np.arange(len(both)) < len(found)
-                area = ranking.areas(positive, both, np.ones((1, len(both))))[0][0]
-                report[name][f"auc_against_{side}"] = rounded(float(area))
-        if threshold is not None:
-            report[name]["flagged_by_label"] = flagged_by_label(table[table["split"] == name], threshold)
+                area = roc.auc_and_average_precision(positive, both, np.ones((1, len(both))))[0][0]
+                report[name][f"auc_against_{split}"] = rounded(float(area))
+        if limit is not None:
+            report[name]["flagged_by_label"] = flagged_by_label(table[table["split"] == name], limit)
     return report
 
 

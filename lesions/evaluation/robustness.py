@@ -1,5 +1,6 @@
 """Do the figures hold on worse pictures? What is lost under each disturbance, beside the same pictures undisturbed."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -8,12 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lesions.core.errors import UserError
-from lesions.evaluation import metrics as figures
+from lesions.evaluation import metrics
 from lesions.evaluation.bootstrap import Bootstrap, alone, rounded
-from lesions.evaluation.metrics import Figures, why_undefined
-from lesions.evaluation.operating_points import Question
-from lesions.evaluation.predictions import Side
-from lesions.evaluation.roc import divided
+from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.evaluation.common.tasks import BinaryTask
+from lesions.evaluation.metrics import Metrics, why_undefined
+from lesions.evaluation.operating_points import binary_scores
+from lesions.evaluation.roc import safe_divide
 
 SHOWN = ("accuracy", "balanced_accuracy", "macro_auc")
 """Of the headline."""
@@ -21,7 +23,9 @@ COLUMNS = ["disturbance", "strength", "figure", "value"]
 """Of the plot's table."""
 
 
-def ways(disturbed: pd.DataFrame, undisturbed: Side) -> dict[tuple[str, int], NDArray[np.float64]]:
+def probabilities_by_corruption(
+    disturbed: pd.DataFrame, undisturbed: SplitPredictions
+) -> dict[tuple[str, int], NDArray[np.float64]]:
     """Return the probabilities, (N, classes), under each disturbance and strength, in the order of a side's pictures.
 
     Args:
@@ -37,17 +41,17 @@ def ways(disturbed: pd.DataFrame, undisturbed: Side) -> dict[tuple[str, int], ND
         name, _, strength = str(both).rpartition(" ")
         if list(rows["image_id"]) != list(undisturbed.table["image_id"]):
             raise UserError(
-                f"data/predictions/disturbed.csv has other pictures under {name}, strength {strength}, than "
-                "predictions.csv has of test. Run `dvc repro predict --force`."
+                f"data/predictions/predictions_corrupted.csv has other images under {name}, strength {strength}, than "
+                "predictions.csv has of test. Run `dvc repro calibrate --force`."
             )
         found[name, int(strength)] = rows[undisturbed.classes].to_numpy(np.float64)
     return found
 
 
-def judge(
-    side: Side,
+def robustness_report(
+    side: SplitPredictions,
     worse: dict[tuple[str, int], NDArray[np.float64]],
-    melanoma: Question | None,
+    melanoma: BinaryTask | None,
     threshold: float | None,
     bootstrap: Bootstrap,
 ) -> dict[str, Any]:
@@ -55,25 +59,25 @@ def judge(
 
     Args:
         side: test.
-        worse: of `ways`.
+        worse: of `probabilities_by_corruption`.
         melanoma: the question, or None where melanoma is no class of its own.
         threshold: the score, chosen on val, from which a picture is called melanoma, if one was found.
         bootstrap: how the intervals of the losses are drawn: of the same lesions with and without disturbance.
     """
     if not worse:
-        return {"why": "data/predictions/disturbed.csv has no pictures"}
-    losses = alone(bootstrap.estimates(partial(lost, side.label, side.probability, worse), side.groups))
+        return {"why": "data/predictions/predictions_corrupted.csv has no pictures"}
+    losses = alone(bootstrap.estimates(partial(accuracy_drop, side.label, side.probability, worse), side.groups))
     why = "melanoma is no class of its own" if melanoma is None else "no threshold reaches 90 % sensitivity on val"
     return {
         "strengths_are": "1 (mild) to 3 (a picture that one would take again); 0 is undisturbed",
         "melanoma_threshold": threshold,
         **({} if threshold is not None else {"why": why}),
-        "undisturbed": _figures(side, side.probability, melanoma, threshold),
+        "undisturbed": _metrics_at(side, side.probability, melanoma, threshold),
         "disturbances": [
             {
                 "disturbance": name,
                 "strength": strength,
-                **_figures(side, probability, melanoma, threshold),
+                **_metrics_at(side, probability, melanoma, threshold),
                 "balanced_accuracy_lost": losses[f"{name} {strength}"],
             }
             for (name, strength), probability in worse.items()
@@ -81,18 +85,18 @@ def judge(
     }
 
 
-def lost(
+def accuracy_drop(
     label: NDArray[np.int64],
     probability: NDArray[np.float64],
     worse: dict[tuple[str, int], NDArray[np.float64]],
     weights: NDArray[np.float64],
-) -> Figures:
+) -> Metrics:
     """Return, (B,) each, by how much each disturbance lowers the balanced accuracy, by its name and strength.
 
     Args:
         label: (N,).
         probability: (N, classes), of the undisturbed pictures.
-        worse: of `ways`.
+        worse: of `probabilities_by_corruption`.
         weights: (B, N).
     """
     truth = np.eye(probability.shape[1])[label]
@@ -100,14 +104,14 @@ def lost(
 
     def balanced(answer: NDArray[np.float64]) -> NDArray[np.float64]:
         hits = truth * (answer.argmax(axis=1) == label)[:, None]
-        return np.asarray(np.nansum(divided(weights @ hits, actual), axis=1) / (actual > 0).sum(axis=1))
+        return np.asarray(np.nansum(safe_divide(weights @ hits, actual), axis=1) / (actual > 0).sum(axis=1))
 
     before = balanced(probability)
     return {f"{name} {strength}": before - balanced(answer) for (name, strength), answer in worse.items()}
 
 
-def curves(report: dict[str, Any]) -> pd.DataFrame:
-    """Return the plot's table, `COLUMNS`, from what `judge` found: every curve begins with the undisturbed pictures."""
+def robustness_curves(report: dict[str, Any]) -> pd.DataFrame:
+    """Return the plot's table, `COLUMNS`, from a `robustness_report`; every curve begins with the clean images."""
     rows = []
     entries = report.get("disturbances", [])
     for name in dict.fromkeys(entry["disturbance"] for entry in entries):
@@ -117,11 +121,11 @@ def curves(report: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _figures(
-    side: Side, probability: NDArray[np.float64], melanoma: Question | None, threshold: float | None
+def _metrics_at(
+    side: SplitPredictions, probability: NDArray[np.float64], melanoma: BinaryTask | None, threshold: float | None
 ) -> dict[str, Any]:
     """Return figures without intervals, null where undefined, then with the reason in `undefined`."""
-    found = figures.headline(side.label, probability, np.ones((1, len(side.label))))
+    found = metrics.overall_metrics(side.label, probability, np.ones((1, len(side.label))))
     values = {name: rounded(float(found[name][0])) for name in SHOWN}
     undefined = {name: why_undefined(name) for name, value in values.items() if value is None}
     for name in ("melanoma_sensitivity", "melanoma_specificity"):
@@ -129,10 +133,10 @@ def _figures(
     if melanoma is None or threshold is None:
         undefined["melanoma_sensitivity"] = undefined["melanoma_specificity"] = "no threshold"
     else:
-        ill, score, _ = melanoma.asked(Side(side.table, side.classes, side.label, probability, side.groups))
+        positive, score, _ = binary_scores(melanoma, replace(side, probability=probability))
         for name, ours, called in (
-            ("melanoma_sensitivity", ill, score >= threshold),
-            ("melanoma_specificity", ~ill, score < threshold),
+            ("melanoma_sensitivity", positive, score >= threshold),
+            ("melanoma_specificity", ~positive, score < threshold),
         ):
             values[name] = rounded(float(called[ours].mean())) if ours.any() else None
             if values[name] is None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def areas(
+def auc_and_average_precision(
     positive: NDArray[np.bool_], score: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the area under the ROC curve, and the average precision.
@@ -39,7 +39,7 @@ def areas(
     worse = (above[:, begin] - true_before + with_equals - true_with) / 2
     lost = (of_positive * worse).sum(axis=1)
     precise = (of_positive * true_with / np.maximum(with_equals, 1)).sum(axis=1)
-    return 1 - divided(lost, positives * (pictures - positives)), divided(precise, positives)
+    return 1 - safe_divide(lost, positives * (pictures - positives)), safe_divide(precise, positives)
 
 
 def partial_auc(
@@ -56,13 +56,13 @@ def partial_auc(
     Returns:
         (B,); NaN where only positives, or none, have a weight.
     """
-    true, false = counts(positive, score, weights)
+    true, false = tps_fps(positive, score, weights)
     height = true - least_sensitivity * true[:, -1:]
     left, right, step = height[:, :-1], height[:, 1:], np.diff(false)
     rise = np.where(right > left, right - left, 1)
     crossing = np.where(right > 0, step * right**2 / (2 * rise), 0)
     strips = np.where(left >= 0, step * (left + right) / 2, crossing)
-    return divided(strips.sum(axis=1), true[:, -1] * false[:, -1])
+    return safe_divide(strips.sum(axis=1), true[:, -1] * false[:, -1])
 
 
 def specificity_at(
@@ -79,17 +79,17 @@ def specificity_at(
     Returns:
         (B,); NaN where only positives, or none, have a weight.
     """
-    true, false = counts(positive, score, weights)
+    true, false = tps_fps(positive, score, weights)
     short = sensitivity * true[:, -1:] - true
     reached = np.argmax(short <= 1e-9, axis=1)[:, None]  # with room for the last bit of a fraction
     before, behind = np.maximum(reached - 1, 0), reached
     left, right = (np.take_along_axis(short, place, axis=1) for place in (before, behind))
     low, high = (np.take_along_axis(false, place, axis=1) for place in (before, behind))
-    crossed = low + divided(left, left - right) * (high - low)
-    return 1 - divided(crossed[:, 0], false[:, -1])
+    crossed = low + safe_divide(left, left - right) * (high - low)
+    return 1 - safe_divide(crossed[:, 0], false[:, -1])
 
 
-def counts(
+def tps_fps(
     positive: NDArray[np.bool_], score: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return how many positives and others score at or above each threshold, the highest first.
@@ -116,7 +116,7 @@ def _sums(ordered: NDArray[np.float64]) -> NDArray[np.float64]:
     return sums
 
 
-def divided(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+def safe_divide(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
     """Divide; NaN, without a warning, where there is nothing to divide by."""
     found = np.full(np.broadcast(above, below).shape, np.nan)
     np.divide(above, below, out=found, where=below != 0)

@@ -1,4 +1,4 @@
-"""What if the pictures that the model is least certain of are left to a person? Figures of the rest.
+"""What if the pictures that the model is least certain of are left to a person? Metrics of the rest.
 
 Certainty is the probability of the most probable class (Hendrycks and Gimpel, A Baseline for Detecting Misclassified
 and Out-of-Distribution Examples, ICLR 2017). Coverage is the fraction of pictures that the model answers itself. Of
@@ -13,9 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lesions.evaluation.bootstrap import Bootstrap, rounded
-from lesions.evaluation.metrics import Figures
-from lesions.evaluation.predictions import Side
-from lesions.evaluation.roc import divided
+from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.evaluation.metrics import Metrics
+from lesions.evaluation.roc import safe_divide
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 PLOTTED = np.arange(1, 101) / 100
@@ -23,7 +23,7 @@ COLUMNS = ["coverage", "figure", "value"]
 """Of the plot's table."""
 
 
-def kept(certainty: NDArray[np.float64], coverage: float) -> NDArray[np.float64]:
+def answered_weight(certainty: NDArray[np.float64], coverage: float) -> NDArray[np.float64]:
     """Return (N,): which part of each picture the model answers, 1 or 0, and of the equals at the edge a fraction.
 
     Args:
@@ -36,12 +36,12 @@ def kept(certainty: NDArray[np.float64], coverage: float) -> NDArray[np.float64]
     return np.asarray(above + equal * ((number - above.sum()) / equal.sum()))
 
 
-def figures_at(
+def metrics_at(
     coverages: tuple[float, ...],
     label: NDArray[np.int64],
     probability: NDArray[np.float64],
     weights: NDArray[np.float64],
-) -> Figures:
+) -> Metrics:
     """Return accuracy and balanced_accuracy, (B, coverages) each, of the pictures kept.
 
     Which are kept is decided once, of all pictures; the latter is the mean sensitivity of the classes left.
@@ -57,15 +57,15 @@ def figures_at(
     hit = (probability.argmax(axis=1) == label)[:, None]
     found: dict[str, list[NDArray[np.float64]]] = {"accuracy": [], "balanced_accuracy": []}
     for coverage in coverages:
-        parts = truth * kept(certainty, coverage)[:, None]
+        parts = truth * answered_weight(certainty, coverage)[:, None]
         actual, hits = weights @ parts, weights @ (parts * hit)
-        found["accuracy"].append(divided(hits.sum(axis=1), actual.sum(axis=1)))
+        found["accuracy"].append(safe_divide(hits.sum(axis=1), actual.sum(axis=1)))
         left = (actual > 0).sum(axis=1)
-        found["balanced_accuracy"].append(divided(np.nansum(divided(hits, actual), axis=1), left))
+        found["balanced_accuracy"].append(safe_divide(np.nansum(safe_divide(hits, actual), axis=1), left))
     return {name: np.stack(values, axis=1) for name, values in found.items()}
 
 
-def area_under_risk(label: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
+def aurc(label: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
     """Return the area under the risk-coverage curve: the mean share of errors at the coverages 1/N, 2/N, ... 1.
 
     Of equally certain pictures the expected one, so that their order does not matter. AURC of Geifman, Uziel and
@@ -85,18 +85,18 @@ def area_under_risk(label: NDArray[np.int64], probability: NDArray[np.float64]) 
     return float((errors / answered).mean())
 
 
-def judge(side: Side, bootstrap: Bootstrap) -> dict[str, Any]:
+def selective_report(side: SplitPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
     """Return one side's figures at each of `COVERAGES`, with intervals, and the areas under the curve.
 
     `risk_coverage_area_at_best` is that of the same answers, if every error were less certain than every hit.
     """
     ours = (side.label, side.probability)
-    found = bootstrap.estimates(partial(figures_at, COVERAGES, *ours), side.groups)
+    found = bootstrap.estimates(partial(metrics_at, COVERAGES, *ours), side.groups)
     certainty, hit = side.probability.max(axis=1), side.probability.argmax(axis=1) == side.label
     best = np.cumsum(np.sort(~hit)) / np.arange(1, len(hit) + 1)
     rows = []
     for place, coverage in enumerate(COVERAGES):
-        share = kept(certainty, coverage)
+        share = answered_weight(certainty, coverage)
         rows.append(
             {
                 "coverage": coverage,
@@ -108,24 +108,24 @@ def judge(side: Side, bootstrap: Bootstrap) -> dict[str, Any]:
             }
         )
     return {
-        "risk_coverage_area": rounded(area_under_risk(*ours)),
+        "risk_coverage_area": rounded(aurc(*ours)),
         "risk_coverage_area_at_best": rounded(float(best.mean())),
         "risk_of_all": rounded(float((~hit).mean())),
         "coverages": rows,
     }
 
 
-def curve(side: Side) -> pd.DataFrame:
+def coverage_curve(side: SplitPredictions) -> pd.DataFrame:
     """Return the plot's table, `COLUMNS`, at `PLOTTED`; none where there is no picture.
 
     Balanced accuracy only while no class has vanished from the rest: of fewer classes it is another figure.
     """
     if not len(side.label):
         return pd.DataFrame(columns=COLUMNS)
-    found = figures_at(tuple(PLOTTED.tolist()), side.label, side.probability, np.ones((1, len(side.label))))
+    found = metrics_at(tuple(PLOTTED.tolist()), side.label, side.probability, np.ones((1, len(side.label))))
     certainty = side.probability.max(axis=1)
     for place, coverage in enumerate(PLOTTED.tolist()):
-        if set(side.label[kept(certainty, coverage) > 0]) != set(side.label):
+        if set(side.label[answered_weight(certainty, coverage) > 0]) != set(side.label):
             found["balanced_accuracy"][0, place] = np.nan
     tables = [
         pd.DataFrame({"coverage": PLOTTED, "figure": name.replace("_", " "), "value": values[0].round(4)})

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lesions.evaluation import metrics as figures
-from lesions.evaluation import predictions
+from lesions.evaluation import metrics
 from lesions.evaluation.bootstrap import Bootstrap, alone, rounded
-from lesions.evaluation.metrics import Figures, why_undefined
-from lesions.evaluation.predictions import Side
+from lesions.evaluation.common import predictions
+from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.evaluation.metrics import Metrics, why_undefined
 
 SHOWN = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "log_loss")
 """By `dvc metrics` and `dvc exp show`, a column each: what more there is stands in reports/evaluation.json."""
@@ -18,24 +18,24 @@ SHOWN_DIGITS = 3
 """Of 2,000 pictures, one more that is right is 0.0005; and the intervals are a hundred times as wide."""
 
 
-def judge(side: Side, prior: NDArray[np.float64], bootstrap: Bootstrap) -> dict[str, Any]:
+def split_report(side: SplitPredictions, prior: NDArray[np.float64], bootstrap: Bootstrap) -> dict[str, Any]:
     """Return the figures of one side, and of the baselines: always the majority, and always train's shares."""
     ours = (side.label, side.probability)
-    of_class = bootstrap.estimates(partial(figures.per_class, *ours), side.groups)
+    of_class = bootstrap.estimates(partial(metrics.per_class, *ours), side.groups)
     lesions = predictions.by_lesion(side)
     majority = np.eye(len(prior))[prior.argmax()]
     return {
         "pictures": len(side.label),
-        "groups": side.lesions,
-        "figures": headline(side, bootstrap),
+        "groups": side.n_groups,
+        "figures": overall_with_intervals(side, bootstrap),
         "figures_by_lesion": {"why": "the data name no lesions"}
         if lesions is None
         else {
             "lesions": len(lesions.label),
-            **headline(lesions, bootstrap),
+            **overall_with_intervals(lesions, bootstrap),
         },
-        "majority_baseline": plain(figures.always(side.label, majority)),
-        "prior_baseline": plain(figures.always(side.label, prior)),
+        "majority_baseline": plain(metrics.constant_baseline(side.label, majority)),
+        "prior_baseline": plain(metrics.constant_baseline(side.label, prior)),
         "classes": [
             {
                 "diagnosis": name,
@@ -47,27 +47,27 @@ def judge(side: Side, prior: NDArray[np.float64], bootstrap: Bootstrap) -> dict[
         ],
         "confusion": {
             "rows_are": "actual, columns predicted, in the order of the classes",
-            "counts": figures.confusion(*ours, np.ones((1, len(side.label))))[0].astype(int).tolist(),
+            "counts": metrics.confusion(*ours, np.ones((1, len(side.label))))[0].astype(int).tolist(),
         },
     }
 
 
-def headline(side: Side, bootstrap: Bootstrap) -> dict[str, Any]:
+def overall_with_intervals(side: SplitPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
     """Return the figures of all classes together."""
-    return alone(bootstrap.estimates(partial(figures.headline, side.label, side.probability), side.groups))
+    return alone(bootstrap.estimates(partial(metrics.overall_metrics, side.label, side.probability), side.groups))
 
 
-def plain(found: Figures) -> dict[str, Any]:
+def plain(found: Metrics) -> dict[str, Any]:
     """Return figures without intervals; the reasons for undefined ones stand in `undefined`."""
     values = {name: rounded(float(value[0])) for name, value in found.items()}
     return {**values, "undefined": {name: why_undefined(name) for name, value in values.items() if value is None}}
 
 
-def brief(judged: dict[str, Any], melanoma: dict[str, Any] | None) -> dict[str, float | None]:
+def dvc_metrics(judged: dict[str, Any], melanoma: dict[str, Any] | None) -> dict[str, float | None]:
     """Return the few figures of a side that DVC shows.
 
     Args:
-        judged: as `judge` has it.
+        judged: as `split_report` has it.
         melanoma: what is reported of the side's ranking for melanoma, or None where no class is melanoma.
     """
     found = {name: judged["figures"][name] for name in SHOWN}
@@ -77,7 +77,7 @@ def brief(judged: dict[str, Any], melanoma: dict[str, Any] | None) -> dict[str, 
     return {name: None if value is None else round(value, SHOWN_DIGITS) for name, value in values.items()}
 
 
-def in_words(judged: dict[str, Any]) -> dict[str, str]:
+def printed(judged: dict[str, Any]) -> dict[str, str]:
     """Return the headline of a side for a person: 0.733 [0.712, 0.755]."""
     words = {"pictures": f"{judged['pictures']:,}", "lesions": f"{judged['groups']:,}"}
     for name in (*SHOWN, "mcc"):

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lesions.evaluation import roc as ranking
+from lesions.evaluation import roc
 from lesions.evaluation.bootstrap import Bootstrap, alone
-from lesions.evaluation.metrics import Figures, confusion, of_answers
-from lesions.evaluation.predictions import Side
-from lesions.evaluation.roc import divided
+from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.evaluation.metrics import Metrics, confusion, label_metrics
+from lesions.evaluation.roc import safe_divide
 
 FEWEST_LESIONS = 20
 """With fewer, a figure says more of these lesions than of the group."""
@@ -57,9 +57,9 @@ def members(values: "pd.Series[str]") -> Iterator[tuple[str, NDArray[np.bool_]]]
         yield name, (values == name).to_numpy()
 
 
-def figures(
+def subgroup_metrics(
     label: NDArray[np.int64], probability: NDArray[np.float64], melanoma: int | None, weights: NDArray[np.float64]
-) -> Figures:
+) -> Metrics:
     """Return, (B,) each, the figures of a subgroup.
 
     balanced_accuracy, of the classes that the group holds; and, where melanoma is a class, its sensitivity and
@@ -72,19 +72,21 @@ def figures(
         weights: (B, N).
     """
     counts = confusion(label, probability, weights)
-    found = {"balanced_accuracy": of_answers(counts)["balanced_accuracy"]}
+    found = {"balanced_accuracy": label_metrics(counts)["balanced_accuracy"]}
     if melanoma is not None:
         actual, predicted = counts[:, melanoma].sum(axis=1), counts[:, :, melanoma].sum(axis=1)
         hits, all_ = counts[:, melanoma, melanoma], counts.sum(axis=(1, 2))
         found |= {
-            "melanoma_sensitivity": divided(hits, actual),
-            "melanoma_specificity": divided(all_ - actual - predicted + hits, all_ - actual),
-            "melanoma_auc": ranking.areas(label == melanoma, probability[:, melanoma], weights)[0],
+            "melanoma_sensitivity": safe_divide(hits, actual),
+            "melanoma_specificity": safe_divide(all_ - actual - predicted + hits, all_ - actual),
+            "melanoma_auc": roc.auc_and_average_precision(label == melanoma, probability[:, melanoma], weights)[0],
         }
     return found
 
 
-def judge(side: Side, melanoma: str | None, bootstrap: Bootstrap) -> dict[str, list[dict[str, Any]]]:
+def subgroup_report(
+    side: SplitPredictions, melanoma: str | None, bootstrap: Bootstrap
+) -> dict[str, list[dict[str, Any]]]:
     """Return for each column its groups, each with pictures, lesions, and figures with intervals.
 
     Args:
@@ -102,11 +104,11 @@ def judge(side: Side, melanoma: str | None, bootstrap: Bootstrap) -> dict[str, l
         report[name] = []
         for group, rows in members(values):
             ours = side.only(rows)
-            entry: dict[str, Any] = {"group": group, "pictures": len(ours.label), "lesions": ours.lesions}
-            if ours.lesions < FEWEST_LESIONS:
+            entry: dict[str, Any] = {"group": group, "pictures": len(ours.label), "lesions": ours.n_groups}
+            if ours.n_groups < FEWEST_LESIONS:
                 entry["suppressed"] = f"fewer than {FEWEST_LESIONS} lesions"
             else:
-                asked = partial(figures, ours.label, ours.probability, number)
+                asked = partial(subgroup_metrics, ours.label, ours.probability, number)
                 entry |= alone(bootstrap.estimates(asked, ours.groups))
                 if number is not None:
                     entry["melanomas"] = len(set(ours.groups[ours.label == number]))

@@ -5,7 +5,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import keras
 import matplotlib as mpl
 import numpy as np
 import seaborn as sns
@@ -14,15 +13,13 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from lesions.core.sanitize import shown
-from lesions.explain.feature_maps import opened
+from lesions.explain.explained import ExplainedSplit, leakage_note, sample
 
-BATCH = 64
-MOST = 2000
+MAX_IMAGES = 2000
 """Pictures: t-SNE of these takes some seconds, and more dots hide one another."""
-FEWEST = 10
+MIN_IMAGES = 10
 """Below, t-SNE's neighbourhoods mean nothing; PCA alone places the pictures."""
 COMPONENTS = 50
 """As van der Maaten and Hinton did before t-SNE (JMLR 9, 2008)."""
@@ -41,16 +38,24 @@ STYLE: Any = {
 }
 
 
-def features(model: keras.Model, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return (N, features): what the network's last dense layer is given for each picture.
+def write_embedding(split: ExplainedSplit, random: np.random.Generator, seed: int, path: Path) -> dict[str, Any]:
+    """Draw the embedding of a split's images, or of a random part of them if there are many.
 
     Args:
-        model: any of `lesions/models/architectures`.
-        pixels: uint8, (N, height, width, 3).
+        split: its images.
+        random: chooses the part.
+        seed: random seed of `places`.
+        path: of the PNG.
+
+    Returns:
+        The method, how many images are drawn, of how many, and the number of features.
     """
-    inside = opened(model).inside
-    starts = tqdm(range(0, len(pixels), BATCH), desc="features", unit=" batches", disable=None)
-    return np.concatenate([inside(pixels[start : start + BATCH], training=False)[1].numpy() for start in starts])
+    chosen = sample(len(split.rows), MAX_IMAGES, random)
+    place, method = places(split.features[chosen], seed)
+    title = f"{split.split.capitalize()} images as the network sees them, by diagnosis ({method})"
+    note = f"{leakage_note(split.leakage)}; {len(chosen):,} of {len(split.rows):,} images; nearness alone has a meaning"
+    draw(place, split.labels[chosen], split.classes, title, note, path)
+    return {"method": method, "pictures": len(chosen), "of": len(split.rows), "features": split.features.shape[1]}
 
 
 def places(found: NDArray[np.float32], seed: int) -> tuple[NDArray[np.float32], str]:
@@ -71,7 +76,7 @@ def places(found: NDArray[np.float32], seed: int) -> tuple[NDArray[np.float32], 
             return np.stack([along, np.zeros_like(along)], axis=1).astype(np.float32), "PCA"
         components = min(COMPONENTS, *found.shape)
         reduced = PCA(components, svd_solver="randomized", random_state=seed).fit_transform(found)
-        if len(found) < FEWEST or components < 2:
+        if len(found) < MIN_IMAGES or components < 2:
             return np.pad(reduced, ((0, 0), (0, 1)))[:, :2].astype(np.float32), "PCA"
         perplexity = min(PERPLEXITY, (len(found) - 1) / 3)
         placed = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1).fit_transform(reduced)

@@ -6,15 +6,19 @@ or read aloud has passed `foreign_text.shown`.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import keras
 import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from lesions.core.json_files import write_json
 from lesions.core.sanitize import shown
-from lesions.explain.overlay import GAP
+from lesions.explain.explained import ExplainedSplit, leakage_note
+from lesions.explain.grad_cam import heat_maps
+from lesions.explain.overlay import GAP, beside, overlay
 
 Kind = Literal["confident_error", "uncertain_hit"]
 KINDS: dict[Kind, str] = {"confident_error": "confident error", "uncertain_hit": "uncertain hit"}
@@ -97,6 +101,76 @@ def alt_text(
         f"{KINDS[kind].capitalize()}: picture {shown(image_id)} of {shown(truth)}, taken for {shown(predicted)} with "
         f"probability {probability:.2f}; {where}.{leak}"
     )
+
+
+def write_gallery(
+    model: keras.Model, split: ExplainedSplit, examples: list[Example], most: int, folder: Path, sheet: Path
+) -> dict[str, dict[str, int]]:
+    """Write a file an example, `gallery.json`, and the sheet of all.
+
+    Args:
+        model: the network.
+        split: its images.
+        examples: of `choose`.
+        most: examples of a kind and class.
+        folder: gets the files.
+        sheet: the JPEG with all examples.
+
+    Returns:
+        For each class how many images and how many errors there are to choose from.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    images = split.pixels[split.rows[[example.row for example in examples]]]
+    maps = heat_maps(model, images, np.array([example.predicted for example in examples], np.int64))
+    entries, cells = [], []
+    for number, (example, image, heat) in enumerate(zip(examples, images, maps, strict=True), 1):
+        file = f"{number:04d}.jpg"
+        save(beside(overlay(image, heat, BOX)), folder / file)
+        entries.append(_entry(split, example, heat, file))
+        highest = float(split.probability[example.row][example.predicted])
+        caption = (entries[-1]["image_id"], f"{entries[-1]['truth']} -> {entries[-1]['predicted']} {highest:.2f}")
+        cells.append(Cell(caption, beside(overlay(image, heat, SMALL_BOX))))
+    write_json(folder / "gallery.json", {"side": split.split, "protocol": split.leakage, "entries": entries})
+
+    wrong = split.probability.argmax(axis=1) != split.labels
+    counts, rows = {}, []
+    for number, name in enumerate(split.classes):
+        ours = split.labels == number
+        counts[name] = {"pictures": int(ours.sum()), "errors": int((ours & wrong).sum())}
+        of_kind = [
+            [cell for cell, one in zip(cells, examples, strict=True) if one.truth == number and one.kind == kind]
+            for kind in KINDS
+        ]
+        places = [cell for few in of_kind for cell in [*few, *[None] * (most - len(few))]]
+        of = f"{counts[name]['errors']:,} of {counts[name]['pictures']:,} wrong" if ours.any() else "no image"
+        rows.append((f"{name}: {of}", places))
+    title = [
+        f"{split.split.capitalize()} images, {leakage_note(split.leakage)}. Of each class the most confident errors "
+        "(left) and the least certain hits (right)",
+        "Beside each image, what speaks for the predicted class (Grad-CAM), most where yellow. "
+        "Truth -> prediction, with its probability.",
+    ]
+    write_sheet(rows[:MOST_ROWS], title, sheet, 2 * most)
+    return counts
+
+
+def _entry(split: ExplainedSplit, example: Example, heat: NDArray[np.float32], file: str) -> dict[str, Any]:
+    """Return an example's entry of gallery.json."""
+    image_id = split.ids[example.row]
+    truth, predicted = split.classes[example.truth], split.classes[example.predicted]
+    probability = split.probability[example.row]
+    highest = float(probability[example.predicted])
+    return {
+        "class": truth,
+        "kind": example.kind,
+        "image_id": image_id,
+        "truth": truth,
+        "predicted": predicted,
+        "probabilities": dict(zip(split.classes, probability.tolist(), strict=True)),
+        "protocol": split.leakage,
+        "file": file,
+        "alt": alt_text(image_id, truth, predicted, highest, example.kind, heat, split.leakage),
+    }
 
 
 def write_sheet(

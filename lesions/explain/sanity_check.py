@@ -12,12 +12,29 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 import lesions.models.common.determinism
+from lesions.explain.explained import ExplainedSplit, sample
 from lesions.explain.grad_cam import heat_maps
 
+MAX_IMAGES = 100
 DRAWS = 5
 """Networks of random weights: each alone looks, by chance, at the lesion or past it."""
 ALIKE = 0.5
 """The mean rank correlation from which maps count as alike. Our choice: the paper names no bound."""
+
+
+def check_split(model: keras.Model, split: ExplainedSplit, random: np.random.Generator, seed: int) -> dict[str, Any]:
+    """Check the heat maps of a split's predictions on a random part of its images; see `check`.
+
+    Args:
+        model: the trained network.
+        split: its images.
+        random: chooses the part.
+        seed: random seed of the weights.
+    """
+    chosen = sample(len(split.rows), MAX_IMAGES, random)
+    images = split.pixels[split.rows[chosen]]
+    predicted = split.probability[chosen].argmax(axis=1)
+    return check(model, images, predicted, heat_maps(model, images, predicted), seed)
 
 
 def check(
@@ -30,7 +47,7 @@ def check(
         pixels: uint8, (N, height, width, 3).
         classes: (N,), the class that is asked of each picture, also of the random networks.
         maps: (N, height, width), what `heat_maps` says of them.
-        seed: what the weights are drawn from.
+        seed: random seed of the weights.
 
     Returns:
         The mean Spearman correlation between the maps of one picture, over pictures and draws, and of each draw;

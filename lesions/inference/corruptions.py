@@ -1,21 +1,26 @@
-"""Worse pictures of the same lesions: what dust, haste, another camera or another lamp do, at three strengths.
+"""Corruptions of images, at three strengths: what haste, compression, another camera or another lamp do.
 
-Each disturbance takes prepared pixels, uint8 (height, width, 3), a strength of 1, 2 or 3, and what to draw from, and
-returns as many pixels. The kinds follow Hendrycks and Dietterich (Benchmarking Neural Network Robustness to Common
+Each takes prepared pixels, uint8 (height, width, 3), a strength of 1, 2 or 3, and a random generator, and returns as
+many pixels. The kinds follow Hendrycks and Dietterich (Benchmarking Neural Network Robustness to Common
 Corruptions and Perturbations, ICLR 2019), and Maron et al. (A benchmark for neural network robustness in skin cancer
 classification, European Journal of Cancer 155, 2021) for dermoscopy; the strengths are our own: mild, clearly seen,
-and a picture that a person would take again. Lengths are fractions of the picture's shorter side.
+and an image that a person would take again. Lengths are fractions of the image's shorter side.
 """
 
 import io
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+import keras
 import numpy as np
+import pandas as pd
 from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
+from tqdm import tqdm
+
+from lesions.inference.predict import predict_batch
 
 Pixels = NDArray[np.uint8]
 
@@ -52,7 +57,7 @@ def jpeg(pixels: Pixels, strength: int, _random: Generator) -> Pixels:
 
 
 def brightness(pixels: Pixels, strength: int, random: Generator) -> Pixels:
-    """Make it darker or lighter, either in half of the pictures."""
+    """Make it darker or lighter, either in half of the images."""
     sign = 1 if random.random() < 0.5 else -1
     return _scaled(pixels, np.full(3, 1 + sign * BRIGHTNESS[strength - 1]))
 
@@ -65,7 +70,7 @@ def colour_cast(pixels: Pixels, strength: int, random: Generator) -> Pixels:
 
 
 def rotation(pixels: Pixels, strength: int, random: Generator) -> Pixels:
-    """Turn it left or right; what comes in at the corners is the picture mirrored at its edges, never black."""
+    """Turn it left or right; what comes in at the corners is the image mirrored at its edges, never black."""
     sign = 1 if random.random() < 0.5 else -1
     height, width = pixels.shape[:2]
     # Half a diagonal reaches every corner at any angle.
@@ -83,7 +88,7 @@ def hairs(pixels: Pixels, strength: int, random: Generator) -> Pixels:
     colour = np.array([40, 28, 22]) * random.uniform(0.5, 1.5)
     along = np.linspace(0, 1, 24)[:, None]
     for _ in range(HAIRS[strength - 1]):
-        # A quadratic Bézier curve across the picture, bent by as much as a third of its length.
+        # A quadratic Bézier curve across the image, bent by as much as a third of its length.
         angle, length = random.uniform(0, 2 * math.pi), random.uniform(0.5, 1.3)
         direction = np.array([math.cos(angle), math.sin(angle)])
         middle = random.uniform(0, 1, 2)
@@ -97,7 +102,7 @@ def hairs(pixels: Pixels, strength: int, random: Generator) -> Pixels:
     return np.rint(pixels * (1 - share) + colour * share).astype(np.uint8)
 
 
-DISTURBANCES: dict[str, Callable[[Pixels, int, Generator], Pixels]] = {
+CORRUPTIONS: dict[str, Callable[[Pixels, int, Generator], Pixels]] = {
     "blur": blur,
     "jpeg": jpeg,
     "brightness": brightness,
@@ -108,23 +113,52 @@ DISTURBANCES: dict[str, Callable[[Pixels, int, Generator], Pixels]] = {
 """By name, in the order of tables and plots."""
 
 
-def disturbed(pixels: Pixels, name: str, strength: int, seed: int, image_id: str) -> Pixels:
-    """Return a picture disturbed.
+def corrupt(pixels: Pixels, name: str, strength: int, seed: int, image_id: str) -> Pixels:
+    """Return an image corrupted.
 
-    What is drawn is a function of the seed, the disturbance and the picture, whatever the order of pictures, and the
-    same at each strength: the same direction further, the same hairs and more.
+    The randomness depends on the seed, the corruption and the image, whatever the order of images, and is the same at
+    each strength: the same direction further, the same hairs and more.
 
     Args:
         pixels: uint8, (height, width, 3).
-        name: one of `DISTURBANCES`.
+        name: one of `CORRUPTIONS`.
         strength: one of `STRENGTHS`.
-        seed: of params.yaml.
+        seed: random seed.
         image_id: whose pixels they are.
     """
     random = np.random.default_rng([seed, zlib.crc32(name.encode()), zlib.crc32(image_id.encode())])
-    return DISTURBANCES[name](pixels, strength, random)
+    return CORRUPTIONS[name](pixels, strength, random)
 
 
 def _scaled(pixels: Pixels, factors: NDArray[np.float64]) -> Pixels:
     """Return the channels times (3,) factors."""
     return np.clip(np.rint(pixels * factors), 0, 255).astype(np.uint8)
+
+
+def predict_corrupted(
+    model: keras.Model, batches: Iterable[Pixels], table: pd.DataFrame, classes: list[str], *, tta: bool, seed: int
+) -> pd.DataFrame:
+    """Return the probabilities of images under each corruption and strength, in this order, one row per image.
+
+    Args:
+        model: of `features.feature_model`.
+        batches: of N images in all, at most `predict.BATCH_SIZE` each.
+        table: N rows with `image_id`, whose columns come first.
+        classes: labels of the network's outputs.
+        tta: see `predict_batch`.
+        seed: random seed of the corruptions.
+    """
+    kinds = [(name, strength) for name in CORRUPTIONS for strength in STRENGTHS]
+    probability = np.empty((len(kinds), len(table), len(classes)), np.float32)
+    with tqdm(total=len(table) * len(kinds), desc="predicting corrupted images", unit=" images", disable=None) as bar:
+        done = 0
+        for batch in batches:
+            rows = slice(done, done := done + len(batch))
+            ids = table["image_id"].iloc[rows]
+            for number, (name, strength) in enumerate(kinds):
+                worse = [corrupt(image, name, strength, seed, one) for image, one in zip(batch, ids, strict=True)]
+                probability[number, rows] = predict_batch(model, np.stack(worse), tta)[1]
+                bar.update(len(batch))
+    tables = [table.assign(disturbance=name, strength=strength) for name, strength in kinds]
+    outputs = pd.DataFrame(probability.reshape(-1, len(classes)), columns=classes)
+    return pd.concat([pd.concat(tables, ignore_index=True), outputs], axis=1)

@@ -5,6 +5,7 @@ from typing import Any
 
 from lesions.core.errors import UserError
 from lesions.core.params import FILE, Section, nearest, read_file
+from lesions.params.calibrate import Calibrate
 from lesions.params.clean import Clean
 from lesions.params.download import Download
 from lesions.params.evaluate import Evaluate
@@ -18,7 +19,7 @@ from lesions.params.weights import Weights
 
 SECTIONS: dict[str, type[Section]] = {
     section.name(): section
-    for section in (Download, Clean, Split, Prepare, Rebalance, Weights, Train, Predict, Evaluate, Explain)
+    for section in (Download, Clean, Split, Prepare, Rebalance, Weights, Train, Predict, Calibrate, Evaluate, Explain)
 }
 
 

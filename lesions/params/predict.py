@@ -1,4 +1,4 @@
-"""`predict`: how the model is asked."""
+"""`predict`: how the network is run."""
 
 from pydantic import Field
 
@@ -8,6 +8,5 @@ from lesions.core.params import Section
 class Predict(Section):
     """See params.yaml for what each key means."""
 
-    dihedral: bool
-    patient: bool
+    tta: bool = False
     seed: int = Field(ge=0, lt=2**32)

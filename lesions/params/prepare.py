@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from lesions.core.params import Section
 
@@ -14,6 +14,7 @@ class Prepare(Section):
     fit: Literal["squash", "crop", "pad"] = "squash"
     borders: Literal["keep", "crop"] = "keep"
     colour_constancy: Literal["none", "shades_of_grey"] = "none"
+    seed: int = Field(default=1, ge=0, lt=2**32)
 
     @field_validator("px", mode="before")
     @classmethod

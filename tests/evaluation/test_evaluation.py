@@ -14,12 +14,12 @@ from ruamel.yaml import YAML
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
 from lesions.evaluation import calibration, decision_curve, robustness, subgroups
-from lesions.evaluation import ood as unlikeness
-from lesions.evaluation import operating_points as clinical
-from lesions.evaluation import selective as abstention
+from lesions.evaluation import ood
+from lesions.evaluation import operating_points
+from lesions.evaluation import selective
 from lesions.evaluation.bootstrap import Bootstrap, alone
-from lesions.evaluation.metrics import Figures
-from lesions.evaluation.predictions import Side
+from lesions.evaluation.metrics import Metrics
+from lesions.evaluation.common.predictions import SplitPredictions
 from stages import evaluate
 from tests.conftest import ROOT
 
@@ -38,7 +38,7 @@ def covered(seed: int, truth: float) -> tuple[bool, bool]:
     # A beta distribution of each lesion's own chance, with the mean `truth` and much weight near 0 and 1.
     hit = random.random(len(lesions)) < random.beta(0.4 * truth, 0.4 * (1 - truth), 300)[lesions]
 
-    def accuracy(weights: np.ndarray) -> Figures:
+    def accuracy(weights: np.ndarray) -> Metrics:
         return {"accuracy": weights @ hit / weights.sum(axis=1)}
 
     held = []
@@ -68,7 +68,7 @@ def test_intervals_are_a_function_of_the_seed_and_not_of_the_block(monkeypatch: 
 
 
 def test_undefined_resamples_are_left_out_and_counted() -> None:
-    def share(weights: np.ndarray) -> Figures:
+    def share(weights: np.ndarray) -> Metrics:
         return {"share": np.where(weights[:, 0] > 0, weights[:, 0], np.nan)}
 
     found: dict[str, Any] = alone(Bootstrap(400, 1).estimates(share, np.arange(3)))["share"]
@@ -88,7 +88,7 @@ def test_thresholds_reach_their_target_and_give_away_least(seed: int) -> None:
     random = np.random.default_rng(seed)
     positive = np.append([True, False], random.random(random.integers(0, 50)) < 0.3)
     score = np.round(random.random(len(positive)) + positive, 1)
-    for point in clinical.operating_points(positive, score):
+    for point in operating_points.operating_points(positive, score):
         rates = {
             threshold: ((score >= threshold)[positive].mean(), (score < threshold)[~positive].mean())
             for threshold in np.unique(score)
@@ -105,7 +105,7 @@ def test_an_operating_point_is_read_as_a_clinic_would() -> None:
     """Ten melanomas of which nine are found, 90 others of which 18 are called melanoma."""
     positive = np.arange(100) < 10
     score = np.where(np.isin(np.arange(100), [*range(9), *range(10, 28)]), 0.9, 0.1)
-    found = {name: value[0, 0] for name, value in clinical.at([0.5], positive, score, np.ones((1, 100))).items()}
+    found = {name: value[0, 0] for name, value in operating_points.at([0.5], positive, score, np.ones((1, 100))).items()}
     assert found["sensitivity"] == pytest.approx(0.9)
     assert found["specificity"] == pytest.approx(0.8)
     assert found["number_needed_to_biopsy"] == pytest.approx(3)
@@ -119,26 +119,26 @@ def test_questions_are_those_that_the_classes_allow() -> None:
         [("mel", "malignant", "mel"), ("other", "unstated", "bcc; scc"), ("nv", "benign", "nv")],
         columns=["label", "nature", "of"],
     )
-    asked = clinical.questions(table)
-    assert asked["melanoma"] == clinical.Question(["mel"], ["other", "nv"], clinical.READERS)
-    assert asked["malignant"] == clinical.Question(["mel"], ["nv"])
+    asked = operating_points.questions(table)
+    assert asked["melanoma"] == operating_points.Question(["mel"], ["other", "nv"], operating_points.READERS)
+    assert asked["malignant"] == operating_points.Question(["mel"], ["nv"])
     coarse = pd.DataFrame(
         [("malignant", "malignant", "mel; bcc"), ("rest", "unstated", "nv")], columns=["label", "nature", "of"]
     )
-    assert all(isinstance(why, str) for why in clinical.questions(coarse).values())
+    assert all(isinstance(why, str) for why in operating_points.questions(coarse).values())
 
 
 def test_the_temperature_is_found_again_and_mends_the_calibration() -> None:
     random = np.random.default_rng(1)
     right = random.dirichlet([0.6, 0.6, 0.6], 20_000)
     label = (random.random((len(right), 1)) > right.cumsum(axis=1)).sum(axis=1)
-    too_sure = calibration.tempered(right, 1 / 2.5)
+    too_sure = calibration.apply_temperature(right, 1 / 2.5)
     assert (too_sure.argmax(axis=1) == right.argmax(axis=1)).all()
     found = calibration.temperature(label, too_sure)
     assert found == pytest.approx(2.5, rel=0.03)
-    assert calibration.tempered(too_sure, 2.5) == pytest.approx(right, abs=1e-6)
-    assert calibration.expected_error(label, too_sure) > 0.1
-    assert calibration.expected_error(label, calibration.tempered(too_sure, found)) < 0.015
+    assert calibration.apply_temperature(too_sure, 2.5) == pytest.approx(right, abs=1e-6)
+    assert calibration.ece(label, too_sure) > 0.1
+    assert calibration.ece(label, calibration.apply_temperature(too_sure, found)) < 0.015
     table = pd.DataFrame(calibration.reliability(label, right))
     assert len(table) == calibration.BINS
     assert table["pictures"].max() - table["pictures"].min() <= 1
@@ -146,7 +146,7 @@ def test_the_temperature_is_found_again_and_mends_the_calibration() -> None:
     # The most sure answers, all right, have no temperature; the search ends at its edge, and nothing overflows.
     certain = np.eye(3)[[0, 1, 2]]
     assert calibration.temperature(np.array([0, 1, 2]), certain) > 0
-    assert np.isfinite(calibration.tempered(certain, 0.05)).all()
+    assert np.isfinite(calibration.apply_temperature(certain, 0.05)).all()
 
 
 def test_ages_fall_into_their_bands_and_no_made_up_age_does() -> None:
@@ -410,25 +410,25 @@ def test_abstention_is_the_mean_over_all_orders_of_equals(seed: int) -> None:
         order = np.lexsort((random.random(8), -certainty))
         risks.append(np.cumsum(~hit[order]) / np.arange(1, 9))
     mean = np.mean(risks, axis=0)
-    assert abstention.area_under_risk(label, probability) == pytest.approx(mean.mean(), abs=0.07)
+    assert selective.aurc(label, probability) == pytest.approx(mean.mean(), abs=0.07)
     coverages = tuple((np.arange(1, 9) / 8).tolist())
-    found = abstention.figures_at(coverages, label, probability, np.ones((1, 8)))["accuracy"][0]
+    found = selective.figures_at(coverages, label, probability, np.ones((1, 8)))["accuracy"][0]
     assert 1 - found == pytest.approx(mean, abs=0.12)
-    assert abstention.area_under_risk(label, probability) == pytest.approx((1 - found).mean())
-    assert [abstention.kept(certainty, coverage).sum() for coverage in coverages] == pytest.approx(range(1, 9))
+    assert selective.aurc(label, probability) == pytest.approx((1 - found).mean())
+    assert [selective.answered_weight(certainty, coverage).sum() for coverage in coverages] == pytest.approx(range(1, 9))
 
 
 def test_leaving_out_the_least_certain_counts_as_by_hand() -> None:
     label = np.array([0, 0, 1, 1])
     probability = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])  # the second, least certain, is wrong
-    side = Side(pd.DataFrame(index=range(4)), ["a", "b"], label, probability, np.arange(4))
-    found = abstention.judge(side, Bootstrap(100, 1))
+    side = SplitPredictions(pd.DataFrame(index=range(4)), ["a", "b"], label, probability, np.arange(4))
+    found = selective.judge(side, Bootstrap(100, 1))
     at = {row["coverage"]: row for row in found["coverages"]}
     assert (at[1.0]["accuracy"]["value"], at[1.0]["balanced_accuracy"]["value"]) == (0.75, 0.75)
     assert (at[0.7]["accuracy"]["value"], at[0.7]["pictures"], at[0.7]["certain_from"]) == (1, 3, 0.7)
     assert found["risk_coverage_area"] == found["risk_coverage_area_at_best"] == 0.0625
-    one = Side(pd.DataFrame(index=[0]), ["a", "b"], label[:1], probability[:1], np.zeros(1, np.int64))
-    assert abstention.judge(one, Bootstrap(100, 1))["coverages"][-1]["accuracy"]["value"] == 1
+    one = SplitPredictions(pd.DataFrame(index=[0]), ["a", "b"], label[:1], probability[:1], np.zeros(1, np.int64))
+    assert selective.judge(one, Bootstrap(100, 1))["coverages"][-1]["accuracy"]["value"] == 1
 
 
 def test_net_benefit_is_that_of_a_count_by_hand() -> None:
@@ -439,10 +439,10 @@ def test_net_benefit_is_that_of_a_count_by_hand() -> None:
     assert found["model"][0] == pytest.approx([0.08 - 0.2 * 0.25, 0.1 - 0.9 / 19])
     assert found["treat_all"][0] == pytest.approx([0.1 - 0.9 * 0.25, 0.1 - 0.9 / 19])
     assert found["gain"][0] == pytest.approx([0.03, 0])
-    alike = Side(
+    alike = SplitPredictions(
         pd.DataFrame({"label": ["mel"]}), ["mel", "nv"], np.zeros(1, np.int64), np.eye(2)[:1], np.zeros(1, int)
     )
-    questions: dict[str, clinical.Question | str] = {"melanoma": clinical.Question(["mel"], ["nv"]), "malignant": "no"}
+    questions: dict[str, operating_points.Question | str] = {"melanoma": operating_points.Question(["mel"], ["nv"]), "malignant": "no"}
     report = decision_curve.judge(questions, alike, 1.0, Bootstrap(100, 1))
     assert report == {"melanoma": {"why": "needs positive pictures and others"}, "malignant": {"why": "no"}}
     assert decision_curve.curves(questions, alike, 1.0).empty
@@ -450,7 +450,7 @@ def test_net_benefit_is_that_of_a_count_by_hand() -> None:
 
 
 def test_robustness_of_one_class_and_one_lesion_says_what_is_undefined() -> None:
-    side = Side(pd.DataFrame({"label": ["nv"]}), ["mel", "nv"], np.ones(1, np.int64), np.eye(2)[1:], np.zeros(1, int))
+    side = SplitPredictions(pd.DataFrame({"label": ["nv"]}), ["mel", "nv"], np.ones(1, np.int64), np.eye(2)[1:], np.zeros(1, int))
     found = robustness.judge(side, {("blur", 1): np.eye(2)[:1]}, None, None, Bootstrap(100, 1))
     assert found["undisturbed"]["macro_auc"] is None
     assert found["undisturbed"]["undefined"]["macro_auc"]
@@ -461,7 +461,7 @@ def test_robustness_of_one_class_and_one_lesion_says_what_is_undefined() -> None
 
 def test_unlikeness_has_no_threshold_without_val() -> None:
     table = pd.DataFrame({"split": ["test", "generated"], "label": ["nv", "flat"], "unlikeness": [1.0, 1.0]})
-    found = unlikeness.judge(table, ["val", "test"])
+    found = ood.judge(table, ["val", "test"])
     assert found["flagged_above"] is None
     assert "chosen on val" in found["why"]
     assert found["generated"] == {"pictures": 1, "flagged": None, "auc_against_test": 0.5}

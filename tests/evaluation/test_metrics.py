@@ -14,9 +14,9 @@ from scipy.stats import mannwhitneyu
 from sklearn import metrics
 
 from lesions.evaluation import calibration
-from lesions.evaluation import metrics as figures
-from lesions.evaluation import operating_points as clinical
-from lesions.evaluation import roc as ranking
+from lesions.evaluation import metrics
+from lesions.evaluation import operating_points
+from lesions.evaluation import roc
 from lesions.evaluation.bootstrap import Bootstrap, alone
 
 CLASSES = ["mel", "bkl", "nv"]
@@ -36,7 +36,7 @@ def drawn(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def curves(label: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
-    return figures.roc({name: (label == n, probability[:, n]) for n, name in enumerate(CLASSES)})
+    return metrics.roc({name: (label == n, probability[:, n]) for n, name in enumerate(CLASSES)})
 
 
 def or_nan(defined: bool, compute: partial[float]) -> float:
@@ -47,8 +47,8 @@ def or_nan(defined: bool, compute: partial[float]) -> float:
 @given(st.integers(0, 2**32 - 1))
 def test_weighted_figures_are_those_of_the_repeated_pictures(seed: int) -> None:
     label, probability, weights = drawn(seed)
-    headline = figures.headline(label, probability, weights)
-    of_class = figures.per_class(label, probability, weights)
+    headline = metrics.overall_metrics(label, probability, weights)
+    of_class = metrics.per_class(label, probability, weights)
     for number, weight in enumerate(weights.astype(int)):
         actual, given = np.repeat(label, weight), np.repeat(probability, weight, axis=0)
         answer = given.argmax(axis=1)
@@ -110,7 +110,7 @@ def one_by_one(
 def test_the_partial_area_is_that_of_the_isic_challenge(seed: int, least: float) -> None:
     """Its code turns positives and others round, and takes McClish's correction of scikit-learn's back."""
     label, probability, weights = drawn(seed)
-    found = ranking.partial_auc(label == 0, probability[:, 0], weights, least)
+    found = roc.partial_auc(label == 0, probability[:, 0], weights, least)
     for value, positive, score in one_by_one(found, label == 0, probability[:, 0], weights):
         scaled = metrics.roc_auc_score(~positive, -score, max_fpr=1 - least)
         lowest, highest = (1 - least) ** 2 / 2, 1 - least
@@ -123,7 +123,7 @@ def test_an_area_is_the_chance_to_rank_a_pair_rightly() -> None:
     pairs = positive.sum() * (~positive).sum()
     curve = curves(label, probability).query("diagnosis == 'mel'")
     expected = mannwhitneyu(score[positive], score[~positive]).statistic / pairs
-    assert ranking.areas(positive, score, np.ones((1, len(label))))[0][0] == pytest.approx(expected)
+    assert roc.auc_and_average_precision(positive, score, np.ones((1, len(label))))[0][0] == pytest.approx(expected)
     assert np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"]) == pytest.approx(expected, abs=1e-3)
 
 
@@ -131,7 +131,7 @@ def test_a_class_that_does_not_occur_is_null_with_a_reason() -> None:
     label = np.array([0, 0, 2, 2])
     probability = np.array([[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.1, 0.2, 0.7], [0.7, 0.2, 0.1]])
     groups, bootstrap = np.arange(4), Bootstrap(100, 1)
-    headline = alone(bootstrap.estimates(partial(figures.headline, label, probability), groups))
+    headline = alone(bootstrap.estimates(partial(metrics.overall_metrics, label, probability), groups))
     assert headline["macro_auc"] == {
         "value": None,
         "lower": None,
@@ -139,7 +139,7 @@ def test_a_class_that_does_not_occur_is_null_with_a_reason() -> None:
         "why": "a class does not occur, or no other does",
     }
     assert headline["balanced_accuracy"]["value"] == 0.75
-    of_class = bootstrap.estimates(partial(figures.per_class, label, probability), groups)
+    of_class = bootstrap.estimates(partial(metrics.per_class, label, probability), groups)
     reasons = {name: found[1].get("why") for name, found in of_class.items() if found[1]["value"] is None}
     assert reasons == {
         "sensitivity": "does not occur",
@@ -154,7 +154,7 @@ def test_a_class_that_does_not_occur_is_null_with_a_reason() -> None:
 
 def test_one_picture_alone() -> None:
     label, probability = np.array([2]), np.array([[0.2, 0.3, 0.5]])
-    found = alone(Bootstrap(100, 1).estimates(partial(figures.headline, label, probability), np.array([0])))
+    found = alone(Bootstrap(100, 1).estimates(partial(metrics.overall_metrics, label, probability), np.array([0])))
     assert found["macro_auc"]["value"] is None
     assert found["mcc"]["why"] == "one class alone in the truth or in the answers"
     assert found["accuracy"] == {
@@ -169,7 +169,7 @@ def test_one_picture_alone() -> None:
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.5, 0.866, 1.0]))
 def test_the_specificity_at_a_sensitivity_is_read_off_the_curve_of_scikit_learn(seed: int, sensitivity: float) -> None:
     label, probability, weights = drawn(seed)
-    found = ranking.specificity_at(label == 0, probability[:, 0], weights, sensitivity)
+    found = roc.specificity_at(label == 0, probability[:, 0], weights, sensitivity)
     for value, positive, score in one_by_one(found, label == 0, probability[:, 0], weights):
         false, true, _ = metrics.roc_curve(positive, score, drop_intermediate=False)
         first = int(np.argmax(true >= sensitivity - 1e-12))
@@ -180,11 +180,11 @@ def test_the_specificity_at_a_sensitivity_is_read_off_the_curve_of_scikit_learn(
 
 def test_equal_scores_are_worth_nothing() -> None:
     label, probability = np.array([0, 1, 2, 2]), np.full((4, 3), 1 / 3)
-    assert figures.headline(label, probability, ONE_EACH)["macro_auc"] == 0.5
+    assert metrics.overall_metrics(label, probability, ONE_EACH)["macro_auc"] == 0.5
     positive, same = label == 2, probability[:, 2]
-    assert ranking.areas(positive, same, ONE_EACH)[1] == metrics.average_precision_score(positive, same)
+    assert roc.auc_and_average_precision(positive, same, ONE_EACH)[1] == metrics.average_precision_score(positive, same)
     # The diagonal from a sensitivity of 0.8 to 1.
-    assert ranking.partial_auc(positive, same, ONE_EACH, 0.8) == pytest.approx(0.2**2 / 2)
+    assert roc.partial_auc(positive, same, ONE_EACH, 0.8) == pytest.approx(0.2**2 / 2)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 0.0, 20.0]))
@@ -211,24 +211,24 @@ def test_calibration_is_that_of_a_count_bin_by_bin(seed: int, sharper: float) ->
             "confidence": pytest.approx(confidence, abs=6e-5),
             "accuracy": pytest.approx(accuracy, abs=6e-5),
         }
-    assert calibration.expected_error(label, probability) == pytest.approx(expected)
-    described = calibration.described(label, probability)
-    assert described["log_loss"] == pytest.approx(metrics.log_loss(label, probability, labels=[0, 1, 2]), abs=6e-5)
+    assert calibration.ece(label, probability) == pytest.approx(expected)
+    summary = calibration.summary(label, probability)
+    assert summary["log_loss"] == pytest.approx(metrics.log_loss(label, probability, labels=[0, 1, 2]), abs=6e-5)
     brier = metrics.brier_score_loss(label, probability, labels=[0, 1, 2], scale_by_half=False)
-    assert described["brier"] == pytest.approx(brier, abs=6e-5)
+    assert summary["brier"] == pytest.approx(brier, abs=6e-5)
 
 
 @pytest.mark.parametrize("positive", [True, False])
 def test_a_question_with_one_kind_of_picture_has_no_area(positive: bool) -> None:
     asked, score = np.full(4, positive), np.array([0.1, 0.4, 0.4, 0.8])
-    ranks = partial(clinical.ranks, asked, score, readers=clinical.READERS)
+    ranks = partial(operating_points.ranks, asked, score, readers=operating_points.READERS)
     found = alone(Bootstrap(100, 1).estimates(ranks, np.arange(4)))
     for name in ("auc", "partial_auc_above_80_sensitivity", "specificity_at_readers_sensitivity"):
         assert found[name]["value"] is None
         assert found[name]["why"] == "needs pictures of this class and of others"
     assert found["average_precision"]["value"] == (1 if positive else None)
-    assert all(point.threshold is None for point in clinical.operating_points(asked, score))
-    at = Bootstrap(100, 1).estimates(partial(clinical.at, [0.9], asked, score), np.arange(4))
+    assert all(point.threshold is None for point in operating_points.operating_points(asked, score))
+    at = Bootstrap(100, 1).estimates(partial(operating_points.at, [0.9], asked, score), np.arange(4))
     undefined = {name for name, (entry,) in at.items() if entry["value"] is None}
     assert undefined >= {"ppv", "number_needed_to_biopsy", "specificity" if positive else "sensitivity"}
     assert all(entry["why"] != "undefined" for (entry,) in at.values() if entry["value"] is None)
@@ -236,7 +236,7 @@ def test_a_question_with_one_kind_of_picture_has_no_area(positive: bool) -> None
 
 def test_baselines_are_those_of_a_constant_answer() -> None:
     label = np.array([2, 2, 2, 1, 0])
-    majority = figures.always(label, np.array([0.0, 0, 1]))
+    majority = metrics.constant_baseline(label, np.array([0.0, 0, 1]))
     assert {
         name: majority[name][0] for name in ("accuracy", "balanced_accuracy", "macro_f1", "macro_auc", "kappa")
     } == {
@@ -247,6 +247,6 @@ def test_baselines_are_those_of_a_constant_answer() -> None:
         "kappa": 0,
     }
     assert np.isnan(majority["log_loss"][0])
-    prior = figures.always(label, np.array([0.2, 0.2, 0.6]))
+    prior = metrics.constant_baseline(label, np.array([0.2, 0.2, 0.6]))
     assert prior["accuracy"][0] == 0.6
     assert prior["log_loss"][0] == pytest.approx(metrics.log_loss(label, np.tile([0.2, 0.2, 0.6], (5, 1))))

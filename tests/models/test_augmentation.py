@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from scipy import ndimage
 
 from lesions.core.errors import UserError
-from lesions.models.common import batches as feeding
+from lesions.models.common.batches import Pixels, Rows, eval_batches, train_batches
 from lesions.models.training.augmentation import BITS, HALF, Augmentation, augmentation
 from lesions.params.train import Augment
 
@@ -137,7 +137,7 @@ def batches(count: int, first_epoch: int = 0, batch: int = 4) -> list[tuple[byte
     pictures = noise(11)
     rows = np.array([1, 2, 3, 5, 6, 7, 8, 9, 10])
     augment = augmentation(ALL, pictures.shape[1:], 11, 1)
-    stream = iter(feeding.endless([pictures[:4], pictures[4:]], rows, rows, batch, 1, augment, first_epoch))
+    stream = iter(train_batches([pictures[:4], pictures[4:]], rows, rows, batch, 1, augment, first_epoch))
     return [
         (pixels.numpy().tobytes(), labels.numpy().tolist()) for pixels, labels in (next(stream) for _ in range(count))
     ]
@@ -155,13 +155,13 @@ def test_the_next_batches_are_made_while_a_step_runs() -> None:
     assert lesions.models.common.determinism.THREADS
     made: list[int] = []
 
-    def augment(pixels: feeding.Pixels, rows: feeding.Rows, epoch: int) -> feeding.Pixels:
+    def augment(pixels: Pixels, rows: Rows, epoch: int) -> Pixels:
         del rows
         made.append(epoch)
         return pixels
 
     pictures = noise(8)
-    stream = iter(feeding.endless([pictures], np.arange(8), np.arange(8), 2, 1, augment))
+    stream = iter(train_batches([pictures], np.arange(8), np.arange(8), 2, 1, augment))
     next(stream)
     for _ in range(500):  # as long as a slow machine needs
         if len(made) >= 4:
@@ -173,6 +173,6 @@ def test_the_next_batches_are_made_while_a_step_runs() -> None:
 def test_validation_is_each_picture_once() -> None:
     pictures = noise(5)
     rows = np.array([4, 0, 2])
-    seen = list(feeding.once([pictures], rows, rows, batch=2))
+    seen = list(eval_batches([pictures], rows, rows, batch=2))
     assert np.array_equal(tf.concat([pixels for pixels, _ in seen], 0), pictures[rows])
-    assert len(feeding.once([pictures], rows, rows, batch=2)) == 2
+    assert len(eval_batches([pictures], rows, rows, batch=2)) == 2

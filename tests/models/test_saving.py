@@ -16,7 +16,7 @@ from lesions.core.errors import UserError
 from lesions.inference.features import with_features
 from lesions.inference.predict import asked, orientations
 from lesions.models.architectures import plain
-from lesions.models.common import batches as feeding
+from lesions.models.common.batches import n_steps, train_batches
 from lesions.models.common import saving as model_file
 from lesions.models.common.batch_norm import BatchNormalization
 from lesions.models.training.fit import refuse_nan
@@ -32,7 +32,7 @@ def trained(seed: int = 1) -> keras.Model:
     random = np.random.default_rng(0)
     pixels, labels = random.integers(0, 256, (48, 32, 32, 3), np.uint8), random.integers(0, CLASSES, 48)
     model.fit(
-        feeding.endless([pixels], np.arange(48), labels, 16, seed),
+        train_batches([pixels], np.arange(48), labels, 16, seed),
         steps_per_epoch=3,
         verbose=0,
         shuffle=False,
@@ -115,10 +115,10 @@ def test_every_epoch_feeds_each_picture_once_in_an_order_of_its_own() -> None:
     first[:] = np.arange(6)[:, None, None, None]
     second[:] = np.arange(6, 11)[:, None, None, None]
     rows = np.array([0, 2, 4, 7, 10])
-    stream = iter(feeding.endless([first, second], rows, rows * 10, batch=2, seed=3))
+    stream = iter(train_batches([first, second], rows, rows * 10, batch=2, seed=3))
     epochs = []
     for _ in range(3):
-        batches = [next(stream) for _ in range(feeding.steps(len(rows), 2))]
+        batches = [next(stream) for _ in range(n_steps(len(rows), 2))]
         seen = np.concatenate([pixels.numpy()[:, 0, 0, 0] for pixels, _ in batches])
         assert np.array_equal(np.concatenate([labels.numpy() for _, labels in batches]), seen.astype(int) * 10)
         assert sorted(seen) == list(rows)

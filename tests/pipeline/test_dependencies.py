@@ -38,7 +38,11 @@ NEVER = {
     ),
     "predict": ("evaluation", "explain", "reporting", "commands", "sampling", "sources", "models/training"),
     "evaluate": ("models", "inference", "images", "audit", "sampling", "sources", "explain", "reporting", "commands"),
-    "explain": ("evaluation", "audit", "sampling", "sources", "images", "commands", "models/training"),
+    "calibrate": (
+        *("audit", "sampling", "sources", "images", "inference", "explain", "reporting", "commands"),
+        *("models/architectures", "models/common", "models/training", "models/pretrained"),
+    ),
+    "explain": ("audit", "sampling", "sources", "images", "commands", "models/training"),
     "report": ("models", "inference", "images", "audit", "sampling", "sources", "evaluation", "explain", "commands"),
 }
 """Packages that a stage's code must not lie in: a change there never reruns it."""

@@ -47,8 +47,8 @@ def read(data: Path, model: dict[str, str]) -> Seen:
     """Read which pictures a model has seen, and look at them.
 
     Args:
-        data: the pipeline's folder, with raw/, clean/images.csv, split/split.csv and predictions/model.json.
-        model: the SHA-256 of the model's files, as decision.json has them.
+        data: the pipeline's folder, with raw/, clean/images.csv, split/split.csv and network_outputs/model.json.
+        model: the SHA-256 of the model's files, as thresholds.json has them.
     """
     luma = np.zeros((0, *NOTHING.luma.shape), np.uint8)
     colour = np.zeros((0, *NOTHING.colour.shape), np.float32)
@@ -70,7 +70,7 @@ def read(data: Path, model: dict[str, str]) -> Seen:
     of_this_model = is_of(data, model)
     if not of_this_model:
         doubts.append(
-            f"{data}/predictions/model.json does not say that {data} is what this model was made from: the pictures "
+            f"{data}/network_outputs/model.json does not say that {data} is what this model was made from: the pictures "
             "left out may be other ones than those that it has seen."
         )
     missing = sorted(name for name in set(members["archive"]) if not (data / "raw" / name).is_file())
@@ -95,10 +95,10 @@ def read(data: Path, model: dict[str, str]) -> Seen:
 def is_of(data: Path, model: dict[str, str]) -> bool:
     """Tell whether the folder's predictions were made by this very model; see `read`."""
     try:
-        found = json.loads((data / "predictions/model.json").read_bytes())["sha256"]
+        found = json.loads((data / "network_outputs/model.json").read_bytes())["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return bool(found == model)
+    return isinstance(found, dict) and found.items() <= model.items()
 
 
 def made_of(data: Path, model: dict[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lesions.archives import read_members
@@ -22,15 +23,15 @@ from lesions.classifier import Classifier
 from lesions.commands.output_folder import make_writable
 from lesions.commands.validate import collection, judging, seen, words
 from lesions.commands.validate.judging import NAME
-from lesions.core.csv_files import read_csv
+from lesions.core.csv_files import EXACT
 from lesions.core.errors import NO_ROOM, UserError
 from lesions.core.json_files import write_json
 from lesions.core.params import FILE
 from lesions.core.sanitize import shown
-from lesions.evaluation import predictions
-from lesions.evaluation import split_report as one_side
 from lesions.evaluation.bootstrap import Bootstrap
-from lesions.inference.metadata_prior import FIELDS, Known
+from lesions.evaluation.common import predictions
+from lesions.evaluation.split_report import overall_with_intervals
+from lesions.models.calibration.metadata_prior import FIELDS, PatientMetadata
 from lesions.params.evaluate import Evaluate
 
 FEWEST = 100
@@ -74,8 +75,7 @@ def validate(request: Request) -> str:
     bootstrap = _bootstrap(request.resamples)
     _check_place(request.out, request.folder)
     classifier = Classifier.of_folder(request.models)
-    judging.questions(classifier.decision)
-    own = collection.parse(request.mapping, classifier.decision.classes)
+    own = collection.parse(request.mapping, classifier.thresholds.classes)
     try:
         with TemporaryDirectory() as raw:
             report, tables = _judged(request, classifier, own, Path(raw), bootstrap)
@@ -92,16 +92,16 @@ def _judged(
     request: Request, classifier: Classifier, own: dict[str, str], raw: Path, bootstrap: Bootstrap
 ) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
     """Return the report, and the tables that go with it by their names."""
-    decision = classifier.decision
-    made_of = seen.made_of(request.data, decision.model.sha256)
-    found = collection.read(request.folder, raw, decision.classes, own, made_of)
+    thresholds = classifier.thresholds
+    made_of = seen.made_of(request.data, thresholds.model.sha256)
+    found = collection.read(request.folder, raw, thresholds.classes, own, made_of)
     if not found.images["known"].any():
         theirs = ", ".join(shown(name) for name in found.mapping["theirs"])
         raise UserError(
             f"the model knows none of the diagnoses of {request.folder}: {theirs}. Its classes: "
-            f"{', '.join(decision.classes)}. Say which is which: --class THEIRS=OURS, once for each."
+            f"{', '.join(thresholds.classes)}. Say which is which: --class THEIRS=OURS, once for each."
         )
-    before = seen.read(request.data, decision.model.sha256)
+    before = seen.read(request.data, thresholds.model.sha256)
     copies, was_seen = seen.find(found.images, found.luma, found.colour, before)
     left_out = {"unusable": found.rejects, "seen": set_aside(found.images, was_seen)}
     images = found.images[was_seen == ""]
@@ -122,24 +122,23 @@ def _judged(
     )
     _refuse_if_none(images["known"], left_out, request.folder)
     aside = pd.concat([rows.assign(kind=kind) for kind, rows in left_out.items()], ignore_index=True)
-    table = images.loc[known, ["image_id", "label"]].assign(split=NAME, protocol=decision.protocol)[predictions.FIXED]
+    table = images.loc[known, ["image_id", "label"]].assign(split=NAME, protocol=thresholds.protocol)
+    table = table[predictions.FIXED]
     judged = images[known].assign(split=NAME)
-
-    def as_side(said: pd.DataFrame) -> predictions.Side:
-        # As predictions.csv has them, and evaluate reads them: else the last digits would differ.
-        file = raw / "predictions.csv"
-        pd.concat([table, said[known]], axis=1).to_csv(file, index=False, float_format="%.7g")
-        checked = predictions.checked(read_csv(file), "the answers of the model", judged, decision.classes)
-        return predictions.side(checked, judged)
+    final, alone_, calibrated = (
+        pd.concat([table, of[known]], axis=1)
+        for of in (probabilities, alone, _calibrated(classifier, probabilities))
+    )
+    split = predictions.split_predictions(final, judged, calibrated)
 
     train = before.table.loc[before.table["split"] == "train", "label"]
-    comparable = before.of_this_model and len(train) > 0 and set(train) <= set(decision.classes)
+    comparable = before.of_this_model and len(train) > 0 and set(train) <= set(thresholds.classes)
     report: dict[str, Any] = {
-        "protocol": decision.protocol,
+        "protocol": thresholds.protocol,
         "folder": shown(request.folder.resolve().name),
         # A leak is the last of the classifier's, and the first that a reader must know.
         "warnings": [*reversed(classifier.warnings), *before.doubts],
-        "model": decision.model.model_dump(),
+        "model": thresholds.model.model_dump(),
         "files": found.files,
         "mapping": _mapping(found, judged),
         "seen": {
@@ -155,17 +154,17 @@ def _judged(
             }
             for kind, why in KINDS.items()
         },
-        **judging.judge(as_side(probabilities), answers[known], decision, train if comparable else None, bootstrap),
+        **judging.collection_report(split, answers[known], classifier, train if comparable else None, bootstrap),
         "patient": {
             "known": {field: int((judged[field] != "").sum()) for field in FIELDS},
-            "without_age_sex_and_site": one_side.headline(as_side(alone), bootstrap),
+            "without_age_sex_and_site": overall_with_intervals(predictions.split_predictions(alone_, judged), bootstrap),
         }
-        if classifier.patient.weighs
+        if classifier.prior.is_active
         else None,
-        "unknown_classes": judging.unknown_classes(answers[~known], probabilities[~known], decision),
+        "unknown_classes": judging.unknown_classes(answers[~known], probabilities[~known], thresholds),
     }
     return report, {
-        "predictions.csv": pd.concat([table, probabilities[known]], axis=1),
+        "predictions.csv": final,
         "left_out.csv": aside[[*REJECTS[:-1], "kind", "reason"]],
     }
 
@@ -199,22 +198,26 @@ def ask(classifier: Classifier, raw: Path, images: pd.DataFrame) -> tuple[pd.Dat
         {
             "problem": answer.problem,
             "uncalibrated": answer.uncalibrated,
-            "alone": answer.alone,
+            "alone": answer.image_only,
             **{f"alert_{question}": reached for question, reached in answer.alerts.items()},
-            # As unlikeness.csv has it, of which the limit is.
-            "unlikeness": None if answer.unlikeness is None else float(f"{answer.unlikeness:.6g}"),
+            "unlikeness": answer.ood_score,
         }
-        for answer in classifier.answers(pictures, len(images), _patients(images))
+        for answer in classifier.classify_all(pictures, len(images), _patients(images))
     ]
     said = pd.DataFrame(rows, index=images.index).assign(label=images["label"])
     probabilities, alone = (
-        pd.DataFrame(list(said[column]), images.index, classifier.decision.classes)
+        pd.DataFrame(list(said[column]), images.index, classifier.thresholds.classes, np.float32)
         for column in ("uncalibrated", "alone")
     )
     return said.drop(columns=["uncalibrated", "alone"]), probabilities, alone
 
 
-def _patients(images: pd.DataFrame) -> list[Known]:
+def _calibrated(classifier: Classifier, probabilities: pd.DataFrame) -> pd.DataFrame:
+    calibrated = classifier.calibration.apply(probabilities.to_numpy())
+    return pd.DataFrame(calibrated, probabilities.index, probabilities.columns)
+
+
+def _patients(images: pd.DataFrame) -> list[PatientMetadata]:
     return [dict(zip(FIELDS, row, strict=True)) for row in images[list(FIELDS)].to_numpy()]
 
 
@@ -266,7 +269,7 @@ def _write(out: Path, report: dict[str, Any], tables: dict[str, pd.DataFrame]) -
     with TemporaryDirectory(dir=out, prefix=".new-") as place:
         new = Path(place)
         for name, table in tables.items():
-            table.to_csv(new / name, index=False, float_format="%.7g")
+            table.to_csv(new / name, index=False, float_format=EXACT)
         write_json(new / "validation.json", report)
         (new / "validation.md").write_text(words.page(report), encoding="utf-8")
         for file in sorted(new.iterdir()):

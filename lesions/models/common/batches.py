@@ -1,6 +1,6 @@
 """Feeding a network: batches of pixels in an order that the seed and the epoch alone decide.
 
-A batch is a function of its number. TensorFlow is told so (`stateful=False`), since with op determinism it reads
+Batch `i` depends on `i` alone. TensorFlow is told so (`stateful=False`), since with op determinism it reads
 nothing ahead from a source that might remember something, such as a generator: each step would wait for its batch.
 """
 
@@ -19,7 +19,7 @@ Augment = Callable[[Pixels, Rows, int], Pixels]
 `lesions.models.training.augmentation.Augmentation`."""
 
 
-def gather(arrays: Sequence[Pixels], rows: Rows) -> Pixels:
+def take_rows(arrays: Sequence[Pixels], rows: Rows) -> Pixels:
     """Return the pictures of `rows`, which count through all the arrays, one behind the other."""
     starts = np.cumsum([0, *[len(array) for array in arrays[:-1]]])
     pictures = np.empty((len(rows), *arrays[0].shape[1:]), np.uint8)
@@ -31,7 +31,7 @@ def gather(arrays: Sequence[Pixels], rows: Rows) -> Pixels:
     return pictures
 
 
-def endless(
+def train_batches(
     arrays: Sequence[Pixels],
     rows: Rows,
     labels: Labels,
@@ -50,7 +50,7 @@ def endless(
         rows: the training pictures, counted through all the arrays.
         labels: the class of each of `rows`.
         batch: pictures a batch; an epoch's last one may be smaller.
-        seed: what the orders are drawn from.
+        seed: random seed of the order.
         augment: what changes the pictures of a batch, if anything does.
         first_epoch: where the stream begins, as if the epochs before it had been seen.
     """
@@ -60,23 +60,23 @@ def endless(
         return np.random.default_rng([seed, epoch]).permutation(len(rows))
 
     def numbered(number: int) -> tuple[Pixels, Labels]:
-        epoch, place = divmod(number, steps(len(rows), batch))
+        epoch, place = divmod(number, n_steps(len(rows), batch))
         chosen = shuffled(epoch)[place * batch : (place + 1) * batch]
-        pixels = gather(arrays, rows[chosen])
+        pixels = take_rows(arrays, rows[chosen])
         return (augment(pixels, rows[chosen], epoch) if augment else pixels), labels[chosen]
 
-    first = first_epoch * steps(len(rows), batch)
+    first = first_epoch * n_steps(len(rows), batch)
     return _read_ahead(tf.data.Dataset.counter(first), numbered, arrays)
 
 
-def once(arrays: Sequence[Pixels], rows: Rows, labels: Labels, batch: int) -> tf.data.Dataset:
-    """Return batches of each picture once, in the order of `rows`; see `endless`."""
+def eval_batches(arrays: Sequence[Pixels], rows: Rows, labels: Labels, batch: int) -> tf.data.Dataset:
+    """Return batches of each picture once, in the order of `rows`; see `train_batches`."""
 
     def numbered(number: int) -> tuple[Pixels, Labels]:
         chosen = slice(number * batch, (number + 1) * batch)
-        return gather(arrays, rows[chosen]), labels[chosen]
+        return take_rows(arrays, rows[chosen]), labels[chosen]
 
-    return _read_ahead(tf.data.Dataset.range(steps(len(rows), batch)), numbered, arrays)
+    return _read_ahead(tf.data.Dataset.range(n_steps(len(rows), batch)), numbered, arrays)
 
 
 def _read_ahead(
@@ -93,6 +93,6 @@ def _read_ahead(
     return numbers.map(made).prefetch(4)
 
 
-def steps(pictures: int, batch: int) -> int:
+def n_steps(n_images: int, batch_size: int) -> int:
     """Return the number of batches in an epoch."""
-    return -(-pictures // batch)
+    return -(-n_images // batch_size)

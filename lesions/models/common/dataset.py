@@ -1,5 +1,6 @@
-"""The parts of the data as a network sees them: rows of pixel arrays and numbers of classes."""
+"""The data as a network sees them: rows of pixel arrays and numbers of classes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,43 +8,55 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lesions.core import image_array as packed
+from lesions.core import image_array
 from lesions.core.csv_files import read_csv
-from lesions.taxonomy import ordered
+from lesions.models.common.batches import take_rows
 
 
-class Parts(NamedTuple):
-    """All pictures: the prepared ones, then the augmented copies.
+class Dataset(NamedTuple):
+    """All images: the prepared ones, then the augmented ones.
 
     Attributes:
-        arrays: uint8, (N, height, width, 3): the prepared pixels and the copies'.
-        table: a row a picture of both arrays together, with `image_id`, `label` and `split`.
-        classes: the diagnoses, in the taxonomy's order.
-        protocol: `honest`, or what leaks from the training pictures to those that judge.
+        arrays: uint8, (N, height, width, 3): the prepared pixels and those of augmented images.
+        table: one row per image of both arrays together, with `image_id`, `label` and `split`.
+        classes: labels of the classes, in the order of classes.csv.
+        leakage: `honest`, or what leaks from the training images to those of validation and test.
     """
 
     arrays: list[NDArray[np.uint8]]
     table: pd.DataFrame
     classes: list[str]
-    protocol: str
+    leakage: str
 
-    def rows(self, side: str) -> NDArray[np.int64]:
-        """Return the rows of one side: train, val or test."""
-        return np.flatnonzero(self.table["split"] == side)
+    def rows(self, split: str, *, augmented: bool = True) -> NDArray[np.int64]:
+        """Return the rows of a split, (N,).
+
+        Args:
+            split: train, val or test.
+            augmented: with the augmented images in it.
+        """
+        rows = np.flatnonzero(self.table["split"] == split)
+        return rows if augmented else rows[rows < len(self.arrays[0])]
 
     def labels(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the numbers of the classes of `rows`."""
+        """Return (N,), numbers of the classes of `rows`."""
         number = {label: place for place, label in enumerate(self.classes)}
         return np.array([number[label] for label in self.table["label"].iloc[rows]], np.int64)
 
+    def batches(self, rows: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.uint8]]:
+        """Yield the pixels of `rows`, `batch_size` images at a time."""
+        for start in range(0, len(rows), batch_size):
+            yield take_rows(self.arrays, rows[start : start + batch_size])
 
-def load(data: Path) -> Parts:
-    """Bring together what prepare, split and rebalance wrote below `data`."""
-    prepared, index = packed.read(data / "prepared")
-    copies, copied = packed.read(data / "rebalanced")
+
+def load(data: Path) -> Dataset:
+    """Join what clean, split, prepare and rebalance wrote below `data`."""
+    prepared, index = image_array.read(data / "prepared")
+    augmented, augmented_index = image_array.read(data / "rebalanced")
     split = read_csv(data / "split/split.csv")
     originals = index.merge(split[["image_id", "split"]], on="image_id", validate="1:1")
-    table = pd.concat([originals, copied[["image_id", "label", "split"]]], ignore_index=True)
-    protocols = [*split["protocol"].unique(), *copied["protocol"].unique()]
-    protocol = ", ".join(name for name in protocols if name != "honest") or "honest"
-    return Parts([prepared, copies], table, ordered(set(index["label"])), protocol)
+    table = pd.concat([originals, augmented_index[["image_id", "label", "split"]]], ignore_index=True)
+    found = [*split["protocol"].unique(), *augmented_index["protocol"].unique()]
+    leakage = ", ".join(name for name in found if name != "honest") or "honest"
+    classes = read_csv(data / "clean/classes.csv")["label"]
+    return Dataset([prepared, augmented], table, list(classes), leakage)

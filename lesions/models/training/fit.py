@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lesions.core.errors import UserError
-from lesions.models.common import batches as feeding
+from lesions.models.common.batches import n_steps, train_batches
 from lesions.models.training import optimizer as optimisation
 from lesions.models.training.augmentation import augmentation
 from lesions.models.training.checkpoint import Checkpoint, Epoch, History, State, assign, copies
@@ -37,7 +37,7 @@ class Pictures(NamedTuple):
     """What the training looks at.
 
     Attributes:
-        arrays: see `feeding.gather`.
+        arrays: see `take_rows`.
         train: the training pictures.
         val: those of validation, which decide the learning rate, the end, and the epoch that is kept.
     """
@@ -121,7 +121,7 @@ def fit(model: keras.Model, pictures: Pictures, params: Train, checkpoint: Check
         print(f"Going on after epoch {len(log.history)} of {params.epochs}, where this training was interrupted.")
     loss = optimisation.loss(params, model.output_shape[-1])
     weights = optimisation.class_weights(train.labels, params)
-    steps = feeding.steps(len(train.rows), params.batch)
+    steps = n_steps(len(train.rows), params.batch)
     augment = augmentation(params.augment, arrays[0].shape[1:], sum(map(len, arrays)), params.seed)
     for phase in phases(params):
         if log.finished or len(log.history) >= phase.end:
@@ -134,7 +134,7 @@ def fit(model: keras.Model, pictures: Pictures, params: Train, checkpoint: Check
         with Interruption() as interruption:
             validation = Validation(arrays, val.rows, val.labels, loss, interruption)
             model.fit(
-                feeding.endless(
+                train_batches(
                     arrays, train.rows, train.labels, params.batch, params.seed, augment, first_epoch=len(log.history)
                 ),
                 steps_per_epoch=steps,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from lesions.models.common import batches as feeding
+from lesions.models.common.batches import eval_batches
 from lesions.models.training.interrupt import Interruption
 
 BATCH = 64
@@ -22,7 +22,7 @@ class Validation(keras.callbacks.Callback):  # type: ignore[misc]
     since the others read what it adds.
 
     Args:
-        arrays: see `feeding.gather`.
+        arrays: see `take_rows`.
         rows: of the validation pictures.
         labels: their class numbers, (N,).
         loss: see `optimisation.loss`.
@@ -38,7 +38,7 @@ class Validation(keras.callbacks.Callback):  # type: ignore[misc]
         interruption: Interruption,
     ) -> None:
         super().__init__()
-        self._pictures = feeding.once(arrays, rows, labels, BATCH)
+        self._pictures = eval_batches(arrays, rows, labels, BATCH)
         self._labels = labels
         self._loss = loss
         self._interruption = interruption

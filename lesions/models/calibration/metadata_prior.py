@@ -1,9 +1,8 @@
-"""What a patient's age, sex and lesion's site say of the diagnosis, beside the picture, by Bayes's rule.
+"""The metadata prior: a patient's age and sex and the lesion's site, combined with the image by Bayes's rule.
 
 The probability of each class is multiplied by how much more frequent the patient's age is among lesions of that class
-than among all, and likewise the sex and the site, as if these were independent of the picture and of one another within
-a class (naive Bayes). What is not known says nothing: the picture then stands alone. So do all pictures of a model that
-weighs nothing.
+than among all, and likewise the sex and the site, as if these were independent of the image and of one another within
+a class (naive Bayes). Unknown metadata changes nothing, and neither does an inactive prior.
 """
 
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
 
-FILE = "patient.json"
+FILE = "metadata_prior.json"
 FIELDS = ("age", "sex", "site")
 """What may be known, by the columns of images.csv: years, female or male, and a site in clean's words."""
 
@@ -33,23 +32,23 @@ REGIONS = {
 DECADES = range(0, 100, 10)
 """The first years of ages that are counted together; older ones are in the last."""
 
-SHRINKAGE = 20
+PSEUDOCOUNT = 20
 """Lesions of the mean patient that are added to each class: without them, a site where a rare class happens not to
 occur in train would rule that class out."""
 
-Known: TypeAlias = Mapping[str, str]
+PatientMetadata: TypeAlias = Mapping[str, str]
 """What is known of one patient: some of `FIELDS`, or ""."""
 
 Ratios: TypeAlias = dict[str, list[float]]
 
 
-class Patient(BaseModel):
-    """All of patient.json.
+class MetadataPrior(BaseModel):
+    """All of metadata_prior.json.
 
     Attributes:
         classes: their labels.
         age: by the first year of each decade, for each class the logarithm of how many times as frequent that age is
-            among its lesions as among all; {} where it is not weighed.
+            among its lesions as among all; {} where it is not used.
         sex: the same.
         site: the same, by region.
     """
@@ -69,8 +68,8 @@ class Patient(BaseModel):
         return self
 
     @property
-    def weighs(self) -> bool:
-        """Whether it says anything."""
+    def is_active(self) -> bool:
+        """Whether any metadata changes a probability."""
         return any(getattr(self, field) for field in FIELDS)
 
     def log_ratios(self, patients: pd.DataFrame) -> NDArray[np.float64]:
@@ -108,7 +107,7 @@ def values(patients: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def fit(images: pd.DataFrame, classes: list[str]) -> Patient:
+def fit_prior(images: pd.DataFrame, classes: list[str]) -> MetadataPrior:
     """Count the training lesions.
 
     Args:
@@ -131,7 +130,7 @@ def fit(images: pd.DataFrame, classes: list[str]) -> Patient:
             value: [float(f"{ratio:.4g}") for ratio in ratios]
             for value, ratios in zip(held, _log_ratios(counts), strict=True)
         }
-    return Patient(classes=classes, **found)
+    return MetadataPrior(classes=classes, **found)
 
 
 def smoothing(decades: list[int]) -> NDArray[np.float64]:
@@ -150,41 +149,53 @@ def _log_ratios(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     if not len(counts):
         return counts
     share = counts.sum(axis=1, keepdims=True) / counts.sum()
-    of_class = (counts + SHRINKAGE * share) / (counts.sum(axis=0) + SHRINKAGE)
+    of_class = (counts + PSEUDOCOUNT * share) / (counts.sum(axis=0) + PSEUDOCOUNT)
     result: NDArray[np.float64] = np.log(of_class / share)
     return result
 
 
-def weighed(probability: NDArray[np.floating], log_ratios: NDArray[np.float64]) -> NDArray[np.floating]:
-    """Return the probabilities, (N, classes), with the patients weighed in; where all are unknown, the same bits.
+def apply_prior(probability: NDArray[np.floating], log_ratios: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the probabilities, (N, classes), combined with the metadata; where all is unknown, the same bits.
 
     Args:
-        probability: each row summing to one.
-        log_ratios: of `Patient.log_ratios`.
+        probability: (N, classes), float32, each row summing to one.
+        log_ratios: of `MetadataPrior.log_ratios`.
     """
-    if not log_ratios.any():
-        return probability
     products = probability.astype(np.float64) * np.exp(log_ratios)
     products /= products.sum(axis=1, keepdims=True)
-    return np.where(log_ratios.any(axis=1, keepdims=True), products, probability)
+    known = log_ratios.any(axis=1, keepdims=True)
+    return np.where(known, products, probability).astype(np.float32)
 
 
-def save(patient: Patient, folder: Path) -> None:
-    """Write patient.json."""
-    write_json(folder / FILE, patient.model_dump())
+def with_metadata(table: pd.DataFrame, prior: MetadataPrior, images: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of predictions combined with what images.csv knows of each image's patient.
+
+    Args:
+        table: with `image_id` and a column of probabilities, float32, for each class.
+        prior: the metadata prior.
+        images: rows of images.csv; of augmented images, which are not in it, nothing is known.
+    """
+    known = images.set_index("image_id").reindex(table["image_id"])
+    final = apply_prior(table[prior.classes].to_numpy(), prior.log_ratios(known))
+    return table.assign(**dict(zip(prior.classes, final.T, strict=True)))
 
 
-def load(folder: Path) -> Patient:
-    """Read a model folder's patient.json.
+def save(prior: MetadataPrior, folder: Path) -> None:
+    """Write metadata_prior.json."""
+    write_json(folder / FILE, prior.model_dump())
+
+
+def load(folder: Path) -> MetadataPrior:
+    """Read a model folder's metadata_prior.json.
 
     Raises:
         UserError: it is damaged.
     """
     path = folder / FILE
     try:
-        return Patient.model_validate_json(path.read_bytes())
+        return MetadataPrior.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise UserError(
-            f"{path} does not say what age, sex and site mean ({error.errors()[0]['msg']}). `dvc checkout` or "
+            f"{path} holds no metadata prior ({error.errors()[0]['msg']}). `dvc checkout` or "
             "`dvc repro` brings back the one that belongs to the model."
         ) from None

@@ -1,23 +1,27 @@
-"""Pictures that are no lesions: drawn ones, and photographs that installed packages ship.
+"""Out-of-distribution images: generated patterns, and photographs that installed packages ship.
 
-They show what a score of unlikeness says of what no dermatoscope saw. Nothing is fetched.
+They show what the out-of-distribution score says of images of no lesion. Nothing is fetched.
 """
 
+import io
 import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import pandas as pd
 from matplotlib.cbook import get_sample_data
 from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from sklearn.datasets import load_sample_image
 
+from lesions.images.preprocessing import Recipe, to_pixels
+
 Pixels = NDArray[np.uint8]
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-EACH = 20
-"""Drawn pictures of a kind."""
+PER_KIND = 20
+"""Generated images of a kind."""
 CROPS = 3
 """Of a photograph, in each direction and of each scale."""
 
@@ -88,15 +92,40 @@ KINDS: dict[str, Callable[[Generator, int, int], Pixels]] = {
 }
 
 
+def ood_images(recipe: Recipe, seed: int) -> tuple[pd.DataFrame, NDArray[np.uint8]]:
+    """Return out-of-distribution images, preprocessed as those of lesions are.
+
+    Args:
+        recipe: the preprocessing.
+        seed: random seed of the generated images.
+
+    Returns:
+        A table with `image_id`, `label` (the kind) and `split` (`generated` or `shipped`), and the pixels, uint8,
+        (N, height, width, 3), in its order.
+    """
+    images = [("generated", *one) for one in generated(*recipe.px, seed)]
+    images += [("shipped", name, kind, to_pixels(as_png(image), recipe)) for name, kind, image in shipped()]
+    rows = [(name, kind, split) for split, name, kind, _ in images]
+    table = pd.DataFrame(rows, columns=["image_id", "label", "split"])
+    return table, np.stack([pixels for *_, pixels in images])
+
+
+def as_png(image: Image.Image) -> bytes:
+    """Return an image as a PNG file's bytes, which preprocessing starts from."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
 def generated(height: int, width: int, seed: int) -> Iterator[tuple[str, str, Pixels]]:
-    """Yield name, kind and pixels, uint8 (height, width, 3), of `EACH` drawn pictures of each of `KINDS`."""
+    """Yield name, kind and pixels, uint8 (height, width, 3), of `PER_KIND` generated images of each of `KINDS`."""
     for number, (kind, draw) in enumerate(KINDS.items()):
-        for copy in range(EACH):
+        for copy in range(PER_KIND):
             yield f"{kind} {copy + 1}", kind, draw(np.random.default_rng([seed, number, copy]), height, width)
 
 
 def shipped() -> Iterator[tuple[str, str, Image.Image]]:
-    """Yield name, kind and picture of square crops of scikit-learn's and matplotlib's sample photographs.
+    """Yield name, kind and image of square crops of scikit-learn's and matplotlib's sample photographs.
 
     The kind is the photograph's name. Of each, the middle square is one, and a grid of smaller ones the others.
     """

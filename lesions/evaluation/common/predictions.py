@@ -1,4 +1,4 @@
-"""What the model said of one side's pictures, checked, with what is known of them."""
+"""Tables of predictions: read, checked, and joined with what is known of each image."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,47 +11,63 @@ from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 
 FIXED = ["image_id", "split", "label", "protocol"]
-"""The columns of predictions.csv before the classes' own."""
-ROUNDING = 1e-3
-"""By how much written probabilities may miss a sum of one."""
+"""Columns of a table of predictions before those of the classes."""
+TOLERANCE = 1e-4
+"""By how much the sum of an image's probabilities, as float32, may differ from one."""
 
 
 @dataclass(frozen=True)
-class Side:
-    """One side's pictures.
+class SplitPredictions:
+    """The predictions of one split's images.
 
     Attributes:
-        table: (N rows) `FIXED` and the columns of images.csv; "" where a picture, such as an augmented copy, is not
-            in that.
+        table: (N rows) `FIXED` and the columns of images.csv; "" where an image, such as an augmented one, is not in
+            that.
         classes: their labels.
-        label: (N,), the numbers of the true classes.
-        probability: (N, classes), each row summing to one.
-        groups: (N,), the number of each picture's group; a picture without one is its own.
+        label: (N,), numbers of the true classes.
+        probability: (N, classes), each row summing to one; the most probable class is the answer, and thresholds are
+            of these.
+        calibrated: (N, classes), the same after calibration on validation; None where that is not known.
+        groups: (N,), the number of each image's group; an image without one is its own.
     """
 
     table: pd.DataFrame
     classes: list[str]
     label: NDArray[np.int64]
     probability: NDArray[np.float64]
+    calibrated: NDArray[np.float64] | None
     groups: NDArray[np.int64]
 
-    def only(self, rows: NDArray[np.bool_]) -> "Side":
-        """Return some rows, (N,), as a side of their own."""
+    def only(self, rows: NDArray[np.bool_]) -> "SplitPredictions":
+        """Return some rows, (N,), as a split of their own."""
         groups = np.unique(self.groups[rows], return_inverse=True)[1]
-        return Side(self.table[rows], self.classes, self.label[rows], self.probability[rows], groups)
+        calibrated = None if self.calibrated is None else self.calibrated[rows]
+        return SplitPredictions(
+            self.table[rows], self.classes, self.label[rows], self.probability[rows], calibrated, groups
+        )
 
     @property
-    def lesions(self) -> int:
+    def n_groups(self) -> int:
         """How many groups there are."""
         return len(set(self.groups))
 
 
-def read(file: Path, images: pd.DataFrame, classes: list[str], more: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Read predictions.csv, or disturbed.csv, with the classes' columns as numbers.
+def read_images(data: Path) -> pd.DataFrame:
+    """Return images.csv with the column `split` of split.csv, one row per image, all text.
 
     Args:
-        file: `data/predictions/predictions.csv`.
-        images: rows of images.csv with their `split`.
+        data: the pipeline's folder, with clean/ and split/.
+    """
+    split = read_csv(data / "split/split.csv")[["image_id", "split"]]
+    return read_csv(data / "clean/images.csv").merge(split, on="image_id", validate="1:1")
+
+
+def read(file: Path, images: pd.DataFrame, classes: list[str], more: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Read a table of predictions, with the classes' columns as numbers.
+
+    Args:
+        file: such as `data/predictions/predictions.csv`.
+        images: as of `read_images`.
         classes: the labels of classes.csv.
         more: columns beside `FIXED` that are no class.
 
@@ -64,7 +80,7 @@ def read(file: Path, images: pd.DataFrame, classes: list[str], more: tuple[str, 
 def checked(
     table: pd.DataFrame, file: str, images: pd.DataFrame, classes: list[str], more: tuple[str, ...] = ()
 ) -> pd.DataFrame:
-    """Return the table of a predictions.csv, or a disturbed.csv, with the classes' columns as numbers.
+    """Return a table of predictions with the classes' columns as numbers, in the order of `classes`.
 
     Args:
         table: all of it as text.
@@ -109,7 +125,7 @@ def checked(
             "A part of a side is not that side. Run `dvc repro predict --force`."
         )
     numbers = table[held].apply(pd.to_numeric, errors="coerce")
-    wrong = ~((numbers >= 0).all(axis=1) & ((numbers.sum(axis=1) - 1).abs() < ROUNDING))
+    wrong = ~((numbers >= 0).all(axis=1) & ((numbers.sum(axis=1) - 1).abs() < TOLERANCE))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise UserError(
@@ -117,32 +133,34 @@ def checked(
             f"{', '.join(table[held].iloc[row])} ({int(wrong.sum()):,} such rows). Did training diverge? Its losses "
             "are in plots/history.csv."
         )
-    # As written they sum to one within a float32's accuracy, here exactly.
-    table[held] = numbers.div(numbers.sum(axis=1), axis=0)
-    return table
+    return table[fixed].join(numbers[classes].astype(np.float32))
 
 
-def side(predictions: pd.DataFrame, images: pd.DataFrame) -> Side:
-    """Return the rows of one side with what is known of their pictures.
+def split_predictions(
+    predictions: pd.DataFrame, images: pd.DataFrame, calibrated: pd.DataFrame | None = None
+) -> SplitPredictions:
+    """Return the predictions of some images with what is known of these.
 
     Args:
         predictions: rows of `read`.
-        images: as for `read`.
+        images: as of `read_images`.
+        calibrated: the same rows after calibration.
     """
     classes = [str(column) for column in predictions if column not in FIXED]
     known = images.drop(columns=["label", "split", "protocol"], errors="ignore")
     table = predictions[FIXED].merge(known, on="image_id", how="left").fillna("")
     group = table["group_id"].where(table["group_id"] != "", table["image_id"])
-    return Side(
+    return SplitPredictions(
         table,
         classes,
         table["label"].map(classes.index).to_numpy(np.int64),
         predictions[classes].to_numpy(np.float64),
+        None if calibrated is None else calibrated[classes].to_numpy(np.float64),
         np.unique(group, return_inverse=True)[1],
     )
 
 
-def by_lesion(side: Side) -> Side | None:
+def by_lesion(side: SplitPredictions) -> SplitPredictions | None:
     """Return a row a lesion, with the mean of its pictures' probabilities; None where no lesion is known.
 
     A picture whose lesion is not known stands for itself, and so do pictures of one lesion with another diagnosis.
@@ -150,9 +168,9 @@ def by_lesion(side: Side) -> Side | None:
     lesion = side.table["lesion_id"]
     if (lesion == "").all():
         return None
-    lesion = lesion.where(lesion != "", "picture " + side.table["image_id"])
+    lesion = lesion.where(lesion != "", "image " + side.table["image_id"])
     _, first, number = np.unique(lesion + " " + side.table["label"], return_index=True, return_inverse=True)
     sums = np.stack([np.bincount(number, weights=column) for column in side.probability.T], axis=1)
     probability = sums / np.bincount(number)[:, None]
     groups = np.unique(side.groups[first], return_inverse=True)[1]
-    return Side(side.table.iloc[first], side.classes, side.label[first], probability, groups)
+    return SplitPredictions(side.table.iloc[first], side.classes, side.label[first], probability, None, groups)

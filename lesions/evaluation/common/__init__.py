@@ -1,0 +1,1 @@
+"""What calibrate, evaluate and explain share: tables of predictions, tasks, thresholds; change it and these rerun."""

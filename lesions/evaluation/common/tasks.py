@@ -1,0 +1,179 @@
+"""The binary tasks of a classifier, such as melanoma against all else, and the thresholds that decide them.
+
+`models/thresholds.json` holds both. `calibrate` writes it; evaluate, the classifier, validate and export read it.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lesions.core.errors import UserError
+from lesions.core.json_files import write_json
+
+FILE = "thresholds.json"
+SENSITIVITIES = (0.80, 0.90, 0.95)
+"""Targets on validation; those of specificity are the same."""
+DERMATOLOGISTS = {"sensitivity": 0.866, "specificity": 0.713}
+"""Means of 58 dermatologists who told melanomas from nevi by dermoscopy alone (Haenssle et al., Man against machine,
+Annals of Oncology 29, 2018). On their 100 images, not on ours."""
+OOD = "ood"
+"""The task of telling images unlike the training images, by their out-of-distribution score."""
+
+
+class BinaryTask(BaseModel):
+    """Some classes against others.
+
+    Attributes:
+        positive: labels of the classes that are looked for.
+        negative: those they are told from; images of any other class take no part.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    positive: list[str]
+    negative: list[str]
+
+    def score(self, classes: list[str], probability: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return (N,), the probability of the positive classes together.
+
+        Args:
+            classes: labels of the columns.
+            probability: (N, classes).
+        """
+        total = np.zeros(len(probability))
+        for label in self.positive:  # one after the other, so that the bits do not depend on N
+            total = total + probability[:, classes.index(label)]
+        return total
+
+
+def binary_tasks(classes: pd.DataFrame) -> dict[str, BinaryTask | str]:
+    """Return the tasks melanoma and malignant, or why the classes do not allow one.
+
+    Args:
+        classes: `data/clean/classes.csv`.
+    """
+    labels = list(classes["label"])
+    melanoma = list(classes.loc[classes["of"] == "mel", "label"])
+    natures = {nature: list(classes.loc[classes["nature"] == nature, "label"]) for nature in ("malignant", "benign")}
+    return {
+        "melanoma": BinaryTask(positive=melanoma, negative=[label for label in labels if label not in melanoma])
+        if melanoma
+        else "no class is melanoma alone",
+        "malignant": BinaryTask(positive=natures["malignant"], negative=natures["benign"])
+        if all(natures.values())
+        else "data/clean/classes.csv states no malignant class, or no benign one",
+    }
+
+
+class Threshold(BaseModel):
+    """A score from which a task's answer is yes, and what it was chosen for on validation.
+
+    Attributes:
+        task: melanoma, malignant or `OOD`.
+        metric: the metric that was to reach the target.
+        target: its least value on validation.
+        value: the least score that counts as positive (of `OOD`, the highest that does not); None where no score
+            reaches the target.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    task: str
+    metric: Literal["sensitivity", "specificity"]
+    target: float
+    value: float | None
+
+    @property
+    def of_dermatologists(self) -> bool:
+        """Whether the target is what dermatologists reached."""
+        return self.task == "melanoma" and self.target == DERMATOLOGISTS[self.metric]
+
+    @property
+    def chosen_for(self) -> str:
+        """Say what the threshold was chosen for, for a person to read."""
+        if self.of_dermatologists:
+            return f"dermatologists' {self.metric} {self.target:.1%} on val"
+        return f"{self.metric} of at least {self.target:.0%} on val"
+
+
+def targets(task: str) -> list[tuple[Literal["sensitivity", "specificity"], float]]:
+    """Return each metric and target for which a threshold of a task is chosen."""
+    both: tuple[Literal["sensitivity", "specificity"], ...] = ("sensitivity", "specificity")
+    wanted = [(metric, target) for metric in both for target in SENSITIVITIES]
+    return [*wanted, ("sensitivity", DERMATOLOGISTS["sensitivity"])] if task == "melanoma" else wanted
+
+
+class Model(BaseModel):
+    """Which model: the SHA-256 of its files, and how it is run."""
+
+    sha256: dict[str, str]
+    tta: bool
+    use_metadata: bool
+
+
+class Thresholds(BaseModel):
+    """All of thresholds.json.
+
+    Attributes:
+        model: for which model the thresholds hold.
+        classes: their labels, in the order of the network's outputs.
+        protocol: `honest`, or the name of the leak between the splits.
+        tasks: by name; those that the classes allow.
+        thresholds: of each task, and of `OOD`; scores are sums of uncalibrated probabilities.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    model: Model
+    classes: list[str]
+    protocol: str
+    tasks: dict[str, BinaryTask]
+    thresholds: list[Threshold]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read thresholds.json.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            raise UserError(
+                f"{path} is missing, so there is no model to run. Make one with `dvc repro`, or fetch your team's with "
+                "`dvc pull`."
+            ) from None
+        except NotADirectoryError:
+            raise UserError(f"{path.parent} is no folder; expected a model's, such as models.") from None
+        except PermissionError:
+            raise UserError(f"{path} must not be read by you. Give yourself the right to.") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UserError(
+                f"{path} holds no thresholds that this version of the project can read ({where}: {first['msg']}). "
+                "Make it anew with `dvc repro`."
+            ) from None
+
+    def write(self, path: Path) -> None:
+        """Write thresholds.json."""
+        write_json(path, self.model_dump())
+
+    def of_task(self, task: str) -> list[Threshold]:
+        """Return a task's thresholds, in the order of `targets`."""
+        return [threshold for threshold in self.thresholds if threshold.task == task]
+
+    def value(self, task: str, metric: str, target: float) -> float | None:
+        """Return the value of one threshold; None where there is none."""
+        found = [one.value for one in self.of_task(task) if (one.metric, one.target) == (metric, target)]
+        return found[0] if found else None
+
+    @property
+    def ood_limit(self) -> float | None:
+        """The out-of-distribution score above which an image is flagged; None where it is not known."""
+        return next((threshold.value for threshold in self.of_task(OOD)), None)

@@ -1,0 +1,144 @@
+"""The report on a model: all metrics of its splits, from the predictions to `reports/evaluation.json`."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lesions.evaluation import (
+    calibration,
+    decision_curve,
+    metrics,
+    ood,
+    operating_points,
+    robustness,
+    selective,
+    split_report,
+    subgroups,
+)
+from lesions.evaluation.bootstrap import Bootstrap, rounded
+from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.evaluation.common.tasks import DERMATOLOGISTS, BinaryTask, Thresholds
+from lesions.evaluation.operating_points import binary_scores
+
+SENSITIVITY = 0.9
+"""The target whose threshold is tried on corrupted images."""
+
+
+def evaluation_report(
+    splits: dict[str, SplitPredictions],
+    tasks: dict[str, BinaryTask | str],
+    thresholds: Thresholds,
+    prior: NDArray[np.float64],
+    ood_scores: pd.DataFrame,
+    bootstrap: Bootstrap,
+) -> dict[str, Any]:
+    """Return what is said of every set of predictions, whatever they are of.
+
+    Args:
+        splits: predictions by name, such as val and test.
+        tasks: the binary tasks, or why there is none.
+        thresholds: chosen on validation.
+        prior: (classes,), each class's fraction of the training images, for the baselines.
+        ood_scores: of `ood.read_scores`.
+        bootstrap: how the intervals are resampled.
+    """
+    return {
+        "intervals": f"95 %, percentiles of {bootstrap.resamples} bootstrap resamples of the groups",
+        **{name: split_report.split_report(ours, prior, bootstrap) for name, ours in splits.items()},
+        "questions": {
+            name: operating_points.task_report(name, task, thresholds.of_task(name), splits, bootstrap)
+            for name, task in tasks.items()
+        },
+        "calibration": {name: calibration.calibration_report(ours) for name, ours in splits.items()},
+        "abstention": {name: selective.selective_report(ours, bootstrap) for name, ours in splits.items()},
+        "unlikeness": ood.ood_report(ood_scores, list(splits), thresholds.ood_limit),
+    }
+
+
+def report_on_test(
+    test: SplitPredictions,
+    corrupted: pd.DataFrame,
+    tasks: dict[str, BinaryTask | str],
+    thresholds: Thresholds,
+    bootstrap: Bootstrap,
+) -> dict[str, Any]:
+    """Return what is reported of test alone: subgroups, decision curves and robustness.
+
+    Args:
+        test: its predictions.
+        corrupted: predictions of its corrupted images.
+        tasks: see `evaluation_report`.
+        thresholds: see `evaluation_report`.
+        bootstrap: how the intervals are resampled.
+    """
+    melanoma = tasks["melanoma"]
+    task = melanoma if isinstance(melanoma, BinaryTask) else None
+    return {
+        "subgroups_of_test": subgroups.subgroup_report(test, task.positive[0] if task else None, bootstrap),
+        "decision_curves_of_test": decision_curve.decision_curve_report(tasks, test, bootstrap),
+        "robustness_of_test": robustness.robustness_report(
+            test,
+            robustness.probabilities_by_corruption(corrupted, test),
+            task,
+            thresholds.value("melanoma", "sensitivity", SENSITIVITY),
+            bootstrap,
+        ),
+    }
+
+
+def class_fractions(labels: "pd.Series[str]", classes: list[str]) -> NDArray[np.float64]:
+    """Return (classes,), each class's fraction of some images.
+
+    Args:
+        labels: (N,), of the images.
+        classes: labels in their order.
+    """
+    return np.array([(labels == name).sum() for name in classes]) / max(1, len(labels))
+
+
+def split_plots(split: SplitPredictions, tasks: dict[str, BinaryTask | str]) -> dict[str, pd.DataFrame]:
+    """Return the tables behind one split's plots; see the `plots` section of dvc.yaml.
+
+    Args:
+        split: its predictions; of none, the tables have columns and no rows.
+        tasks: see `evaluation_report`.
+    """
+    predicted = [split.classes[number] for number in split.probability.argmax(axis=1)]
+    pairs = pd.DataFrame({"actual": split.table["label"], "predicted": predicted})
+    per_class = metrics.per_class(split.label, split.probability, np.ones((1, len(split.label))))
+    names = {"precision": "ppv", "recall": "sensitivity", "f1": "f1", "misclassified": "misclassified"}
+    rows = [
+        (label, shown, rounded(float(per_class[metric][0, number])))
+        for number, label in enumerate(split.classes)
+        for shown, metric in names.items()
+        if len(split.label)
+    ]
+    return {
+        # In the order of the classes, which the confusion matrix takes over.
+        "confusion": pairs.iloc[np.argsort(split.label, kind="stable")],
+        "per_class": pd.DataFrame(rows, columns=["diagnosis", "figure", "value"]),
+        "roc": roc_curves(split, tasks),
+        "reliability": calibration.reliability_curves(split),
+        "abstention": selective.coverage_curve(split),
+    }
+
+
+def roc_curves(split: SplitPredictions, tasks: dict[str, BinaryTask | str]) -> pd.DataFrame:
+    """Return the ROC curves of each class against the rest and of malignancy, and the dermatologists' point.
+
+    Args:
+        split: its predictions.
+        tasks: see `evaluation_report`.
+    """
+    scores = {label: (split.label == n, split.probability[:, n]) for n, label in enumerate(split.classes)}
+    malignant, melanoma = tasks["malignant"], tasks["melanoma"]
+    if isinstance(malignant, BinaryTask):
+        scores["malignant, against benign"] = binary_scores(malignant, split)[:2]
+    curves = metrics.roc_curves(scores)
+    if isinstance(melanoma, BinaryTask) and melanoma.positive[0] in set(curves["diagnosis"]):
+        rates = (1 - DERMATOLOGISTS["specificity"], DERMATOLOGISTS["sensitivity"])
+        point = pd.DataFrame([("dermatologists, of melanoma", *rates)], columns=curves.columns)
+        curves = pd.concat([curves, point.round(4)], ignore_index=True)
+    return curves

@@ -1,0 +1,112 @@
+"""Choosing thresholds on validation, and the hashes of the files for which they hold."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lesions.core.errors import UserError
+from lesions.evaluation.common.tasks import FILE, OOD, BinaryTask, Threshold, Thresholds, targets
+
+OOD_SPECIFICITY = 0.99
+"""The fraction of the validation images that is not to be flagged as unlike the training images."""
+FITTED = ("calibration.json", "metadata_prior.json", "ood.npz")
+"""Files of a model's folder that `calibrate` writes."""
+FILES = ("model.keras", "recipe.json", *FITTED)
+"""Those for which the thresholds hold."""
+
+
+def choose_threshold(
+    positive: NDArray[np.bool_], score: NDArray[np.float64], metric: str, target: float
+) -> float | None:
+    """Return the threshold that reaches a target and gives away least of the other metric.
+
+    Args:
+        positive: (N,), of validation.
+        score: (N,); an image is called positive from the threshold on.
+        metric: sensitivity or specificity.
+        target: its least value, from 0 to 1.
+
+    Returns:
+        One of the scores; None where there are no positives or no negatives, or where the highest score of all is
+        shared by too many negatives.
+    """
+    if not positive.any() or positive.all():
+        return None
+    thresholds = np.unique(score)[::-1]
+    true, false = (_n_at_least(score[rows], thresholds) for rows in (positive, ~positive))
+    # Counted in whole images, with room for the last bit of a fraction.
+    if metric == "sensitivity":
+        reached = np.flatnonzero(true >= target * positive.sum() - 1e-9)[:1]
+    else:
+        reached = np.flatnonzero(false <= (1 - target) * (~positive).sum() + 1e-9)[-1:]
+    return float(thresholds[reached[0]]) if len(reached) else None
+
+
+def task_thresholds(
+    name: str, task: BinaryTask, classes: list[str], label: NDArray[np.int64], probability: NDArray[np.floating]
+) -> list[Threshold]:
+    """Return a task's thresholds, one for each of its `targets`.
+
+    Args:
+        name: the task's.
+        task: its classes.
+        classes: labels of the columns of `probability`.
+        label: (N,), numbers of the true classes, of validation.
+        probability: (N, classes), uncalibrated.
+    """
+    positive, negative = (
+        np.isin(label, [classes.index(one) for one in labels]) for labels in (task.positive, task.negative)
+    )
+    rows = positive | negative
+    positive, score = positive[rows], task.score(classes, probability)[rows]
+    return [
+        Threshold(task=name, metric=metric, target=target, value=choose_threshold(positive, score, metric, target))
+        for metric, target in targets(name)
+    ]
+
+
+def ood_threshold(score: NDArray[np.floating]) -> Threshold:
+    """Return the threshold of the out-of-distribution score, (N,) of validation."""
+    # A score that occurs, so that nothing is interpolated.
+    value = float(np.quantile(score, OOD_SPECIFICITY, method="higher")) if len(score) else None
+    return Threshold(task=OOD, metric="specificity", target=OOD_SPECIFICITY, value=value)
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's SHA-256, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load(folder: Path) -> Thresholds:
+    """Read a model folder's thresholds, and hold them against the files beside them.
+
+    Raises:
+        UserError: something is missing or damaged, or belongs to another model.
+    """
+    thresholds = Thresholds.read(folder / FILE)
+    try:
+        found = {name: sha256_of(folder / name) for name in FILES}
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{error.filename} is missing, so there is no model to run. Make one with `dvc repro`, or fetch your "
+            "team's with `dvc pull`."
+        ) from None
+    except PermissionError as error:
+        raise UserError(f"{error.filename} must not be read by you. Give yourself the right to.") from None
+    other = [name for name, sha256 in found.items() if thresholds.model.sha256.get(name) != sha256]
+    if other:
+        raise UserError(
+            f"{folder / FILE} was made for another {' and another '.join(other)} than the one beside it: its "
+            "thresholds mean nothing here. They are of two runs, or a file was changed. `dvc repro` or `dvc checkout` "
+            "brings files back that belong together."
+        )
+    return thresholds
+
+
+def _n_at_least(scores: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return (thresholds,), how many scores are at least each threshold."""
+    found: NDArray[np.int64] = len(scores) - np.searchsorted(np.sort(scores), thresholds, side="left")
+    return found

@@ -1,0 +1,76 @@
+"""Fit on train and validation what turns the network's outputs into answers; test chooses nothing.
+
+The metadata prior and the out-of-distribution reference are fitted on train, the temperature and the thresholds on
+validation.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from lesions.core.csv_files import EXACT, read_csv
+from lesions.core.json_files import read_json
+from lesions.core.stage import run_stage
+from lesions.evaluation.common import predictions
+from lesions.evaluation.common.tasks import FILE, BinaryTask, Model, Thresholds, binary_tasks
+from lesions.models.calibration import metadata_prior, ood, temperature, thresholds
+from lesions.models.calibration.metadata_prior import MetadataPrior
+from lesions.params.calibrate import Calibrate
+
+DATA = Path("data")
+OUTPUTS = DATA / "network_outputs"
+OUT = DATA / "predictions"
+MODELS = Path("models")
+
+
+def main() -> None:
+    """Write the fitted parts of the model, and the final predictions."""
+    params = Calibrate.read()
+    class_table = read_csv(DATA / "clean/classes.csv")
+    classes = list(class_table["label"])
+    images = predictions.read_images(DATA)
+    table = predictions.read(OUTPUTS / "predictions.csv", images, classes)
+    corrupted = predictions.read(OUTPUTS / "corrupted.csv", images, classes, ("disturbance", "strength"))
+
+    prior = MetadataPrior(classes=classes)
+    if params.use_metadata:
+        prior = metadata_prior.fit_prior(images[images["split"] == "train"], classes)
+    final = metadata_prior.with_metadata(table, prior, images)
+    val = final[final["split"] == "val"]
+    label = val["label"].map(classes.index).to_numpy(np.int64)
+    calibration = temperature.fit_temperature(label, val[classes].to_numpy())
+    calibrated = final.assign(**dict(zip(classes, calibration.apply(final[classes].to_numpy()).T, strict=True)))
+    tasks = {name: task for name, task in binary_tasks(class_table).items() if isinstance(task, BinaryTask)}
+    chosen = [
+        threshold
+        for name, task in tasks.items()
+        for threshold in thresholds.task_thresholds(name, task, classes, label, val[classes].to_numpy())
+    ]
+
+    index = read_csv(OUTPUTS / "features.csv")
+    features = np.load(OUTPUTS / "features.npy", allow_pickle=False)
+    train = (index["split"] == "train").to_numpy()
+    reference = ood.fit_reference(features[train], index["label"][train].map(classes.index).to_numpy(np.int64))
+    scores = index[~train].assign(unlikeness=ood.score(reference, features[~train]))
+    chosen.append(thresholds.ood_threshold(scores.loc[scores["split"] == "val", "unlikeness"].to_numpy()))
+
+    OUT.mkdir(parents=True, exist_ok=True)
+    final.to_csv(OUT / "predictions.csv", index=False, float_format=EXACT)
+    calibrated.to_csv(OUT / "predictions_calibrated.csv", index=False, float_format=EXACT)
+    metadata_prior.with_metadata(corrupted, prior, images).to_csv(
+        OUT / "predictions_corrupted.csv", index=False, float_format=EXACT
+    )
+    scores.to_csv(OUT / "ood_scores.csv", index=False, float_format=EXACT)
+    metadata_prior.save(prior, MODELS)
+    temperature.save(calibration, MODELS)
+    ood.save(reference, MODELS / ood.FILE)
+    network = read_json(OUTPUTS / "model.json")
+    fitted = {name: thresholds.sha256_of(MODELS / name) for name in thresholds.FITTED}
+    model = Model(sha256=network["sha256"] | fitted, tta=network["tta"], use_metadata=prior.is_active)
+    leakage = ", ".join(sorted(set(table["protocol"])))
+    Thresholds(model=model, classes=classes, protocol=leakage, tasks=tasks, thresholds=chosen).write(MODELS / FILE)
+    print(f"{MODELS}: temperature {calibration.temperature}, {len(chosen)} thresholds, chosen on {len(val):,} images")
+
+
+if __name__ == "__main__":
+    run_stage(main)
