@@ -1,10 +1,10 @@
 """What a person says of a patient, brought into the words that the model learned."""
 
-from lesions.audit.normalise import OLDEST, SEXES, SITE_OF, SITES
 from lesions.core.errors import UserError
 from lesions.core.params import nearest
 from lesions.core.sanitize import shown
 from lesions.inference.metadata_prior import FIELDS, REGIONS, Known, Patient
+from lesions.taxonomy import MAX_AGE, SEXES, SITE_OF, SITES
 
 
 def read(words: Known, model: Patient) -> Known:
@@ -28,11 +28,11 @@ def read(words: Known, model: Patient) -> Known:
         )
     if said["age"]:
         try:
-            fits = 0 <= float(said["age"]) <= OLDEST
+            fits = 0 <= float(said["age"]) <= MAX_AGE
         except ValueError:
             fits = False
         if not fits:
-            raise UserError(f"age {shown(said['age'])}: expected years from 0 to {OLDEST}.")
+            raise UserError(f"age {shown(said['age'])}: expected years from 0 to {MAX_AGE}.")
     for field, ours in (("sex", SEXES), ("site", SITE_OF)):
         word = said[field]
         if word and word not in ours:

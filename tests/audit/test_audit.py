@@ -16,15 +16,17 @@ from hypothesis import strategies as st
 from PIL import Image
 from ruamel.yaml import YAML
 
-from lesions.audit.bias_checks import Finding, find_warnings, tells_diagnosis
+from lesions.audit.associations import uncertainty_coefficients
+from lesions.audit.bias_checks import Finding, find_warnings
 from lesions.audit.classes import NO_DIAGNOSIS, NOT_AMONG, class_table, classify
-from lesions.audit.normalise import SITES, canonical, fill_ages, own_words, unread
+from lesions.audit.normalise import fill_ages, normalise, unknown_values, unreadable_values
 from lesions.audit.plots import VIEWS, draw_views
 from lesions.audit.report import REASONS, write_report
 from lesions.audit.summary import summarise
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.params.clean import Clean
+from lesions.taxonomy import SITES
 from stages import clean
 from tests.conftest import ROOT, edit_params
 from tests.stages.test_clean import Raw, cleaned, raw
@@ -54,12 +56,12 @@ def images(rows: int, **columns: object) -> pd.DataFrame:
     """A table of pictures past the audit, each of a lesion of its own, of mel and nv in turns."""
     labels = np.resize(["mel", "nv"], rows)
     given = {"label": labels, "diagnosis": labels, "lesion_id": [f"L{number}" for number in range(rows)], **columns}
-    done = canonical(table(rows, **given), "placeholder")
+    done = normalise(table(rows, **given), "placeholder")
     return done.assign(group_id=done["image_id"])
 
 
 def warnings_of(data: pd.DataFrame) -> list[Finding]:
-    return find_warnings(data, tells_diagnosis(data), {}, [])
+    return find_warnings(data, uncertainty_coefficients(data), {}, [])
 
 
 def keys(data: pd.DataFrame) -> list[str]:
@@ -165,14 +167,14 @@ def test_each_row_has_a_class_or_a_reason(dx: list[str], data: st.DataObject) ->
     ],
 )
 def test_an_age_is_given_or_says_why_not(written: str, age: str, status: str) -> None:
-    done = canonical(table(age=written), "placeholder")
+    done = normalise(table(age=written), "placeholder")
     assert done[["age", "age_status"]].to_numpy().tolist() == [[age, status]]
-    lost = unread(table(age=written))["age"]
+    lost = unreadable_values(table(age=written))["age"]
     assert lost == ({written: 1} if status == "unread" else {})
 
 
 def test_zero_may_be_an_age() -> None:
-    done = canonical(table(2, age=["0", "0.0"]), "real")
+    done = normalise(table(2, age=["0", "0.0"]), "real")
     assert done["age"].tolist() == ["0", "0"]
     assert done["age_status"].tolist() == ["given", "given"]
 
@@ -182,7 +184,7 @@ AGES = st.lists(st.sampled_from(["", "0", "5", "40.0", "85", "abc", "300"]), min
 
 @given(AGES, st.sampled_from(["placeholder", "real"]), st.sampled_from(["keep", "mean", "median"]))
 def test_filling_touches_no_given_age_and_hides_none(ages: list[str], zero: str, rule: str) -> None:
-    before = canonical(table(len(ages), age=ages), zero)
+    before = normalise(table(len(ages), age=ages), zero)
     after = fill_ages(before, rule)
     given = before["age_status"] == "given"
     assert ((before["age"] != "") == given).all()
@@ -226,9 +228,9 @@ def test_a_filled_age_is_counted_and_marked(raw: Raw) -> None:
     ],
 )
 def test_sites_have_one_word(written: str, site: str) -> None:
-    done = canonical(table(localization=written), "placeholder")
+    done = normalise(table(localization=written), "placeholder")
     assert done["site"].tolist() == [site]
-    assert own_words(done)["site"] == ({site: 1} if site == "left big toe" else {})
+    assert unknown_values(done)["site"] == ({site: 1} if site == "left big toe" else {})
 
 
 def test_sex_confirmation_and_source_have_one_word() -> None:
@@ -237,12 +239,12 @@ def test_sex_confirmation_and_source_have_one_word() -> None:
         "dx_type": ["histopathology", "single image expert consensus", "follow_up", "", "a guess"],
         "dataset": ["Rosendahl", "rosendahl", "rosendahl", "MSK  1", "n/a"],
     }
-    done = canonical(table(5, **written), "placeholder")
+    done = normalise(table(5, **written), "placeholder")
     assert done["sex"].tolist() == ["male", "female", "female", "", ""]
     assert done["dx_type"].tolist() == ["histo", "consensus", "follow_up", "", "a guess"]
     assert done["source"].tolist() == ["rosendahl", "rosendahl", "rosendahl", "MSK 1", ""]
-    assert unread(table(5, **written)) == {"age": {}, "sex": {"??": 1}}
-    assert own_words(done)["dx_type"] == {"a guess": 1}
+    assert unreadable_values(table(5, **written)) == {"age": {}, "sex": {"??": 1}}
+    assert unknown_values(done)["dx_type"] == {"a guess": 1}
 
 
 # Warnings.
@@ -263,7 +265,7 @@ def test_chance_gives_no_warning(seed: int) -> None:
         height=width * 3 // 4,
     )
     assert keys(data) == []
-    assert max(tells_diagnosis(data).values()) < 0.05
+    assert max(uncertainty_coefficients(data).values()) < 0.05
 
 
 def halves(mel: str, nv: str, rows: int = 400) -> list[str]:
@@ -288,7 +290,7 @@ def halves(mel: str, nv: str, rows: int = 400) -> list[str]:
 def test_a_column_that_tells_the_diagnosis(column: str, values: list[str], key: str) -> None:
     data = images(400, **{column: values})
     assert keys(data) == [key]
-    told = tells_diagnosis(data)[key.removesuffix("_tells_the_diagnosis")]
+    told = uncertainty_coefficients(data)[key.removesuffix("_tells_the_diagnosis")]
     assert told == 1 if len(set(values)) == 2 and values[1] != values[0] else 0 < told < 1
 
 
@@ -347,10 +349,10 @@ def test_lesions_that_are_not_named_or_have_two_classes() -> None:
 def test_what_a_column_tells_depends_on_neither_order_nor_copies() -> None:
     random = np.random.default_rng(0)
     data = images(300, dx_type=random.choice(["histo", "consensus", ""], 300), lesion_id=np.arange(300).astype(str))
-    told = tells_diagnosis(data)
-    assert tells_diagnosis(data.sample(frac=1, random_state=1)) == told
-    assert tells_diagnosis(pd.concat([data, data.head(100)])) == told
-    assert tells_diagnosis(images(300, dataset=[f"{number}" for number in range(300)]))["source"] == 0
+    told = uncertainty_coefficients(data)
+    assert uncertainty_coefficients(data.sample(frac=1, random_state=1)) == told
+    assert uncertainty_coefficients(pd.concat([data, data.head(100)])) == told
+    assert uncertainty_coefficients(images(300, dataset=[f"{number}" for number in range(300)]))["source"] == 0
 
 
 # The report.
@@ -420,9 +422,9 @@ def reported(data: pd.DataFrame, folder: Path) -> bytes:
     """Write the report of this data and return the page."""
     classes = class_table(data, params())
     rejected = pd.DataFrame(columns=["image_id", "archive", "member", "reason"], dtype=str)
-    data = data.assign(near_copy_id="")
+    data = data.assign(near_duplicate_id="")
     pairs = pd.DataFrame({"lesion_id_one": [], "lesion_id_other": []}, dtype=str)
-    summary = summarise(data, rejected, pairs, classes, tells_diagnosis(data), {"age": {}, "sex": {}}, [])
+    summary = summarise(data, rejected, pairs, classes, uncertainty_coefficients(data), {"age": {}, "sex": {}}, [])
     sheet = folder / "sheet.jpg"
     views = list(draw_views(data))
     Image.new("RGB", (64, 64)).save(sheet)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from lesions.archives import list_members, open_archive, read_members
 from lesions.audit.report import REASONS
+from lesions.audit.usable import COLUMNS
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
@@ -77,7 +78,7 @@ def cleaned(raw: Raw) -> tuple[pd.DataFrame, dict[str, str]]:
 
 def test_good_data_stays_whole(raw: Raw) -> None:
     images, rejects = cleaned(raw)
-    assert list(images.columns) == clean.COLUMNS
+    assert list(images.columns) == COLUMNS
     assert len(images) == 40
     assert rejects == {}
     assert list(images["group_id"][:4]) == ["p00", "p00", "p02", "p02"]

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
@@ -22,11 +23,11 @@ from lesions.core import image_array as packed
 from lesions.core.deterministic_zip import write_archive
 from lesions.core.errors import UserError
 from lesions.images import parallel_map as parallel
+from lesions.images.archive_images import decode_members
 from lesions.images.colour_constancy import shades_of_grey
 from lesions.images.decode import WHOLE
 from lesions.images.field_of_view import bright_field
 from lesions.images.preprocessing import Recipe, to_pixels
-from stages.prepare import decoded
 
 ROOT = Path(__file__).parents[2]
 SKIN = (200, 150, 140)
@@ -265,7 +266,8 @@ def test_the_same_bytes_with_any_workers_and_batches(tmp_path: Path, monkeypatch
     for workers, batch in [(1, 16), (2, 16), (3, 16), (8, 16), (2, 1), (3, 7), (2, 1000)]:
         monkeypatch.setattr(parallel, "BATCH", batch)
         out = tmp_path / "out"
-        packed.write(out, images[["image_id", "label"]], decoded(tmp_path / "data/raw", images, how, workers), how.px)
+        pixels = decode_members(tmp_path / "data/raw", images, partial(to_pixels, recipe=how), workers=workers)
+        packed.write(out, images[["image_id", "label"]], pixels, how.px)
         seen.add(hashlib.sha256((out / "pixels.npy").read_bytes() + (out / "index.csv").read_bytes()).hexdigest())
     assert len(seen) == 1
 

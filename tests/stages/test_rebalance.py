@@ -27,8 +27,9 @@ from lesions.core.errors import UserError
 from lesions.images import parallel_map as parallel
 from lesions.models.common import dataset as parts
 from lesions.params.rebalance import Rebalance, operations
-from lesions.sampling.augmentor import Copy, augment
-from lesions.sampling.oversampling import LEAK, plan
+from lesions.sampling import oversampling
+from lesions.sampling.augmentor import AugmentedImage, augment
+from lesions.sampling.oversampling import LEAK, index_table, plan_oversampling
 from stages import evaluate, rebalance
 from tests.conftest import ROOT, edit_params, put_clean, put_predictions
 
@@ -39,6 +40,8 @@ BY_IMAGE = "split by image (leaky)"
 def put_data(folder: Path, pictures: int = 90, px: int = 20, protocol: str = "honest") -> None:
     """Write what the stage reads: pictures of three classes, of which a tenth is left out by the split."""
     (folder / "data/split").mkdir(parents=True)
+    (folder / "data/clean").mkdir()
+    pd.DataFrame({"label": ["mel", "nv", "df"]}).to_csv(folder / "data/clean/classes.csv", index=False)
     names = [f"p{number:04}" for number in range(pictures)]
     labels = ["nv" if number % 9 < 6 else "mel" if number % 9 < 8 else "df" for number in range(pictures)]
     index = pd.DataFrame({"image_id": names, "label": labels})
@@ -89,7 +92,7 @@ def test_row_i_of_the_pixels_is_copy_i_of_the_index(project: Path) -> None:
     params = Rebalance.read()
     picture_of = dict(zip(index["image_id"], pixels, strict=True))
     for made, original, number in zip(copies, rows["original"], rows["copy"], strict=True):
-        item = (picture_of[original], Copy(original, int(number)))
+        item = (picture_of[original], AugmentedImage(original, int(number)))
         assert np.array_equal(made, augment(item, params.operations_of_augmentor(), params.seed))
 
 
@@ -176,7 +179,7 @@ def test_without_copies_all_is_there_and_empty(project: Path) -> None:
     table = pd.read_csv("plots/class_balance.csv")
     before, after = (table.loc[table["when"] == when, "pictures"].tolist() for when in ("before", "after"))
     assert before == after
-    assert Image.open("plots/copies.jpg").size[0] > 200
+    assert Image.open("plots/augmented_images.jpg").size[0] > 200
 
 
 def test_the_plots_count_and_show_what_was_made(project: Path) -> None:
@@ -186,7 +189,7 @@ def test_the_plots_count_and_show_what_was_made(project: Path) -> None:
     assert table["before"].sum() == 54
     pixels, _ = packed.read(Path("data/prepared"))
     copies, _ = packed.read(Path("data/rebalanced"))
-    sheet = np.asarray(Image.open("plots/copies.jpg"))
+    sheet = np.asarray(Image.open("plots/augmented_images.jpg"))
     place = int(np.flatnonzero(rows["label"] == "mel")[0])
     original = int(rows["original"].iloc[place].removeprefix("p"))
     for shown, left in ((pixels[original], 4), (copies[place], 28)):
@@ -233,10 +236,10 @@ def test_memory_does_not_grow_with_the_number_of_pictures_or_copies(tmp_path: Pa
 def sha256(folder: Path, params: Rebalance, workers: int = -1) -> str:
     """Make and write copies as the stage does; return the hash of both files."""
     pixels, index = packed.read(Path("data/prepared"))
-    copies = plan(index, "none", 40, 1)
-    rows = rebalance.describe(copies, index, params)
+    copies = plan_oversampling(index, "none", 40, 1)
+    rows = index_table(copies, index, params)
     originals = (pixels[int(copy.original[1:])] for copy in copies)
-    packed.write(folder, rows, rebalance.make(copies, originals, params, workers), (20, 20))
+    packed.write(folder, rows, oversampling.augment_all(copies, originals, params, workers), (20, 20))
     return hashlib.sha256((folder / "pixels.npy").read_bytes() + (folder / "index.csv").read_bytes()).hexdigest()
 
 
@@ -257,7 +260,7 @@ def test_the_same_bytes_on_a_cluster_that_loses_a_worker(project: Path, monkeypa
         monkeypatch.setenv("LESIONS_CLUSTER", cluster.scheduler_address)
         assert sha256(project / "out", params) == expected
 
-        make = rebalance.make
+        make = oversampling.augment_all
 
         def losing(*given: Any) -> Iterator[NDArray[np.uint8]]:
             for number, picture in enumerate(make(*given)):
@@ -265,7 +268,7 @@ def test_the_same_bytes_on_a_cluster_that_loses_a_worker(project: Path, monkeypa
                     os.kill(cluster.workers[0].pid, signal.SIGKILL)
                 yield picture
 
-        monkeypatch.setattr(rebalance, "make", losing)
+        monkeypatch.setattr(oversampling, "augment_all", losing)
         assert sha256(project / "out", params) == expected
 
 

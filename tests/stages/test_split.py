@@ -15,7 +15,9 @@ from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.models.common import dataset as parts
 from lesions.params.split import Split
-from lesions.sampling.split import SIDES
+from lesions.sampling.split import SPLITS
+from lesions.sampling.split_report import KEYS
+from lesions.taxonomy import ordered
 from stages import evaluate, rebalance, split
 from tests.conftest import ROOT, put_clean, put_predictions
 
@@ -41,13 +43,14 @@ def images(**changes: str) -> pd.DataFrame:
     table["lesion_id"] = table["label"] + table["lesion_id"]
     table["group_id"] = table.groupby("lesion_id")["image_id"].transform("min")
     table["sha256"] = table["image_id"]
-    return table.assign(patient_id="", near_copy_id="", declared_split="").assign(**changes)
+    return table.assign(patient_id="", near_duplicate_id="", declared_split="").assign(**changes)
 
 
 def run_split(table: pd.DataFrame, **params: object) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Run the stage, and return split.csv and metrics/split.json."""
     Path("data/clean").mkdir(parents=True, exist_ok=True)
     table.to_csv("data/clean/images.csv", index=False)
+    pd.DataFrame({"label": ordered(set(table["label"]))}).to_csv("data/clean/classes.csv", index=False)
     YAML().dump(PARAMS | {"split": PARAMS["split"] | params}, Path("params.yaml"))
     split.main()
     result = read_csv(Path("data/split/split.csv"))
@@ -60,9 +63,9 @@ def test_by_group_is_honest(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(result) == ["image_id", "split", "protocol"]
     assert set(result["protocol"]) == {"honest"}
     assert (audit["method"], audit["protocol"]) == ("grouped", "honest")
-    assert [audit[f"{what}_on_two_sides"] for what in split.NAMES] == [0, None, 0, 0, 0]
+    assert [audit[f"{what}_on_two_sides"] for what in KEYS] == [0, None, 0, 0, 0]
     assert audit["undefined"] == ["patients: the data name none"]
-    for side in SIDES:
+    for side in SPLITS:
         pictures = result[result["split"] == side]
         assert audit[side]["pictures"] == len(pictures)
         lesions = images().set_index("image_id").loc[pictures["image_id"]].groupby("label")["lesion_id"].nunique()
@@ -75,7 +78,7 @@ def test_by_group_is_honest(capsys: pytest.CaptureFixture[str]) -> None:
 def test_by_image_measures_its_leak_and_names_it(capsys: pytest.CaptureFixture[str]) -> None:
     # A copy of a picture under another lesion: known by its bytes, or as a near-copy.
     table = images()
-    for number, key in ((0, "sha256"), (3, "near_copy_id")):
+    for number, key in ((0, "sha256"), (3, "near_duplicate_id")):
         table.loc[[number, 60 + number], key] = f"copy{number}"
     for seed in range(4):
         result, audit = run_split(table, method="image", seed=seed)
@@ -83,7 +86,10 @@ def test_by_image_measures_its_leak_and_names_it(capsys: pytest.CaptureFixture[s
         joined = table.merge(result, on="image_id")
         train, test = (joined[joined["split"] == side] for side in ("train", "test"))
         seen = [
-            any((row[key] != "") and (row[key] == train[key]).any() for key in ("lesion_id", "near_copy_id", "sha256"))
+            any(
+                (row[key] != "") and (row[key] == train[key]).any()
+                for key in ("lesion_id", "near_duplicate_id", "sha256")
+            )
             for _, row in test.iterrows()
         ]
         assert audit["test"]["seen_in_train"] == pytest.approx(np.mean(seen), abs=6e-5)
