@@ -35,9 +35,7 @@ def lesion_of(images: pd.DataFrame) -> "pd.Series[str]":
 
 
 def with_sizes(images: pd.DataFrame) -> pd.DataFrame:
-    """Add the column `size`, such as 600×450, with the rare ones pooled; nothing where images have no `height`."""
-    if "height" not in images:
-        return images
+    """Add the column `size`, such as 600×450, with the rare ones pooled."""
     size = images["width"].astype(str) + "×" + images["height"].astype(str)
     lesions = lesion_of(images).groupby(size).transform("nunique")
     return images.assign(size=size.where(lesions >= MIN_LESIONS, "rare sizes"))
@@ -57,7 +55,7 @@ def uncertainty_coefficients(images: pd.DataFrame) -> dict[str, float]:
     """
     images = with_sizes(images)
     coefficients = {}
-    for column in [name for name in COLUMNS if name in images]:
+    for column in COLUMNS:
         cases = cases_of(images, column)
         label, value = cases["label"].to_numpy(), cases[column].to_numpy()
         chance = expected_mutual_information(contingency_matrix(label, value), len(cases))

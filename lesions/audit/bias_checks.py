@@ -77,7 +77,7 @@ def find_warnings(
     findings = [
         _no_ids(images),
         _two_classes(images),
-        *(_column(images, column, coefficients) for column in COLUMNS if column in images),
+        *(_column(images, column, coefficients) for column in COLUMNS),
         _sizes(images),
         _sources(images),
         _few_lesions(images),
@@ -144,8 +144,6 @@ def _column(images: pd.DataFrame, column: str, coefficients: dict[str, float]) -
 
 
 def _sizes(images: pd.DataFrame) -> Finding | None:
-    if "size" not in images:
-        return None
     first = images.assign(lesion=lesion_of(images)).drop_duplicates(["lesion", "label"])
     height, width = first["height"].astype(float), first["width"].astype(float)
     separable = []

@@ -28,8 +28,8 @@ def normalise(images: pd.DataFrame, age_zero: str) -> pd.DataFrame:
     """Bring the descriptive columns into one form; what is missing or cannot be read becomes "".
 
     Args:
-        images: with `image_id`, `label`, `diagnosis`, `archive`, `member`, `sha256` and any of HAM10000's
-            other columns; `height` and `width` (pixels) are passed on.
+        images: with `image_id`, `label`, `diagnosis`, `archive`, `member`, `sha256`, `height`, `width` and any
+            of HAM10000's other columns.
         age_zero: "placeholder", an age of 0 says nothing, as in part of HAM10000; or "real".
 
     Returns:
@@ -37,25 +37,17 @@ def normalise(images: pd.DataFrame, age_zero: str) -> pd.DataFrame:
         its age is: given, placeholder, missing, or unread (no age from 0 to 120 could be read).
     """
     ages = _ages(tidy(images, "age"), age_zero)
-    passed_on = {column: images[column] for column in ("sha256", "height", "width") if column in images}
-    return pd.DataFrame(
-        {
-            "image_id": images["image_id"],
-            "archive": images["archive"],
-            "member": images["member"],
-            "label": images["label"],
-            "diagnosis": images["diagnosis"],
-            "lesion_id": tidy(images, "lesion_id"),
-            "patient_id": tidy(images, "patient_id"),
-            "dx_type": tidy(images, "dx_type").str.lower().replace(CONFIRMATIONS),
-            "age": ages["age"].map(lambda years: "" if pd.isna(years) else f"{years:g}"),
-            "age_status": ages["status"],
-            "sex": tidy(images, "sex").str.lower().map(SEXES).fillna(""),
-            "site": tidy(images, "localization").str.lower().map(_site),
-            "source": _one_spelling(tidy(images, "dataset")),
-            "declared_split": tidy(images, "split").str.lower(),
-            **passed_on,
-        }
+    same = ["image_id", "archive", "member", "label", "diagnosis", "sha256", "height", "width"]
+    return images[same].assign(
+        lesion_id=tidy(images, "lesion_id"),
+        patient_id=tidy(images, "patient_id"),
+        dx_type=tidy(images, "dx_type").str.lower().replace(CONFIRMATIONS),
+        age=ages["age"].map(lambda years: "" if pd.isna(years) else f"{years:g}"),
+        age_status=ages["status"],
+        sex=tidy(images, "sex").str.lower().map(SEXES).fillna(""),
+        site=tidy(images, "localization").str.lower().map(_site),
+        source=_one_spelling(tidy(images, "dataset")),
+        declared_split=tidy(images, "split").str.lower(),
     )
 
 

@@ -34,22 +34,19 @@ class ImageScan(NamedTuple):
     problem: str
 
 
-def scan_images(
-    raw: Path, found: pd.DataFrame, workers: int = -1
-) -> tuple[pd.DataFrame, NDArray[np.uint8], NDArray[np.float32]]:
+def scan_images(raw: Path, found: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.uint8], NDArray[np.float32]]:
     """Read each image once.
 
     Args:
         raw: the folder of the archives.
         found: one row per image, with `archive` and `member`.
-        workers: how many threads; -1 for one per core.
 
     Returns:
         The rows with the columns of `ImageScan`; and what `find_near_duplicates` needs of each: uint8, (N, 64, 64), and
         float32, (N, 2, 8, 8).
     """
     members = list(zip(found["archive"], found["member"], strict=True))
-    scans = in_order(_scan, read_members(raw, members), len(members), what="reading", prefer="threads", workers=workers)
+    scans = in_order(_scan, read_members(raw, members), len(members), what="reading", prefer="threads")
     luma = np.zeros((len(members), *EMPTY_FINGERPRINT.luma.shape), np.uint8)
     colour = np.zeros((len(members), *EMPTY_FINGERPRINT.colour.shape), np.float32)
     rows = []

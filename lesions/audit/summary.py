@@ -8,8 +8,8 @@ from lesions.audit.associations import lesion_of
 from lesions.audit.bias_checks import Finding
 from lesions.audit.duplicates import under_two_lesions
 from lesions.audit.normalise import count_values, unknown_values
+from lesions.audit.plots import DESCRIPTIVE
 
-DESCRIPTIVE = ("age", "sex", "site", "dx_type", "source", "lesion_id", "patient_id")
 AGE_STATUS = ("given", "placeholder", "missing", "unread", "filled")
 _EXAMPLES = 10
 
@@ -80,9 +80,7 @@ def _with_examples(values: dict[str, int]) -> dict[str, Any]:
 
 
 def _sizes(images: pd.DataFrame) -> dict[str, Any]:
-    """Count the sizes of the images, in pixels; {} where they are not known."""
-    if "height" not in images:
-        return {}
+    """Count the sizes of the images, in pixels."""
     sizes = count_values(images["width"].astype(str) + "×" + images["height"].astype(str))
     pixels = images["width"].astype(int) * images["height"].astype(int)
     commonest = next(iter(sizes))

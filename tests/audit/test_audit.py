@@ -48,8 +48,8 @@ def params(**changes: object) -> Clean:
 def table(rows: int = 1, **columns: object) -> pd.DataFrame:
     """A table of pictures as it comes, past the classes."""
     ids = [f"p{number:04}" for number in range(rows)]
-    fixed = {"image_id": ids, "archive": "a.zip", "member": ids, "sha256": ids, "label": "nv", "diagnosis": "nv"}
-    return pd.DataFrame({**fixed, **columns}, index=range(rows))
+    fixed = {"image_id": ids, "archive": "a.zip", "member": ids, "sha256": ids, "height": 450, "width": 600}
+    return pd.DataFrame({**fixed, "label": "nv", "diagnosis": "nv", **columns}, index=range(rows))
 
 
 def images(rows: int, **columns: object) -> pd.DataFrame:

@@ -83,6 +83,11 @@ def test_copies_are_dealt_at_random_and_each_by_itself() -> None:
     assert assign_split(copies, 0.2, 2) != sides
 
 
+def test_same_seed_same_assignment_as_ever() -> None:
+    splits = assign_split([AugmentedImage(f"p{number}", number % 3) for number in range(24)], 0.3, 7)
+    assert "".join(name[0] for name in splits) == "tttttvvvvvttvvttvvtvttvt"
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [

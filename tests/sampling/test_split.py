@@ -294,3 +294,10 @@ def test_large_and_small_groups_are_spread_alike(seed: int) -> None:
     shares = pd.crosstab(groups["pictures"], groups["split"], normalize="index")
     for side, fraction in FRACTIONS.items():
         assert shares[side].to_numpy() == pytest.approx(fraction, abs=0.1)
+
+
+def test_same_seed_same_split_as_ever() -> None:
+    table = pd.DataFrame({"group_id": [f"g{n // 2}" for n in range(40)], "label": ["mel"] * 16 + ["nv"] * 24})
+    splits = stratified_group_split(table, FRACTIONS, 7)[::2]
+    letter = {"train": "-", "val": "v", "test": "t"}
+    assert "".join(letter[name] for name in splits) == "t-t---v--v-----v-tt-"
