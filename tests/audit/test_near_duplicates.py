@@ -84,7 +84,7 @@ def test_all_changes_at_once_are_found(drawn: list[Image.Image], originals: list
     assert (found["other"] - found["one"] == len(drawn)).all()
 
 
-def test_what_is_found_depends_on_neither_workers_nor_order(originals: list[Fingerprint]) -> None:
+def test_workers_and_order_change_nothing(originals: list[Fingerprint]) -> None:
     prints = originals[:40] + originals[:40:3]
     luma, colour = stacked(prints)
     alone = find_near_duplicates(luma, colour, workers=1)
@@ -99,7 +99,7 @@ def test_what_is_found_depends_on_neither_workers_nor_order(originals: list[Fing
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 7))
-def test_the_vector_is_the_same_for_all_turns(seed: int, turn: int) -> None:
+def test_vector_is_invariant_to_rotations(seed: int, turn: int) -> None:
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
     pixels = np.asarray(Image.fromarray(coarse).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
@@ -110,7 +110,7 @@ def test_the_vector_is_the_same_for_all_turns(seed: int, turn: int) -> None:
 
 
 @pytest.mark.parametrize("value", [0, 255])
-def test_pictures_without_structure_are_no_trouble(value: int) -> None:
+def test_blank_images(value: int) -> None:
     blank = fingerprint(np.full((SIZE, SIZE, 3), value, np.uint8))
     assert find_near_duplicates(*stacked([blank] * 5)).empty  # nothing says that they are one picture
 
@@ -145,7 +145,7 @@ def test_pairs_say_whose_they_are(pairs: pd.DataFrame) -> None:
     assert list(near_duplicate_ids(IMAGES[1:], pairs)) == ["", "", "", ""]
 
 
-def test_contradicting_diagnoses_of_one_picture(pairs: pd.DataFrame) -> None:
+def test_label_conflicts(pairs: pd.DataFrame) -> None:
     said = "the same picture is diagnosed as mel and nv: a, b, e"
     assert list(label_conflicts(IMAGES, pairs, "drop")) == [said, said, "", "", said]
     assert list(label_conflicts(IMAGES, pairs, "keep_first")) == ["", said, "", "", ""]

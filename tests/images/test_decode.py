@@ -64,7 +64,7 @@ def whole_decode(content: bytes, height: int, width: int) -> np.ndarray[Any, Any
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (75, 100), (96, 96), (128, 128), (224, 224)])
-def test_decoding_at_a_reduced_scale_is_not_visible(height: int, width: int) -> None:
+def test_reduced_scale_decoding_is_accurate(height: int, width: int) -> None:
     noise = Image.effect_noise((120, 90), 60).resize((600, 450), Image.Resampling.BICUBIC)
     content = encoded(Image.merge("RGB", [noise, smooth().getchannel(1), noise]), "JPEG", quality=95)
     reduced, full = decode_image(content, height, width), whole_decode(content, height, width)
@@ -119,7 +119,7 @@ def test_other_kinds_of_picture_look_alike(image: Image.Image, kind: str) -> Non
     assert difference(decode_image(encoded(image, kind), 48, 64), expected) < 6
 
 
-def test_what_is_transparent_lies_over_white() -> None:
+def test_transparency_lies_over_white() -> None:
     assert decode_image(encoded(Image.new("RGBA", (20, 20), (0, 0, 0, 0))), 16, 16).min() == 255
     half = decode_image(encoded(Image.new("RGBA", (20, 20), (200, 0, 0, 128))), 16, 16)
     assert np.abs(half.astype(int) - [227, 127, 127]).max() <= 1
@@ -131,7 +131,7 @@ def test_what_is_transparent_lies_over_white() -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 @pytest.mark.parametrize("mode", ["1", "L", "CMYK", "RGB"])
-def test_each_kind_of_file_gives_the_right_colours(kind: str, mode: str) -> None:
+def test_formats_keep_colours(kind: str, mode: str) -> None:
     if (kind, mode) in {("JPEG", "1"), ("PNG", "CMYK")}:
         pytest.skip("there is no such file")
     red = Image.new("RGB", (64, 48), (255, 0, 0) if mode in ("CMYK", "RGB") else (255, 255, 255)).convert(mode)
@@ -168,7 +168,7 @@ def test_what_is_no_picture_says_why(content: bytes, words: str) -> None:
 
 @settings(max_examples=400)
 @given(st.data())
-def test_damage_gives_pixels_or_a_reason_and_nothing_else(data: st.DataObject) -> None:
+def test_damaged_files_give_a_reason(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["JPEG", "PNG", "BMP", "TIFF", "WEBP"]))
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -88,7 +88,7 @@ def ramps(height: int, width: int) -> NDArray[np.uint8]:
     return np.stack([60 + 2 * x, 60 + 3 * y, 100 + x - y], axis=2).astype(np.uint8)
 
 
-def test_every_operation_of_augmentor_is_tried_here() -> None:
+def test_every_operation_is_covered() -> None:
     assert {value["operation"] for value in MOVING + COLOURING + ERASING} == set(operations())
 
 
@@ -96,16 +96,14 @@ def test_every_operation_of_augmentor_is_tried_here() -> None:
 @given(
     st.sampled_from(MOVING), st.tuples(st.integers(32, 64), st.integers(32, 64)), st.integers(0, 10**6), st.booleans()
 )
-def test_no_operation_leaves_a_black_corner(
-    value: dict[str, Any], shape: tuple[int, int], number: int, twice: bool
-) -> None:
+def test_no_black_corners(value: dict[str, Any], shape: tuple[int, int], number: int, twice: bool) -> None:
     picture = np.full((*shape, 3), COLOUR, np.uint8)
     made = augment((picture, AugmentedImage("p", number)), augmentor(*[value] * (1 + twice)), 1)
     assert np.array_equal(made, picture)
 
 
 @pytest.mark.parametrize("value", COLOURING, ids=lambda value: value["operation"])
-def test_operations_on_colours_treat_all_pixels_alike(value: dict[str, Any]) -> None:
+def test_colour_operations_treat_pixels_alike(value: dict[str, Any]) -> None:
     made = augment((np.full((20, 30, 3), COLOUR, np.uint8), AugmentedImage("p", 0)), augmentor(value), 1)
     assert made.shape == (20, 30, 3)
     assert (made == made[0, 0]).all()
@@ -118,9 +116,7 @@ def test_erasing_leaves_the_rest() -> None:
 
 
 @pytest.mark.parametrize("value", MOVING + COLOURING, ids=lambda value: "-".join(map(str, value.values())))
-def test_where_augmentor_leaves_no_black_its_own_result_is_kept(
-    value: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_same_result_as_augmentor_without_black(value: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     operation = augmentor(value)
     copies = [AugmentedImage("p", number) for number in range(4 if value["operation"] == "gaussian_distortion" else 30)]
     # These are interpolated once, not twice: on a picture without structure both come to the same.
@@ -146,9 +142,7 @@ def test_where_augmentor_leaves_no_black_its_own_result_is_kept(
 @given(
     st.integers(1, 12), st.integers(1, 12), st.integers(-30, 30), st.integers(-30, 30), st.integers(1, 40), st.data()
 )
-def test_beyond_the_edge_is_the_mirror_image(
-    height: int, width: int, left: int, upper: int, length: int, data: st.DataObject
-) -> None:
+def test_edges_are_reflected(height: int, width: int, left: int, upper: int, length: int, data: st.DataObject) -> None:
     picture = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
     wide = np.pad(picture, ((80, 80), (80, 80), (0, 0)), mode="reflect")
     whole = ReflectPadded(Image.fromarray(picture)).crop((left, upper, left + length, upper + length))
@@ -171,7 +165,7 @@ def test_a_colour_for_the_corners_is_used() -> None:
 
 @settings(max_examples=50)
 @given(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(1, 99))
-def test_a_copy_hangs_on_seed_picture_and_number_alone(seed: int, number: int, before: int, noise: int) -> None:
+def test_augmentation_is_deterministic(seed: int, number: int, before: int, noise: int) -> None:
     chain = augmentor(
         {"operation": "flip_random", "probability": 0.5},
         {"operation": "rotate", "probability": 0.7, "max_left_rotation": 10, "max_right_rotation": 10},
@@ -189,7 +183,7 @@ def test_a_copy_hangs_on_seed_picture_and_number_alone(seed: int, number: int, b
     assert np.array_equal(picture, kept)
 
 
-def test_copies_of_other_numbers_pictures_and_seeds_differ() -> None:
+def test_other_seeds_and_numbers_differ() -> None:
     operation = augmentor({"operation": "random_brightness", "min_factor": 0.5, "max_factor": 1.5})
     picture = drawn(16, 16)
     made = [
@@ -204,7 +198,7 @@ def test_copies_of_other_numbers_pictures_and_seeds_differ() -> None:
     assert len({picture.tobytes() for picture in made}) == 4
 
 
-def test_what_else_draws_changes_nothing_and_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_global_random_state_is_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as another thread, in the middle of an operation."""
     chain = augmentor(MOVING[1], COLOURING[0], *ERASING)
     items = [(drawn(32, 32, number), AugmentedImage("p", number)) for number in range(40)]
@@ -245,7 +239,7 @@ def test_what_else_draws_changes_nothing_and_is_not_changed(monkeypatch: pytest.
         ),
     ],
 )
-def test_an_argument_that_only_fails_in_use_is_named(value: dict[str, Any], words: str) -> None:
+def test_failing_argument_is_named(value: dict[str, Any], words: str) -> None:
     shape = (90, 16) if value["operation"] == "shear" else (30, 40)
     with pytest.raises(UserError) as error:
         [augment((drawn(*shape), AugmentedImage("p", number)), augmentor(value), 1) for number in range(20)]

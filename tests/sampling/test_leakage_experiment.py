@@ -23,7 +23,7 @@ def arms(table: pd.DataFrame, seed: int) -> tuple[pd.Series, pd.Series]:
 
 
 @given(one_diagnosis_a_group(), st.integers(0, 100))
-def test_two_arms_differ_in_the_siblings_alone(table: pd.DataFrame, seed: int) -> None:
+def test_two_arms_differ_in_leaked_images_only(table: pd.DataFrame, seed: int) -> None:
     table["split"] = stratified_group_split(table, FRACTIONS, seed)
     withheld, injected = arms(table, seed)
     in_test = table["split"] == "test"
@@ -44,7 +44,7 @@ def test_two_arms_differ_in_the_siblings_alone(table: pd.DataFrame, seed: int) -
     assert arms(mixed, seed)[1].sort_index().equals(injected)
 
 
-def test_the_stage_names_the_leak_and_counts_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_stage_names_and_counts_the_leak(capsys: pytest.CaptureFixture[str]) -> None:
     apart, plain = run_split(images())
     assert "siblings" not in plain
     withheld, honest = run_split(images(), siblings="withheld")

@@ -36,7 +36,7 @@ def test_every_class_reaches_the_target(labels: list[str], target: float | Liter
 
 
 @given(LABELS, st.integers(1, 200), st.integers(0, 100))
-def test_every_class_gets_the_same_extra_copies(labels: list[str], extra: int, seed: int) -> None:
+def test_extra_is_the_same_for_every_class(labels: list[str], extra: int, seed: int) -> None:
     originals = pictures(labels)
     each = made_of(originals, plan_oversampling(originals, "none", extra, seed))
     for _, ours in originals.groupby("label")["image_id"]:
@@ -44,9 +44,7 @@ def test_every_class_gets_the_same_extra_copies(labels: list[str], extra: int, s
 
 
 @given(LABELS, st.one_of(st.floats(0.01, 0.99), st.integers(2, 50), st.just("max")), st.integers(1, 200), st.booleans())
-def test_no_picture_is_copied_twice_before_each_was_copied_once(
-    labels: list[str], target: float | Literal["max"], extra: int, use_extra: bool
-) -> None:
+def test_originals_take_turns(labels: list[str], target: float | Literal["max"], extra: int, use_extra: bool) -> None:
     originals = pictures(labels)
     copies = (
         plan_oversampling(originals, "none", extra, 1) if use_extra else plan_oversampling(originals, target, "none", 1)
@@ -61,7 +59,7 @@ def test_no_picture_is_copied_twice_before_each_was_copied_once(
 
 
 @given(LABELS, st.integers(0, 100))
-def test_the_order_of_the_rows_changes_nothing_and_the_seed_does(labels: list[str], seed: int) -> None:
+def test_plan_depends_on_the_seed_not_on_row_order(labels: list[str], seed: int) -> None:
     originals = pictures(labels)
     copies = plan_oversampling(originals, "max", "none", seed)
     assert plan_oversampling(originals.sample(frac=1, random_state=seed), "max", "none", seed) == copies
@@ -74,7 +72,7 @@ def test_no_copies_where_none_are_wanted() -> None:
     assert plan_oversampling(pictures(["nv", "nv", "df"]), "none", "none", 1) == []
 
 
-def test_copies_are_dealt_at_random_and_each_by_itself() -> None:
+def test_assign_split_is_random_and_independent() -> None:
     copies = [AugmentedImage(f"p{number}", number % 7) for number in range(4000)]
     sides = assign_split(copies, 0.2, 1)
     assert 0.17 < sides.count("val") / len(sides) < 0.23

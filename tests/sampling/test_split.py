@@ -41,7 +41,7 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
 
 @settings(deadline=None)
 @given(tables())
-def test_groups_join_all_that_share_a_key_and_nothing_else(table: pd.DataFrame) -> None:
+def test_groups_are_connected_components(table: pd.DataFrame) -> None:
     table["group_id"] = group_ids(table)
     for key in KEYS:
         known = table[table[key] != ""]
@@ -57,7 +57,7 @@ def test_groups_join_all_that_share_a_key_and_nothing_else(table: pd.DataFrame) 
 
 @settings(deadline=None)
 @given(tables(), st.integers(0, 100))
-def test_groups_do_not_depend_on_the_order_of_rows(table: pd.DataFrame, seed: int) -> None:
+def test_groups_ignore_row_order(table: pd.DataFrame, seed: int) -> None:
     mixed = table.sample(frac=1, random_state=seed)
     assert group_ids(mixed).sort_index().equals(group_ids(table))
 
@@ -93,9 +93,7 @@ def largest_group(table: pd.DataFrame) -> pd.Series:
     st.sampled_from([FRACTIONS, {"train": 0.9, "val": 0.05, "test": 0.05}, {"train": 0.5, "test": 0.5}]),
     st.integers(0, 2**32 - 1),
 )
-def test_a_split_divides_no_group_and_keeps_the_shares(
-    table: pd.DataFrame, fractions: dict[str, float], seed: int
-) -> None:
+def test_groups_stay_whole_and_shares_are_kept(table: pd.DataFrame, fractions: dict[str, float], seed: int) -> None:
     table["split"] = stratified_group_split(table, fractions, seed)
     assert table["split"].isin(list(fractions)).all()
     assert n_groups_in_two_splits(table, "group_id") == 0
@@ -112,7 +110,7 @@ def test_a_split_divides_no_group_and_keeps_the_shares(
 
 @settings(deadline=None)
 @given(tables(), st.integers(0, 2**32 - 1))
-def test_groups_made_from_keys_are_not_divided_by_any(table: pd.DataFrame, seed: int) -> None:
+def test_no_key_is_in_two_splits(table: pd.DataFrame, seed: int) -> None:
     table["group_id"] = group_ids(table)
     table["label"] = "nv"
     assume(table["group_id"].nunique() >= len(SPLITS))
@@ -121,7 +119,7 @@ def test_groups_made_from_keys_are_not_divided_by_any(table: pd.DataFrame, seed:
         assert n_groups_in_two_splits(table, key) == 0
 
 
-def test_large_groups_come_to_stand_on_any_side() -> None:
+def test_large_groups_reach_every_split() -> None:
     sizes = np.repeat([20, 2, 1], [2, 20, 60])
     table = pd.DataFrame({"group_id": np.repeat([f"g{n:02}" for n in range(len(sizes))], sizes), "label": "nv"})
     sides = [stratified_group_split(table, FRACTIONS, seed)[0] for seed in range(150)]
@@ -175,7 +173,7 @@ def declared_tables(draw: st.DrawFn) -> pd.DataFrame:
 
 @settings(deadline=None)
 @given(declared_tables(), st.integers(0, 2**32 - 1))
-def test_a_published_split_stands_and_is_mended_without_touching_test(table: pd.DataFrame, seed: int) -> None:
+def test_published_test_stays_as_it_is(table: pd.DataFrame, seed: int) -> None:
     before = published_split(table)
     mended = leave_out_overlap(table, before)
     after = split_off(table, mended, {"val": 0.15, "test": 0.2}, seed)
@@ -198,7 +196,7 @@ def test_a_published_split_stands_and_is_mended_without_touching_test(table: pd.
     assert again.sort_index().equals(after)
 
 
-def test_a_group_on_all_three_published_sides_stays_in_test_alone() -> None:
+def test_group_in_three_splits_stays_in_test() -> None:
     table = pd.DataFrame({"group_id": [*"aaabbc"]})
     sides = pd.Series(["train", "val", "test", "train", "val", "train"])
     assert list(leave_out_overlap(table, sides)) == [LEFT_OUT, LEFT_OUT, "test", LEFT_OUT, "val", "train"]
@@ -211,12 +209,12 @@ def test_a_group_on_all_three_published_sides_stays_in_test_alone() -> None:
         (["train", "fold1"], r"expected train, val or test, found 'fold1' \(1\), first at p1.*split.method to grouped"),
     ],
 )
-def test_a_published_split_that_cannot_be_used(words: list[str], message: str) -> None:
+def test_unusable_published_split_is_refused(words: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         published_split(pd.DataFrame({"image_id": ["p0", "p1"], "declared_split": words}))
 
 
-def test_a_class_that_does_not_train_is_refused() -> None:
+def test_class_without_training_image_is_refused() -> None:
     table = pd.DataFrame({"group_id": [*"abcdef"], "label": [*["nv"] * 5, "df"]})
     sides = pd.Series(["train", "train", "train", "val", "test", "test"])
     with pytest.raises(UserError, match="of df no picture is in the training part"):
@@ -225,7 +223,7 @@ def test_a_class_that_does_not_train_is_refused() -> None:
 
 @settings(deadline=None)
 @given(tables(), st.integers(0, 2**32 - 1))
-def test_with_mixed_groups_every_class_is_on_every_side_or_it_is_said(table: pd.DataFrame, seed: int) -> None:
+def test_mixed_groups_reach_every_split_or_are_refused(table: pd.DataFrame, seed: int) -> None:
     table["group_id"] = group_ids(table)
     try:
         table["split"] = stratified_group_split(table, FRACTIONS, seed)
@@ -236,7 +234,7 @@ def test_with_mixed_groups_every_class_is_on_every_side_or_it_is_said(table: pd.
         assert (pd.crosstab(table["label"], table["split"]) > 0).all(axis=None)
 
 
-def test_a_rare_class_within_patients_of_a_common_one_is_spread() -> None:
+def test_rare_class_in_mixed_groups_is_spread() -> None:
     table = pd.DataFrame([("nv", f"P{patient:02}") for patient in range(30)] * 4, columns=["label", "group_id"])
     rare = pd.DataFrame([("mel", f"P{patient:02}") for patient in (1, 5, 9, 13, 20, 28)], columns=table.columns)
     table = pd.concat([table, rare], ignore_index=True)
@@ -245,7 +243,7 @@ def test_a_rare_class_within_patients_of_a_common_one_is_spread() -> None:
         assert set(table.loc[table["label"] == "mel", "split"]) == set(SPLITS)
 
 
-def test_the_odd_pictures_of_the_classes_do_not_meet_on_one_side() -> None:
+def test_remainders_are_spread() -> None:
     table = pd.DataFrame(
         [(label, f"{label}{n}") for label in "abcdef" for n in range(8)], columns=["label", "group_id"]
     )
@@ -267,7 +265,7 @@ def test_too_few_lesions_of_a_class() -> None:
         stratified_group_split(table, FRACTIONS, 1)
 
 
-def test_the_audit_sees_what_stands_on_two_sides() -> None:
+def test_overlap_is_counted() -> None:
     table = pd.DataFrame(
         {
             "lesion_id": ["a", "a", "b", "", "", "b"],
@@ -283,7 +281,7 @@ def test_the_audit_sees_what_stands_on_two_sides() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_large_and_small_groups_are_spread_alike(seed: int) -> None:
+def test_group_sizes_are_spread_evenly(seed: int) -> None:
     """Lesions photographed more often are others than those photographed once: each side needs both."""
     sizes = [1] * 1500 + [2] * 600 + [3] * 200
     rows = [("mel", f"g{number:05}") for number, size in enumerate(sizes) for _ in range(size)]
