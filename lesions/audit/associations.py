@@ -42,7 +42,12 @@ def with_sizes(images: pd.DataFrame) -> pd.DataFrame:
 
 
 def cases_of(images: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return one row for each lesion, class and value of a column that occur together."""
+    """Return one row for each lesion, class and value of a column that occur together.
+
+    Args:
+        images: one row per image, with `lesion_id`, `group_id` and `label`.
+        column: the column.
+    """
     return images.assign(lesion=lesion_of(images))[["lesion", "label", column]].drop_duplicates()
 
 

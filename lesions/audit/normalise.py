@@ -91,7 +91,12 @@ def unknown_values(images: pd.DataFrame) -> dict[str, dict[str, int]]:
 
 
 def tidy(images: pd.DataFrame, column: str) -> "pd.Series[str]":
-    """Return a column without needless white space, "" where it is missing or says that nothing is known."""
+    """Return a column without needless white space, "" where it is missing or says that nothing is known.
+
+    Args:
+        images: a table; it may lack the column.
+        column: its name.
+    """
     if column not in images:
         return pd.Series("", index=images.index, dtype=str)
     stripped = images[column].str.split().str.join(" ")

@@ -107,7 +107,7 @@ def _with_given_ages(images: pd.DataFrame) -> pd.DataFrame:
     return images.assign(age=images["age"].where(images["age_status"] == "given", ""))
 
 
-def draw_diagnosis(images: pd.DataFrame, axes: Axes) -> None:
+def _draw_diagnosis(images: pd.DataFrame, axes: Axes) -> None:
     """Draw images per class, and lesions where the data names them, with their numbers."""
     order = ordered(set(images["label"]))
     counts = {"pictures": images["label"].value_counts()}
@@ -124,7 +124,7 @@ def draw_diagnosis(images: pd.DataFrame, axes: Axes) -> None:
         axes.legend(handles=[Patch(color=PALE, label="pictures"), Patch(color=BLUE, label="lesions")], frameon=False)
 
 
-def draw_site(images: pd.DataFrame, axes: Axes) -> None:
+def _draw_site(images: pd.DataFrame, axes: Axes) -> None:
     """Draw images per site, the commonest first, those without one last."""
     sites = _pooled(images["site"], MANY_SITES, "other sites")
     order = _by_frequency(sites)
@@ -144,14 +144,14 @@ def _finish_counts(axes: Axes, xlabel: str) -> None:
     axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, integer=True))
 
 
-def draw_age(images: pd.DataFrame, axes: Axes) -> None:
+def _draw_age(images: pd.DataFrame, axes: Axes) -> None:
     """Draw the given ages as a box per class."""
     given = images[images["age_status"] == "given"]
     _draw_boxes(images, given["age"].astype(float), axes)
     axes.set(xlabel="years, where given", xlim=(0, None))
 
 
-def draw_sizes(images: pd.DataFrame, axes: Axes) -> None:
+def _draw_sizes(images: pd.DataFrame, axes: Axes) -> None:
     """Draw the sizes of the images: shares of each class if they are few, else megapixels as a box per class."""
     size = images["width"].astype(str) + "×" + images["height"].astype(str)
     if size.nunique() <= MANY_SIZES:
@@ -176,7 +176,7 @@ def _draw_boxes(images: pd.DataFrame, values: "pd.Series[float]", axes: Axes, *,
     _name_rows(axes, order)
 
 
-def draw_images_per_lesion(images: pd.DataFrame, axes: Axes) -> None:
+def _draw_images_per_lesion(images: pd.DataFrame, axes: Axes) -> None:
     """Draw how many lesions have one picture, two, and so on."""
     lesions = images.loc[images["lesion_id"] != "", "lesion_id"].value_counts().value_counts().sort_index()
     bars = axes.bar(lesions.index, lesions, color=BLUE, width=0.7)
@@ -188,7 +188,7 @@ def draw_images_per_lesion(images: pd.DataFrame, axes: Axes) -> None:
     axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(10, integer=True))
 
 
-def draw_missing(images: pd.DataFrame, axes: Axes) -> None:
+def _draw_missing(images: pd.DataFrame, axes: Axes) -> None:
     """Draw the share of pictures without a value, by class and column; no column that is empty for all."""
     table = _with_given_ages(images)
     columns = {column: name for column, name in DESCRIPTIVE.items() if (table[column] != "").any()}
@@ -265,14 +265,14 @@ def _view_of_shares(key: str, title: str, column: str) -> View:
 
 
 VIEWS = (
-    View("diagnosis", "Pictures by class", _varies("label"), draw_diagnosis, lambda classes: 0.9 + 0.45 * classes),
-    View("lesions", "Pictures per lesion", _varies("lesion_id"), draw_images_per_lesion, lambda _: 3.4),
+    View("diagnosis", "Pictures by class", _varies("label"), _draw_diagnosis, lambda classes: 0.9 + 0.45 * classes),
+    View("lesions", "Pictures per lesion", _varies("lesion_id"), _draw_images_per_lesion, lambda _: 3.4),
     _view_of_shares("confirmation", "Confirmation of the diagnosis by class", "dx_type"),
     _view_of_shares("source", "Source by class", "source"),
-    View("sizes", "Size of the pictures by class, width×height", _varies("width", "height"), draw_sizes, _by_classes),
-    View("age", "Age by class", _varies("age"), draw_age, _by_classes),
+    View("sizes", "Size of the pictures by class, width×height", _varies("width", "height"), _draw_sizes, _by_classes),
+    View("age", "Age by class", _varies("age"), _draw_age, _by_classes),
     _view_of_shares("sex", "Sex by class", "sex"),
-    View("site", "Site", _varies("site"), draw_site, lambda _: 4.6),
-    View("missing", "Missing values by class", _has_gaps, draw_missing, lambda classes: 1.6 + 0.3 * classes),
+    View("site", "Site", _varies("site"), _draw_site, lambda _: 4.6),
+    View("missing", "Missing values by class", _has_gaps, _draw_missing, lambda classes: 1.6 + 0.3 * classes),
 )
 """In the order of the report."""

@@ -65,9 +65,13 @@ class Recipe(BaseModel):
 
 
 def to_pixels(content: bytes, recipe: Recipe) -> NDArray[np.uint8]:
-    """Make a picture file's bytes into pixels, exactly as those that a network was trained on.
+    """Preprocess an image file, exactly as those that a network was trained on.
 
-    The steps, in order: turned upright; borders cropped; cropped or fitted to `px` and resized; colours; padded.
+    The steps, in order: turn upright; crop borders; crop or fit to `px` and resize; correct colours; pad.
+
+    Args:
+        content: the file's bytes.
+        recipe: the settings.
 
     Returns:
         uint8, (height, width, 3), RGB.

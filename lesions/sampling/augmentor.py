@@ -106,5 +106,10 @@ def augment(
 
 
 def digest(seed: int, name: str) -> bytes:
-    """Return 32 random bytes that depend on a seed and a name alone."""
+    """Return 32 random bytes.
+
+    Args:
+        seed: the random seed.
+        name: of what they are for.
+    """
     return hashlib.sha256(f"{seed}/{name}".encode()).digest()

@@ -81,7 +81,12 @@ def stratified_group_split(images: pd.DataFrame, fractions: dict[str, float], se
 
 
 def random_number(purpose: str, name: str) -> float:
-    """Return a number from 0 to below 1 that depends on two texts alone, the same on every machine."""
+    """Return a number from 0 to below 1, the same on every machine.
+
+    Args:
+        purpose: what it is for, with the random seed.
+        name: for which of many, such as a group.
+    """
     return int.from_bytes(hashlib.sha256(f"{purpose}/{name}".encode()).digest()[:6]) / 2**48
 
 
@@ -216,7 +221,12 @@ def split_off(images: pd.DataFrame, splits: pd.Series, fractions: dict[str, floa
 
 
 def n_groups_in_two_splits(images: pd.DataFrame, key: str) -> int:
-    """Count the values of the column `key` that occur in more than one split; "" is no value."""
+    """Count the groups that are in more than one split.
+
+    Args:
+        images: one row per image, with `split`.
+        key: the column that names the groups; "" is no group.
+    """
     known = images[(images[key] != "") & images["split"].isin(SPLITS)]
     return int((known.groupby(key)["split"].nunique() > 1).sum())
 
