@@ -32,7 +32,7 @@ from lesions.images import parallel_map as parallel
 from lesions.images.parallel_map import in_order
 from lesions.images.preprocessing import Recipe, to_pixels
 from lesions.params.rebalance import Rebalance
-from lesions.sampling.augmentor import Copy, augment
+from lesions.sampling.augmentor import AugmentedImage, augment
 
 ROOT = Path(__file__).parent.parent
 PORT = 18786
@@ -149,7 +149,7 @@ def one_core(contents: list[bytes]) -> list[dict[str, str]]:
     """Return what one core does in a second, without any handing over."""
     operations = Rebalance.read(ROOT / "params.yaml").operations_of_augmentor()
     picture = decode(contents[0])
-    copies = [(picture, Copy("original", number)) for number in range(2000)]
+    copies = [(picture, AugmentedImage("original", number)) for number in range(2000)]
     works: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
         f"prepare at {PX} px": (decode, contents),
         f"rebalance at {PX} px": (partial(augment, operations=operations, seed=1), copies),

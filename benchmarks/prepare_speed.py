@@ -35,9 +35,9 @@ from PIL import Image
 from lesions.archives import list_members, read_members
 from lesions.core import image_array as packed
 from lesions.core.deterministic_zip import write_archive
+from lesions.images.archive_images import decode_members
 from lesions.images.parallel_map import in_order
-from lesions.images.preprocessing import Recipe
-from stages.prepare import decode, decoded
+from lesions.images.preprocessing import Recipe, to_pixels
 
 ROOT = Path(__file__).parent.parent
 ARCHIVE = "pictures.zip"
@@ -127,11 +127,16 @@ def measure(contents: list[bytes], px: int, rounds: int) -> dict[str, list[float
         alone = partial(decode_alone, px)
 
         def stage() -> None:
-            packed.write(folder / "out", index[["image_id", "label"]], decoded(folder, index, recipe), recipe.px)
+            packed.write(
+                folder / "out",
+                index[["image_id", "label"]],
+                decode_members(folder, index, partial(to_pixels, recipe=recipe)),
+                recipe.px,
+            )
 
         def in_processes() -> None:
             content = read_members(folder, zip(index["archive"], index["member"], strict=True))
-            one = partial(decode, recipe=recipe)
+            one = partial(to_pixels, recipe=recipe)
             done = in_order(one, content, len(index), what="decoding", prefer="processes")
             packed.write(folder / "out", index[["image_id", "label"]], done, recipe.px)
 

@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -35,11 +36,10 @@ from ruamel.yaml import YAML
 
 from lesions.core import image_array as packed
 from lesions.core.deterministic_zip import write_archive
-from lesions.images.preprocessing import Recipe
+from lesions.images.archive_images import decode_members
+from lesions.images.preprocessing import Recipe, to_pixels
 from lesions.params.rebalance import Rebalance
-from lesions.sampling.oversampling import plan
-from stages.prepare import decoded
-from stages.rebalance import describe, make, read_rows
+from lesions.sampling.oversampling import augment_all, index_table, plan_oversampling, read_rows
 
 ROOT = Path(__file__).parent.parent
 SAMPLED = 200
@@ -86,17 +86,22 @@ def index_of(set_up: SetUp) -> pd.DataFrame:
 def prepare(folder: Path, index: pd.DataFrame, px: int) -> None:
     """Decode all pictures, as the stage does."""
     recipe = Recipe(px=(px, px), fit="squash", borders="keep", colour_constancy="none")
-    packed.write(folder / "prepared", index[["image_id", "label"]], decoded(folder, index, recipe), recipe.px)
+    packed.write(
+        folder / "prepared",
+        index[["image_id", "label"]],
+        decode_members(folder, index, partial(to_pixels, recipe=recipe)),
+        recipe.px,
+    )
 
 
 def rebalance(folder: Path, set_up: SetUp) -> None:
     """Plan, make and write the copies, as the stage does."""
     pixels, index = packed.read(folder / "prepared")
     originals = index.groupby("label").sample(frac=set_up.train, random_state=1)
-    copies = plan(originals, set_up.params.target, set_up.params.extra, set_up.params.seed)
+    copies = plan_oversampling(originals, set_up.params.target, set_up.params.extra, set_up.params.seed)
     row_of = {image_id: place for place, image_id in enumerate(index["image_id"])}
-    made = make(copies, read_rows(pixels, (row_of[copy.original] for copy in copies)), set_up.params)
-    packed.write(folder / "rebalanced", describe(copies, originals, set_up.params), made, pixels.shape[1:3])
+    made = augment_all(copies, read_rows(pixels, (row_of[copy.original] for copy in copies)), set_up.params)
+    packed.write(folder / "rebalanced", index_table(copies, originals, set_up.params), made, pixels.shape[1:3])
 
 
 def sample(folder: Path, set_up: SetUp) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
 
-from lesions.sampling.split import deal, shared_with
+from lesions.sampling.split import shares_value_with, stratified_group_split
 
 SEEDS = 50
 SHARE = 0.2
@@ -24,7 +24,7 @@ SHARE = 0.2
 
 def ours(images: pd.DataFrame, seed: int) -> pd.Series:
     """Deal as the pipeline does."""
-    return deal(images, {"train": 1 - SHARE, "test": SHARE}, seed) == "test"
+    return stratified_group_split(images, {"train": 1 - SHARE, "test": SHARE}, seed) == "test"
 
 
 def group_shuffle(images: pd.DataFrame, seed: int) -> pd.Series:
@@ -112,8 +112,8 @@ def leak(images: pd.DataFrame, seeds: int = 20) -> None:
         sides = {"train": train, "test": SHARE} | ({"val": val} if val else {})
         found = []
         for seed in range(seeds):
-            split = images.assign(split=deal(single, sides, seed))
-            test = split[split["split"] == "test"].assign(seen=shared_with(split, "train", ["lesion_id"]))
+            split = images.assign(split=stratified_group_split(single, sides, seed))
+            test = split[split["split"] == "test"].assign(seen=shares_value_with(split, "train", ["lesion_id"]))
             found.append({"all": test["seen"].mean(), **test.groupby("label")["seen"].mean()})
         means = pd.DataFrame(found).mean()
         print(f"{train:.0%} train: " + ", ".join(f"{label} {share:.1%}" for label, share in means.items()))

@@ -1,6 +1,6 @@
-"""The diagnoses: code, name, benign or malignant, and every data set's names for them.
+"""Vocabularies: diagnoses (code, name, benign or malignant, and every data set's names for them), body sites, sexes.
 
-Sources: HAM10000 (Tschandl et al., Scientific Data 5, 180161, 2018) for the first seven codes; the ISIC
+The diagnoses' sources: HAM10000 (Tschandl et al., Scientific Data 5, 180161, 2018) for the first seven codes; the ISIC
 2019 challenge for AK and SCC, which HAM10000's `akiec` covers in part; the ISIC-9 collection for the two
 benign keratoses, which HAM10000's `bkl` covers.
 """
@@ -67,7 +67,7 @@ def code_of(name: str) -> str:
 
 
 def about(code: str) -> Diagnosis:
-    """Return what is known of a code; one of nobody's but the data's has itself as name and an unstated nature.
+    """Return the diagnosis of a code; one that the taxonomy does not know keeps its name, and its nature is unstated.
 
     >>> about("bcc").nature, about("my own class").name
     ('malignant', 'my own class')
@@ -79,3 +79,33 @@ def ordered(codes: set[str]) -> list[str]:
     """Return codes in the taxonomy's order, those it does not know last, by name."""
     known = [diagnosis.code for diagnosis in DIAGNOSES if diagnosis.code in codes]
     return known + sorted(codes - set(known))
+
+
+MAX_AGE = 120
+"""Years; a larger number is no age."""
+
+SEXES = {**dict.fromkeys(("m", "male", "man"), "male"), **dict.fromkeys(("f", "female", "woman"), "female")}
+"""The standard word of each way to write a sex, in lower case."""
+
+SITES = {
+    **dict.fromkeys(("scalp", "face", "ear", "neck"), ()),
+    "head and neck": ("head/neck", "head & neck", "head"),
+    "chest": ("anterior chest", "lateral chest"),
+    "abdomen": ("anterior abdomen", "lateral abdomen"),
+    "back": ("posterior torso", "posterior trunk", "upper back", "mid back", "lower back"),
+    "anterior trunk": ("anterior torso",),
+    "lateral trunk": ("lateral torso",),
+    "trunk": ("torso",),
+    "upper extremity": ("arm", "shoulder", "upper arm", "elbow", "forearm", "wrist"),
+    "hand": (),
+    "lower extremity": ("leg", "buttock", "thigh", "knee", "lower leg", "ankle"),
+    "foot": (),
+    "acral": ("palms/soles",),
+    "genital": ("anogenital region", "genital region", "perianal region"),
+    "oral or genital": ("oral/genital",),
+}
+"""Body sites: HAM10000's words and the few coarser ones that the ISIC challenges need, each with its other names. A
+coarse word is never made finer."""
+
+SITE_OF = {alias: site for site, aliases in SITES.items() for alias in (site, *aliases)}
+"""The standard word of each way to write a site, in lower case."""

@@ -1,4 +1,4 @@
-"""From the diagnoses of the table to the classes that a model tells apart."""
+"""Map the diagnoses of the table to classes."""
 
 import re
 
@@ -35,7 +35,7 @@ def classify(table: pd.DataFrame, params: Clean) -> pd.DataFrame:
     if other and params.other_diagnoses == "stop":
         counts = diagnosis.value_counts()
         named = ", ".join(f'"{name}" ({counts[name]:,} pictures)' for name in ordered(set(other)))
-        absent = not_in_data(diagnosis, params)
+        absent = absent_diagnoses(table, params)
         hint = f" The data has none of: {', '.join(absent)}; is one of them misspelt?" if absent else ""
         raise UserError(
             f"clean.classes in params.yaml does not say what becomes of {named}.{hint} Name each diagnosis in one "
@@ -65,9 +65,14 @@ def refuse_classes(classes: list[str]) -> None:
             )
 
 
-def not_in_data(diagnosis: "pd.Series[str]", params: Clean) -> list[str]:
-    """Return the diagnoses that `clean.classes` names and the data does not hold, as they are written there."""
-    held = set(diagnosis)
+def absent_diagnoses(table: pd.DataFrame, params: Clean) -> list[str]:
+    """Return the diagnoses that `clean.classes` names and the data does not hold, as they are written there.
+
+    Args:
+        table: with `dx`, the diagnosis by any of its names.
+        params: with `classes`.
+    """
+    held = set(tidy(table, "dx").map(code_of))
     return [name for made in params.classes.values() for name in made.of if code_of(name) not in held]
 
 
@@ -75,7 +80,7 @@ def class_table(images: pd.DataFrame, params: Clean) -> pd.DataFrame:
     """Describe the classes in use, in the taxonomy's order: `data/clean/classes.csv`.
 
     Args:
-        images: a row a usable picture, with `label` and `diagnosis`.
+        images: one row per usable image, with `label` and `diagnosis`.
         params: which may state what a class counts as.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Which pictures belong together: those of one lesion or patient, and copies of one picture."""
+"""Group images that must stay in one split: those of one lesion or patient, and duplicates."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-KEYS = ["lesion_id", "patient_id", "near_copy_id"]
-"""Two pictures that share one of these stay on one side of the split."""
+KEYS = ["lesion_id", "patient_id", "near_duplicate_id"]
+"""Two images that share one of these stay in one split."""
 
 
 def group_ids(images: pd.DataFrame) -> pd.Series:
-    """Name each picture's group: the connected components over `KEYS`.
+    """Name each image's group: the connected components over `KEYS`.
 
     Args:
-        images: a row a picture, with `image_id` and any of `KEYS`; "" means unknown and joins nothing.
+        images: one row per image, with `image_id` and any of `KEYS`; "" means unknown and joins nothing.
 
     Returns:
         For each row, the smallest `image_id` of its group: the same for any order of the rows.
@@ -28,9 +28,9 @@ def components(images: pd.DataFrame, keys: Sequence[str], pairs: Sequence[tuple[
     """Name the connected components over shared values of `keys` and over pairs of `image_id`s.
 
     Args:
-        images: a row a picture, with `image_id` and any of `keys`; "" means unknown and joins nothing.
+        images: one row per image, with `image_id` and any of `keys`; "" means unknown and joins nothing.
         keys: columns.
-        pairs: pictures that belong together besides.
+        pairs: images to connect besides.
 
     Returns:
         For each row, the smallest `image_id` of its component.
@@ -41,7 +41,7 @@ def components(images: pd.DataFrame, keys: Sequence[str], pairs: Sequence[tuple[
     for key in keys:
         if key in images:
             known = (images[key] != "").to_numpy()
-            # Each picture is tied to the first one with the same value.
+            # Each image is tied to the first one with the same value.
             first = images[key].map(dict(zip(images[key][::-1], rows[::-1], strict=True))).to_numpy()
             edges.append(np.column_stack([rows[known], first[known]]))
     ends = np.concatenate(edges)

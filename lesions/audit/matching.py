@@ -1,4 +1,4 @@
-"""Bringing the table's rows and the archives' pictures together, with a reason for each that has no partner."""
+"""Match the table's rows with the archives' images, with a reason for each that has no partner."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ REJECTS = ["image_id", "archive", "member", "reason"]
 
 
 def find_members(raw: Path, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Bring the table's rows and the archives' members together.
+    """Match the table's rows with the archives' members.
 
     Args:
         raw: the folder of the archives.
-        table: a row a picture, with `image_id`; all values text.
+        table: one row per image, with `image_id`; all values text.
 
     Returns:
         The rows that have one readable member and no value that would do harm in our tables, with `archive` and
@@ -58,7 +58,12 @@ def _harm(table: pd.DataFrame) -> pd.Series:
 
 
 def set_aside(images: pd.DataFrame, reasons: Sequence[str] | pd.Series) -> pd.DataFrame:
-    """Return the rows that have a reason, in the columns of `data/clean/rejects.csv`, fit to be read by a person."""
+    """Return the rows that have a reason, in the columns of `data/clean/rejects.csv`, safe to read in a spreadsheet.
+
+    Args:
+        images: any of the columns `REJECTS`.
+        reasons: for each row why it cannot be used, or "".
+    """
     rows = images.assign(reason=reasons)
     rows = rows[rows["reason"] != ""]
     return rows.reindex(columns=REJECTS, fill_value="").map(shown)

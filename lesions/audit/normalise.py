@@ -1,18 +1,15 @@
-"""The descriptive columns in one form, whatever the data set calls its values.
+"""Normalise the descriptive columns, whatever the data set calls its values.
 
-A value that the vocabularies here do not know is never dropped without a word: a site, a way of confirmation
-or a source stays as it is written, tidied; an age or a sex that cannot be read becomes "" and is counted.
+A site, a way of confirmation or a source outside the vocabularies stays as it is written, without needless white space;
+an age or a sex that cannot be read becomes "" and is counted.
 """
 
 import pandas as pd
 
+from lesions.taxonomy import MAX_AGE, SEXES, SITE_OF, SITES
+
 UNKNOWN = {"", "unknown", "not stated", "nan", "na", "n/a", "none", "null", "-", "?"}
 """How tables write that a value is missing."""
-
-OLDEST = 120
-"""Years; a larger number is no age."""
-
-SEXES = {**dict.fromkeys(("m", "male", "man"), "male"), **dict.fromkeys(("f", "female", "woman"), "female")}
 
 CONFIRMATIONS = {
     "histopathology": "histo",
@@ -26,64 +23,31 @@ CONFIRMATIONS = {
 """How a diagnosis was confirmed: the ISIC archive's words for HAM10000's (histo, follow_up, consensus,
 confocal), and one kind that HAM10000 lacks."""
 
-SITES = {
-    "scalp": (),
-    "face": (),
-    "ear": (),
-    "neck": (),
-    "head and neck": ("head/neck", "head & neck", "head"),
-    "chest": ("anterior chest", "lateral chest"),
-    "abdomen": ("anterior abdomen", "lateral abdomen"),
-    "back": ("posterior torso", "posterior trunk", "upper back", "mid back", "lower back"),
-    "anterior trunk": ("anterior torso",),
-    "lateral trunk": ("lateral torso",),
-    "trunk": ("torso",),
-    "upper extremity": ("arm", "shoulder", "upper arm", "elbow", "forearm", "wrist"),
-    "hand": (),
-    "lower extremity": ("leg", "buttock", "thigh", "knee", "lower leg", "ankle"),
-    "foot": (),
-    "acral": ("palms/soles",),
-    "genital": ("anogenital region", "genital region", "perianal region"),
-    "oral or genital": ("oral/genital",),
-}
-"""Where on the body: HAM10000's words and the few coarser ones that the ISIC challenges need, each with what
-else it is called. A coarse word is never made finer."""
 
-SITE_OF = {alias: site for site, aliases in SITES.items() for alias in (site, *aliases)}
-
-
-def canonical(images: pd.DataFrame, age_zero: str) -> pd.DataFrame:
+def normalise(images: pd.DataFrame, age_zero: str) -> pd.DataFrame:
     """Bring the descriptive columns into one form; what is missing or cannot be read becomes "".
 
     Args:
-        images: with `image_id`, `label`, `diagnosis`, `archive`, `member`, `sha256` and any of HAM10000's
-            other columns; `height` and `width` (pixels) are passed on.
+        images: with `image_id`, `label`, `diagnosis`, `archive`, `member`, `sha256`, `height`, `width` and any
+            of HAM10000's other columns.
         age_zero: "placeholder", an age of 0 says nothing, as in part of HAM10000; or "real".
 
     Returns:
-        The columns of `data/clean/images.csv`, without `group_id`. `age_status` says for each picture what
+        The columns of `data/clean/images.csv`, without `group_id`. `age_status` says for each image what
         its age is: given, placeholder, missing, or unread (no age from 0 to 120 could be read).
     """
     ages = _ages(tidy(images, "age"), age_zero)
-    passed_on = {column: images[column] for column in ("sha256", "height", "width") if column in images}
-    return pd.DataFrame(
-        {
-            "image_id": images["image_id"],
-            "archive": images["archive"],
-            "member": images["member"],
-            "label": images["label"],
-            "diagnosis": images["diagnosis"],
-            "lesion_id": tidy(images, "lesion_id"),
-            "patient_id": tidy(images, "patient_id"),
-            "dx_type": tidy(images, "dx_type").str.lower().replace(CONFIRMATIONS),
-            "age": ages["age"].map(lambda years: "" if pd.isna(years) else f"{years:g}"),
-            "age_status": ages["status"],
-            "sex": tidy(images, "sex").str.lower().map(SEXES).fillna(""),
-            "site": tidy(images, "localization").str.lower().map(_site),
-            "source": _one_spelling(tidy(images, "dataset")),
-            "declared_split": tidy(images, "split").str.lower(),
-            **passed_on,
-        }
+    same = ["image_id", "archive", "member", "label", "diagnosis", "sha256", "height", "width"]
+    return images[same].assign(
+        lesion_id=tidy(images, "lesion_id"),
+        patient_id=tidy(images, "patient_id"),
+        dx_type=tidy(images, "dx_type").str.lower().replace(CONFIRMATIONS),
+        age=ages["age"].map(lambda years: "" if pd.isna(years) else f"{years:g}"),
+        age_status=ages["status"],
+        sex=tidy(images, "sex").str.lower().map(SEXES).fillna(""),
+        site=tidy(images, "localization").str.lower().map(_site),
+        source=_one_spelling(tidy(images, "dataset")),
+        declared_split=tidy(images, "split").str.lower(),
     )
 
 
@@ -91,8 +55,8 @@ def fill_ages(images: pd.DataFrame, rule: str) -> pd.DataFrame:
     """Fill the ages that are not given, and say so in `age_status`.
 
     Args:
-        images: as `canonical` returns them.
-        rule: "keep", nothing is filled; or "mean" or "median", of the given ages over all pictures.
+        images: of `normalise`.
+        rule: "keep", nothing is filled; or "mean" or "median", of the given ages over all images.
     """
     given = images.loc[images["age_status"] == "given", "age"].astype(float)
     if rule == "keep" or given.empty:
@@ -104,30 +68,35 @@ def fill_ages(images: pd.DataFrame, rule: str) -> pd.DataFrame:
     )
 
 
-def unread(images: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Return the ages and sexes that cannot be read, and how many pictures have each.
+def unreadable_values(images: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Return the ages and sexes that cannot be read, and how many images have each.
 
     Args:
-        images: the table as it came, before `canonical`.
+        images: the table as it came, before `normalise`.
     """
     age, sex = tidy(images, "age"), tidy(images, "sex")
-    lost_age = _ages(age, "real")["status"] == "unread"
-    lost_sex = (sex != "") & ~sex.str.lower().isin(list(SEXES))
-    return {"age": _counted(age[lost_age]), "sex": _counted(sex[lost_sex])}
+    no_age = _ages(age, "real")["status"] == "unread"
+    no_sex = (sex != "") & ~sex.str.lower().isin(list(SEXES))
+    return {"age": count_values(age[no_age]), "sex": count_values(sex[no_sex])}
 
 
-def own_words(images: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Return the sites and ways of confirmation outside the vocabularies, and how many pictures have each.
+def unknown_values(images: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Return the sites and ways of confirmation outside the vocabularies, and how many images have each.
 
     Args:
-        images: as `canonical` returns them.
+        images: of `normalise`.
     """
     known = {"site": {"", *SITES}, "dx_type": {"", "histo", *CONFIRMATIONS.values()}}
-    return {column: _counted(images[column][~images[column].isin(list(words))]) for column, words in known.items()}
+    return {column: count_values(images[column][~images[column].isin(list(words))]) for column, words in known.items()}
 
 
 def tidy(images: pd.DataFrame, column: str) -> "pd.Series[str]":
-    """Return a column without needless white space, "" where it is missing or says that nothing is known."""
+    """Return a column without needless white space, "" where it is missing or says that nothing is known.
+
+    Args:
+        images: a table; it may lack the column.
+        column: its name.
+    """
     if column not in images:
         return pd.Series("", index=images.index, dtype=str)
     stripped = images[column].str.split().str.join(" ")
@@ -141,7 +110,7 @@ def _ages(text: "pd.Series[str]", zero: str) -> pd.DataFrame:
     """
     age = pd.to_numeric(text.str.replace(",", ".").str.removesuffix("+"), errors="coerce")
     status = pd.Series("given", index=text.index, dtype=str)
-    status[~age.between(0, OLDEST)] = "unread"
+    status[~age.between(0, MAX_AGE)] = "unread"
     status[text == ""] = "missing"
     if zero == "placeholder":
         status[age == 0] = "placeholder"
@@ -158,6 +127,7 @@ def _one_spelling(names: "pd.Series[str]") -> "pd.Series[str]":
     return names.groupby(names.str.casefold()).transform(lambda spellings: spellings.mode()[0])
 
 
-def _counted(values: "pd.Series[str]") -> dict[str, int]:
+def count_values(values: "pd.Series[str]") -> dict[str, int]:
+    """Count each value, the commonest first, equal ones by name."""
     counts = values.value_counts().sort_index().sort_values(ascending=False, kind="stable")
     return {str(value): int(count) for value, count in counts.items()}

@@ -1,4 +1,4 @@
-"""What a careful person looks at before training: how the data is made up."""
+"""Plot how the data is made up: what to look at before training."""
 
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image, ImageDraw, ImageFont
 
-from lesions.audit.bias_checks import lesion_of
+from lesions.audit.associations import lesion_of
+from lesions.audit.normalise import count_values
 from lesions.reporting.common.plot_style import BLUE, GREY, PALE, WIDTH, png, style
 from lesions.taxonomy import ordered
 
@@ -43,7 +44,7 @@ class View(NamedTuple):
     Attributes:
         key: names it.
         title: stands over it.
-        says_something: whether these pictures have anything to show; words say more of a column of one value.
+        says_something: whether these images have anything to show; words say more of a column of one value.
         draw: puts it on axes.
         height: in inches, for the number of classes.
     """
@@ -106,8 +107,8 @@ def _with_given_ages(images: pd.DataFrame) -> pd.DataFrame:
     return images.assign(age=images["age"].where(images["age_status"] == "given", ""))
 
 
-def draw_diagnosis(images: pd.DataFrame, axes: Axes) -> None:
-    """Draw pictures a class, and lesions where the data names them, with their numbers."""
+def _draw_diagnosis(images: pd.DataFrame, axes: Axes) -> None:
+    """Draw images per class, and lesions where the data names them, with their numbers."""
     order = ordered(set(images["label"]))
     counts = {"pictures": images["label"].value_counts()}
     if (images["lesion_id"] != "").any():
@@ -117,81 +118,65 @@ def draw_diagnosis(images: pd.DataFrame, axes: Axes) -> None:
     sns.barplot(
         table, x="number", y="label", order=order, hue="of", palette=palette, saturation=1, legend=False, ax=axes
     )
-    for bars in axes.containers:
-        axes.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8)  # type: ignore[arg-type]
-    axes.margins(x=0.14)
-    axes.set(xlabel=" and ".join(counts), ylabel="")
-    _name_classes(axes, order)
-    axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, integer=True))
+    _finish_counts(axes, " and ".join(counts))
+    _name_rows(axes, order)
     if len(counts) > 1:
         axes.legend(handles=[Patch(color=PALE, label="pictures"), Patch(color=BLUE, label="lesions")], frameon=False)
 
 
-def draw_age(images: pd.DataFrame, axes: Axes) -> None:
-    """Draw the given ages as a box a class: median, quartiles, and 1.5 times their distance."""
-    order = ordered(set(images["label"]))
-    given = images[images["age_status"] == "given"].assign(age=lambda rows: rows["age"].astype(float))
-    # Saturation is 1 in all plots: with less, seaborn goes by Python's colorsys, whose last bits are the version's.
-    sns.boxplot(
-        given, x="age", y="label", order=order, color=PALE, width=0.6, fliersize=2, linecolor=BLUE, linewidth=1.2,
-        saturation=1, ax=axes,
-    )  # fmt: skip
-    axes.set(xlabel="years, where given", ylabel="", xlim=(0, None))
-    _name_classes(axes, order)
-
-
-def draw_site(images: pd.DataFrame, axes: Axes) -> None:
-    """Draw pictures a site, the commonest first, those without one last."""
+def _draw_site(images: pd.DataFrame, axes: Axes) -> None:
+    """Draw images per site, the commonest first, those without one last."""
     sites = _pooled(images["site"], MANY_SITES, "other sites")
     order = _by_frequency(sites)
     colours = [GREY if site in ("not stated", "other sites") else BLUE for site in order]
     counts = sites.value_counts()[order]
     sns.barplot(x=counts.to_numpy(), y=order, hue=order, palette=colours, saturation=1, legend=False, ax=axes)
+    _finish_counts(axes, "pictures")
+    axes.set_yticks(range(len(order)), [_short(site) for site in order])
+
+
+def _finish_counts(axes: Axes, xlabel: str) -> None:
     for bars in axes.containers:
         axes.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8)  # type: ignore[arg-type]
     axes.margins(x=0.14)
-    axes.set(xlabel="pictures", ylabel="")
-    axes.set_yticks(range(len(order)), [_short(site) for site in order])
+    axes.set(xlabel=xlabel, ylabel="")
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5, integer=True))
 
 
-def draw_confirmation(images: pd.DataFrame, axes: Axes) -> None:
-    """Draw how the diagnosis was confirmed, as shares of each class."""
-    _draw_shares(images, images["dx_type"], axes)
+def _draw_age(images: pd.DataFrame, axes: Axes) -> None:
+    """Draw the given ages as a box per class."""
+    given = images[images["age_status"] == "given"]
+    _draw_boxes(images, given["age"].astype(float), axes)
+    axes.set(xlabel="years, where given", xlim=(0, None))
 
 
-def draw_sex(images: pd.DataFrame, axes: Axes) -> None:
-    """Draw the sexes, as shares of each class."""
-    _draw_shares(images, images["sex"], axes)
-
-
-def draw_source(images: pd.DataFrame, axes: Axes) -> None:
-    """Draw where the pictures come from, as shares of each class."""
-    _draw_shares(images, images["source"], axes)
-
-
-def draw_sizes(images: pd.DataFrame, axes: Axes) -> None:
-    """Draw the sizes of the pictures: shares of each class if they are few, else megapixels as a box a class."""
+def _draw_sizes(images: pd.DataFrame, axes: Axes) -> None:
+    """Draw the sizes of the images: shares of each class if they are few, else megapixels as a box per class."""
     size = images["width"].astype(str) + "×" + images["height"].astype(str)
     if size.nunique() <= MANY_SIZES:
         _draw_shares(images, size, axes)
         return
-    order = ordered(set(images["label"]))
-    pixels = images.assign(pixels=images["width"].astype(float) * images["height"].astype(float) / 1e6)
-    sns.boxplot(
-        pixels, x="pixels", y="label", order=order, color=PALE, width=0.6, fliersize=2, linecolor=BLUE, linewidth=1.2,
-        saturation=1, log_scale=True, ax=axes,
-    )  # fmt: skip
-    axes.set(xlabel="million pixels, on a logarithmic scale", ylabel="")
+    _draw_boxes(images, images["width"].astype(float) * images["height"].astype(float) / 1e6, axes, log_scale=True)
+    axes.set(xlabel="million pixels, on a logarithmic scale")
     axes.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_locator(mpl.ticker.NullLocator())
-    _name_classes(axes, order)
 
 
-def draw_pictures_a_lesion(images: pd.DataFrame, axes: Axes) -> None:
+def _draw_boxes(images: pd.DataFrame, values: "pd.Series[float]", axes: Axes, *, log_scale: bool = False) -> None:
+    """Draw a box per class: median, quartiles, and whiskers of 1.5 times their distance."""
+    order = ordered(set(images["label"]))
+    # Saturation is 1 in all plots: with less, seaborn goes by Python's colorsys, whose last bits are the version's.
+    sns.boxplot(
+        x=values, y=images.loc[values.index, "label"], order=order, color=PALE, width=0.6, fliersize=2, linecolor=BLUE,
+        linewidth=1.2, saturation=1, log_scale=log_scale or None, ax=axes,
+    )  # fmt: skip
+    axes.set(ylabel="")
+    _name_rows(axes, order)
+
+
+def _draw_images_per_lesion(images: pd.DataFrame, axes: Axes) -> None:
     """Draw how many lesions have one picture, two, and so on."""
     lesions = images.loc[images["lesion_id"] != "", "lesion_id"].value_counts().value_counts().sort_index()
     bars = axes.bar(lesions.index, lesions, color=BLUE, width=0.7)
@@ -203,7 +188,7 @@ def draw_pictures_a_lesion(images: pd.DataFrame, axes: Axes) -> None:
     axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(10, integer=True))
 
 
-def draw_missing(images: pd.DataFrame, axes: Axes) -> None:
+def _draw_missing(images: pd.DataFrame, axes: Axes) -> None:
     """Draw the share of pictures without a value, by class and column; no column that is empty for all."""
     table = _with_given_ages(images)
     columns = {column: name for column, name in DESCRIPTIVE.items() if (table[column] != "").any()}
@@ -220,7 +205,7 @@ def draw_missing(images: pd.DataFrame, axes: Axes) -> None:
 
 
 def _draw_shares(images: pd.DataFrame, values: "pd.Series[str]", axes: Axes) -> None:
-    """Draw a bar a class, of the shares of its values, with the number of pictures of each in the legend."""
+    """Draw a bar per class, of the shares of its values, with the number of images of each in the legend."""
     values = _pooled(values, MANY_KINDS, "other")
     kinds = _by_frequency(values)
     palette = [*sns.color_palette("colorblind", len(kinds))]
@@ -240,11 +225,11 @@ def _draw_shares(images: pd.DataFrame, values: "pd.Series[str]", axes: Axes) -> 
     axes.legend(handles=handles, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
     axes.set(xlabel="share of the class's pictures", ylabel="", xlim=(0, 1))
     axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
-    _name_classes(axes, order)
+    _name_rows(axes, order)
 
 
-def _name_classes(axes: Axes, order: list[str]) -> None:
-    axes.set_yticks(range(len(order)), [_short(label) for label in order])
+def _name_rows(axes: Axes, order: list[str]) -> None:
+    axes.set_yticks(range(len(order)), [_short(name) for name in order])
     axes.tick_params(axis="y", length=0)
 
 
@@ -259,9 +244,9 @@ def _pooled(values: "pd.Series[str]", most: int, rest: str) -> "pd.Series[str]":
 
 def _by_frequency(values: "pd.Series[str]") -> list[str]:
     """Return the values, the commonest first; what is no value of its own last."""
-    counts = values.value_counts().sort_index().sort_values(ascending=False, kind="stable")
+    counts = count_values(values)
     last = [name for name in ("other sites", "other", "not stated") if name in counts]
-    return [str(name) for name in counts.index if name not in last] + last
+    return [str(name) for name in counts if name not in last] + last
 
 
 def _short(name: str) -> str:
@@ -272,15 +257,22 @@ def _by_classes(classes: int) -> float:
     return 1.5 + 0.33 * classes
 
 
+def _view_of_shares(key: str, title: str, column: str) -> View:
+    def draw(images: pd.DataFrame, axes: Axes) -> None:
+        _draw_shares(images, images[column], axes)
+
+    return View(key, title, _varies(column), draw, _by_classes)
+
+
 VIEWS = (
-    View("diagnosis", "Pictures by class", _varies("label"), draw_diagnosis, lambda classes: 0.9 + 0.45 * classes),
-    View("lesions", "Pictures per lesion", _varies("lesion_id"), draw_pictures_a_lesion, lambda _: 3.4),
-    View("confirmation", "Confirmation of the diagnosis by class", _varies("dx_type"), draw_confirmation, _by_classes),
-    View("source", "Source by class", _varies("source"), draw_source, _by_classes),
-    View("sizes", "Size of the pictures by class, width×height", _varies("width", "height"), draw_sizes, _by_classes),
-    View("age", "Age by class", _varies("age"), draw_age, _by_classes),
-    View("sex", "Sex by class", _varies("sex"), draw_sex, _by_classes),
-    View("site", "Site", _varies("site"), draw_site, lambda _: 4.6),
-    View("missing", "Missing values by class", _has_gaps, draw_missing, lambda classes: 1.6 + 0.3 * classes),
+    View("diagnosis", "Pictures by class", _varies("label"), _draw_diagnosis, lambda classes: 0.9 + 0.45 * classes),
+    View("lesions", "Pictures per lesion", _varies("lesion_id"), _draw_images_per_lesion, lambda _: 3.4),
+    _view_of_shares("confirmation", "Confirmation of the diagnosis by class", "dx_type"),
+    _view_of_shares("source", "Source by class", "source"),
+    View("sizes", "Size of the pictures by class, width×height", _varies("width", "height"), _draw_sizes, _by_classes),
+    View("age", "Age by class", _varies("age"), _draw_age, _by_classes),
+    _view_of_shares("sex", "Sex by class", "sex"),
+    View("site", "Site", _varies("site"), _draw_site, lambda _: 4.6),
+    View("missing", "Missing values by class", _has_gaps, _draw_missing, lambda classes: 1.6 + 0.3 * classes),
 )
 """In the order of the report."""

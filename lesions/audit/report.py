@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from lesions.audit.bias_checks import COLUMNS
+from lesions.audit.associations import COLUMNS
 from lesions.audit.plots import View
 from lesions.audit.summary import kind_of_reason
 from lesions.params.clean import Clean
@@ -221,9 +221,11 @@ def _rejects(rejected: pd.DataFrame, summary: dict[str, Any]) -> str:
 
 
 def _groups(summary: dict[str, Any], sheet: Path) -> str:
-    joined = {"lesion_id": "of one lesion", "patient_id": "of one patient", "copies": "that are copies of one"}
+    joined = {"lesion_id": "of one lesion", "patient_id": "of one patient", "duplicates": "that are copies of one"}
     reasons = [joined[name] for name in summary["kept_together"]]
-    exact, near, across = (summary[key] for key in ("exact_copies", "near_copies", "copies_under_two_lesions"))
+    exact, near, across = (
+        summary[key] for key in ("exact_duplicates", "near_duplicates", "duplicates_under_two_lesions")
+    )
     words = _paragraph(
         f"The {_number(summary['pictures'], 'picture')} form {_number(summary['groups'], 'group')}, each of which a "
         f"grouped split keeps on one side. Joined are pictures {_joined(reasons)}."
@@ -234,7 +236,7 @@ def _groups(summary: dict[str, Any], sheet: Path) -> str:
         f"{_number(exact, 'picture has', 'pictures have')} exactly the bytes of another one, and "
         f"{_number(near, 'looks', 'look')} like another one that was stored, cropped or turned differently, or taken a "
         f"moment later. {_number(across, 'pair stands', 'pairs stand')} under two lesions. "
-        "data/clean/copies.csv lists all pairs; likeness is 1 where the bytes are the same."
+        "data/clean/duplicates.csv lists all pairs; similarity is 1 where the bytes are the same."
     )
     pairs = _sheet(sheet, "Copies", "Pairs of pictures that are copies of one another")
     return words + _paragraph(found) + f"<details><summary>Look at them</summary>{pairs}</details>"

@@ -1,4 +1,4 @@
-"""Reading each picture once, to its last byte: can it be used, what are its bytes, and what does it look like?"""
+"""Read each image once, to its last byte: whether it can be decoded, its hash, its size and its fingerprint."""
 
 import hashlib
 import io
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lesions.archives import read_members
-from lesions.audit.near_duplicates import COLOUR_SIDE, SIDE, Fingerprint, fingerprint
-from lesions.images import decode as pictures
+from lesions.audit.near_duplicates import COLOUR_SIZE, SIZE, Fingerprint, fingerprint
+from lesions.images.decode import FORMATS, decode_image
 from lesions.images.parallel_map import in_order
 
-NOTHING = Fingerprint(np.zeros((SIDE, SIDE), np.uint8), np.zeros((2, COLOUR_SIDE, COLOUR_SIDE), np.float32))
+EMPTY_FINGERPRINT = Fingerprint(np.zeros((SIZE, SIZE), np.uint8), np.zeros((2, COLOUR_SIZE, COLOUR_SIZE), np.float32))
 
 
-class Seen(NamedTuple):
-    """What looking at one picture told.
+class ImageScan(NamedTuple):
+    """What was found of one image.
 
     Attributes:
         sha256: of its bytes, or "".
@@ -34,42 +34,37 @@ class Seen(NamedTuple):
     problem: str
 
 
-def look_at(
-    raw: Path, found: pd.DataFrame, workers: int = -1
-) -> tuple[pd.DataFrame, NDArray[np.uint8], NDArray[np.float32]]:
-    """Read each picture once.
+def scan_images(raw: Path, found: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.uint8], NDArray[np.float32]]:
+    """Read each image once.
 
     Args:
         raw: the folder of the archives.
-        found: a row a picture, with `archive` and `member`.
-        workers: how many threads; -1 for one a core.
+        found: one row per image, with `archive` and `member`.
 
     Returns:
-        The rows with the columns of `Seen`; and what `find_near_copies` needs of each: uint8, (N, 64, 64), and
+        The rows with the columns of `ImageScan`; and what `find_near_duplicates` needs of each: uint8, (N, 64, 64), and
         float32, (N, 2, 8, 8).
     """
     members = list(zip(found["archive"], found["member"], strict=True))
-    looks = in_order(
-        _look, read_members(raw, members), len(members), what="looking at", prefer="threads", workers=workers
-    )
-    luma = np.zeros((len(members), *NOTHING.luma.shape), np.uint8)
-    colour = np.zeros((len(members), *NOTHING.colour.shape), np.float32)
+    scans = in_order(_scan, read_members(raw, members), len(members), what="reading", prefer="threads")
+    luma = np.zeros((len(members), *EMPTY_FINGERPRINT.luma.shape), np.uint8)
+    colour = np.zeros((len(members), *EMPTY_FINGERPRINT.colour.shape), np.float32)
     rows = []
-    for row, (seen, print_) in enumerate(looks):
-        rows.append(seen)
-        luma[row], colour[row] = print_
-    columns = pd.DataFrame(rows, columns=Seen._fields, index=found.index)
+    for row, (scan, fingerprint_) in enumerate(scans):
+        rows.append(scan)
+        luma[row], colour[row] = fingerprint_
+    columns = pd.DataFrame(rows, columns=ImageScan._fields, index=found.index)
     return pd.concat([found, columns], axis=1), luma, colour
 
 
-def _look(content: bytes | ValueError) -> tuple[Seen, Fingerprint]:
+def _scan(content: bytes | ValueError) -> tuple[ImageScan, Fingerprint]:
     if isinstance(content, ValueError):
-        return Seen("", 0, 0, str(content)), NOTHING
+        return ImageScan("", 0, 0, str(content)), EMPTY_FINGERPRINT
     try:
         # libjpeg may decode at a smaller scale, but reads every byte: a truncated file is found.
-        pixels = pictures.to_pixels(content, SIDE, SIDE)
+        pixels = decode_image(content, SIZE, SIZE)
     except ValueError as error:
-        return Seen("", 0, 0, str(error)), NOTHING
-    with Image.open(io.BytesIO(content), formats=pictures.FORMATS) as image:
+        return ImageScan("", 0, 0, str(error)), EMPTY_FINGERPRINT
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         width, height = image.size
-    return Seen(hashlib.sha256(content).hexdigest(), height, width, ""), fingerprint(pixels)
+    return ImageScan(hashlib.sha256(content).hexdigest(), height, width, ""), fingerprint(pixels)

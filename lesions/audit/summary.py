@@ -1,14 +1,15 @@
-"""The data in numbers: what `metrics/data.json` holds and the report says in words."""
+"""Summarise the data: `metrics/data.json`."""
 
 from typing import Any
 
 import pandas as pd
 
-from lesions.audit.bias_checks import Finding, lesion_of
+from lesions.audit.associations import lesion_of
+from lesions.audit.bias_checks import Finding
 from lesions.audit.duplicates import under_two_lesions
-from lesions.audit.normalise import own_words
+from lesions.audit.normalise import count_values, unknown_values
+from lesions.audit.plots import DESCRIPTIVE
 
-DESCRIPTIVE = ("age", "sex", "site", "dx_type", "source", "lesion_id", "patient_id")
 AGE_STATUS = ("given", "placeholder", "missing", "unread", "filled")
 _EXAMPLES = 10
 
@@ -16,25 +17,25 @@ _EXAMPLES = 10
 def summarise(
     images: pd.DataFrame,
     rejected: pd.DataFrame,
-    copies: pd.DataFrame,
+    duplicates: pd.DataFrame,
     classes: pd.DataFrame,
-    told: dict[str, float],
-    unread: dict[str, dict[str, int]],
+    coefficients: dict[str, float],
+    unreadable: dict[str, dict[str, int]],
     warnings: list[Finding],
 ) -> dict[str, Any]:
-    """Count what there is.
+    """Summarise the data in numbers.
 
     Args:
         images: `data/clean/images.csv`.
         rejected: `data/clean/rejects.csv`.
-        copies: `data/clean/copies.csv`.
+        duplicates: `data/clean/duplicates.csv`.
         classes: `data/clean/classes.csv`.
-        told: how much each column tells of the class, as `tells_diagnosis` returns it.
-        unread: the values that could not be read, as `canonical.unread` returns them.
+        coefficients: of `uncertainty_coefficients`.
+        unreadable: of `normalise.unreadable_values`.
         warnings: what a person should know before training.
 
     Returns:
-        Counts, all of pictures where nothing else is said. `missing` counts what the table does not say; an age
+        Counts, all of images where nothing else is said. `missing` counts what the table does not say; an age
         that is a placeholder, could not be read, or was filled is none of these: see `ages`.
     """
     known = [key for key in ("lesion_id", "patient_id") if (images[key] != "").any()]
@@ -49,35 +50,29 @@ def summarise(
         "patients": int(images.loc[images["patient_id"] != "", "patient_id"].nunique()),
         "groups": int(images["group_id"].nunique()),
         "set_aside": len(rejected),
-        "set_aside_for": counted(kind_of_reason(rejected["reason"])),
-        "exact_copies": int(images["sha256"].duplicated().sum()),
-        "near_copies": int(images.loc[images["near_copy_id"] != "", "sha256"].nunique())
-        - int(images.loc[images["near_copy_id"] != "", "near_copy_id"].nunique()),
-        "copies_under_two_lesions": int(under_two_lesions(copies).sum()),
-        "kept_together": [*known, "copies"],
+        "set_aside_for": count_values(kind_of_reason(rejected["reason"])),
+        "exact_duplicates": int(images["sha256"].duplicated().sum()),
+        "near_duplicates": int(images.loc[images["near_duplicate_id"] != "", "sha256"].nunique())
+        - int(images.loc[images["near_duplicate_id"] != "", "near_duplicate_id"].nunique()),
+        "duplicates_under_two_lesions": int(under_two_lesions(duplicates).sum()),
+        "kept_together": [*known, "duplicates"],
         "classes": {label: int(labels[label]) for label in classes["label"]},
         "lesions_by_class": {label: int(lesions[label]) for label in classes["label"]},
         "natures": dict(zip(classes["label"], classes["nature"], strict=True)),
         "missing": {**missing, "age": int(status.get("missing", 0))},
         "ages": {name: int(status.get(name, 0)) for name in AGE_STATUS},
         "ages_filled_with": float(filled.iloc[0]) if len(filled) else None,
-        "unread": {column: _with_examples(values) for column, values in unread.items()},
-        "own_words": {column: _with_examples(values) for column, values in own_words(images).items()},
+        "unread": {column: _with_examples(values) for column, values in unreadable.items()},
+        "own_words": {column: _with_examples(values) for column, values in unknown_values(images).items()},
         "sizes": _sizes(images),
-        "tells_the_diagnosis": told,
+        "tells_the_diagnosis": coefficients,
         "warnings": [warning._asdict() for warning in warnings],
     }
 
 
 def kind_of_reason(reasons: "pd.Series[str]") -> "pd.Series[str]":
-    """Return reasons without what is particular to one picture, after a colon, semicolon or number."""
+    """Return reasons without what is particular to one image, after a colon, semicolon or number."""
     return reasons.str.replace(r"\s*[:;].*", "", regex=True)
-
-
-def counted(values: "pd.Series[str]") -> dict[str, int]:
-    """Count each value, the commonest first, equal ones by name."""
-    counts = values.value_counts().sort_index().sort_values(ascending=False, kind="stable")
-    return {str(value): int(count) for value, count in counts.items()}
 
 
 def _with_examples(values: dict[str, int]) -> dict[str, Any]:
@@ -85,10 +80,8 @@ def _with_examples(values: dict[str, int]) -> dict[str, Any]:
 
 
 def _sizes(images: pd.DataFrame) -> dict[str, Any]:
-    """Count the sizes of the pictures, in pixels; {} where nobody looked."""
-    if "height" not in images:
-        return {}
-    sizes = counted(images["width"].astype(str) + "×" + images["height"].astype(str))
+    """Count the sizes of the images, in pixels."""
+    sizes = count_values(images["width"].astype(str) + "×" + images["height"].astype(str))
     pixels = images["width"].astype(int) * images["height"].astype(int)
     commonest = next(iter(sizes))
     return {

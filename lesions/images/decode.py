@@ -1,4 +1,4 @@
-"""From a picture file's bytes to pixels: decoded, turned upright, resized. What else is done, `recipe` says."""
+"""Decode an image file, turn it upright, and resize it."""
 
 import io
 import math
@@ -18,8 +18,8 @@ from lesions.images.decode_limits import PictureError, refuse_bomb
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 MAX_PIXELS = 50_000_000
 """Pictures of more pixels are refused unread; dermatoscopes have some 20 million."""
-MAX_SIDE = 65_535
-"""Pixels, JPEG's limit: of longer sides, a decoder's bookkeeping takes more memory than the pixels."""
+MAX_LENGTH = 65_535
+"""Pixels, JPEG's limit: of longer images, a decoder's bookkeeping takes more memory than the pixels."""
 MAX_PIXELS_A_BYTE = 200
 """Of pictures over a million pixels that hold more a byte, 50 million could stand in 50 bytes. JPEG needs a byte
 for 150 pixels of a plain surface, and skin is not plain."""
@@ -30,7 +30,7 @@ may be many threads."""
 _two_large = BoundedSemaphore(2)
 
 SMALL = 100
-"""Pixels of the longer side at which a field is looked for, whatever is made of the picture then."""
+"""Width or height in pixels, whichever is longer, of the small image in which `find_field` finds the field."""
 
 ORIENTATION = 0x0112
 TURNS = {
@@ -50,14 +50,14 @@ DECODERS_RAISE = (
 )
 """What Pillow's decoders raise on broken files."""
 
-SWAPS_SIDES = (5, 6, 7, 8)
+SWAPS_AXES = (5, 6, 7, 8)
 """Of these, the stored height is the upright picture's width."""
 
 Fit = Literal["squash", "crop", "pad"]
 
 
-class Field(NamedTuple):
-    """A part of a picture as stored, in fractions of its width and height, from the upper left corner."""
+class CropBox(NamedTuple):
+    """A part of an image as stored, in fractions of its width and height, from the upper left corner."""
 
     left: float
     top: float
@@ -65,19 +65,20 @@ class Field(NamedTuple):
     bottom: float
 
 
-WHOLE = Field(0, 0, 1, 1)
+WHOLE = CropBox(0, 0, 1, 1)
 
 
-def to_pixels(
+def decode_image(
     content: bytes,
     height: int,
     width: int,
     fit: Fit = "squash",
-    find_field: Callable[[Image.Image], Field] | None = None,
+    find_field: Callable[[Image.Image], CropBox] | None = None,
 ) -> NDArray[np.uint8]:
-    """Decode a picture file, turn it upright, and resize it.
+    """Decode an image file, turn it upright, and resize it.
 
-    JPEG is decoded at the smallest of libjpeg's scales (1/2, 1/4, 1/8) at which no side becomes smaller than wanted.
+    JPEG is decoded at the smallest of libjpeg's scales (1/2, 1/4, 1/8) at which neither height nor width
+    becomes smaller than wanted.
 
     Args:
         content: the file's bytes.
@@ -85,10 +86,10 @@ def to_pixels(
         width: of the result, in pixels.
         fit: squash, all of the picture, whatever its shape; crop, its largest middle part of the wanted shape;
             pad, all of it in its own shape, in as much of the result as it fills.
-        find_field: tells from a small picture, as stored, in RGB, which part of it to use; None for all.
+        find_field: finds in a small image, as stored, in RGB, the part to use; None for all.
 
     Returns:
-        uint8, (height, width, 3), RGB; with pad one of the sides may be smaller.
+        uint8, (height, width, 3), RGB; with pad height or width may be smaller.
 
     Raises:
         ValueError: the bytes are no picture of a known format, broken, too large, or a bomb; says which.
@@ -118,7 +119,7 @@ def to_pixels(
 
 def _refuse_size(image: Image.Image, length: int) -> None:
     pixels = image.width * image.height
-    if pixels > MAX_PIXELS or max(image.size) > MAX_SIDE:
+    if pixels > MAX_PIXELS or max(image.size) > MAX_LENGTH:
         raise PictureError(f"too large: {image.width}×{image.height} pixels")
     if pixels > max(1_000_000, MAX_PIXELS_A_BYTE * length):
         raise PictureError(f"not read safely: {image.width}×{image.height} pixels in {length:,} bytes")
@@ -128,17 +129,17 @@ def _refuse_size(image: Image.Image, length: int) -> None:
             raise PictureError(f"too large: tiles of {tile[0]}×{tile[1]} pixels")
 
 
-def _resized(content: bytes, shape: tuple[int, int], fit: Fit, field: Field) -> tuple[Image.Image, int]:
+def _resized(content: bytes, shape: tuple[int, int], fit: Fit, field: CropBox) -> tuple[Image.Image, int]:
     """Return the field at the wanted size, as stored, and how to turn it."""
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         _refuse_size(image, len(content))
         orientation = _orientation(image)
-        wanted = shape if orientation in SWAPS_SIDES else shape[::-1]
+        wanted = shape if orientation in SWAPS_AXES else shape[::-1]
         full = image.size
         part, target = _fitted(full, wanted, fit, field)
         needed = [
-            math.ceil(side * pixels / (end - begin))
-            for side, pixels, begin, end in zip(full, target, part[:2], part[2:], strict=True)
+            math.ceil(length * pixels / (end - begin))
+            for length, pixels, begin, end in zip(full, target, part[:2], part[2:], strict=True)
         ]
         # What libjpeg decodes at a reduced scale covers a whole number of pixels, while the picture may end within
         # the last one: without this, all would be shifted by up to half of that.
@@ -146,7 +147,7 @@ def _resized(content: bytes, shape: tuple[int, int], fit: Fit, field: Field) -> 
         # In one piece: at each end of a piece, libjpeg begins what it was about again.
         image.decodermaxblock = max(image.decodermaxblock, len(content))
         covered = drafted[1][2:] if drafted else full
-        scales = [small / side for small, side in zip(covered, full, strict=True)] * 2
+        scales = [small / length for small, length in zip(covered, full, strict=True)] * 2
         box = [min(max(0, place * scale), end) for place, scale, end in zip(part, scales, covered * 2, strict=True)]
         with _two_large if image.width * image.height > LARGE else nullcontext():
             # As notebooks resize. Of what the reduced scale changes, a sharper filter shows more.
@@ -155,7 +156,7 @@ def _resized(content: bytes, shape: tuple[int, int], fit: Fit, field: Field) -> 
 
 
 def _fitted(
-    full: tuple[int, int], wanted: tuple[int, int], fit: Fit, field: Field
+    full: tuple[int, int], wanted: tuple[int, int], fit: Fit, field: CropBox
 ) -> tuple[tuple[float, float, float, float], tuple[int, int]]:
     """Return which part of a picture is used, and the size it gets; sizes are width and height in pixels."""
     left, right = field.left * full[0], field.right * full[0]

@@ -1,4 +1,4 @@
-"""The bright field of a dermatoscope: a picture without its black borders or the corners of a circular vignette.
+"""Find the bright field of a dermatoscope: an image without black borders or the corners of a circular vignette.
 
 Nothing else is to be cut: a dark lesion or dark hair at the edge of a picture is no border. So a border is only
 what is dark in at least two corners, hangs together with them, and leaves a convex field: a rectangle or circle
@@ -11,10 +11,10 @@ from PIL import Image, ImageChops
 from scipy.ndimage import label
 from scipy.spatial import ConvexHull, QhullError
 
-from lesions.images.decode import WHOLE, Field
+from lesions.images.decode import WHOLE, CropBox
 
 CORNER = 3
-"""Side in pixels of the corners that decide whether there is a border; pictures are some 100 pixels wide here."""
+"""Width in pixels of the corners that decide whether there is a border; pictures are some 100 pixels wide here."""
 DARK = 0.4
 """What is darker than this part of the picture's own bright tone (its upper quartile) may be border."""
 BULGE = 0.1
@@ -22,10 +22,10 @@ BULGE = 0.1
 TOUCH = 0.05
 """The part of a field's outermost row or column that may be border: cut further, and lesion goes with it."""
 LEAST = 0.4
-"""The part of each side that must remain; where less would, the picture is left as it is."""
+"""The part of the width and of the height that must remain; where less would, the picture is left as it is."""
 
 
-def bright_field(image: Image.Image) -> Field:
+def bright_field(image: Image.Image) -> CropBox:
     """Find what of a picture is not border.
 
     Args:
@@ -61,27 +61,27 @@ def _leaves_convex_field(border: NDArray[np.bool_]) -> bool:
     rows = [(row, columns[[0, -1]]) for row, line in enumerate(~border) if len(columns := np.flatnonzero(line))]
     ends = np.array([(row, column) for row, pair in rows for column in pair])
     try:
-        sides = ConvexHull(ends).equations  # rows of a, b, c: inside, a·row + b·column + c <= 0
+        edges = ConvexHull(ends).equations  # rows of a, b, c: inside, a·row + b·column + c <= 0
     except (QhullError, ValueError):  # of a line, or of nothing
         return False
-    distances = np.argwhere(border) @ sides[:, :2].T + sides[:, 2]
+    distances = np.argwhere(border) @ edges[:, :2].T + edges[:, 2]
     return bool((distances < -1e-9).all(axis=1).mean() <= BULGE)
 
 
-def _free_of(border: NDArray[np.bool_]) -> Field:
-    """Cut rows and columns off, always that with the most border, until little of it is left at any side."""
+def _free_of(border: NDArray[np.bool_]) -> CropBox:
+    """Cut rows and columns off, always that with the most border, until little of it is left at any edge."""
     height, width = border.shape
     top, bottom, left, right = 0, height, 0, width
     while True:
-        sides = {
+        edges = {
             "top": border[top, left:right].mean(),
             "bottom": border[bottom - 1, left:right].mean(),
             "left": border[top:bottom, left].mean(),
             "right": border[top:bottom, right - 1].mean(),
         }
-        worst = max(sides, key=lambda side: sides[side])
-        if sides[worst] <= TOUCH:
-            return Field(left / width, top / height, right / width, bottom / height)
+        worst = max(edges, key=lambda edge: edges[edge])
+        if edges[worst] <= TOUCH:
+            return CropBox(left / width, top / height, right / width, bottom / height)
         top += worst == "top"
         bottom -= worst == "bottom"
         left += worst == "left"

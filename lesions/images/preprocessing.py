@@ -1,4 +1,4 @@
-"""How a picture becomes pixels, in words that can be stored beside the pixels and the model, and followed again."""
+"""Preprocess an image: the settings, which are stored beside the pixels and the model, and what they do."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lesions.core.errors import UserError
-from lesions.images import decode as pictures
 from lesions.images.colour_constancy import MINKOWSKI_P, shades_of_grey
+from lesions.images.decode import Fit, decode_image
 from lesions.images.field_of_view import bright_field
 
-Side = Annotated[int, Field(ge=16, le=1024)]
+Length = Annotated[int, Field(ge=16, le=1024)]
 
 
 class Recipe(BaseModel):
@@ -24,8 +24,8 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    px: tuple[Side, Side]
-    fit: pictures.Fit
+    px: tuple[Length, Length]
+    fit: Fit
     borders: Literal["keep", "crop"]
     colour_constancy: Literal["none", "shades_of_grey"]
     version: Literal[2] = 2
@@ -65,18 +65,22 @@ class Recipe(BaseModel):
 
 
 def to_pixels(content: bytes, recipe: Recipe) -> NDArray[np.uint8]:
-    """Make a picture file's bytes into pixels, exactly as those that a network was trained on.
+    """Preprocess an image file, exactly as those that a network was trained on.
 
-    The steps, in order: turned upright; borders cropped; cropped or fitted to `px` and resized; colours; padded.
+    The steps, in order: turn upright; crop borders; crop or fit to `px` and resize; correct colours; pad.
+
+    Args:
+        content: the file's bytes.
+        recipe: the settings.
 
     Returns:
         uint8, (height, width, 3), RGB.
 
     Raises:
-        ValueError: see `pictures.to_pixels`.
+        ValueError: see `decode_image`.
     """
     find_field = bright_field if recipe.borders == "crop" else None
-    pixels = pictures.to_pixels(content, *recipe.px, recipe.fit, find_field)
+    pixels = decode_image(content, *recipe.px, recipe.fit, find_field)
     if recipe.colour_constancy == "shades_of_grey":
         pixels = shades_of_grey(pixels)
     return _padded(pixels, recipe.px) if pixels.shape[:2] != recipe.px else pixels
@@ -91,6 +95,6 @@ def _padded(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uin
     rim = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     padded = np.empty((*shape, 3), np.uint8)
     padded[:] = np.median(rim, axis=0).astype(np.uint8)
-    top, left = ((wanted - side) // 2 for wanted, side in zip(shape, pixels.shape[:2], strict=True))
+    top, left = ((wanted - length) // 2 for wanted, length in zip(shape, pixels.shape[:2], strict=True))
     padded[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
     return padded

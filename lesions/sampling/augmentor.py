@@ -1,6 +1,6 @@
-"""One augmented copy of a picture, always the same: Augmentor's operations, each with its own probability.
+"""Augment one image with Augmentor's operations, deterministically.
 
-A copy is a function of (seed, picture, number of the copy) alone, whichever worker makes it and in whatever order.
+An augmented image depends on (seed, original, number) alone, whichever worker makes it and in whatever order.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lesions.core.errors import UserError
-from lesions.sampling.reflect_padding import Mirrored
+from lesions.sampling.reflect_padding import ReflectPadded
 
 
 class _Python(threading.local):
@@ -38,17 +38,18 @@ class _NumPy(threading.local):
         return getattr(np, name)
 
 
-# Augmentor draws from the generators that all of a process share. With its own, whatever else draws changes no copy.
+# Augmentor draws from the generators that all of a process share. With its own, no other code
+# changes an augmented image.
 _PYTHON, _NUMPY = _Python(), _NumPy()
 Augmentor.Operations.random, Augmentor.Operations.np = _PYTHON, _NUMPY
 
 
-class Copy(NamedTuple):
-    """One augmented copy.
+class AugmentedImage(NamedTuple):
+    """Names one augmented image.
 
     Attributes:
-        original: the id of the picture that it is made from.
-        number: 0 for the picture's first copy, 1 for its second, ...
+        original: the id of the image that it is made from.
+        number: 0 for the first that is made from it, 1 for the second, ...
     """
 
     original: str
@@ -56,22 +57,22 @@ class Copy(NamedTuple):
 
     @property
     def image_id(self) -> str:
-        """The copy's own id, which names its original and its number."""
+        """Its own id."""
         return f"{self.original}+{self.number}"
 
 
 def augment(
-    original: tuple[NDArray[np.uint8], Copy], operations: Sequence[Augmentor.Operations.Operation], seed: int
+    original: tuple[NDArray[np.uint8], AugmentedImage], operations: Sequence[Augmentor.Operations.Operation], seed: int
 ) -> NDArray[np.uint8]:
-    """Make one copy of a picture.
+    """Make one augmented image.
 
-    The operations see pictures that go on beyond their edge, so none leaves black corners. After each, the picture
+    The operations see an image that is reflected at its edges, so none leaves black corners. After each, the image
     is brought back to its size and to RGB.
 
     Args:
-        original: the picture, uint8, (height, width, 3), and which of its copies to make.
+        original: the image, uint8, (height, width, 3), and which augmented image to make of it.
         operations: Augmentor's, carried out in order, each with its own probability.
-        seed: what the draws are made from, with the name of the copy.
+        seed: the random seed; the augmented image's id is part of it.
 
     Returns:
         uint8, (height, width, 3).
@@ -79,22 +80,22 @@ def augment(
     Raises:
         UserError: an operation cannot be carried out with its arguments.
     """
-    pixels, copy = original
+    pixels, made = original
     height, width, _ = pixels.shape
-    draws = digest(seed, copy.image_id)
-    _PYTHON.seed(draws[:8])
-    _NUMPY.random.seed(int.from_bytes(draws[8:12]))
-    image = None  # before the first operation: many a copy gets none
+    seeds = digest(seed, made.image_id)
+    _PYTHON.seed(seeds[:8])
+    _NUMPY.random.seed(int.from_bytes(seeds[8:12]))
+    image = None  # until the first operation: many images get none
     for operation in operations:
         if _PYTHON.random() < operation.probability:
             try:
                 before = Image.fromarray(pixels) if image is None else image
-                image = operation.perform_operation([Mirrored(before)])[0]
+                image = operation.perform_operation([ReflectPadded(before)])[0]
                 image.load()  # computes what waits
             except Exception as error:  # Augmentor checks few of its arguments; whatever they cause
                 arguments = ", ".join(f"{name} {value!r}" for name, value in vars(operation).items())
                 raise UserError(
-                    f"Augmentor's {type(operation).__name__} fails on {copy.original}, a picture of {width}×{height} "
+                    f"Augmentor's {type(operation).__name__} fails on {made.original}, a picture of {width}×{height} "
                     f"pixels ({error!r}): mend its arguments ({arguments}) in rebalance.operations."
                 ) from None
             if image.mode != "RGB":
@@ -105,5 +106,10 @@ def augment(
 
 
 def digest(seed: int, name: str) -> bytes:
-    """Return 32 bytes that look drawn at random, always the same for a seed and a name."""
+    """Return 32 random bytes.
+
+    Args:
+        seed: the random seed.
+        name: of what they are for.
+    """
     return hashlib.sha256(f"{seed}/{name}".encode()).digest()

@@ -1,74 +1,73 @@
-"""What the siblings of test pictures are worth: two splits that differ in whether they train, and in nothing else.
+"""Measure what leakage of lesions is worth: two splits that differ in whether the test lesions train, and in no more.
 
-A sibling is another picture of a test picture's group. Both splits have the same test pictures, one of each group,
-the same validation, and as many training pictures of each class.
+Both splits have the same test images, one of each group, the same validation, and as many training images of each
+class. The other images of the test groups are left out of one split, and train in the other.
 """
 
 import pandas as pd
 
 from lesions.core.errors import UserError
-from lesions.sampling.split import LEFT_OUT, draw
-from lesions.taxonomy import ordered
+from lesions.sampling.split import LEFT_OUT, random_number
 
 LEAK = "siblings of test pictures in train (leaky)"
 
 
-def withhold(images: pd.DataFrame, seed: int) -> pd.Series:
-    """Leave one picture of each test group in test, and take its siblings out.
+def drop_same_lesion(images: pd.DataFrame, seed: int) -> pd.Series:
+    """Leave one image of each test group in test, and take the others out.
 
     Args:
-        images: a row a picture, with `image_id`, `group_id`, `label` and `split`, where no group is divided.
-        seed: what decides which picture stays.
+        images: one row per image, with `image_id`, `group_id`, `label` and `split`, where no group is in two splits.
+        seed: the random seed; it decides which image stays.
 
     Returns:
-        The side of each row, `LEFT_OUT` for a sibling.
+        The split of each row, `LEFT_OUT` for the others.
 
     Raises:
-        UserError: a class would have no test picture.
+        UserError: a class would have no test image.
     """
     test = images[images["split"] == "test"]
-    stays = _drawn(test, f"{seed}/stays").drop_duplicates("group_id").index
-    sides = images["split"].copy()
-    sides[test.index.difference(stays)] = LEFT_OUT
-    gone = set(test["label"]) - set(test.loc[stays, "label"])
+    stays = _shuffled(test, f"{seed}/stays").drop_duplicates("group_id").index
+    splits = images["split"].copy()
+    splits[test.index.difference(stays)] = LEFT_OUT
+    gone = sorted(set(test["label"]) - set(test.loc[stays, "label"]))
     if gone:
         raise UserError(
-            f"split.siblings keeps one picture of each group in test, and then of {', '.join(ordered(gone))} there is "
+            f"split.siblings keeps one picture of each group in test, and then of {', '.join(gone)} there is "
             "none: its pictures are of groups with other classes. Try another split.seed, or set split.siblings to "
             "apart."
         )
-    return sides
+    return splits
 
 
-def inject(images: pd.DataFrame, seed: int) -> pd.Series:
-    """Exchange as many training pictures of each class for the siblings, which `withhold` leaves out.
+def leak_same_lesion(images: pd.DataFrame, seed: int) -> pd.Series:
+    """Put what `drop_same_lesion` leaves out into train, in exchange for as many training images of each class.
 
     Args:
-        images: as for `withhold`.
-        seed: as for `withhold`; it decides too which training pictures go.
+        images: as for `drop_same_lesion`.
+        seed: as for `drop_same_lesion`; it decides too which training images go.
 
     Returns:
-        The side of each row, `LEFT_OUT` for a training picture that went.
+        The split of each row, `LEFT_OUT` for a training image that went.
 
     Raises:
-        UserError: as `withhold`; or a class has more siblings than training pictures.
+        UserError: as `drop_same_lesion`; or a class has too few training images to exchange.
     """
-    sides = withhold(images, seed)
-    siblings = (sides == LEFT_OUT) & (images["split"] == "test")
-    train = _drawn(images[images["split"] == "train"], f"{seed}/goes")
-    for label, wanted in images.loc[siblings, "label"].value_counts().items():
+    splits = drop_same_lesion(images, seed)
+    leaked = (splits == LEFT_OUT) & (images["split"] == "test")
+    train = _shuffled(images[images["split"] == "train"], f"{seed}/goes")
+    for label, wanted in images.loc[leaked, "label"].value_counts().items():
         ours = train.index[train["label"] == label]
         if len(ours) < wanted:
             raise UserError(
                 f"of {label} there are {wanted:,} siblings of test pictures, and {len(ours):,} training pictures to "
                 "exchange for them. Lower split.test."
             )
-        sides[ours[:wanted]] = LEFT_OUT
-    sides[siblings] = "train"
-    return sides
+        splits[ours[:wanted]] = LEFT_OUT
+    splits[leaked] = "train"
+    return splits
 
 
-def _drawn(images: pd.DataFrame, purpose: str) -> pd.DataFrame:
-    """Return the rows in an order that is drawn, whatever order they have."""
-    drawn = images["image_id"].map(lambda image_id: draw(purpose, image_id))
-    return images.assign(drawn=drawn).sort_values(["drawn", "image_id"])
+def _shuffled(images: pd.DataFrame, purpose: str) -> pd.DataFrame:
+    """Return the rows in a random order that does not depend on theirs."""
+    order = images["image_id"].map(lambda image_id: random_number(purpose, image_id))
+    return images.assign(order=order).sort_values(["order", "image_id"])

@@ -1,69 +1,237 @@
-"""Which pictures are copied how often, so that the classes come nearer to each other, and where the copies stand."""
+"""Oversample rare classes: decide which images are augmented how often, make the augmented images, and list them."""
 
-from typing import Literal
+import math
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal, cast
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
-from lesions.sampling.augmentor import Copy, digest
+from lesions.core.errors import UserError
+from lesions.images.parallel_map import in_order
+from lesions.params.rebalance import Rebalance
+from lesions.sampling.augmentor import AugmentedImage, augment, digest
 
 LEAK = "augmented before the split (leaky)"
-"""The name that the protocol gets where copies of one picture stand in train and in val."""
+"""The leak's name where augmented images of one original are in train and in val."""
+AUGMENTED_SPLITS = {"after_split": ["train"], "before_split": ["train", "val"]}
+"""The splits whose images are augmented. Test images never are."""
+SHOWN_PX = 96
+"""The longest edge of an image on the contact sheet, at most."""
 
 
-def missing(
-    pictures: "pd.Series[int]", target: float | Literal["max", "none"], extra: int | Literal["none"]
+def copies_needed(
+    counts: "pd.Series[int]", target: float | Literal["max", "none"], extra: int | Literal["none"]
 ) -> dict[str, int]:
-    """Return how many copies each class needs.
+    """Return how many augmented images each class needs.
 
     Args:
-        pictures: how many pictures each class has.
-        target: pictures a class: a number of 2 or more, a fraction of the largest class below 1, as many as the
-            largest class, or `none`. Classes that have as many already get no copies.
-        extra: or, where target is `none`, copies a class, whatever it has.
+        counts: the number of images of each class.
+        target: images per class: a number of 2 or more, a fraction of the largest class below 1, as many as the
+            largest class, or `none`. Classes that have as many already get none.
+        extra: or, where target is `none`, augmented images per class, whatever it has.
     """
     if extra != "none":
-        return {str(label): extra for label in pictures.index}
+        return {str(label): extra for label in counts.index}
     if target == "none":
-        return {str(label): 0 for label in pictures.index}
-    largest = int(pictures.max())
+        return {str(label): 0 for label in counts.index}
+    largest = int(counts.max())
     wanted = largest if target == "max" else round(target * largest if target < 1 else target)
-    return {str(label): max(0, wanted - count) for label, count in pictures.items()}
+    return {str(label): max(0, wanted - count) for label, count in counts.items()}
 
 
-def plan(
+def plan_oversampling(
     originals: pd.DataFrame, target: float | Literal["max", "none"], extra: int | Literal["none"], seed: int
-) -> list[Copy]:
-    """Decide which pictures are copied how often.
+) -> list[AugmentedImage]:
+    """Decide which images are augmented how often.
 
-    No picture is copied twice before each of its class was copied once; which come first is drawn from the seed.
+    No image is augmented twice before each of its class was augmented once; the order is random.
 
     Args:
-        originals: the pictures that may be copied, with `image_id` and `label`.
-        target: see `missing`.
-        extra: see `missing`.
-        seed: what the order is drawn from.
+        originals: the images that may be augmented, with `image_id` and `label`.
+        target: see `copies_needed`.
+        extra: see `copies_needed`.
+        seed: the random seed of the order.
 
     Returns:
-        The copies, sorted by original and number.
+        The augmented images, sorted by original and number.
     """
-    wanted = missing(originals["label"].value_counts(), target, extra)
-    copies = []
+    wanted = copies_needed(originals["label"].value_counts(), target, extra)
+    planned = []
     for label, ids in originals.groupby("label")["image_id"]:
         order = sorted(ids, key=lambda image_id: digest(seed, image_id))
-        copies += [Copy(order[i % len(order)], i // len(order)) for i in range(wanted[str(label)])]
-    return sorted(copies)
+        planned += [AugmentedImage(order[i % len(order)], i // len(order)) for i in range(wanted[str(label)])]
+    return sorted(planned)
 
 
-def deal(copies: list[Copy], val: float, seed: int) -> list[str]:
-    """Deal copies to train and val at random, one by one, as notebooks do that split a folder with copies in it.
+def assign_split(planned: list[AugmentedImage], val: float, seed: int) -> list[str]:
+    """Assign augmented images to train and val at random, one by one, as notebooks do that augment before the split.
 
     Args:
-        copies: of pictures in train and in val.
+        planned: augmented images of originals in train and in val.
         val: the fraction that goes to val, on average.
-        seed: what is drawn from, with the copy's name.
+        seed: the random seed.
 
     Returns:
-        The side of each copy.
+        The split of each.
     """
-    draws = [int.from_bytes(digest(seed, f"side/{copy.image_id}")[:6]) / 2**48 for copy in copies]
+    # The words are part of the seed: others would give another split.
+    draws = [int.from_bytes(digest(seed, f"side/{image.image_id}")[:6]) / 2**48 for image in planned]
     return ["val" if draw < val else "train" for draw in draws]
+
+
+def index_table(planned: list[AugmentedImage], images: pd.DataFrame, params: Rebalance) -> pd.DataFrame:
+    """List the augmented images: `index.csv`.
+
+    Args:
+        planned: of `plan_oversampling`.
+        images: all prepared images, with `image_id`, `label` and `split`.
+        params: whether they were augmented before the split, and the random seed.
+
+    Returns:
+        One row per augmented image: `image_id`, `original`, `copy` (its number), `label`, `split`, `protocol`.
+
+    Raises:
+        UserError: an augmented image would have the id of an image.
+    """
+    rows = pd.DataFrame(planned, columns=["original", "copy"])
+    rows.insert(0, "image_id", [image.image_id for image in planned])
+    in_use = rows.loc[rows["image_id"].isin(images["image_id"]), "image_id"]
+    if len(in_use):
+        raise UserError(
+            f"the pictures have the id {in_use.iloc[0]!r} already, which a copy would get: rename that picture. "
+            "An id followed by + and a number is a copy's."
+        )
+    rows["label"] = rows["original"].map(images.set_index("image_id")["label"])
+    if params.when == "after_split":
+        return rows.assign(split="train", protocol="honest")
+    splits = images.loc[images["split"].isin(AUGMENTED_SPLITS[params.when]), "split"]
+    return rows.assign(split=assign_split(planned, float((splits == "val").mean()), params.seed), protocol=LEAK)
+
+
+def augment_all(
+    planned: list[AugmentedImage], originals: Iterable[NDArray[np.uint8]], params: Rebalance, workers: int = -1
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield the augmented images, uint8, (height, width, 3), in order.
+
+    Args:
+        planned: which.
+        originals: the image that each is made from, in the same order.
+        params: the operations, and the random seed.
+        workers: see `in_order`. Threads, since Pillow computes without Python's lock, and no image is copied between
+            processes.
+    """
+    return in_order(
+        partial(augment, operations=params.operations_of_augmentor(), seed=params.seed),
+        zip(originals, planned, strict=True),
+        len(planned),
+        what="augmenting",
+        prefer="threads",
+        workers=workers,
+    )
+
+
+def read_rows(pixels: NDArray[np.uint8], rows: Iterable[int]) -> Iterator[NDArray[np.uint8]]:
+    """Yield rows of a mapped `pixels.npy`, read from its file: what is read through a map stays in memory.
+
+    Args:
+        pixels: uint8, (N, height, width, 3), mapped.
+        rows: which, in any order; one that is repeated at once is read once.
+    """
+    mapped = cast("np.memmap[Any, Any]", pixels)
+    shape = pixels.shape[1:]
+    length = math.prod(shape)
+    # Opened once, which takes as long as reading an image.
+    with Path(str(mapped.filename)).open("rb") as file:
+        for row, repeated in groupby(rows):
+            file.seek(mapped.offset + row * length)
+            image = np.frombuffer(file.read(length), np.uint8).reshape(shape)
+            yield from (image for _ in repeated)
+
+
+def class_balance(images: pd.DataFrame, index: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+    """Count the training images of each class, before and after oversampling, for the plot.
+
+    Args:
+        images: the prepared images, with `label` and `split`.
+        index: the augmented images; see `index_table`.
+        classes: the labels, in order.
+    """
+    before = images.loc[images["split"] == "train", "label"]
+    after = pd.concat([before, index.loc[index["split"] == "train", "label"]])
+    return pd.DataFrame(
+        [
+            {"diagnosis": label, "when": when, "pictures": int((labels == label).sum())}
+            for label in classes
+            if label in set(before)
+            for when, labels in (("before", before), ("after", after))
+        ]
+    )
+
+
+def example_rows(
+    originals: pd.DataFrame,
+    pixels: NDArray[np.uint8],
+    index: pd.DataFrame,
+    augmented: NDArray[np.uint8],
+    classes: list[str],
+    per_class: int = 10,
+    per_original: int = 4,
+) -> list[tuple[str, list[NDArray[np.uint8]]]]:
+    """Return, for the contact sheet, some originals of each class, framed, each followed by its first augmented images.
+
+    Args:
+        originals: the images that may be augmented; their index is their row of `pixels`.
+        pixels: uint8, (N, height, width, 3).
+        index: of the augmented images; see `index_table`.
+        augmented: uint8, (M, height, width, 3), their pixels.
+        classes: the labels, in order.
+        per_class: images per class, at most.
+        per_original: augmented images of one original, at most.
+    """
+    copies_of = {original: list(places[:per_original]) for original, places in index.groupby("original").groups.items()}
+    cells = []
+    for label in classes:
+        ours = originals[originals["label"] == label]
+        # Those with most augmented images first.
+        order = -ours["image_id"].map(lambda image_id: len(copies_of.get(image_id, [])))
+        images: list[NDArray[np.uint8]] = []
+        for row in order.sort_values(kind="stable").index:
+            copies = copies_of.get(ours.at[row, "image_id"], [])
+            if len(images) + 1 + len(copies) > per_class:
+                break
+            images += [_thumbnail(pixels[row], framed=True), *(_thumbnail(augmented[place]) for place in copies)]
+        made = int((index["label"] == label).sum())
+        if len(ours):
+            cells.append((f"{label}: {len(ours):,} pictures (framed), {f'{made:,}' if made else 'no'} copies", images))
+    return cells
+
+
+def _thumbnail(pixels: NDArray[np.uint8], *, framed: bool = False) -> NDArray[np.uint8]:
+    image = Image.fromarray(pixels)
+    image.thumbnail((SHOWN_PX, SHOWN_PX))
+    return np.asarray(ImageOps.expand(ImageOps.crop(image, 2), 2, "orange") if framed else image)
+
+
+def describe_oversampling(images: pd.DataFrame, index: pd.DataFrame) -> str:
+    """Return in sentences what was made, and what must not be overlooked.
+
+    Args:
+        images: the prepared images, with `image_id` and `split`.
+        index: the augmented images; see `index_table`.
+    """
+    originals = {split: images.loc[images["split"] == split, "image_id"] for split in ("train", "val")}
+    augmented = {split: index.loc[index["split"] == split, "original"] for split in ("train", "val")}
+    text = f"{len(augmented['train']):,} copies beside {len(originals['train']):,} training pictures"
+    if (index["protocol"] == LEAK).any():
+        seen = pd.concat([originals["val"], augmented["val"]]).isin({*originals["train"], *augmented["train"]})
+        text += (
+            f"\nWARNING: {LEAK}: {len(augmented['val']):,} more copies stand in val, and of {seen.mean():.1%} of the "
+            "validation pictures, the original or a copy is in train. Every figure made from this is named so."
+        )
+    return text

@@ -1,4 +1,4 @@
-"""Pictures that go on beyond their edge, as their own mirror image."""
+"""Images that Pillow transforms as if they were reflected at their edges."""
 
 import math
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from PIL import Image
 Box = tuple[int, int, int, int]
 """Left, upper, right and lower edge in pixels; the last two are the first ones outside."""
 
-FARTHEST = 8
-"""How large a picture with its mirror images may become, in lengths of the picture: memory is bounded."""
+MAX_EXTENT = 8
+"""Of an image with its reflections, in widths or heights of the image: memory is bounded."""
 
 
-class Mirrored(Image.Image):
-    """A picture in RGB that Pillow turns, shears, tilts, shrinks and cuts without black corners.
+class ReflectPadded(Image.Image):
+    """An RGB image that Pillow rotates, shears, skews, shrinks and crops without black corners.
 
-    Where Pillow's `transform` and `crop` reach beyond a picture they fill in black; here they find it reflected
-    at its edge.
+    Where Pillow's `transform` and `crop` reach beyond an image they fill in black; here they find it reflected at its
+    edges.
 
     Args:
-        image: a plain picture in RGB. The pixels are shared.
+        image: a plain RGB image. The pixels are shared.
     """
 
     def __init__(self, image: Image.Image) -> None:
@@ -35,13 +35,13 @@ class Mirrored(Image.Image):
         """Cut out a part, which may reach beyond the edge.
 
         Raises:
-            ValueError: it is empty, as where a narrow picture is sheared by more than its width.
+            ValueError: it is empty, as where a narrow image is sheared by more than its width.
         """
-        return Mirrored(_cut(self, _whole(box or (0, 0, *self.size))))
+        return ReflectPadded(_cut(self, _whole(box or (0, 0, *self.size))))
 
     def resize(self, *arguments: Any, **named: Any) -> Image.Image:
         """Resize; the result goes on beyond its edge, too."""
-        return Mirrored(super().resize(*arguments, **named))
+        return ReflectPadded(super().resize(*arguments, **named))
 
     def transform(
         self,
@@ -52,29 +52,29 @@ class Mirrored(Image.Image):
         fill: int = 1,
         fillcolor: float | tuple[float, ...] | str | None = None,
     ) -> Image.Image:
-        """Transform; with a `fillcolor`, that stands where the picture ends.
+        """Transform; with a `fillcolor`, that stands where the image ends.
 
         Raises:
-            ValueError: the transformation looks too far beyond the edge; see `FARTHEST`.
+            ValueError: the transformation looks too far beyond the edge; see `MAX_EXTENT`.
         """
         if fillcolor is not None or data is None:
             return super().transform(size, method, data, resample, fill, fillcolor)
         if method == Image.Transform.MESH:
-            return Mirrored(_mesh(self, size, data, resample))
+            return ReflectPadded(_mesh(self, size, data, resample))
         if method == Image.Transform.AFFINE:
-            return _Turned(self, size, data, resample)
+            return _LazyAffine(self, size, data, resample)
         # Augmentor's perspectives enlarge, and never look beyond the edge.
-        return Mirrored(super().transform(size, method, data, resample, fill))
+        return ReflectPadded(super().transform(size, method, data, resample, fill))
 
 
-class _Turned(Mirrored):
-    """A picture after an affine transformation, whose pixels are not computed before they are asked for.
+class _LazyAffine(ReflectPadded):
+    """An image after an affine transformation, whose pixels are not computed before they are asked for.
 
-    Augmentor turns or shears a picture, cuts out the middle, and enlarges that. Here the three become one
+    Augmentor turns or shears an image, cuts out the middle, and enlarges that. Here the three become one
     transformation, so what is cut away is never computed, and the rest is interpolated once, not twice.
 
     Args:
-        source: the picture before.
+        source: the image before.
         size: width and height after.
         data: the coefficients a to f: what stands at (x, y) comes from (ax + by + c, dx + ey + f).
         resample: Pillow's filter.
@@ -95,32 +95,32 @@ class _Turned(Mirrored):
         return super().load()
 
     def crop(self, box: tuple[float, float, float, float] | None = None) -> Image.Image:
-        """See `Mirrored`."""
+        """See `ReflectPadded`."""
         left, upper, right, lower = _whole(box or (0, 0, *self.size))
         a, b, c, d, e, f = self._data
         moved = (a, b, a * left + b * upper + c, d, e, d * left + e * upper + f)
-        return _Turned(self._source, (right - left, lower - upper), moved, self._resample)
+        return _LazyAffine(self._source, (right - left, lower - upper), moved, self._resample)
 
     def resize(self, size: Any, resample: int | None = None, *arguments: Any, **named: Any) -> Image.Image:
-        """See `Mirrored`."""
+        """See `ReflectPadded`."""
         across, down = self.width / size[0], self.height / size[1]
         if across > 1 or down > 1 or arguments or named:
             return super().resize(size, resample, *arguments, **named)  # which averages over what it shrinks
         a, b, c, d, e, f = self._data
         enlarged = (a * across, b * down, c, d * across, e * down, f)
-        return _Turned(self._source, tuple(size), enlarged, self._resample)
+        return _LazyAffine(self._source, tuple(size), enlarged, self._resample)
 
 
 def _whole(box: tuple[float, float, float, float]) -> Box:
     """Return a box in whole pixels, rounded as Pillow does."""
     left, upper, right, lower = map(round, box)
     if right <= left or lower <= upper:
-        raise ValueError("nothing is left of the picture")
+        raise ValueError("nothing is left of the image")
     return left, upper, right, lower
 
 
 def _cut(image: Image.Image, box: Box) -> Image.Image:
-    """Return the pixels in a box, reflected where that reaches beyond the picture."""
+    """Return the pixels in a box, reflected where that reaches beyond the image."""
     if box == (0, 0, *image.size):
         return image
     left, upper, right, lower = box
@@ -138,7 +138,7 @@ def _reflected(start: int, stop: int, length: int) -> NDArray[np.int64]:
 
 
 def _affine(image: Image.Image, size: tuple[int, int], data: Sequence[float], resample: int) -> Image.Image:
-    """Return a transformed picture; see `_Turned`."""
+    """Return a transformed image; see `_LazyAffine`."""
     a, b, c, d, e, f = data
     # The middles of the pixels in the corners: the rest comes from between them.
     corners = [(x, y) for x in (0.5, size[0] - 0.5) for y in (0.5, size[1] - 0.5)]
@@ -148,7 +148,7 @@ def _affine(image: Image.Image, size: tuple[int, int], data: Sequence[float], re
 
 
 def _mesh(image: Image.Image, size: tuple[int, int], data: Sequence[Any], resample: int) -> Image.Image:
-    """Return a picture made of pieces: each is a box of it, and x, y of the four corners where its pixels come from."""
+    """Return an image made of pieces: each is a box of it, and x, y of the four corners where its pixels come from."""
     corners = [quad for _, quad in data]
     left, upper, *_ = reach = _reach(
         image.size, [x for quad in corners for x in quad[::2]], [y for quad in corners for y in quad[1::2]]
@@ -158,10 +158,10 @@ def _mesh(image: Image.Image, size: tuple[int, int], data: Sequence[Any], resamp
 
 
 def _reach(size: tuple[int, int], x: Sequence[float], y: Sequence[float]) -> Box:
-    """Return the smallest box that holds a picture of that size and the given places."""
+    """Return the smallest box that holds an image of that size and the given places."""
     width, height = size
     left, upper = min(0, math.floor(min(x))), min(0, math.floor(min(y)))
     right, lower = max(width, math.floor(max(x)) + 1), max(height, math.floor(max(y)) + 1)
-    if right - left > FARTHEST * width or lower - upper > FARTHEST * height:
-        raise ValueError(f"it looks more than {FARTHEST} lengths beyond the picture's edge")
+    if right - left > MAX_EXTENT * width or lower - upper > MAX_EXTENT * height:
+        raise ValueError(f"it looks more than {MAX_EXTENT} lengths beyond the image's edge")
     return left, upper, right, lower

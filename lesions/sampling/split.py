@@ -1,7 +1,7 @@
-"""Bringing pictures to the sides of a split: dealt by group, dealt in folds, or as the data set published it.
+"""Split images into train, val and test: stratified by group, in folds, or as the data set published it.
 
-`deal` keeps groups whole and classes in proportion; everything else here is made of it. To deal single pictures,
-each is named its own group.
+`stratified_group_split` keeps groups whole and classes in proportion; everything else here is made of it. To split
+single images, name each its own group.
 """
 
 import hashlib
@@ -13,94 +13,96 @@ from tqdm import tqdm
 
 from lesions.core.errors import UserError
 
-SIDES = ["train", "val", "test"]
+SPLITS = ["train", "val", "test"]
 LEFT_OUT = "left_out"
-"""What stands in the place of a side where a picture is on none."""
+"""Stands in the column `split` where an image is in none."""
 
 
-def deal(images: pd.DataFrame, fractions: dict[str, float], seed: int) -> pd.Series:
-    """Deal pictures to sides, whole groups at a time, stratified by diagnosis.
+def stratified_group_split(images: pd.DataFrame, fractions: dict[str, float], seed: int) -> pd.Series:
+    """Split images at random, keeping groups whole and classes in proportion.
 
-    The groups come largest first, by the share of a class that they hold, so that small ones remain to even out
-    the sides; among equals the seed decides. Each goes to a side that it still fits on, drawn with chances in
-    proportion to what the sides lack, so a large group may come to stand on any. Where it fits on none, it goes
-    to the side that lacks most.
-
-    So where groups have one diagnosis each, every side gets its share of every class, give or take less than one
-    group: the last group that was too much for all brings one side over its share, by less than itself, and the
-    others were nearer to theirs. A class with so few groups that a side would get none may miss by more, since no
-    side goes without.
+    The groups come largest first, by the share of a class that they hold, so that small ones remain to even out the
+    splits; ties are broken at random. Each goes to a split in which it still fits, drawn with probabilities in
+    proportion to what the splits lack. Where it fits in none, it goes to the split that lacks most. So where groups
+    have one diagnosis each, each split misses its share of a class by less than one group. A class with so few groups
+    that a split would get none may miss by more, since no split goes without.
 
     Args:
-        images: a row a picture, with `group_id` and `label`.
-        fractions: each side's share of every class; they add up to 1.
-        seed: what the draws are made from, together with the names of the sides.
+        images: one row per image, with `group_id` and `label`.
+        fractions: each split's share of every class; they add up to 1.
+        seed: the random seed; the names of the splits are part of it.
 
     Returns:
-        The side of each row; a function of the pictures and the seed, not of the order of the rows.
+        The split of each row; it depends on the images and the seed, not on the order of the rows.
 
     Raises:
-        UserError: a class has fewer groups than there are sides, or does not come to stand on each.
+        UserError: a class has fewer groups than there are splits, or has no image in one of them.
     """
-    # (groups, classes), both sorted: how many pictures of each class a group has.
+    # (groups, classes), both sorted: how many images of each class a group has.
     counts = pd.crosstab(images["group_id"], images["label"])
     _refuse_few_groups(counts, fractions)
-    pictures = counts.to_numpy()
-    totals = pictures.sum(axis=0)
-    largest_share = (pictures / totals).max(axis=1)
+    n_images = counts.to_numpy()
+    totals = n_images.sum(axis=0)
+    largest_share = (n_images / totals).max(axis=1)
     purpose = f"{seed}/{'/'.join(fractions)}"
-    # Two draws: were the place in the order and the side one and the same, the groups of one size would fill the
-    # sides one after the other, and hardly any small group would come to stand on the later ones.
-    places, draws = ([draw(f"{purpose}/{what}", str(group)) for group in counts.index] for what in ("place", "side"))
+    # Two random numbers a group: were its place in the order and its split decided by one, the groups of one size would
+    # fill the splits one after the other. (The words are part of the seed: others would give another split.)
+    places, draws = (
+        [random_number(f"{purpose}/{what}", str(group)) for group in counts.index] for what in ("place", "side")
+    )
     order = sorted(range(len(counts)), key=lambda group: (-largest_share[group], places[group]))
 
-    # Where chances are equal, the largest side comes first.
-    sides = sorted(fractions, key=lambda side: -fractions[side])
-    wish = np.array([[fractions[side]] for side in sides]) * totals
-    have = np.zeros(wish.shape, np.int64)
-    waiting = (pictures > 0).sum(axis=0)  # the groups of each class that are still to be dealt
-    side_of = {}
-    for group in tqdm(order, desc="dealing groups", disable=None):
-        content = pictures[group]
-        open_to = _sides_in_need(content, have, waiting)
-        # In shares of each class, so that a picture of a rare one weighs more.
+    # Where probabilities are equal, the largest split comes first.
+    names = sorted(fractions, key=lambda name: -fractions[name])
+    wanted = np.array([[fractions[name]] for name in names]) * totals
+    placed = np.zeros(wanted.shape, np.int64)
+    waiting = (n_images > 0).sum(axis=0)  # the groups of each class without a split yet
+    split_of = {}
+    for group in tqdm(order, desc="splitting groups", disable=None):
+        content = n_images[group]
+        allowed = _allowed_splits(content, placed, waiting)
+        # In shares of each class, so that an image of a rare one weighs more.
         weight = content / totals**2
-        missing = wish - have
+        missing = wanted - placed
         lack = (missing * weight).sum(axis=1)
-        fits = open_to & ((have + content <= wish + 1e-9) | (content == 0)).all(axis=1)
+        fits = allowed & ((placed + content <= wanted + 1e-9) | (content == 0)).all(axis=1)
         if fits.any():
-            chances = np.where(fits, lack, 0).cumsum()
-            chosen = int(np.searchsorted(chances, draws[group] * chances[-1], side="right"))
+            cumulated = np.where(fits, lack, 0).cumsum()
+            chosen = int(np.searchsorted(cumulated, draws[group] * cumulated[-1], side="right"))
         else:
-            most = open_to & (lack >= lack[open_to].max() - 1e-9 * weight.sum())
-            # Of equals, the one with the fewest pictures for its share, or all classes' odd ones meet on one side.
+            most = allowed & (lack >= lack[allowed].max() - 1e-9 * weight.sum())
+            # Of equals, the one with the fewest images for its share, or all classes' odd ones meet in one split.
             chosen = int(np.where(most, missing.sum(axis=1), -np.inf).argmax())
-        have[chosen] += content
+        placed[chosen] += content
         waiting -= content > 0
-        side_of[counts.index[group]] = sides[chosen]
-    result = images["group_id"].map(side_of).rename("split")
-    _refuse_empty(pd.DataFrame(have.T, counts.columns, sides))
-    return result
+        split_of[counts.index[group]] = names[chosen]
+    _refuse_empty(pd.DataFrame(placed.T, counts.columns, names))
+    return images["group_id"].map(split_of).rename("split")
 
 
-def draw(purpose: str, group: str) -> float:
-    """Return a number from 0 to below 1, the same on every machine."""
-    return int.from_bytes(hashlib.sha256(f"{purpose}/{group}".encode()).digest()[:6]) / 2**48
-
-
-def _sides_in_need(
-    content: NDArray[np.int64], have: NDArray[np.int64], waiting: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Return which sides a group may go to: all, or those without a class of it that has no group to spare.
+def random_number(purpose: str, name: str) -> float:
+    """Return a number from 0 to below 1, the same on every machine.
 
     Args:
-        content: (classes,), the pictures of the group.
-        have: (sides, classes), the pictures dealt so far.
-        waiting: (classes,), the groups not dealt yet, this one included.
+        purpose: what it is for, with the random seed.
+        name: for which of many, such as a group.
     """
-    allowed = np.ones(len(have), np.bool_)
+    return int.from_bytes(hashlib.sha256(f"{purpose}/{name}".encode()).digest()[:6]) / 2**48
+
+
+def _allowed_splits(
+    content: NDArray[np.int64], placed: NDArray[np.int64], waiting: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return which splits a group may go to: all, or those without a class of it that has no group to spare.
+
+    Args:
+        content: (classes,), the images of the group.
+        placed: (splits, classes), the images placed so far.
+        waiting: (classes,), the groups not placed yet, this one included.
+    """
+    allowed = np.ones(len(placed), np.bool_)
     for number in np.flatnonzero(content):
-        without = have[:, number] == 0
+        without = placed[:, number] == 0
         if waiting[number] <= without.sum() and (allowed & without).any():
             allowed &= without
     return allowed
@@ -124,38 +126,37 @@ def _refuse_empty(table: pd.DataFrame) -> None:
             )
 
 
-def deal_in_folds(images: pd.DataFrame, folds: int, fold: int, val: float, seed: int) -> pd.DataFrame:
-    """Deal pictures to equal folds, of which one is test; validation is dealt from the others.
+def split_in_folds(images: pd.DataFrame, folds: int, fold: int, val: float, seed: int) -> pd.DataFrame:
+    """Split images into equal folds, of which one is test; validation is split off the others.
 
     Args:
-        images: as for `deal`.
-        folds: how many.
-        fold: the number of the one that is test, from 0. The folds are the same whichever it is.
-        val: the fraction of all pictures that goes to val.
-        seed: as for `deal`.
+        images: as for `stratified_group_split`.
+        folds: the number of folds.
+        fold: the number of the test fold, from 0. The folds are the same whichever it is.
+        val: the fraction of all images that goes to val.
+        seed: the random seed.
 
     Returns:
-        For each row, `fold`, the number of its fold, and `split`, its side.
+        For each row, `fold`, the number of its fold, and `split`.
 
     Raises:
-        UserError: as `deal`.
+        UserError: as `stratified_group_split`.
     """
-    number = deal(images, {f"fold {number}": 1 / folds for number in range(folds)}, seed)
+    number = stratified_group_split(images, {f"fold {number}": 1 / folds for number in range(folds)}, seed)
     number = number.str.removeprefix("fold ").astype(int).rename("fold")
-    others = images[number != fold]
     val_of_others = val / (1 - 1 / folds)
-    split = deal(others, {"train": 1 - val_of_others, "val": val_of_others}, seed)
+    split = stratified_group_split(images[number != fold], {"train": 1 - val_of_others, "val": val_of_others}, seed)
     return pd.DataFrame({"fold": number, "split": split.reindex(images.index, fill_value="test")})
 
 
-def published(images: pd.DataFrame) -> pd.Series:
-    """Return the side of each picture in the published split; a picture without one counts as train.
+def published_split(images: pd.DataFrame) -> pd.Series:
+    """Return each image's published split; an image without one counts as train.
 
     Args:
-        images: a row a picture, with `image_id` and `declared_split`.
+        images: one row per image, with `image_id` and `declared_split`.
 
     Raises:
-        UserError: no picture has a published side, or one is not called train, val or test.
+        UserError: no image has a published split, or one is not called train, val or test.
     """
     declared = images["declared_split"]
     if (declared == "").all():
@@ -163,7 +164,7 @@ def published(images: pd.DataFrame) -> pd.Series:
             "split.method is declared, but no picture has a published side: the column declared_split of "
             "data/clean/images.csv is empty. Set split.method to grouped, or give the table a column `split`."
         )
-    other = images[~declared.isin([*SIDES, ""])]
+    other = images[~declared.isin([*SPLITS, ""])]
     if len(other):
         found = ", ".join(f"{word!r} ({count:,})" for word, count in other["declared_split"].value_counts().items())
         raise UserError(
@@ -173,41 +174,41 @@ def published(images: pd.DataFrame) -> pd.Series:
     return declared.replace("", "train").rename("split")
 
 
-def leave_out_separated(images: pd.DataFrame, sides: pd.Series) -> pd.Series:
-    """Take the training members of divided groups out; of a group in val and test, those in val.
+def leave_out_overlap(images: pd.DataFrame, splits: pd.Series) -> pd.Series:
+    """Leave out the training images of groups in two splits; of a group in val and test, those in val.
 
     Args:
-        images: a row a picture, with `group_id`.
-        sides: the side of each row.
+        images: one row per image, with `group_id`.
+        splits: the split of each row.
 
     Returns:
-        `sides`, with `LEFT_OUT` in their place; the test side is as it was, and no group stands on two sides.
+        `splits`, with `LEFT_OUT` in their place: test is as it was, and no group is in two splits.
     """
-    mended = sides.copy()
-    for judge, others in (("test", ["train", "val"]), ("val", ["train"])):
-        judged = images.loc[mended == judge, "group_id"]
-        mended[mended.isin(others) & images["group_id"].isin(judged)] = LEFT_OUT
+    mended = splits.copy()
+    for held_out, others in (("test", ["train", "val"]), ("val", ["train"])):
+        groups = images.loc[mended == held_out, "group_id"]
+        mended[mended.isin(others) & images["group_id"].isin(groups)] = LEFT_OUT
     return mended
 
 
-def carve(images: pd.DataFrame, sides: pd.Series, fractions: dict[str, float], seed: int) -> pd.Series:
-    """Deal the sides that nobody stands on from train, whole groups at a time.
+def split_off(images: pd.DataFrame, splits: pd.Series, fractions: dict[str, float], seed: int) -> pd.Series:
+    """Split the empty ones of val and test off train, whole groups at a time.
 
     Args:
-        images: as for `deal`.
-        sides: the side of each row.
+        images: as for `stratified_group_split`.
+        splits: the split of each row.
         fractions: of train, for val and test.
-        seed: as for `deal`.
+        seed: the random seed.
 
     Returns:
-        The side of each row; those not in train are as they were.
+        The split of each row; those not in train are as they were.
 
     Raises:
-        UserError: as `deal`; or a class has no picture in train.
+        UserError: as `stratified_group_split`; or a class has no image in train.
     """
-    carved = sides.copy()
-    missing = {side: fraction for side, fraction in fractions.items() if not (sides == side).any()}
-    train = images[sides == "train"]
+    result = splits.copy()
+    missing = {name: fraction for name, fraction in fractions.items() if not (splits == name).any()}
+    train = images[splits == "train"]
     untrained = sorted(set(images["label"]) - set(train["label"]))
     if untrained:
         raise UserError(
@@ -215,26 +216,30 @@ def carve(images: pd.DataFrame, sides: pd.Series, fractions: dict[str, float], s
             "Set split.method to grouped, or leave the class out."
         )
     if missing:
-        carved.update(deal(train, {"train": 1 - sum(missing.values()), **missing}, seed))
-    return carved
+        result.update(stratified_group_split(train, {"train": 1 - sum(missing.values()), **missing}, seed))
+    return result
 
 
-def divided(images: pd.DataFrame, key: str) -> int:
-    """Count the values of a column that stand on more than one side; "" is no value, and left out no side."""
-    known = images[(images[key] != "") & images["split"].isin(SIDES)]
+def n_groups_in_two_splits(images: pd.DataFrame, key: str) -> int:
+    """Count the groups that are in more than one split.
+
+    Args:
+        images: one row per image, with `split`.
+        key: the column that names the groups; "" is no group.
+    """
+    known = images[(images[key] != "") & images["split"].isin(SPLITS)]
     return int((known.groupby(key)["split"].nunique() > 1).sum())
 
 
-def shared_with(images: pd.DataFrame, side: str, keys: list[str]) -> pd.Series:
-    """Return for each row whether it has a value in common with a picture of a side; "" is no value.
+def shares_value_with(images: pd.DataFrame, split: str, keys: list[str]) -> pd.Series:
+    """Return for each row whether it shares a value with an image of a split; "" is no value.
 
     Args:
-        images: a row a picture, with `split` and the columns `keys`.
-        side: the side that the other picture is on.
+        images: one row per image, with `split` and the columns `keys`.
+        split: the split of the other image.
         keys: columns any of which is enough.
     """
     shared = pd.Series(data=False, index=images.index)
     for key in keys:
-        there = images.loc[images["split"] == side, key]
-        shared |= (images[key] != "") & images[key].isin(there)
+        shared |= (images[key] != "") & images[key].isin(images.loc[images["split"] == split, key])
     return shared

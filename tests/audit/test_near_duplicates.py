@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from lesions.audit.duplicates import contradictions, find_copies, near_copy_ids, under_two_lesions
-from lesions.audit.near_duplicates import MIN_LIKENESS, SIDE, Fingerprint, _vectors, find_near_copies, fingerprint
+from lesions.audit.duplicates import find_duplicates, label_conflicts, near_duplicate_ids, under_two_lesions
+from lesions.audit.near_duplicates import MIN_SIMILARITY, SIZE, Fingerprint, _vectors, find_near_duplicates, fingerprint
 from lesions.core.errors import UserError
-from lesions.images.decode import to_pixels
+from lesions.images.decode import decode_image
 from lesions.sources.synthetic.drawing import CAMERAS, KINDS, draw
 
 LESIONS = 60
@@ -33,7 +33,7 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 def read(image: Image.Image, quality: int) -> Fingerprint:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
-    return fingerprint(to_pixels(buffer.getvalue(), SIDE, SIDE))
+    return fingerprint(decode_image(buffer.getvalue(), SIZE, SIZE))
 
 
 @pytest.fixture(scope="module")
@@ -57,17 +57,17 @@ def originals(drawn: list[Image.Image]) -> list[Fingerprint]:
 
 
 def test_different_pictures_are_no_copies(originals: list[Fingerprint]) -> None:
-    assert find_near_copies(*stacked(originals)).empty
+    assert find_near_duplicates(*stacked(originals)).empty
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_picture_is_found(change: str, drawn: list[Image.Image], originals: list[Fingerprint]) -> None:
     copies = [read(CHANGES[change](image), 40) for image in drawn]
-    found = find_near_copies(*stacked(originals + copies))
+    found = find_near_duplicates(*stacked(originals + copies))
     missed = set(range(len(drawn))) - set(found["one"])
     assert len(missed) <= 1  # .99 of 120
     assert (found["other"] - found["one"] == len(drawn)).all()
-    assert found["likeness"].between(MIN_LIKENESS, 1).all()
+    assert found["similarity"].between(MIN_SIMILARITY, 1).all()
 
 
 def test_all_changes_at_once_are_found(drawn: list[Image.Image], originals: list[Fingerprint]) -> None:
@@ -79,30 +79,30 @@ def test_all_changes_at_once_are_found(drawn: list[Image.Image], originals: list
         shape = (np.array(image.size) * random.uniform(0.25, 2)).astype(int)
         return read(image.resize((int(shape[0]), int(shape[1]))), int(random.integers(40, 96)))
 
-    found = find_near_copies(*stacked(originals + [change(image) for image in drawn]))
+    found = find_near_duplicates(*stacked(originals + [change(image) for image in drawn]))
     assert len(set(range(len(drawn))) - set(found["one"])) <= 1
     assert (found["other"] - found["one"] == len(drawn)).all()
 
 
-def test_what_is_found_depends_on_neither_workers_nor_order(originals: list[Fingerprint]) -> None:
+def test_workers_and_order_change_nothing(originals: list[Fingerprint]) -> None:
     prints = originals[:40] + originals[:40:3]
     luma, colour = stacked(prints)
-    alone = find_near_copies(luma, colour, workers=1)
-    pd.testing.assert_frame_equal(alone, find_near_copies(luma, colour, workers=3))
+    alone = find_near_duplicates(luma, colour, workers=1)
+    pd.testing.assert_frame_equal(alone, find_near_duplicates(luma, colour, workers=3))
     order = np.random.default_rng(2).permutation(len(prints))
     ids = [f"p{number:03}" for number in range(len(prints))]
     images = pd.DataFrame({"image_id": ids, "sha256": ids, "label": "nv", "lesion_id": ""})
-    mixed = find_copies(images.iloc[order], luma[order], colour[order])
-    pd.testing.assert_frame_equal(mixed, find_copies(images, luma, colour))
+    mixed = find_duplicates(images.iloc[order], luma[order], colour[order])
+    pd.testing.assert_frame_equal(mixed, find_duplicates(images, luma, colour))
     assert len(mixed) == 14
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 7))
-def test_the_vector_is_the_same_for_all_turns(seed: int, turn: int) -> None:
+def test_vector_is_invariant_to_rotations(seed: int, turn: int) -> None:
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    pixels = np.asarray(Image.fromarray(coarse).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+    pixels = np.asarray(Image.fromarray(coarse).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
     turned = np.rot90(pixels, turn % 4)
     turned = turned[:, ::-1] if turn > 3 else turned
     one, other = (_vectors(*stacked([fingerprint(view)])) for view in (pixels, turned))
@@ -110,15 +110,15 @@ def test_the_vector_is_the_same_for_all_turns(seed: int, turn: int) -> None:
 
 
 @pytest.mark.parametrize("value", [0, 255])
-def test_pictures_without_structure_are_no_trouble(value: int) -> None:
-    blank = fingerprint(np.full((SIDE, SIDE, 3), value, np.uint8))
-    assert find_near_copies(*stacked([blank] * 5)).empty  # nothing says that they are one picture
+def test_blank_images(value: int) -> None:
+    blank = fingerprint(np.full((SIZE, SIZE, 3), value, np.uint8))
+    assert find_near_duplicates(*stacked([blank] * 5)).empty  # nothing says that they are one picture
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_few_pictures_are_no_trouble(number: int, originals: list[Fingerprint]) -> None:
-    luma = np.zeros((0, SIDE, SIDE), np.uint8), np.zeros((0, 2, 8, 8), np.float32)
-    assert find_near_copies(*(stacked(originals[:number]) if number else luma)).empty
+    luma = np.zeros((0, SIZE, SIZE), np.uint8), np.zeros((0, 2, 8, 8), np.float32)
+    assert find_near_duplicates(*(stacked(originals[:number]) if number else luma)).empty
 
 
 IMAGES = pd.DataFrame(
@@ -134,22 +134,22 @@ IMAGES = pd.DataFrame(
 @pytest.fixture(scope="module")
 def pairs(originals: list[Fingerprint]) -> pd.DataFrame:
     """a, b and e are one picture, a and b with the same bytes."""
-    return find_copies(IMAGES, *stacked([originals[0], originals[0], originals[2], originals[4], originals[0]]))
+    return find_duplicates(IMAGES, *stacked([originals[0], originals[0], originals[2], originals[4], originals[0]]))
 
 
 def test_pairs_say_whose_they_are(pairs: pd.DataFrame) -> None:
     expected = [["a", "b", True, "mel", "1", "nv", "2"], ["a", "e", False, "mel", "1", "mel", ""]]
-    assert pairs.drop(columns="likeness").to_numpy().tolist() == expected
+    assert pairs.drop(columns="similarity").to_numpy().tolist() == expected
     assert list(under_two_lesions(pairs)) == [True, False]
-    assert list(near_copy_ids(IMAGES, pairs)) == ["a", "a", "", "", "a"]
-    assert list(near_copy_ids(IMAGES[1:], pairs)) == ["", "", "", ""]
+    assert list(near_duplicate_ids(IMAGES, pairs)) == ["a", "a", "", "", "a"]
+    assert list(near_duplicate_ids(IMAGES[1:], pairs)) == ["", "", "", ""]
 
 
-def test_contradicting_diagnoses_of_one_picture(pairs: pd.DataFrame) -> None:
+def test_label_conflicts(pairs: pd.DataFrame) -> None:
     said = "the same picture is diagnosed as mel and nv: a, b, e"
-    assert list(contradictions(IMAGES, pairs, "drop")) == [said, said, "", "", said]
-    assert list(contradictions(IMAGES, pairs, "keep_first")) == ["", said, "", "", ""]
-    assert list(contradictions(IMAGES.iloc[::-1], pairs, "keep_first")) == ["", "", "", said, ""]
+    assert list(label_conflicts(IMAGES, pairs, "drop")) == [said, said, "", "", said]
+    assert list(label_conflicts(IMAGES, pairs, "keep_first")) == ["", said, "", "", ""]
+    assert list(label_conflicts(IMAGES.iloc[::-1], pairs, "keep_first")) == ["", "", "", said, ""]
     with pytest.raises(UserError, match=r"3 pictures contradict a copy[^$]*diagnosed as mel and nv: a, b, e"):
-        contradictions(IMAGES, pairs, "error")
-    assert (contradictions(IMAGES.assign(label="nv"), pairs, "error") == "").all()
+        label_conflicts(IMAGES, pairs, "error")
+    assert (label_conflicts(IMAGES.assign(label="nv"), pairs, "error") == "").all()

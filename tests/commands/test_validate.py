@@ -319,7 +319,7 @@ def test_patients_and_turned_copies_are_found_and_ids_of_both_may_be_alike() -> 
     copies, reason = seen_by_model.find(ours, luma[:4], colour[:4], before)
     assert copies.empty
     assert list(reason[:3]) == ["", "of a patient of val: p, as c", ""]
-    assert reason[3].startswith("in another form a picture of train: a, likeness ")
+    assert reason[3].startswith("in another form a picture of train: a, similarity ")
 
 
 def smooth(coarse: np.ndarray) -> np.ndarray:

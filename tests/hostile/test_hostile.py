@@ -103,7 +103,7 @@ def used():
     # Not ru_maxrss, which on Linux begins with what the parent used.
     return int(re.search("VmHWM: +(.+) kB", Path("/proc/self/status").read_text().replace("\\t", " "))[1]) // 1_000
 
-pictures.to_pixels(bytes.fromhex("{JPEG.hex()}"), 8, 8)
+pictures.decode_image(bytes.fromhex("{JPEG.hex()}"), 8, 8)
 paths = [Path(name) for name in sys.argv[1:]]
 resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 before = used()
@@ -449,7 +449,7 @@ def test_pictures_that_are_refused_stay_within_bounds(tmp_path: Path) -> None:
 for path in paths:
     content = path.read_bytes()
     try:
-        print("pixels", pictures.to_pixels(content, 8, 8).shape)
+        print("pixels", pictures.decode_image(content, 8, 8).shape)
     except ValueError as error:
         print(error)
 """
@@ -493,12 +493,12 @@ ODD: dict[str, tuple[bytes, bytes]] = {
 @pytest.mark.parametrize("what", ODD)
 def test_odd_pictures_are_what_their_first_frame_is(what: str) -> None:
     content, plain = ODD[what]
-    assert (pictures.to_pixels(content, 30, 40) == pictures.to_pixels(plain, 30, 40)).all()
+    assert (pictures.decode_image(content, 30, 40) == pictures.decode_image(plain, 30, 40)).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 60_000), (60_000, 1)])
 def test_pictures_of_extreme_shape_are_squashed(shape: tuple[int, int]) -> None:
-    assert (pictures.to_pixels(encoded(Image.new("RGB", shape, "red"), "PNG"), 8, 8) == [255, 0, 0]).all()
+    assert (pictures.decode_image(encoded(Image.new("RGB", shape, "red"), "PNG"), 8, 8) == [255, 0, 0]).all()
 
 
 def test_two_large_pictures_are_decoded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -518,7 +518,7 @@ def test_two_large_pictures_are_decoded_at_a_time(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(pictures, "LARGE", 100)
     monkeypatch.setattr(pictures, "_to_rgb", slowly)
     with ThreadPoolExecutor(6) as threads:
-        list(threads.map(lambda _: pictures.to_pixels(JPEG, 8, 8), range(12)))
+        list(threads.map(lambda _: pictures.decode_image(JPEG, 8, 8), range(12)))
     assert most == 2
 
 

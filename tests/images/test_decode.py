@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from lesions.archives import list_members, read_members
-from lesions.images.decode import Fit, to_pixels
+from lesions.images.decode import Fit, decode_image
 
 FITS: tuple[Fit, ...] = ("squash", "crop", "pad")
 
@@ -38,7 +38,7 @@ def difference(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
 
 
 def test_height_and_width_are_not_mixed_up() -> None:
-    pixels = to_pixels(encoded(smooth()), 75, 100)
+    pixels = decode_image(encoded(smooth()), 75, 100)
     assert pixels.shape == (75, 100, 3)
     assert pixels.dtype == np.uint8
     assert pixels[-1, 0, 0] > 240 > 15 > pixels[0, 0, 0]
@@ -64,10 +64,10 @@ def whole_decode(content: bytes, height: int, width: int) -> np.ndarray[Any, Any
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (75, 100), (96, 96), (128, 128), (224, 224)])
-def test_decoding_at_a_reduced_scale_is_not_visible(height: int, width: int) -> None:
+def test_reduced_scale_decoding_is_accurate(height: int, width: int) -> None:
     noise = Image.effect_noise((120, 90), 60).resize((600, 450), Image.Resampling.BICUBIC)
     content = encoded(Image.merge("RGB", [noise, smooth().getchannel(1), noise]), "JPEG", quality=95)
-    reduced, full = to_pixels(content, height, width), whole_decode(content, height, width)
+    reduced, full = decode_image(content, height, width), whole_decode(content, height, width)
     assert likeness(reduced, full) > 0.99
     assert difference(reduced, full) < 2
 
@@ -82,7 +82,7 @@ def test_nor_is_it_on_real_pictures(folder: str) -> None:
     contents = [content for content in read_members(Path(folder), members[::10][:100]) if isinstance(content, bytes)]
     assert len(contents) > 40
     for side in (64, 96, 128):
-        alike = [likeness(to_pixels(c, side, side), whole_decode(c, side, side)) for c in contents]
+        alike = [likeness(decode_image(c, side, side), whole_decode(c, side, side)) for c in contents]
         assert np.mean(alike) > 0.995
         assert min(alike) > 0.985
 
@@ -96,7 +96,7 @@ def test_exif_orientation_is_obeyed(turned: int) -> None:
     content, upright = encoded(stored, "JPEG", quality=95, exif=exif), encoded(smooth())
     for shape in ((48, 64), (64, 48), (300, 40)):
         for fit in FITS:
-            pixels, expected = to_pixels(content, *shape, fit), to_pixels(upright, *shape, fit)
+            pixels, expected = decode_image(content, *shape, fit), decode_image(upright, *shape, fit)
             assert pixels.shape == expected.shape
             assert difference(pixels, expected) < 2
 
@@ -115,34 +115,34 @@ def test_exif_orientation_is_obeyed(turned: int) -> None:
 )
 def test_other_kinds_of_picture_look_alike(image: Image.Image, kind: str) -> None:
     grey = image.mode in ("L", "LA", "I;16")
-    expected = to_pixels(encoded(smooth().convert("L" if grey else "RGB")), 48, 64)
-    assert difference(to_pixels(encoded(image, kind), 48, 64), expected) < 6
+    expected = decode_image(encoded(smooth().convert("L" if grey else "RGB")), 48, 64)
+    assert difference(decode_image(encoded(image, kind), 48, 64), expected) < 6
 
 
-def test_what_is_transparent_lies_over_white() -> None:
-    assert to_pixels(encoded(Image.new("RGBA", (20, 20), (0, 0, 0, 0))), 16, 16).min() == 255
-    half = to_pixels(encoded(Image.new("RGBA", (20, 20), (200, 0, 0, 128))), 16, 16)
+def test_transparency_lies_over_white() -> None:
+    assert decode_image(encoded(Image.new("RGBA", (20, 20), (0, 0, 0, 0))), 16, 16).min() == 255
+    half = decode_image(encoded(Image.new("RGBA", (20, 20), (200, 0, 0, 128))), 16, 16)
     assert np.abs(half.astype(int) - [227, 127, 127]).max() <= 1
     palette = Image.new("P", (20, 20), 1)
     palette.putpalette([0, 0, 0, 10, 200, 30])
-    assert (to_pixels(encoded(palette), 16, 16) == [10, 200, 30]).all()
-    assert to_pixels(encoded(palette, transparency=1), 16, 16).min() == 255
+    assert (decode_image(encoded(palette), 16, 16) == [10, 200, 30]).all()
+    assert decode_image(encoded(palette, transparency=1), 16, 16).min() == 255
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF"])
 @pytest.mark.parametrize("mode", ["1", "L", "CMYK", "RGB"])
-def test_each_kind_of_file_gives_the_right_colours(kind: str, mode: str) -> None:
+def test_formats_keep_colours(kind: str, mode: str) -> None:
     if (kind, mode) in {("JPEG", "1"), ("PNG", "CMYK")}:
         pytest.skip("there is no such file")
     red = Image.new("RGB", (64, 48), (255, 0, 0) if mode in ("CMYK", "RGB") else (255, 255, 255)).convert(mode)
     expected = [255, 0, 0] if mode in ("CMYK", "RGB") else [255, 255, 255]
-    assert np.abs(to_pixels(encoded(red, kind), 16, 16).astype(int) - expected).max() <= 2
+    assert np.abs(decode_image(encoded(red, kind), 16, 16).astype(int) - expected).max() <= 2
 
 
 def test_16_bit_grey_keeps_its_range() -> None:
     grey = Image.fromarray(np.full((20, 20), 128 * 257, np.uint16))
     for kind in ("PNG", "TIFF"):
-        assert (to_pixels(encoded(grey, kind), 16, 16) == 128).all()
+        assert (decode_image(encoded(grey, kind), 16, 16) == 128).all()
 
 
 @pytest.mark.parametrize(
@@ -163,12 +163,12 @@ def test_16_bit_grey_keeps_its_range() -> None:
 )
 def test_what_is_no_picture_says_why(content: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        to_pixels(content, 16, 16)
+        decode_image(content, 16, 16)
 
 
 @settings(max_examples=400)
 @given(st.data())
-def test_damage_gives_pixels_or_a_reason_and_nothing_else(data: st.DataObject) -> None:
+def test_damaged_files_give_a_reason(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["JPEG", "PNG", "BMP", "TIFF", "WEBP"]))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -177,4 +177,4 @@ def test_damage_gives_pixels_or_a_reason_and_nothing_else(data: st.DataObject) -
     for _ in range(data.draw(st.integers(1, 6))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     with suppress(ValueError):
-        assert to_pixels(bytes(content), 16, 16).shape == (16, 16, 3)
+        assert decode_image(bytes(content), 16, 16).shape == (16, 16, 3)

@@ -37,7 +37,7 @@ def test_the_table_the_groups_and_the_split_of_the_real_data(tmp_path: Path, mon
     ]
     # The two pairs of files with the same bytes that are known (here they also share their lesion).
     images = read_csv(Path("data/clean/images.csv")).set_index("image_id")
-    assert data["exact_copies"] == 2
+    assert data["exact_duplicates"] == 2
     for one, other in (("ISIC_0024777", "ISIC_0029938"), ("ISIC_0024366", "ISIC_0029861")):
         for column in ("sha256", "lesion_id", "group_id"):
             assert images[column][one] == images[column][other]

@@ -235,7 +235,7 @@ def test_a_folder_a_class_with_a_published_split(tmp_path: Path, monkeypatch: py
     images = prepared(mine)
     assert images["label"].value_counts().to_dict() == {"my mole": 19, "mel": 12}
     assert images["declared_split"].value_counts().to_dict() == {"train": 26, "test": 5}
-    assert json.loads(Path("metrics/data.json").read_text())["kept_together"] == ["copies"]
+    assert json.loads(Path("metrics/data.json").read_text())["kept_together"] == ["duplicates"]
     assert "no picture" in read_csv(Path("data/clean/rejects.csv"))["reason"][0]
 
 

@@ -116,9 +116,11 @@ def test_evaluate_does_not_load_tensorflow(workspace: Path, tmp_path: Path) -> N
 
 def test_the_drawn_copies_are_found(workspace: Path) -> None:
     found = json.loads((workspace / "metrics/data.json").read_text())
-    copies = pd.read_csv(workspace / "data/clean/copies.csv")
-    assert found["near_copies"] == 1  # the mirrored one
-    assert found["copies_under_two_lesions"] == len(copies) == found["exact_copies"] + 2  # one pair was set aside
+    copies = pd.read_csv(workspace / "data/clean/duplicates.csv")
+    assert found["near_duplicates"] == 1  # the mirrored one
+    assert (
+        found["duplicates_under_two_lesions"] == len(copies) == found["exact_duplicates"] + 2
+    )  # one pair was set aside
     groups = pd.read_csv(workspace / "data/clean/images.csv").set_index("image_id")["group_id"]
     kept = copies[copies["label_one"] == copies["label_other"]]
     assert (groups[kept["one"]].to_numpy() == groups[kept["other"]].to_numpy()).all()

@@ -16,8 +16,8 @@ from PIL import Image
 from lesions.core.errors import UserError
 from lesions.params.rebalance import Operation, operations
 from lesions.sampling import augmentor as augmentation
-from lesions.sampling.augmentor import Copy, augment
-from lesions.sampling.reflect_padding import Mirrored
+from lesions.sampling.augmentor import AugmentedImage, augment
+from lesions.sampling.reflect_padding import ReflectPadded
 
 COLOUR = (200, 120, 90)
 MOVING: list[dict[str, Any]] = [
@@ -88,7 +88,7 @@ def ramps(height: int, width: int) -> NDArray[np.uint8]:
     return np.stack([60 + 2 * x, 60 + 3 * y, 100 + x - y], axis=2).astype(np.uint8)
 
 
-def test_every_operation_of_augmentor_is_tried_here() -> None:
+def test_every_operation_is_covered() -> None:
     assert {value["operation"] for value in MOVING + COLOURING + ERASING} == set(operations())
 
 
@@ -96,38 +96,34 @@ def test_every_operation_of_augmentor_is_tried_here() -> None:
 @given(
     st.sampled_from(MOVING), st.tuples(st.integers(32, 64), st.integers(32, 64)), st.integers(0, 10**6), st.booleans()
 )
-def test_no_operation_leaves_a_black_corner(
-    value: dict[str, Any], shape: tuple[int, int], number: int, twice: bool
-) -> None:
+def test_no_black_corners(value: dict[str, Any], shape: tuple[int, int], number: int, twice: bool) -> None:
     picture = np.full((*shape, 3), COLOUR, np.uint8)
-    made = augment((picture, Copy("p", number)), augmentor(*[value] * (1 + twice)), 1)
+    made = augment((picture, AugmentedImage("p", number)), augmentor(*[value] * (1 + twice)), 1)
     assert np.array_equal(made, picture)
 
 
 @pytest.mark.parametrize("value", COLOURING, ids=lambda value: value["operation"])
-def test_operations_on_colours_treat_all_pixels_alike(value: dict[str, Any]) -> None:
-    made = augment((np.full((20, 30, 3), COLOUR, np.uint8), Copy("p", 0)), augmentor(value), 1)
+def test_colour_operations_treat_pixels_alike(value: dict[str, Any]) -> None:
+    made = augment((np.full((20, 30, 3), COLOUR, np.uint8), AugmentedImage("p", 0)), augmentor(value), 1)
     assert made.shape == (20, 30, 3)
     assert (made == made[0, 0]).all()
 
 
 def test_erasing_leaves_the_rest() -> None:
     picture = drawn(40, 40)
-    made = augment((picture, Copy("p", 0)), augmentor(*ERASING), 1)
+    made = augment((picture, AugmentedImage("p", 0)), augmentor(*ERASING), 1)
     assert 0 < (made != picture).any(axis=2).mean() < 0.5
 
 
 @pytest.mark.parametrize("value", MOVING + COLOURING, ids=lambda value: "-".join(map(str, value.values())))
-def test_where_augmentor_leaves_no_black_its_own_result_is_kept(
-    value: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_same_result_as_augmentor_without_black(value: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     operation = augmentor(value)
-    copies = [Copy("p", number) for number in range(4 if value["operation"] == "gaussian_distortion" else 30)]
+    copies = [AugmentedImage("p", number) for number in range(4 if value["operation"] == "gaussian_distortion" else 30)]
     # These are interpolated once, not twice: on a picture without structure both come to the same.
     once = value["operation"] in ("rotate", "shear")
     picture = ramps(48, 64) if once else drawn(48, 64)
     ours = [augment((picture, copy), operation, 1) for copy in copies]
-    monkeypatch.setattr(augmentation, "Mirrored", lambda image: image)
+    monkeypatch.setattr(augmentation, "ReflectPadded", lambda image: image)
     theirs = [augment((picture, copy), operation, 1) for copy in copies]
     compared = 0
     for our, their in zip(ours, theirs, strict=True):
@@ -146,12 +142,10 @@ def test_where_augmentor_leaves_no_black_its_own_result_is_kept(
 @given(
     st.integers(1, 12), st.integers(1, 12), st.integers(-30, 30), st.integers(-30, 30), st.integers(1, 40), st.data()
 )
-def test_beyond_the_edge_is_the_mirror_image(
-    height: int, width: int, left: int, upper: int, length: int, data: st.DataObject
-) -> None:
+def test_edges_are_reflected(height: int, width: int, left: int, upper: int, length: int, data: st.DataObject) -> None:
     picture = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
     wide = np.pad(picture, ((80, 80), (80, 80), (0, 0)), mode="reflect")
-    whole = Mirrored(Image.fromarray(picture)).crop((left, upper, left + length, upper + length))
+    whole = ReflectPadded(Image.fromarray(picture)).crop((left, upper, left + length, upper + length))
     inner = data.draw(st.integers(0, length - 1))
     for found in (whole, whole.crop((inner, 0, length, length))):
         start = 80 + left + length - found.width
@@ -162,13 +156,16 @@ def test_beyond_the_edge_is_the_mirror_image(
 def test_a_colour_for_the_corners_is_used() -> None:
     value = {"operation": "rotate_without_crop", "max_left_rotation": 45, "max_right_rotation": 45}
     operation = augmentor(value | {"fillcolor": [0, 255, 0]})
-    made = [augment((np.full((32, 32, 3), COLOUR, np.uint8), Copy("p", number)), operation, 1) for number in range(9)]
+    made = [
+        augment((np.full((32, 32, 3), COLOUR, np.uint8), AugmentedImage("p", number)), operation, 1)
+        for number in range(9)
+    ]
     assert any((picture[0, 0] == (0, 255, 0)).all() for picture in made)
 
 
 @settings(max_examples=50)
 @given(st.integers(0, 99), st.integers(0, 99), st.integers(0, 99), st.integers(1, 99))
-def test_a_copy_hangs_on_seed_picture_and_number_alone(seed: int, number: int, before: int, noise: int) -> None:
+def test_augmentation_is_deterministic(seed: int, number: int, before: int, noise: int) -> None:
     chain = augmentor(
         {"operation": "flip_random", "probability": 0.5},
         {"operation": "rotate", "probability": 0.7, "max_left_rotation": 10, "max_right_rotation": 10},
@@ -177,38 +174,43 @@ def test_a_copy_hangs_on_seed_picture_and_number_alone(seed: int, number: int, b
     )
     picture = drawn(24, 24)
     kept = picture.copy()
-    first = augment((picture, Copy("p", number)), chain, seed)
+    first = augment((picture, AugmentedImage("p", number)), chain, seed)
     for other in range(before % 3):
-        augment((drawn(16, 16, other), Copy("q", other)), chain, seed + 1)
+        augment((drawn(16, 16, other), AugmentedImage("q", other)), chain, seed + 1)
     random.seed(noise)
     np.random.seed(noise)
-    assert np.array_equal(augment((picture, Copy("p", number)), chain, seed), first)
+    assert np.array_equal(augment((picture, AugmentedImage("p", number)), chain, seed), first)
     assert np.array_equal(picture, kept)
 
 
-def test_copies_of_other_numbers_pictures_and_seeds_differ() -> None:
+def test_other_seeds_and_numbers_differ() -> None:
     operation = augmentor({"operation": "random_brightness", "min_factor": 0.5, "max_factor": 1.5})
     picture = drawn(16, 16)
     made = [
         augment((picture, copy), operation, seed)
-        for copy, seed in ((Copy("p", 0), 1), (Copy("p", 1), 1), (Copy("q", 0), 1), (Copy("p", 0), 2))
+        for copy, seed in (
+            (AugmentedImage("p", 0), 1),
+            (AugmentedImage("p", 1), 1),
+            (AugmentedImage("q", 0), 1),
+            (AugmentedImage("p", 0), 2),
+        )
     ]
     assert len({picture.tobytes() for picture in made}) == 4
 
 
-def test_what_else_draws_changes_nothing_and_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_global_random_state_is_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as another thread, in the middle of an operation."""
     chain = augmentor(MOVING[1], COLOURING[0], *ERASING)
-    items = [(drawn(32, 32, number), Copy("p", number)) for number in range(40)]
+    items = [(drawn(32, 32, number), AugmentedImage("p", number)) for number in range(40)]
     expected = [augment(item, chain, 1) for item in items]
 
-    def seeding(image: Image.Image) -> Mirrored:
+    def seeding(image: Image.Image) -> ReflectPadded:
         random.seed(5)
         np.random.seed(5)
         time.sleep(0.0005)
-        return Mirrored(image)
+        return ReflectPadded(image)
 
-    monkeypatch.setattr(augmentation, "Mirrored", seeding)
+    monkeypatch.setattr(augmentation, "ReflectPadded", seeding)
     with ThreadPoolExecutor(8) as pool:
         assert np.array_equal(list(pool.map(lambda item: augment(item, chain, 1), items)), expected)
     random.seed(5)
@@ -227,9 +229,9 @@ def test_what_else_draws_changes_nothing_and_is_not_changed(monkeypatch: pytest.
         ({"operation": "random_erasing", "rectangle_area": 0.05}, "RandomErasing fails on p"),
         (
             {"operation": "random_distortion", "grid_width": 4, "grid_height": 4, "magnitude": 10**6},
-            "looks more than 8 lengths beyond the picture's edge",
+            "looks more than 8 lengths beyond the image's edge",
         ),
-        ({"operation": "shear", "max_shear_left": 25, "max_shear_right": 25}, "nothing is left of the picture"),
+        ({"operation": "shear", "max_shear_left": 25, "max_shear_right": 25}, "nothing is left of the image"),
         ({"operation": "zoom", "min_factor": 0.001, "max_factor": 0.001}, "Zoom fails on p"),
         (
             {"operation": "resize", "width": 9, "height": 9, "resample_filter": "ANTIALIAS"},
@@ -237,8 +239,8 @@ def test_what_else_draws_changes_nothing_and_is_not_changed(monkeypatch: pytest.
         ),
     ],
 )
-def test_an_argument_that_only_fails_in_use_is_named(value: dict[str, Any], words: str) -> None:
+def test_failing_argument_is_named(value: dict[str, Any], words: str) -> None:
     shape = (90, 16) if value["operation"] == "shear" else (30, 40)
     with pytest.raises(UserError) as error:
-        [augment((drawn(*shape), Copy("p", number)), augmentor(value), 1) for number in range(20)]
+        [augment((drawn(*shape), AugmentedImage("p", number)), augmentor(value), 1) for number in range(20)]
     assert words in str(error.value)

@@ -6,8 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lesions.core.errors import UserError
-from lesions.sampling.leakage_experiment import LEAK, inject, withhold
-from lesions.sampling.split import LEFT_OUT, deal, divided
+from lesions.sampling.leakage_experiment import LEAK, drop_same_lesion, leak_same_lesion
+from lesions.sampling.split import LEFT_OUT, n_groups_in_two_splits, stratified_group_split
 from stages import split
 from tests.sampling.test_split import FRACTIONS, one_diagnosis_a_group
 from tests.stages.test_split import folder as folder  # noqa: PLC0414 - the fixture
@@ -16,15 +16,15 @@ from tests.stages.test_split import images, run_split
 
 def arms(table: pd.DataFrame, seed: int) -> tuple[pd.Series, pd.Series]:
     try:
-        return withhold(table, seed), inject(table, seed)
+        return drop_same_lesion(table, seed), leak_same_lesion(table, seed)
     except UserError:
         assume(False)
         raise
 
 
 @given(one_diagnosis_a_group(), st.integers(0, 100))
-def test_two_arms_differ_in_the_siblings_alone(table: pd.DataFrame, seed: int) -> None:
-    table["split"] = deal(table, FRACTIONS, seed)
+def test_two_arms_differ_in_leaked_images_only(table: pd.DataFrame, seed: int) -> None:
+    table["split"] = stratified_group_split(table, FRACTIONS, seed)
     withheld, injected = arms(table, seed)
     in_test = table["split"] == "test"
     for sides in (withheld, injected):
@@ -38,13 +38,13 @@ def test_two_arms_differ_in_the_siblings_alone(table: pd.DataFrame, seed: int) -
     siblings = in_test & (withheld != "test")
     assert (withheld[siblings] == LEFT_OUT).all()
     assert (injected[siblings] == "train").all()
-    assert divided(table.assign(split=withheld), "group_id") == 0
-    assert divided(table.assign(split=injected), "group_id") == table.loc[siblings, "group_id"].nunique()
+    assert n_groups_in_two_splits(table.assign(split=withheld), "group_id") == 0
+    assert n_groups_in_two_splits(table.assign(split=injected), "group_id") == table.loc[siblings, "group_id"].nunique()
     mixed = table.sample(frac=1, random_state=seed)
     assert arms(mixed, seed)[1].sort_index().equals(injected)
 
 
-def test_the_stage_names_the_leak_and_counts_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_stage_names_and_counts_the_leak(capsys: pytest.CaptureFixture[str]) -> None:
     apart, plain = run_split(images())
     assert "siblings" not in plain
     withheld, honest = run_split(images(), siblings="withheld")
@@ -82,17 +82,17 @@ def test_what_cannot_be_paired_is_refused() -> None:
     table = pd.DataFrame(rows, columns=["image_id", "group_id", "label", "split"])
     seed = next(seed for seed in range(50) if gone(table, seed))
     with pytest.raises(UserError, match=r"then of nv there is none.*Try another split\.seed"):
-        withhold(table, seed)
+        drop_same_lesion(table, seed)
     many = pd.DataFrame([(f"a{n}", "a", "nv", "test") for n in range(4)], columns=table.columns)
     with pytest.raises(UserError, match=r"of nv there are 3 siblings of test pictures, and 1 training pictures"):
-        inject(pd.concat([many, table.tail(1)], ignore_index=True), 1)
+        leak_same_lesion(pd.concat([many, table.tail(1)], ignore_index=True), 1)
     with pytest.raises(UserError, match="siblings is injected, which is made of a grouped split"):
         run_split(images(), method="image", siblings="injected")
 
 
 def gone(table: pd.DataFrame, seed: int) -> bool:
     try:
-        return not (withhold(table, seed) == "test").any()
+        return not (drop_same_lesion(table, seed) == "test").any()
     except UserError:
         return True
 

@@ -12,14 +12,14 @@ from lesions.audit.groups import KEYS, group_ids
 from lesions.core.errors import UserError
 from lesions.sampling.split import (
     LEFT_OUT,
-    SIDES,
-    carve,
-    deal,
-    deal_in_folds,
-    divided,
-    leave_out_separated,
-    published,
-    shared_with,
+    SPLITS,
+    leave_out_overlap,
+    n_groups_in_two_splits,
+    published_split,
+    shares_value_with,
+    split_in_folds,
+    split_off,
+    stratified_group_split,
 )
 
 FRACTIONS = {"train": 0.65, "val": 0.15, "test": 0.2}
@@ -41,7 +41,7 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
 
 @settings(deadline=None)
 @given(tables())
-def test_groups_join_all_that_share_a_key_and_nothing_else(table: pd.DataFrame) -> None:
+def test_groups_are_connected_components(table: pd.DataFrame) -> None:
     table["group_id"] = group_ids(table)
     for key in KEYS:
         known = table[table[key] != ""]
@@ -57,7 +57,7 @@ def test_groups_join_all_that_share_a_key_and_nothing_else(table: pd.DataFrame) 
 
 @settings(deadline=None)
 @given(tables(), st.integers(0, 100))
-def test_groups_do_not_depend_on_the_order_of_rows(table: pd.DataFrame, seed: int) -> None:
+def test_groups_ignore_row_order(table: pd.DataFrame, seed: int) -> None:
     mixed = table.sample(frac=1, random_state=seed)
     assert group_ids(mixed).sort_index().equals(group_ids(table))
 
@@ -93,12 +93,10 @@ def largest_group(table: pd.DataFrame) -> pd.Series:
     st.sampled_from([FRACTIONS, {"train": 0.9, "val": 0.05, "test": 0.05}, {"train": 0.5, "test": 0.5}]),
     st.integers(0, 2**32 - 1),
 )
-def test_a_split_divides_no_group_and_keeps_the_shares(
-    table: pd.DataFrame, fractions: dict[str, float], seed: int
-) -> None:
-    table["split"] = deal(table, fractions, seed)
+def test_groups_stay_whole_and_shares_are_kept(table: pd.DataFrame, fractions: dict[str, float], seed: int) -> None:
+    table["split"] = stratified_group_split(table, fractions, seed)
     assert table["split"].isin(list(fractions)).all()
-    assert divided(table, "group_id") == 0
+    assert n_groups_in_two_splits(table, "group_id") == 0
     missed, largest = misses(table, fractions), largest_group(table)
     smallest_wish = table["label"].value_counts() * min(fractions.values())
     for label in largest.index:
@@ -107,24 +105,24 @@ def test_a_split_divides_no_group_and_keeps_the_shares(
         assert missed.loc[label].abs().max() < largest[label] * (len(fractions) - 1 if sparse else 1) + 1e-6
     assert (pd.crosstab(table["label"], table["split"]) > 0).all(axis=None)
     mixed = table.sample(frac=1, random_state=seed % 1000)
-    assert deal(mixed, fractions, seed).sort_index().equals(table["split"])
+    assert stratified_group_split(mixed, fractions, seed).sort_index().equals(table["split"])
 
 
 @settings(deadline=None)
 @given(tables(), st.integers(0, 2**32 - 1))
-def test_groups_made_from_keys_are_not_divided_by_any(table: pd.DataFrame, seed: int) -> None:
+def test_no_key_is_in_two_splits(table: pd.DataFrame, seed: int) -> None:
     table["group_id"] = group_ids(table)
     table["label"] = "nv"
-    assume(table["group_id"].nunique() >= len(SIDES))
-    table["split"] = deal(table, FRACTIONS, seed)
+    assume(table["group_id"].nunique() >= len(SPLITS))
+    table["split"] = stratified_group_split(table, FRACTIONS, seed)
     for key in KEYS:
-        assert divided(table, key) == 0
+        assert n_groups_in_two_splits(table, key) == 0
 
 
-def test_large_groups_come_to_stand_on_any_side() -> None:
+def test_large_groups_reach_every_split() -> None:
     sizes = np.repeat([20, 2, 1], [2, 20, 60])
     table = pd.DataFrame({"group_id": np.repeat([f"g{n:02}" for n in range(len(sizes))], sizes), "label": "nv"})
-    sides = [deal(table, FRACTIONS, seed)[0] for seed in range(150)]
+    sides = [stratified_group_split(table, FRACTIONS, seed)[0] for seed in range(150)]
     for side, fraction in FRACTIONS.items():
         assert sides.count(side) / 150 == pytest.approx(fraction, abs=0.1)
 
@@ -137,7 +135,7 @@ def test_folds_partition_the_pictures(table: pd.DataFrame, folds: int, seed: int
     results = []
     for fold in range(folds):
         try:
-            results.append(deal_in_folds(table, folds, fold, 0.15, seed))
+            results.append(split_in_folds(table, folds, fold, 0.15, seed))
         except UserError as error:
             # The other folds may hold a class in one group only: too few for train and val.
             assert "train, val need at least one each" in str(error)  # noqa: PT017
@@ -148,14 +146,14 @@ def test_folds_partition_the_pictures(table: pd.DataFrame, folds: int, seed: int
         assert result["fold"].equals(results[0]["fold"])
         assert ((result["split"] == "test") == (result["fold"] == fold)).all()
         joined = table.join(result)
-        assert divided(joined, "group_id") == 0
+        assert n_groups_in_two_splits(joined, "group_id") == 0
         # Large enough classes only: see above for those that have too few groups.
         enough = table.groupby("label").size() * min(0.15, 1 / folds) >= largest
         missed = misses(joined, {"train": 1 - 0.15 - 1 / folds, "val": 0.15, "test": 1 / folds})
         for label in enough[enough].index:
             assert missed.loc[label, ["val", "test"]].abs().max() < largest[label] + 1e-6
     mixed = table.sample(frac=1, random_state=seed % 1000)
-    assert deal_in_folds(mixed, folds, 0, 0.15, seed).sort_index().equals(results[0])
+    assert split_in_folds(mixed, folds, 0, 0.15, seed).sort_index().equals(results[0])
 
 
 @st.composite
@@ -175,14 +173,14 @@ def declared_tables(draw: st.DrawFn) -> pd.DataFrame:
 
 @settings(deadline=None)
 @given(declared_tables(), st.integers(0, 2**32 - 1))
-def test_a_published_split_stands_and_is_mended_without_touching_test(table: pd.DataFrame, seed: int) -> None:
-    before = published(table)
-    mended = leave_out_separated(table, before)
-    after = carve(table, mended, {"val": 0.15, "test": 0.2}, seed)
+def test_published_test_stays_as_it_is(table: pd.DataFrame, seed: int) -> None:
+    before = published_split(table)
+    mended = leave_out_overlap(table, before)
+    after = split_off(table, mended, {"val": 0.15, "test": 0.2}, seed)
     table["split"] = after
-    assert divided(table, "group_id") == 0
-    assert set(after) >= set(SIDES)
-    assert after.isin([*SIDES, LEFT_OUT]).all()
+    assert n_groups_in_two_splits(table, "group_id") == 0
+    assert set(after) >= set(SPLITS)
+    assert after.isin([*SPLITS, LEFT_OUT]).all()
     if "test" in set(before):
         assert (after == "test").equals(before == "test")
         # No picture is left out without need, and of val only for test's sake.
@@ -194,14 +192,14 @@ def test_a_published_split_stands_and_is_mended_without_touching_test(table: pd.
     if "val" in set(mended):
         assert (after == "val").equals(mended == "val")
     mixed = table.sample(frac=1, random_state=seed % 1000)
-    again = carve(mixed, leave_out_separated(mixed, published(mixed)), {"val": 0.15, "test": 0.2}, seed)
+    again = split_off(mixed, leave_out_overlap(mixed, published_split(mixed)), {"val": 0.15, "test": 0.2}, seed)
     assert again.sort_index().equals(after)
 
 
-def test_a_group_on_all_three_published_sides_stays_in_test_alone() -> None:
+def test_group_in_three_splits_stays_in_test() -> None:
     table = pd.DataFrame({"group_id": [*"aaabbc"]})
     sides = pd.Series(["train", "val", "test", "train", "val", "train"])
-    assert list(leave_out_separated(table, sides)) == [LEFT_OUT, LEFT_OUT, "test", LEFT_OUT, "val", "train"]
+    assert list(leave_out_overlap(table, sides)) == [LEFT_OUT, LEFT_OUT, "test", LEFT_OUT, "val", "train"]
 
 
 @pytest.mark.parametrize(
@@ -211,63 +209,63 @@ def test_a_group_on_all_three_published_sides_stays_in_test_alone() -> None:
         (["train", "fold1"], r"expected train, val or test, found 'fold1' \(1\), first at p1.*split.method to grouped"),
     ],
 )
-def test_a_published_split_that_cannot_be_used(words: list[str], message: str) -> None:
+def test_unusable_published_split_is_refused(words: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        published(pd.DataFrame({"image_id": ["p0", "p1"], "declared_split": words}))
+        published_split(pd.DataFrame({"image_id": ["p0", "p1"], "declared_split": words}))
 
 
-def test_a_class_that_does_not_train_is_refused() -> None:
+def test_class_without_training_image_is_refused() -> None:
     table = pd.DataFrame({"group_id": [*"abcdef"], "label": [*["nv"] * 5, "df"]})
     sides = pd.Series(["train", "train", "train", "val", "test", "test"])
     with pytest.raises(UserError, match="of df no picture is in the training part"):
-        carve(table, sides, {"val": 0.2, "test": 0.2}, 1)
+        split_off(table, sides, {"val": 0.2, "test": 0.2}, 1)
 
 
 @settings(deadline=None)
 @given(tables(), st.integers(0, 2**32 - 1))
-def test_with_mixed_groups_every_class_is_on_every_side_or_it_is_said(table: pd.DataFrame, seed: int) -> None:
+def test_mixed_groups_reach_every_split_or_are_refused(table: pd.DataFrame, seed: int) -> None:
     table["group_id"] = group_ids(table)
     try:
-        table["split"] = deal(table, FRACTIONS, seed)
+        table["split"] = stratified_group_split(table, FRACTIONS, seed)
     except UserError as error:
         assert re.search("independent lesion|has no picture in", str(error))  # noqa: PT017
     else:
-        assert divided(table, "group_id") == 0
+        assert n_groups_in_two_splits(table, "group_id") == 0
         assert (pd.crosstab(table["label"], table["split"]) > 0).all(axis=None)
 
 
-def test_a_rare_class_within_patients_of_a_common_one_is_spread() -> None:
+def test_rare_class_in_mixed_groups_is_spread() -> None:
     table = pd.DataFrame([("nv", f"P{patient:02}") for patient in range(30)] * 4, columns=["label", "group_id"])
     rare = pd.DataFrame([("mel", f"P{patient:02}") for patient in (1, 5, 9, 13, 20, 28)], columns=table.columns)
     table = pd.concat([table, rare], ignore_index=True)
     for seed in range(100):
-        table["split"] = deal(table, FRACTIONS, seed)
-        assert set(table.loc[table["label"] == "mel", "split"]) == set(SIDES)
+        table["split"] = stratified_group_split(table, FRACTIONS, seed)
+        assert set(table.loc[table["label"] == "mel", "split"]) == set(SPLITS)
 
 
-def test_the_odd_pictures_of_the_classes_do_not_meet_on_one_side() -> None:
+def test_remainders_are_spread() -> None:
     table = pd.DataFrame(
         [(label, f"{label}{n}") for label in "abcdef" for n in range(8)], columns=["label", "group_id"]
     )
     for seed in range(20):
-        sizes = deal(table, {f"fold {n}": 1 / 5 for n in range(5)}, seed).value_counts()
+        sizes = stratified_group_split(table, {f"fold {n}": 1 / 5 for n in range(5)}, seed).value_counts()
         assert set(sizes) == {9, 10}
 
 
 def test_another_seed_deals_otherwise() -> None:
     table = pd.DataFrame({"image_id": [f"p{n}" for n in range(200)], "label": "nv"})
     table["group_id"] = table["image_id"]
-    assert not deal(table, FRACTIONS, 1).equals(deal(table, FRACTIONS, 2))
-    assert deal(table, FRACTIONS, 1).value_counts().to_dict() == {"train": 130, "val": 30, "test": 40}
+    assert not stratified_group_split(table, FRACTIONS, 1).equals(stratified_group_split(table, FRACTIONS, 2))
+    assert stratified_group_split(table, FRACTIONS, 1).value_counts().to_dict() == {"train": 130, "val": 30, "test": 40}
 
 
 def test_too_few_lesions_of_a_class() -> None:
     table = pd.DataFrame({"label": ["nv"] * 5 + ["df"] * 5, "group_id": [*"abcde", *"ffggg"]})
     with pytest.raises(UserError, match=r"class 'df' has 2 independent lesion"):
-        deal(table, FRACTIONS, 1)
+        stratified_group_split(table, FRACTIONS, 1)
 
 
-def test_the_audit_sees_what_stands_on_two_sides() -> None:
+def test_overlap_is_counted() -> None:
     table = pd.DataFrame(
         {
             "lesion_id": ["a", "a", "b", "", "", "b"],
@@ -275,22 +273,29 @@ def test_the_audit_sees_what_stands_on_two_sides() -> None:
             "split": ["train", "test", "val", "train", "test", LEFT_OUT],
         }
     )
-    assert divided(table, "lesion_id") == 1
-    shared = shared_with(table, "train", ["lesion_id", "sha256"])
+    assert n_groups_in_two_splits(table, "lesion_id") == 1
+    shared = shares_value_with(table, "train", ["lesion_id", "sha256"])
     assert list(shared[table["split"] == "test"]) == [True, True]
-    assert list(shared_with(table, "train", ["lesion_id"])[table["split"] == "test"]) == [True, False]
+    assert list(shares_value_with(table, "train", ["lesion_id"])[table["split"] == "test"]) == [True, False]
     assert not shared[table["split"] == "val"].any()
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_large_and_small_groups_are_spread_alike(seed: int) -> None:
+def test_group_sizes_are_spread_evenly(seed: int) -> None:
     """Lesions photographed more often are others than those photographed once: each side needs both."""
     sizes = [1] * 1500 + [2] * 600 + [3] * 200
     rows = [("mel", f"g{number:05}") for number, size in enumerate(sizes) for _ in range(size)]
     table = pd.DataFrame(rows, columns=["label", "group_id"])
     table["image_id"] = [f"p{number}" for number in range(len(table))]
-    table["split"] = deal(table, FRACTIONS, seed)
+    table["split"] = stratified_group_split(table, FRACTIONS, seed)
     groups = table.groupby("group_id").agg(pictures=("image_id", "size"), split=("split", "first"))
     shares = pd.crosstab(groups["pictures"], groups["split"], normalize="index")
     for side, fraction in FRACTIONS.items():
         assert shares[side].to_numpy() == pytest.approx(fraction, abs=0.1)
+
+
+def test_same_seed_same_split_as_ever() -> None:
+    table = pd.DataFrame({"group_id": [f"g{n // 2}" for n in range(40)], "label": ["mel"] * 16 + ["nv"] * 24})
+    splits = stratified_group_split(table, FRACTIONS, 7)[::2]
+    letter = {"train": "-", "val": "v", "test": "t"}
+    assert "".join(letter[name] for name in splits) == "t-t---v--v-----v-tt-"

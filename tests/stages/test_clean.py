@@ -15,6 +15,7 @@ from PIL import Image
 
 from lesions.archives import list_members, open_archive, read_members
 from lesions.audit.report import REASONS
+from lesions.audit.usable import COLUMNS
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
@@ -77,7 +78,7 @@ def cleaned(raw: Raw) -> tuple[pd.DataFrame, dict[str, str]]:
 
 def test_good_data_stays_whole(raw: Raw) -> None:
     images, rejects = cleaned(raw)
-    assert list(images.columns) == clean.COLUMNS
+    assert list(images.columns) == COLUMNS
     assert len(images) == 40
     assert rejects == {}
     assert list(images["group_id"][:4]) == ["p00", "p00", "p02", "p02"]
@@ -88,7 +89,7 @@ def test_good_data_stays_whole(raw: Raw) -> None:
     assert Image.open("plots/contact_sheet.jpg").size[0] > 500
 
 
-def test_what_cannot_be_used_is_set_aside_and_the_rest_goes_on(raw: Raw) -> None:
+def test_unusable_images_are_set_aside(raw: Raw) -> None:
     bomb = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(bomb, "PNG")
     raw.members |= {
@@ -126,7 +127,7 @@ def test_what_cannot_be_used_is_set_aside_and_the_rest_goes_on(raw: Raw) -> None
     assert list(images["image_id"]) == [f"p{number:02}" for number in range(6, 40)]
 
 
-def test_same_bytes_belong_together_unless_they_contradict(raw: Raw) -> None:
+def test_exact_duplicates_share_a_group_or_conflict(raw: Raw) -> None:
     raw.members["pictures/p11.jpg"] = raw.members["pictures/p00.jpg"]  # nv and nv
     raw.members["pictures/p30.jpg"] = raw.members["pictures/p12.jpg"]  # mel and nv
     images, rejects = cleaned(raw)
@@ -135,7 +136,7 @@ def test_same_bytes_belong_together_unless_they_contradict(raw: Raw) -> None:
     assert rejects == dict.fromkeys(["p12", "p30"], "the same picture is diagnosed as mel and nv: p12, p30")
 
 
-def test_classes_of_any_name_are_taken_as_they_are(raw: Raw) -> None:
+def test_class_names_are_kept(raw: Raw) -> None:
     raw.table["dx"] = ["basal and squamous"] * 20 + ["<1mm".replace("<", "under ")] * 10 + ["कि"] * 10
     images, rejects = cleaned(raw)
     assert set(images["label"]) == {"basal and squamous", "under 1mm", "कि"}
@@ -143,14 +144,14 @@ def test_classes_of_any_name_are_taken_as_they_are(raw: Raw) -> None:
 
 
 @pytest.mark.parametrize("name", ["label", "split", "<b>", 'a"b', "a\\b", "x&y"])
-def test_class_names_that_would_be_taken_for_something_else_are_refused(raw: Raw, name: str) -> None:
+def test_harmful_class_names_are_refused(raw: Raw, name: str) -> None:
     raw.table.loc[:9, "dx"] = name
     raw.write()
     with pytest.raises(UserError, match="a class cannot be called"):
         clean.main()
 
 
-def test_a_diagnosis_that_says_unknown_is_none(raw: Raw) -> None:
+def test_unknown_diagnosis_is_none(raw: Raw) -> None:
     raw.table.loc[:3, "dx"] = ["unknown", "NaN", "", "n/a"]
     _, rejects = cleaned(raw)
     assert rejects == dict.fromkeys(["p00", "p01", "p02", "p03"], "no diagnosis")
@@ -164,7 +165,7 @@ def test_nothing_usable_at_all(raw: Raw) -> None:
         clean.main()
 
 
-def test_the_first_of_a_doubled_name_is_read_and_the_second_set_aside(raw: Raw) -> None:
+def test_doubled_member_name(raw: Raw) -> None:
     raw.write()
     with zipfile.ZipFile("data/raw/images.zip", "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr("pictures/p00.jpg", b"no picture")
@@ -174,7 +175,7 @@ def test_the_first_of_a_doubled_name_is_read_and_the_second_set_aside(raw: Raw) 
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_compression_that_can_explode_is_not_unpacked(raw: Raw, method: int) -> None:
+def test_unbounded_compression_is_refused(raw: Raw, method: int) -> None:
     raw.write()
     with zipfile.ZipFile("data/raw/other.zip", "w", method) as archive:
         archive.writestr("p99.jpg", b"x" * 10**6)
@@ -184,7 +185,7 @@ def test_compression_that_can_explode_is_not_unpacked(raw: Raw, method: int) -> 
 
 @settings(max_examples=300)
 @given(st.data())
-def test_a_damaged_archive_gives_reasons_and_nothing_else(data: st.DataObject) -> None:
+def test_damaged_archive_gives_reasons(data: st.DataObject) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(3):
@@ -209,7 +210,7 @@ def test_columns_that_a_data_set_lacks(raw: Raw, column: str) -> None:
         assert (images["group_id"] == images["image_id"]).all()
 
 
-def test_a_damaged_member_is_one_picture_less(raw: Raw) -> None:
+def test_damaged_member_is_set_aside(raw: Raw) -> None:
     raw.write()
     file = raw.folder / "data/raw/images.zip"
     content = bytearray(file.read_bytes())
@@ -221,7 +222,7 @@ def test_a_damaged_member_is_one_picture_less(raw: Raw) -> None:
     assert "damaged in the archive" in rejects["reason"][0]
 
 
-def test_too_many_rejects_stop_with_the_commonest_reasons(raw: Raw) -> None:
+def test_too_many_rejects(raw: Raw) -> None:
     edit_params(raw.folder, clean={"max_rejected": 0.1})
     raw.members |= {f"pictures/p{number:02}.jpg": b"x" for number in range(10)}
     raw.write()
@@ -229,7 +230,7 @@ def test_too_many_rejects_stop_with_the_commonest_reasons(raw: Raw) -> None:
         clean.main()
 
 
-def test_a_class_without_a_usable_picture_stops(raw: Raw) -> None:
+def test_class_without_usable_image(raw: Raw) -> None:
     raw.members |= {f"pictures/p{number:02}.jpg": b"x" for number in range(20)}
     raw.write()
     with pytest.raises(UserError, match="of nv no picture can be used"):

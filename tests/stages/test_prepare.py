@@ -1,237 +1,26 @@
-"""Prepare: the recipe's steps, the same bits however it is run, and nothing half-written."""
+"""The stage prepare: the same bits however it is run, and nothing half-written."""
 
 import hashlib
-import io
 import os
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from shutil import copyfile
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
-from PIL import Image, ImageDraw
 
 from lesions.core import image_array as packed
 from lesions.core.deterministic_zip import write_archive
-from lesions.core.errors import UserError
 from lesions.images import parallel_map as parallel
-from lesions.images.colour_constancy import shades_of_grey
-from lesions.images.decode import WHOLE
-from lesions.images.field_of_view import bright_field
-from lesions.images.preprocessing import Recipe, to_pixels
-from stages.prepare import decoded
+from lesions.images.archive_images import decode_members
+from lesions.images.preprocessing import to_pixels
+from tests.images.test_preprocessing import encoded, lesion, recipe
 
 ROOT = Path(__file__).parents[2]
-SKIN = (200, 150, 140)
-
-
-def recipe(px: tuple[int, int] = (32, 32), **other: Any) -> Recipe:
-    return Recipe(**{"px": px, "fit": "squash", "borders": "keep", "colour_constancy": "none", **other})
-
-
-def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind)
-    return file.getvalue()
-
-
-def lesion(size: tuple[int, int] = (600, 450), seed: int = 0) -> Image.Image:
-    """Skin with grain and a dark spot in the middle."""
-    image = Image.new("RGB", size, SKIN)
-    width, height = size
-    ImageDraw.Draw(image).ellipse((width * 0.4, height * 0.35, width * 0.6, height * 0.65), fill=(40, 20, 20))
-    grain = np.random.default_rng(seed).integers(-10, 11, (height, width, 1))
-    return Image.fromarray((np.asarray(image) + grain).astype(np.uint8))
-
-
-def under_a_circle(radius: float, *, seed: int = 0) -> Image.Image:
-    """The field of a dermatoscope, `radius` in parts of the picture's height, black around it."""
-    image = lesion(seed=seed)
-    mask = Image.new("L", image.size, 0)
-    reach = radius * image.height
-    ImageDraw.Draw(mask).ellipse((300 - reach, 225 - reach, 300 + reach, 225 + reach), fill=255)
-    return Image.composite(image, Image.new("RGB", image.size, (8, 5, 9)), mask)
-
-
-# fit
-
-
-def thirds() -> bytes:
-    """450×150: a third red, a third green, a third blue, side by side."""
-    image = Image.new("RGB", (450, 150), "red")
-    image.paste("lime", (150, 0, 300, 150))
-    image.paste("blue", (300, 0, 450, 150))
-    return encoded(image)
-
-
-def test_squash_shows_all_and_crop_the_middle() -> None:
-    squashed = to_pixels(thirds(), recipe((30, 30)))
-    assert (squashed[15, [0, 15, 29]] == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]).all()
-    cropped = to_pixels(thirds(), recipe((30, 30), fit="crop"))
-    assert (cropped[:, 1:-1] == [0, 255, 0]).all()  # the outermost mix with their neighbours
-    assert (cropped[..., 1] > 200).all()
-    wide = to_pixels(thirds(), recipe((20, 40), fit="crop"))
-    assert (wide[10, [0, 20, 39]] == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]).all()
-
-
-def test_pad_keeps_the_shape_and_fills_with_the_colour_of_the_rim() -> None:
-    image = Image.new("RGB", (300, 100), SKIN)
-    image.paste("blue", (100, 30, 200, 70))
-    padded = to_pixels(encoded(image), recipe((90, 90), fit="pad"))
-    blue = (padded[..., 2] > 200).nonzero()
-    assert (padded[[0, 29, 60, 89]] == SKIN).all()
-    assert np.ptp(blue[1]) + 1 == pytest.approx(30, abs=2)
-    assert np.ptp(blue[0]) + 1 == pytest.approx(12, abs=2)
-
-
-@settings(max_examples=60)
-@example("crop", (111, 81), (16, 22), "keep", "PNG")  # a box that begins just before the edge
-@given(
-    st.sampled_from(["squash", "crop", "pad"]),
-    st.tuples(st.integers(1, 300), st.integers(1, 300)),
-    st.tuples(st.integers(16, 90), st.integers(16, 90)),
-    st.sampled_from(["keep", "crop"]),
-    st.sampled_from(["PNG", "JPEG"]),
-)
-def test_any_picture_gets_the_wanted_shape(
-    fit: str, size: tuple[int, int], px: tuple[int, int], borders: str, kind: str
-) -> None:
-    pixels = to_pixels(encoded(Image.new("RGB", size, SKIN), kind), recipe(px, fit=fit, borders=borders))
-    assert pixels.shape == (*px, 3)
-    assert np.abs(pixels.astype(int) - SKIN).max() < 4
-
-
-# borders
-
-
-@pytest.mark.parametrize("radius", [0.55, 0.6, 0.7])
-def test_a_vignette_is_cropped(radius: float) -> None:
-    content = encoded(under_a_circle(radius), "JPEG")
-    kept, cropped = (to_pixels(content, recipe((96, 128), borders=borders)) for borders in ("keep", "crop"))
-    assert (kept.max(axis=2) < 40).mean() > 1.3 * (cropped.max(axis=2) < 40).mean()
-    assert (np.concatenate([cropped[0], cropped[-1], cropped[:, 0], cropped[:, -1]]).max(axis=1) < 60).mean() < 0.06
-    assert (cropped[48, 64] < 60).all()
-
-
-@pytest.mark.parametrize("frame", [(40, 0, 40, 0), (0, 50, 0, 50), (60, 0, 0, 0), (0, 0, 0, 30), (20, 20, 20, 20)])
-def test_a_black_frame_is_cropped_to_the_picture(frame: tuple[int, int, int, int]) -> None:
-    left, top, right, bottom = frame
-    image = Image.new("RGB", (600, 450))
-    inner = lesion((600 - left - right, 450 - top - bottom))
-    image.paste(inner, (left, top))
-    cropped = to_pixels(encoded(image), recipe(borders="crop"))
-    expected = to_pixels(encoded(inner), recipe())
-    assert np.abs(cropped.astype(int) - expected).mean() < 6
-    assert cropped.max(axis=2)[[0, -1]].min() > 100
-    assert cropped.max(axis=2)[:, [0, -1]].min() > 100
-
-
-def hairy() -> Image.Image:
-    image = lesion()
-    draw = ImageDraw.Draw(image)
-    for start in range(0, 600, 9):
-        draw.line((start, 0, start + 80, 450), fill=(15, 10, 10), width=4)
-    return image
-
-
-def spot_in_two_corners() -> Image.Image:
-    image = lesion()
-    ImageDraw.Draw(image).ellipse((-200, -150, 250, 200), fill=(25, 15, 15))
-    ImageDraw.Draw(image).ellipse((380, -150, 800, 200), fill=(25, 15, 15))
-    return image
-
-
-@pytest.mark.parametrize(
-    "image",
-    [
-        lesion(),
-        hairy(),
-        spot_in_two_corners(),
-        Image.new("RGB", (600, 450)),
-        Image.new("RGB", (600, 450), "white"),
-        Image.eval(lesion(), lambda value: value // 8),
-        under_a_circle(0.15),
-    ],
-    ids=["skin", "hair", "lesions in corners", "black", "white", "underexposed", "no field to speak of"],
-)
-def test_what_has_no_border_is_not_cropped(image: Image.Image) -> None:
-    assert bright_field(image.resize((100, 75))) == WHOLE
-    content = encoded(image)
-    assert (to_pixels(content, recipe(borders="crop")) == to_pixels(content, recipe())).all()
-
-
-@settings(max_examples=100)
-@given(st.binary(min_size=1, max_size=60), st.integers(1, 12))
-def test_any_pattern_of_black_and_white_has_a_field(bits: bytes, width: int) -> None:
-    height = max(1, len(bits) // width)
-    tones = np.resize(np.frombuffer(bits, np.uint8) % 2 * 255, (height, width)).astype(np.uint8)
-    image = Image.fromarray(tones).convert("RGB").resize((width * 3, height * 3), Image.Resampling.NEAREST)
-    field = bright_field(image)
-    assert 0 <= field.left < field.right <= 1
-    assert 0 <= field.top < field.bottom <= 1
-
-
-# colour constancy
-
-
-def test_the_colour_of_the_light_is_taken_out() -> None:
-    random = np.random.default_rng(1)
-    white = random.integers(0, 120, (40, 40, 3), np.uint8)
-    light = np.array([1.6, 1.0, 0.7])
-    lit = np.rint(white * light).astype(np.uint8)
-    corrected, plain = shades_of_grey(lit).astype(float), shades_of_grey(white).astype(float)
-    ratio = (corrected**6).mean(axis=(0, 1)) ** (1 / 6)
-    assert np.ptp(ratio) < 1
-    assert np.ptp((lit.astype(float) ** 6).mean(axis=(0, 1)) ** (1 / 6)) > 50
-    # But for brightness, the same picture whatever the light.
-    assert np.abs(corrected / corrected.mean() - plain / plain.mean()).mean() < 0.02
-
-
-def test_grey_stays_grey_and_black_black() -> None:
-    grey = np.repeat(np.random.default_rng(2).integers(0, 256, (20, 20, 1), np.uint8), 3, axis=2)
-    assert (shades_of_grey(grey) == grey).all()
-    black = np.zeros((4, 4, 3), np.uint8)
-    assert (shades_of_grey(black) == black).all()
-
-
-def test_colours_are_corrected_before_padding() -> None:
-    content = encoded(Image.new("RGB", (200, 100), SKIN))
-    padded = to_pixels(content, recipe((50, 50), fit="pad", colour_constancy="shades_of_grey"))
-    assert np.ptp(padded, axis=2).max() <= 1
-
-
-# the recipe
-
-
-def test_a_recipe_is_read_as_it_was_written() -> None:
-    mine = recipe((75, 100), fit="pad", borders="crop", colour_constancy="shades_of_grey")
-    stored = {"classes": ["mel", "nv"], **mine.to_json()}
-    assert Recipe.from_json(stored, Path("recipe.json")) == mine
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"version": 3}, "version: .* found 3"),
-        ({"fit": "stretch"}, "fit: .*'squash', 'crop' or 'pad'; found 'stretch'"),
-        ({"px": [64, 5000]}, r"px.1: .*found 5000"),
-        ({"borders": None}, "borders: missing"),
-    ],
-)
-def test_a_recipe_of_another_version_is_refused(change: dict[str, Any], words: str) -> None:
-    stored = {key: value for key, value in {**recipe().to_json(), **change}.items() if value is not None}
-    with pytest.raises(UserError, match=f"models/recipe.json says .*{words}.*dvc repro"):
-        Recipe.from_json(stored, Path("models/recipe.json"))
-
-
-# The stage
 
 
 def put_pictures(folder: Path, count: int, size: tuple[int, int] = (60, 45)) -> pd.DataFrame:
@@ -258,20 +47,21 @@ def command(before: str = "") -> list[str]:
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 
 
-def test_the_same_bytes_with_any_workers_and_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_and_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = put_pictures(tmp_path, 90)
     how = recipe(fit="pad", borders="crop", colour_constancy="shades_of_grey")
     seen = set()
     for workers, batch in [(1, 16), (2, 16), (3, 16), (8, 16), (2, 1), (3, 7), (2, 1000)]:
         monkeypatch.setattr(parallel, "BATCH", batch)
         out = tmp_path / "out"
-        packed.write(out, images[["image_id", "label"]], decoded(tmp_path / "data/raw", images, how, workers), how.px)
+        pixels = decode_members(tmp_path / "data/raw", images, partial(to_pixels, recipe=how), workers=workers)
+        packed.write(out, images[["image_id", "label"]], pixels, how.px)
         seen.add(hashlib.sha256((out / "pixels.npy").read_bytes() + (out / "index.csv").read_bytes()).hexdigest())
     assert len(seen) == 1
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process's largest memory there")
-def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path: Path) -> None:
+def test_memory_is_bounded(tmp_path: Path) -> None:
     peaks = []
     # Not ru_maxrss, which knows what the process was before it became Python.
     *python, code = command()
@@ -290,7 +80,7 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="resource limits are Unix's")
-def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+def test_full_disk(tmp_path: Path) -> None:
     put_pictures(tmp_path, 300)
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))"
     done = subprocess.run(command(limit), cwd=tmp_path, env=ENVIRONMENT, check=False, capture_output=True, text=True)
@@ -303,7 +93,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are Unix's")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL], ids=["SIGINT", "SIGKILL"])
-def test_stopped_in_the_middle_nothing_is_taken_as_good(tmp_path: Path, sent: signal.Signals) -> None:
+def test_interrupted_run_leaves_nothing(tmp_path: Path, sent: signal.Signals) -> None:
     put_pictures(tmp_path, 4_000, (600, 450))
     with subprocess.Popen(
         command(), cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True

@@ -27,8 +27,9 @@ from lesions.core.errors import UserError
 from lesions.images import parallel_map as parallel
 from lesions.models.common import dataset as parts
 from lesions.params.rebalance import Rebalance, operations
-from lesions.sampling.augmentor import Copy, augment
-from lesions.sampling.oversampling import LEAK, plan
+from lesions.sampling import oversampling
+from lesions.sampling.augmentor import AugmentedImage, augment
+from lesions.sampling.oversampling import LEAK, index_table, plan_oversampling
 from stages import evaluate, rebalance
 from tests.conftest import ROOT, edit_params, put_clean, put_predictions
 
@@ -39,6 +40,8 @@ BY_IMAGE = "split by image (leaky)"
 def put_data(folder: Path, pictures: int = 90, px: int = 20, protocol: str = "honest") -> None:
     """Write what the stage reads: pictures of three classes, of which a tenth is left out by the split."""
     (folder / "data/split").mkdir(parents=True)
+    (folder / "data/clean").mkdir()
+    pd.DataFrame({"label": ["mel", "nv", "df"]}).to_csv(folder / "data/clean/classes.csv", index=False)
     names = [f"p{number:04}" for number in range(pictures)]
     labels = ["nv" if number % 9 < 6 else "mel" if number % 9 < 8 else "df" for number in range(pictures)]
     index = pd.DataFrame({"image_id": names, "label": labels})
@@ -69,7 +72,7 @@ def run(folder: Path, **values: object) -> pd.DataFrame:
     return rows.assign(of=rows["original"].map(sides))
 
 
-def test_after_the_split_only_training_pictures_are_copied(project: Path) -> None:
+def test_only_training_images_are_augmented(project: Path) -> None:
     rows = run(project, target="max")
     assert list(rows)[:6] == ["image_id", "original", "copy", "label", "split", "protocol"]
     assert set(rows["of"]) == set(rows["split"]) == {"train"}
@@ -82,20 +85,18 @@ def test_after_the_split_only_training_pictures_are_copied(project: Path) -> Non
     assert (data.arrays[1] != 0).all()
 
 
-def test_row_i_of_the_pixels_is_copy_i_of_the_index(project: Path) -> None:
+def test_index_matches_pixels(project: Path) -> None:
     rows = run(project, target="max")
     pixels, index = packed.read(Path("data/prepared"))
     copies, _ = packed.read(Path("data/rebalanced"))
     params = Rebalance.read()
     picture_of = dict(zip(index["image_id"], pixels, strict=True))
     for made, original, number in zip(copies, rows["original"], rows["copy"], strict=True):
-        item = (picture_of[original], Copy(original, int(number)))
+        item = (picture_of[original], AugmentedImage(original, int(number)))
         assert np.array_equal(made, augment(item, params.operations_of_augmentor(), params.seed))
 
 
-def test_before_the_split_copies_of_all_but_test_are_dealt_to_both_sides(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_before_split_augments_train_and_val(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = run(project, target="none", extra=200, when="before_split")
     assert rows["label"].value_counts().to_dict() == {"nv": 200, "mel": 200, "df": 200}
     assert set(zip(rows["of"], rows["split"], strict=True)) == {
@@ -112,7 +113,7 @@ def test_before_the_split_copies_of_all_but_test_are_dealt_to_both_sides(
     assert "of 100.0% of the validation pictures" in printed
 
 
-def test_the_copies_of_a_picture_are_the_same_on_either_side_of_the_split(project: Path) -> None:
+def test_when_does_not_change_augmented_images(project: Path) -> None:
     after = run(project, target="none", extra=30).set_index("image_id")
     pixels, _ = packed.read(Path("data/rebalanced"))
     expected = dict(zip(after.index, np.array(pixels), strict=True))
@@ -136,7 +137,7 @@ def test_the_copies_of_a_picture_are_the_same_on_either_side_of_the_split(projec
         ("honest", {"when": "before_split", "target": "none"}, "honest"),
     ],
 )
-def test_the_name_of_the_leak_reaches_the_figures(
+def test_metrics_name_the_leak(
     tmp_path: Path,
     split: str,
     values: dict[str, Any],
@@ -168,7 +169,7 @@ def test_the_name_of_the_leak_reaches_the_figures(
     assert (f"WARNING: {protocol}" in capsys.readouterr().out) == (protocol != "honest")
 
 
-def test_without_copies_all_is_there_and_empty(project: Path) -> None:
+def test_no_augmented_images(project: Path) -> None:
     assert run(project, target="none").empty
     data = parts.load(Path("data"))
     assert data.arrays[1].shape == (0, 20, 20, 3)
@@ -176,17 +177,17 @@ def test_without_copies_all_is_there_and_empty(project: Path) -> None:
     table = pd.read_csv("plots/class_balance.csv")
     before, after = (table.loc[table["when"] == when, "pictures"].tolist() for when in ("before", "after"))
     assert before == after
-    assert Image.open("plots/copies.jpg").size[0] > 200
+    assert Image.open("plots/augmented_images.jpg").size[0] > 200
 
 
-def test_the_plots_count_and_show_what_was_made(project: Path) -> None:
+def test_plots_show_augmented_images(project: Path) -> None:
     rows = run(project, target="none", extra=40)
     table = pd.read_csv("plots/class_balance.csv").pivot_table(index="diagnosis", columns="when", values="pictures")
     assert (table["after"] - table["before"] == 40).all()
     assert table["before"].sum() == 54
     pixels, _ = packed.read(Path("data/prepared"))
     copies, _ = packed.read(Path("data/rebalanced"))
-    sheet = np.asarray(Image.open("plots/copies.jpg"))
+    sheet = np.asarray(Image.open("plots/augmented_images.jpg"))
     place = int(np.flatnonzero(rows["label"] == "mel")[0])
     original = int(rows["original"].iloc[place].removeprefix("p"))
     for shown, left in ((pixels[original], 4), (copies[place], 28)):
@@ -200,7 +201,7 @@ def test_the_plots_count_and_show_what_was_made(project: Path) -> None:
     assert np.abs(sheet[24:44, 4:6].mean(axis=(0, 1)) - (255, 165, 0)).max() < 60
 
 
-def test_an_id_that_a_copy_would_get_is_refused(project: Path) -> None:
+def test_id_in_use_is_refused(project: Path) -> None:
     for file in ("data/prepared/index.csv", "data/split/split.csv"):
         Path(file).write_text(Path(file).read_text().replace("p0003,", "p0006+0,"))
     with pytest.raises(UserError, match=r"the pictures have the id 'p0006\+0' already"):
@@ -208,7 +209,7 @@ def test_an_id_that_a_copy_would_get_is_refused(project: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process's largest memory there")
-def test_memory_does_not_grow_with_the_number_of_pictures_or_copies(tmp_path: Path) -> None:
+def test_memory_is_bounded(tmp_path: Path) -> None:
     tell = (
         "import atexit; atexit.register(lambda: print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]))"
     )
@@ -233,14 +234,14 @@ def test_memory_does_not_grow_with_the_number_of_pictures_or_copies(tmp_path: Pa
 def sha256(folder: Path, params: Rebalance, workers: int = -1) -> str:
     """Make and write copies as the stage does; return the hash of both files."""
     pixels, index = packed.read(Path("data/prepared"))
-    copies = plan(index, "none", 40, 1)
-    rows = rebalance.describe(copies, index, params)
+    copies = plan_oversampling(index, "none", 40, 1)
+    rows = index_table(copies, index, params)
     originals = (pixels[int(copy.original[1:])] for copy in copies)
-    packed.write(folder, rows, rebalance.make(copies, originals, params, workers), (20, 20))
+    packed.write(folder, rows, oversampling.augment_all(copies, originals, params, workers), (20, 20))
     return hashlib.sha256((folder / "pixels.npy").read_bytes() + (folder / "index.csv").read_bytes()).hexdigest()
 
 
-def test_the_same_bytes_with_any_workers_and_batches(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_and_batches_change_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = Rebalance.read()
     seen = set()
     for workers, batch in [(1, 16), (2, 1), (3, 7), (8, 16), (2, 1000)]:
@@ -249,7 +250,7 @@ def test_the_same_bytes_with_any_workers_and_batches(project: Path, monkeypatch:
     assert len(seen) == 1
 
 
-def test_the_same_bytes_on_a_cluster_that_loses_a_worker(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cluster_that_loses_a_worker(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = Rebalance.read()
     expected = sha256(project / "out", params, workers=1)
     monkeypatch.setattr(parallel, "CLUSTER_BATCH", 5)
@@ -257,7 +258,7 @@ def test_the_same_bytes_on_a_cluster_that_loses_a_worker(project: Path, monkeypa
         monkeypatch.setenv("LESIONS_CLUSTER", cluster.scheduler_address)
         assert sha256(project / "out", params) == expected
 
-        make = rebalance.make
+        make = oversampling.augment_all
 
         def losing(*given: Any) -> Iterator[NDArray[np.uint8]]:
             for number, picture in enumerate(make(*given)):
@@ -265,7 +266,7 @@ def test_the_same_bytes_on_a_cluster_that_loses_a_worker(project: Path, monkeypa
                     os.kill(cluster.workers[0].pid, signal.SIGKILL)
                 yield picture
 
-        monkeypatch.setattr(rebalance, "make", losing)
+        monkeypatch.setattr(oversampling, "augment_all", losing)
         assert sha256(project / "out", params) == expected
 
 
@@ -284,7 +285,7 @@ def start(folder: Path, before: str = "") -> "subprocess.Popen[str]":
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="resource limits are Unix's")
-def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+def test_full_disk(tmp_path: Path) -> None:
     put_data(tmp_path)
     edit_params(tmp_path, rebalance={"target": 900})
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))"
@@ -298,7 +299,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are Unix's")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL], ids=["SIGINT", "SIGKILL"])
-def test_stopped_in_the_middle_nothing_is_taken_as_good(tmp_path: Path, sent: signal.Signals) -> None:
+def test_interrupted_run_leaves_nothing(tmp_path: Path, sent: signal.Signals) -> None:
     put_data(tmp_path)
     edit_params(tmp_path, rebalance={"target": 100_000})
     stage = start(tmp_path)
@@ -321,7 +322,7 @@ def test_stopped_in_the_middle_nothing_is_taken_as_good(tmp_path: Path, sent: si
 DOCS = (ROOT / "docs/rebalance.md").read_text(encoding="utf-8")
 
 
-def test_the_manual_names_every_operation_and_its_examples_are_accepted() -> None:
+def test_documented_operations_and_examples() -> None:
     table = DOCS.partition("| operation |")[2].partition("\n\n")[0]
     named = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
     assert named == set(operations())
@@ -331,7 +332,7 @@ def test_the_manual_names_every_operation_and_its_examples_are_accepted() -> Non
         Rebalance.check({"seed": 1} | YAML(typ="safe").load(example)["rebalance"])
 
 
-def test_the_manuals_message_is_what_is_said() -> None:
+def test_documented_message() -> None:
     wrong = {"operation": "rotate", "probability": 1, "max_left": 1}
     with pytest.raises(UserError) as error:
         Rebalance.check({"target": "max", "seed": 1, "operations": [wrong]})

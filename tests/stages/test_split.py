@@ -15,7 +15,9 @@ from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.models.common import dataset as parts
 from lesions.params.split import Split
-from lesions.sampling.split import SIDES
+from lesions.sampling.split import SPLITS
+from lesions.sampling.split_report import KEYS
+from lesions.taxonomy import ordered
 from stages import evaluate, rebalance, split
 from tests.conftest import ROOT, put_clean, put_predictions
 
@@ -41,13 +43,14 @@ def images(**changes: str) -> pd.DataFrame:
     table["lesion_id"] = table["label"] + table["lesion_id"]
     table["group_id"] = table.groupby("lesion_id")["image_id"].transform("min")
     table["sha256"] = table["image_id"]
-    return table.assign(patient_id="", near_copy_id="", declared_split="").assign(**changes)
+    return table.assign(patient_id="", near_duplicate_id="", declared_split="").assign(**changes)
 
 
 def run_split(table: pd.DataFrame, **params: object) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Run the stage, and return split.csv and metrics/split.json."""
     Path("data/clean").mkdir(parents=True, exist_ok=True)
     table.to_csv("data/clean/images.csv", index=False)
+    pd.DataFrame({"label": ordered(set(table["label"]))}).to_csv("data/clean/classes.csv", index=False)
     YAML().dump(PARAMS | {"split": PARAMS["split"] | params}, Path("params.yaml"))
     split.main()
     result = read_csv(Path("data/split/split.csv"))
@@ -60,9 +63,9 @@ def test_by_group_is_honest(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(result) == ["image_id", "split", "protocol"]
     assert set(result["protocol"]) == {"honest"}
     assert (audit["method"], audit["protocol"]) == ("grouped", "honest")
-    assert [audit[f"{what}_on_two_sides"] for what in split.NAMES] == [0, None, 0, 0, 0]
+    assert [audit[f"{what}_on_two_sides"] for what in KEYS] == [0, None, 0, 0, 0]
     assert audit["undefined"] == ["patients: the data name none"]
-    for side in SIDES:
+    for side in SPLITS:
         pictures = result[result["split"] == side]
         assert audit[side]["pictures"] == len(pictures)
         lesions = images().set_index("image_id").loc[pictures["image_id"]].groupby("label")["lesion_id"].nunique()
@@ -72,10 +75,10 @@ def test_by_group_is_honest(capsys: pytest.CaptureFixture[str]) -> None:
     assert "WARNING" not in capsys.readouterr().out
 
 
-def test_by_image_measures_its_leak_and_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_split_by_image_is_measured_and_named(capsys: pytest.CaptureFixture[str]) -> None:
     # A copy of a picture under another lesion: known by its bytes, or as a near-copy.
     table = images()
-    for number, key in ((0, "sha256"), (3, "near_copy_id")):
+    for number, key in ((0, "sha256"), (3, "near_duplicate_id")):
         table.loc[[number, 60 + number], key] = f"copy{number}"
     for seed in range(4):
         result, audit = run_split(table, method="image", seed=seed)
@@ -83,7 +86,10 @@ def test_by_image_measures_its_leak_and_names_it(capsys: pytest.CaptureFixture[s
         joined = table.merge(result, on="image_id")
         train, test = (joined[joined["split"] == side] for side in ("train", "test"))
         seen = [
-            any((row[key] != "") and (row[key] == train[key]).any() for key in ("lesion_id", "near_copy_id", "sha256"))
+            any(
+                (row[key] != "") and (row[key] == train[key]).any()
+                for key in ("lesion_id", "near_duplicate_id", "sha256")
+            )
             for _, row in test.iterrows()
         ]
         assert audit["test"]["seen_in_train"] == pytest.approx(np.mean(seen), abs=6e-5)
@@ -97,7 +103,7 @@ def test_by_image_measures_its_leak_and_names_it(capsys: pytest.CaptureFixture[s
         assert f"WARNING: {LEAKY}: of {audit['test']['seen_in_train']:.1%} of the test pictures" in printed
 
 
-def test_by_image_is_named_even_where_it_divides_nothing() -> None:
+def test_split_by_image_without_overlap_is_named() -> None:
     table = images()
     alone = table["image_id"]
     _, audit = run_split(table.assign(group_id=alone, lesion_id=alone), method="image")
@@ -105,7 +111,7 @@ def test_by_image_is_named_even_where_it_divides_nothing() -> None:
 
 
 @pytest.mark.skipif("HAM10000_DIR" not in os.environ, reason="HAM10000_DIR is not set")
-def test_the_leak_of_a_split_by_image_on_the_real_data() -> None:
+def test_split_by_image_on_ham10000() -> None:
     ham = read_csv(Path(os.environ["HAM10000_DIR"], "HAM10000_metadata")).sort_values("image_id", ignore_index=True)
     table = images().reindex(ham.index).assign(image_id=ham["image_id"], label=ham["dx"], lesion_id=ham["lesion_id"])
     table = table.fillna("").assign(group_id=table["lesion_id"])
@@ -120,7 +126,7 @@ def test_the_leak_of_a_split_by_image_on_the_real_data() -> None:
     assert audit["lesions_on_two_sides"] == audit["test"]["seen_in_train"] == 0
 
 
-def test_where_lesions_are_unknown_nothing_is_claimed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_lesions_give_no_metric(capsys: pytest.CaptureFixture[str]) -> None:
     _, audit = run_split(images(lesion_id=""), method="image")
     assert audit["undefined"] == ["patients: the data name none", "lesions: the data name none"]
     for value in (audit["lesions_on_two_sides"], audit["test"]["lesions"], audit["test"]["seen_in_train"]):
@@ -139,7 +145,7 @@ def with_published_test() -> pd.DataFrame:
     return table
 
 
-def test_a_published_split_is_mended_and_completed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_published_split_is_mended_and_completed(capsys: pytest.CaptureFixture[str]) -> None:
     table = with_published_test()
     result, audit = run_split(table, method="declared")
     in_test = table["declared_split"] == "test"
@@ -163,7 +169,7 @@ def test_a_published_split_is_mended_and_completed(capsys: pytest.CaptureFixture
     assert "It has no val: dealt from its training part" in printed
 
 
-def test_a_published_split_kept_as_it_is_is_leaky_where_it_divides_groups(capsys: pytest.CaptureFixture[str]) -> None:
+def test_published_split_with_overlap_is_leaky(capsys: pytest.CaptureFixture[str]) -> None:
     table = with_published_test()
     result, audit = run_split(table, method="declared", separated="keep")
     assert not (result["split"] == "left_out").any()
@@ -178,7 +184,7 @@ def test_a_published_split_kept_as_it_is_is_leaky_where_it_divides_groups(capsys
 
 
 @pytest.mark.parametrize("method", ["grouped", "image"])
-def test_five_folds_judge_every_picture_once(method: str) -> None:
+def test_every_image_is_in_test_once_in_five_folds(method: str) -> None:
     results = [run_split(images(), method=method, folds=5, fold=fold) for fold in range(5)]
     judged = [set(table["image_id"][table["split"] == "test"]) for table, _ in results]
     assert sum(map(len, judged)) == len(set().union(*judged)) == len(images())
@@ -191,7 +197,7 @@ def test_five_folds_judge_every_picture_once(method: str) -> None:
         assert (audit["protocol"] == "honest") == (audit["groups_on_two_sides"] == 0) == (method == "grouped")
 
 
-def test_what_follows_passes_by_what_was_left_out_and_carries_the_name_of_the_leak(
+def test_later_stages_carry_the_leak(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     table = with_published_test()
@@ -232,7 +238,7 @@ def read_params() -> dict[str, Any]:
     return content
 
 
-def test_predict_copies_the_name_of_the_leak(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_name_the_leak(monkeypatch: pytest.MonkeyPatch) -> None:
     from stages import predict
 
     monkeypatch.setattr(predict, "probabilities", lambda *given: np.full((len(given[2]), 2), 0.5))
@@ -256,11 +262,11 @@ def test_predict_copies_the_name_of_the_leak(monkeypatch: pytest.MonkeyPatch) ->
         ({"folds": 2, "val": 0.5}, "split: val and one fold of 2 must be below 1 together"),
     ],
 )
-def test_parameters_that_do_not_fit_together(values: dict[str, object], words: str) -> None:
+def test_inconsistent_parameters_are_refused(values: dict[str, object], words: str) -> None:
     with pytest.raises(UserError) as error:
         Split.check({"val": 0.15, "test": 0.2, "seed": 1, **values})
     assert words in str(error.value)
 
 
-def test_with_folds_the_fraction_of_test_does_not_matter() -> None:
+def test_folds_ignore_the_test_fraction() -> None:
     assert Split.check({"val": 0.5, "test": 0.9, "seed": 1, "folds": 5}).folds == 5

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from lesions.audit.classes import NO_DIAGNOSIS
 from lesions.audit.matching import find_members, set_aside
-from lesions.audit.normalise import canonical, tidy
-from lesions.audit.scan import look_at
+from lesions.audit.normalise import normalise, tidy
+from lesions.audit.scan import scan_images
 from lesions.core.errors import UserError
 from lesions.core.params import nearest
 from lesions.core.sanitize import shown
@@ -114,7 +114,7 @@ def read(folder: Path, raw: Path, classes: list[str], own: dict[str, str], made_
     rejects.append(unmatched)
     # In order, as in images.csv: the resamples are drawn by it.
     found = found[found["label"] != ""].sort_values("image_id", ignore_index=True)
-    found, luma, colour = look_at(raw, found)
+    found, luma, colour = scan_images(raw, found)
     rejects.append(set_aside(found, found["problem"]))
     usable = (found["problem"] == "").to_numpy()
     set_aside_ = pd.concat(rejects).drop_duplicates(["image_id", "archive", "member"])
@@ -122,7 +122,7 @@ def read(folder: Path, raw: Path, classes: list[str], own: dict[str, str], made_
         reasons = set_aside_["reason"].value_counts().head(8)
         listed = "".join(f"\n  {count:6,} {reason}" for reason, count in reasons.items())
         raise UserError(f"{folder} has no picture that can be used:{listed}\nMend the pictures or the table.")
-    images = canonical(found[usable], AGE_ZERO).assign(theirs=found["theirs"]).reset_index(drop=True)
+    images = normalise(found[usable], AGE_ZERO).assign(theirs=found["theirs"]).reset_index(drop=True)
     images["known"] = images["label"].isin(classes)
     files = [{"name": file["name"], "sha256": file["sha256"]} for file in fetched.provenance["files"]]
     return Collection(

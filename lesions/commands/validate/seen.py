@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lesions.audit.duplicates import find_copies
+from lesions.audit.duplicates import find_duplicates
 from lesions.audit.groups import components
-from lesions.audit.scan import NOTHING, look_at
+from lesions.audit.scan import EMPTY_FINGERPRINT, scan_images
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 
@@ -50,8 +50,8 @@ def read(data: Path, model: dict[str, str]) -> Seen:
         data: the pipeline's folder, with raw/, clean/images.csv, split/split.csv and network_outputs/model.json.
         model: the SHA-256 of the model's files, as thresholds.json has them.
     """
-    luma = np.zeros((0, *NOTHING.luma.shape), np.uint8)
-    colour = np.zeros((0, *NOTHING.colour.shape), np.float32)
+    luma = np.zeros((0, *EMPTY_FINGERPRINT.luma.shape), np.uint8)
+    colour = np.zeros((0, *EMPTY_FINGERPRINT.colour.shape), np.float32)
     try:
         images, split = (read_csv(data / name) for name in ("clean/images.csv", "split/split.csv"))
         table = images.merge(split[["image_id", "split"]], on="image_id")
@@ -80,7 +80,7 @@ def read(data: Path, model: dict[str, str]) -> Seen:
             "are those with the same bytes, of the same lesion or of the same patient, and no copies in another form."
         )
         return Seen(table, luma, colour, doubts, of_this_model)
-    looked, luma, colour = look_at(data / "raw", members)
+    looked, luma, colour = scan_images(data / "raw", members)
     good = (looked["problem"] == "").to_numpy()
     if not good.all():
         doubts.append(
@@ -122,13 +122,12 @@ def find(
         seen: of `read`.
 
     Returns:
-        The pairs of copies within the collection, as `find_copies` gives them; and for each picture why it counts as
-        seen, or "".
+        The pairs of copies within the collection, of `find_duplicates`; and why each picture counts as seen, or "".
     """
     ours = images.assign(image_id=OURS + images["image_id"])
     theirs = seen.table.assign(image_id=THEIRS + seen.table["image_id"])
     shown = pd.concat([ours, theirs.iloc[: len(seen.luma)]], ignore_index=True)
-    copies = find_copies(shown, np.concatenate([luma, seen.luma]), np.concatenate([colour, seen.colour]))
+    copies = find_duplicates(shown, np.concatenate([luma, seen.luma]), np.concatenate([colour, seen.colour]))
     within = copies["other"].str.startswith(OURS)
     across = copies[copies["one"].str.startswith(OURS) & ~within]
 
@@ -163,10 +162,10 @@ def _told(seen: pd.DataFrame, across: pd.DataFrame) -> dict[str, dict[str, str]]
     for column in ("patient_id", "lesion_id"):
         found[column].pop("", None)
     side = dict(zip(seen["image_id"], seen["split"], strict=True))
-    near = across.sort_values("likeness", kind="stable")
-    for one, other, likeness in zip(near["one"], near["other"], near["likeness"], strict=True):
+    near = across.sort_values("similarity", kind="stable")
+    for one, other, similarity in zip(near["one"], near["other"], near["similarity"], strict=True):
         name = other.removeprefix(THEIRS)
         found["image_id"][one.removeprefix(OURS)] = (
-            f"in another form a picture of {side[name]}: {name}, likeness {likeness:.2f}"
+            f"in another form a picture of {side[name]}: {name}, similarity {similarity:.2f}"
         )
     return found

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from lesions.archives import read_members
-from lesions.audit.duplicates import contradictions, near_copy_ids
+from lesions.audit.duplicates import label_conflicts, near_duplicate_ids
 from lesions.audit.groups import group_ids
 from lesions.audit.matching import REJECTS, set_aside
 from lesions.audit.summary import kind_of_reason
@@ -105,10 +105,10 @@ def _judged(
     copies, was_seen = seen.find(found.images, found.luma, found.colour, before)
     left_out = {"unusable": found.rejects, "seen": set_aside(found.images, was_seen)}
     images = found.images[was_seen == ""]
-    conflict = contradictions(images, copies, "drop")
+    conflict = label_conflicts(images, copies, "drop")
     left_out["contradiction"] = set_aside(images, conflict)
     images = images[conflict == ""].reset_index(drop=True)
-    images["near_copy_id"] = near_copy_ids(images, copies)
+    images["near_duplicate_id"] = near_duplicate_ids(images, copies)
     images["group_id"] = group_ids(images)
 
     _refuse_if_none(images["known"], left_out, request.folder)

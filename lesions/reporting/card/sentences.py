@@ -133,13 +133,13 @@ def data_words(data: dict[str, Any]) -> str:
     together = {
         "lesion_id": "pictures of one lesion",
         "patient_id": "of one patient",
-        "copies": "copies of one picture",
+        "duplicates": "copies of one picture",
     }
     kept = joined([together[name] for name in data["kept_together"]])
     return (
         f"{count(data['pictures'])} pictures{lesions}; {count(data['set_aside'])} more were set aside. Kept together "
-        f"are {kept}; {count(data['exact_copies'] + data['near_copies'])} pictures are copies of another, or nearly. "
-        "`reports/data.html` says more."
+        f"are {kept}; {count(data['exact_duplicates'] + data['near_duplicates'])} pictures are copies of another, or "
+        "nearly. `reports/data.html` says more."
     )
 
 
@@ -166,7 +166,7 @@ def split_counts(split: dict[str, Any]) -> list[tuple[str, int | None]]:
         "lesions_on_two_sides": "lesions",
         "patients_on_two_sides": "patients",
         "identical_pictures_on_two_sides": "identical pictures",
-        "near_copies_on_two_sides": "near-copies",
+        "near_duplicates_on_two_sides": "near-copies",
     }
     return [(name, split[key]) for key, name in names.items()]
 

@@ -2,8 +2,8 @@
 
 On HAM10000 where HAM10000_DIR names a folder with its archives and table, else on drawn pictures:
 
-    python benchmarks/near_copies.py            # minutes
-    python benchmarks/near_copies.py --scale    # up to 100,000 pictures besides
+    python benchmarks/near_duplicates.py            # minutes
+    python benchmarks/near_duplicates.py --scale    # up to 100,000 pictures besides
 
 Of each picture a copy is made with every change at once, each drawn at random, and with each change alone of every
 tenth. A join is false where the two pictures neither show one lesion nor are copies by themselves.
@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from lesions.archives import list_members, read_members
-from lesions.audit.duplicates import find_copies, near_copy_ids
-from lesions.audit.near_duplicates import SIDE, Fingerprint, _near, _vectors, find_near_copies, fingerprint
+from lesions.audit.duplicates import find_duplicates, near_duplicate_ids
+from lesions.audit.near_duplicates import SIZE, Fingerprint, _near, _vectors, find_near_duplicates, fingerprint
 from lesions.core.csv_files import read_csv
-from lesions.images.decode import to_pixels
+from lesions.images.decode import decode_image
 from lesions.images.parallel_map import in_order
 from lesions.params.download import Download
 from lesions.sources.synthetic import fetch as synthetic
@@ -107,7 +107,7 @@ def read() -> tuple[pd.DataFrame, list[bytes]]:
 def is_whole(content: bytes) -> bool:
     """Tell whether a picture can be decoded."""
     try:
-        to_pixels(content, 8, 8)
+        decode_image(content, 8, 8)
     except ValueError:
         return False
     return True
@@ -115,7 +115,7 @@ def is_whole(content: bytes) -> bool:
 
 def look(content: bytes) -> Fingerprint:
     """Return a picture's fingerprint, as the stage clean makes it."""
-    return fingerprint(to_pixels(content, SIDE, SIDE))
+    return fingerprint(decode_image(content, SIZE, SIZE))
 
 
 def stacked(prints: list[Fingerprint]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -137,7 +137,7 @@ def measure_recall(table: pd.DataFrame, contents: list[bytes], originals: list[F
             return look(jpeg(image, QUALITY))
 
         copies = list(in_order(copy, rows, len(rows), what=name, prefer="threads"))
-        found = find_near_copies(*stacked(originals + copies))
+        found = find_near_duplicates(*stacked(originals + copies))
         origin = np.concatenate([np.arange(len(originals)), rows])
         one, other = origin[found["one"]], origin[found["other"]]
         whole = len(originals)
@@ -155,13 +155,13 @@ def measure_scale(originals: list[Fingerprint]) -> None:
         random = np.random.default_rng(count)
         share = random.uniform(0.3, 0.7, (count, 1, 1)).astype(np.float32)
         ones, others = random.integers(len(luma), size=(2, count))
-        more = np.empty((count, SIDE, SIDE), np.uint8)
+        more = np.empty((count, SIZE, SIZE), np.uint8)
         for start in range(0, count, 1000):
             part = slice(start, start + 1000)
             more[part] = share[part] * luma[ones[part]] + (1 - share[part]) * luma[others[part], ::-1]
         tints = share[:, :, :, None] * colour[ones] + (1 - share[:, :, :, None]) * colour[others, :, ::-1]
         started = time.perf_counter()
-        found = find_near_copies(more, tints)
+        found = find_near_duplicates(more, tints)
         seconds = time.perf_counter() - started
         near = len(_near(_vectors(more, tints)))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
@@ -177,12 +177,12 @@ def main() -> None:
     table, contents = read()
     originals = list(in_order(look, contents, len(contents), what="looking at", prefer="threads"))
     table["sha256"] = table["image_id"]
-    pairs = find_copies(table, *stacked(originals))
+    pairs = find_duplicates(table, *stacked(originals))
     lesion = table.set_index("image_id")["lesion_id"]
     across = pairs[lesion[pairs["one"]].to_numpy() != lesion[pairs["other"]].to_numpy()]
     print(f"{len(table):,} pictures: {len(pairs)} pairs are copies, {len(across)} of them under two lesions:")
-    print(across[["one", "other", "likeness"]].to_string(index=False))
-    measure_recall(table, contents, originals, near_copy_ids(table, pairs))
+    print(across[["one", "other", "similarity"]].to_string(index=False))
+    measure_recall(table, contents, originals, near_duplicate_ids(table, pairs))
     if arguments.scale:
         measure_scale(originals)
 

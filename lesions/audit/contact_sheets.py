@@ -1,0 +1,58 @@
+"""Rows of thumbnails for the contact sheets: examples of each class, and pairs of duplicates."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lesions.audit.duplicates import under_two_lesions
+from lesions.images.archive_images import decode_members
+from lesions.images.decode import decode_image
+
+Thumbnails = list[NDArray[np.uint8]]
+MAX_PAIRS = 200
+HEIGHT, WIDTH = 90, 120
+"""Of a thumbnail, in pixels."""
+
+
+def class_examples(raw: Path, images: pd.DataFrame, classes: list[str], each: int = 10) -> list[tuple[str, Thumbnails]]:
+    """Return the first images of each class, of as many groups.
+
+    Args:
+        raw: the folder of the archives.
+        images: `data/clean/images.csv`.
+        classes: the labels, in order.
+        each: images per class, at most.
+    """
+    rows = []
+    for label in classes:
+        ours = images[images["label"] == label]
+        examples = _thumbnails(raw, ours.drop_duplicates("group_id").head(each))
+        rows.append((f"{label}: {len(ours):,} pictures", examples))
+    return rows
+
+
+def duplicate_pairs(raw: Path, images: pd.DataFrame, duplicates: pd.DataFrame) -> list[tuple[str, Thumbnails]]:
+    """Return pairs of duplicates: first those of two lesions, then the least similar.
+
+    Args:
+        raw: the folder of the archives.
+        images: one row per image, with `image_id`, `archive` and `member`.
+        duplicates: of `find_duplicates`.
+    """
+    order = duplicates.assign(one_lesion=~under_two_lesions(duplicates))
+    pairs = order.sort_values(["one_lesion", "similarity", "one", "other"]).head(MAX_PAIRS)
+    members = images.set_index("image_id")[["archive", "member"]]
+    thumbnails = iter(_thumbnails(raw, members.loc[pairs[["one", "other"]].to_numpy().ravel()]))
+    cells = []
+    for pair in pairs.itertuples():
+        similarity = "same bytes" if pair.identical else f"{pair.similarity:.2f}"
+        text = f"{pair.one} {pair.other} {similarity}{'' if pair.one_lesion else ' 2 lesions'}"
+        cells.append((text, [next(thumbnails), next(thumbnails)]))
+    return cells or [("No picture is a copy of another.", [])]
+
+
+def _thumbnails(raw: Path, members: pd.DataFrame) -> Thumbnails:
+    return list(decode_members(raw, members, partial(decode_image, height=HEIGHT, width=WIDTH), "drawing", local=True))

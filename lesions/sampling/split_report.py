@@ -1,0 +1,187 @@
+"""Split the images as `split` in params.yaml says, and audit the result for leakage, however it was made."""
+
+from typing import Any
+
+import pandas as pd
+
+from lesions.params.split import Split
+from lesions.sampling import leakage_experiment
+from lesions.sampling.split import (
+    LEFT_OUT,
+    SPLITS,
+    leave_out_overlap,
+    n_groups_in_two_splits,
+    published_split,
+    shares_value_with,
+    split_in_folds,
+    split_off,
+    stratified_group_split,
+)
+
+KEYS = {
+    "groups": "group_id",
+    "patients": "patient_id",
+    "lesions": "lesion_id",
+    "identical_pictures": "sha256",
+    "near_duplicates": "near_duplicate_id",
+}
+"""What must not be in two splits, and the column of images.csv that names it."""
+
+
+def split_images(images: pd.DataFrame, classes: list[str], params: Split) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Split the images and audit the split.
+
+    Args:
+        images: `data/clean/images.csv`.
+        classes: the labels, in the order of `data/clean/classes.csv`.
+        params: how to split.
+
+    Returns:
+        `split.csv`, and `metrics/split.json`.
+    """
+    report: dict[str, Any] = {} if params.folds == "none" else {"folds": params.folds, "fold": params.fold}
+    if params.method == "declared":
+        images, report["declared"] = _as_published(images, classes, params)
+    else:
+        images = _at_random(images, params)
+    if params.siblings != "apart":
+        images, report["siblings"] = _with_one_image_a_group_in_test(images, classes, params)
+    images["protocol"] = _leakage(images, params)
+    columns = [column for column in ("image_id", "split", "protocol", "fold") if column in images]
+    name = {"method": params.method, "protocol": images["protocol"].iloc[0]}
+    return images[columns], {**name, **report, **audit_split(images, classes)}
+
+
+def _at_random(images: pd.DataFrame, params: Split) -> pd.DataFrame:
+    """Add the column `split`, and `fold` where folds are asked for."""
+    units = images.assign(group_id=images["image_id"]) if params.method == "image" else images
+    if params.folds == "none":
+        fractions = {"train": 1 - params.val - params.test, "val": params.val, "test": params.test}
+        return images.assign(split=stratified_group_split(units, fractions, params.seed))
+    return images.join(split_in_folds(units, params.folds, params.fold, params.val, params.seed))
+
+
+def _as_published(images: pd.DataFrame, classes: list[str], params: Split) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Add the column `split` as it was published; and report what had to be added or mended."""
+    images = images.assign(split=published_split(images))
+    report = {
+        "published": {name: int((images["declared_split"] == name).sum()) for name in SPLITS},
+        "without_a_published_side": int((images["declared_split"] == "").sum()),
+        "carved_from_train": [name for name in SPLITS if not (images["split"] == name).any()],
+        "groups_on_two_published_sides": n_groups_in_two_splits(images, "group_id"),
+        "separated": params.separated,
+    }
+    if params.separated == "leave_out":
+        images["split"] = leave_out_overlap(images, images["split"])
+    images["split"] = split_off(images, images["split"], {"val": params.val, "test": params.test}, params.seed)
+    left_out = images["split"] == LEFT_OUT
+    report["left_out"] = int(left_out.sum())
+    report["left_out_by_class"] = _by_class(images[left_out], classes)
+    return images, report
+
+
+def _with_one_image_a_group_in_test(
+    images: pd.DataFrame, classes: list[str], params: Split
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Keep one image of each test group there; and report what became of the others."""
+    if params.siblings == "withheld":
+        changed = images.assign(split=leakage_experiment.drop_same_lesion(images, params.seed))
+    else:
+        changed = images.assign(split=leakage_experiment.leak_same_lesion(images, params.seed))
+    test = changed["split"] == "test"
+    others = images[(images["split"] == "test") & ~test]
+    return changed, {
+        "became": params.siblings,
+        "of_test_pictures": int(changed.loc[test, "group_id"].isin(others["group_id"]).sum()),
+        "pictures": len(others),
+        "pictures_by_class": _by_class(others, classes),
+        "left_out_by_class": _by_class(images[changed["split"] == LEFT_OUT], classes),
+    }
+
+
+def _by_class(images: pd.DataFrame, classes: list[str]) -> dict[str, int]:
+    return {label: int((images["label"] == label).sum()) for label in classes}
+
+
+def _leakage(images: pd.DataFrame, params: Split) -> str:
+    """Return `honest`, or the name of the leak."""
+    if params.method == "image":
+        return "split by image (leaky)"
+    if params.siblings == "injected":
+        return leakage_experiment.LEAK
+    if n_groups_in_two_splits(images, "group_id"):
+        return "published split that divides lesions (leaky)"
+    return "honest"
+
+
+def audit_split(images: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
+    """Count what is in two splits, and what each split holds of each class, and of what trains.
+
+    Args:
+        images: `data/clean/images.csv`, with the column `split`.
+        classes: the labels, in order.
+
+    Returns:
+        How many groups, patients, lesions, identical images and near-duplicates are in two splits; and for each split
+        its images, groups, known lesions, images whose lesion is unknown, and `seen_in_train`: the fraction of images
+        that share a lesion with a training image or are a duplicate of one; with unknown lesions, at least that. A
+        metric is None where nothing is known of it; `undefined` gives the reasons.
+    """
+    unnamed = [name for name in ("patients", "lesions") if (images[KEYS[name]] == "").all()]
+    result: dict[str, Any] = {
+        f"{name}_on_two_sides": None if name in unnamed else n_groups_in_two_splits(images, key)
+        for name, key in KEYS.items()
+    }
+    result["undefined"] = [f"{name}: the data name none" for name in unnamed]
+    seen = shares_value_with(images, "train", ["lesion_id", "near_duplicate_id", "sha256"])
+    images = images.assign(seen_in_train=seen)
+    for split in SPLITS:
+        ours = images[images["split"] == split]
+        of_class = {label: _metrics(ours[ours["label"] == label]) for label in classes}
+        result[split] = {}
+        for name, value in _metrics(ours).items():
+            if (split, name) != ("train", "seen_in_train"):
+                result[split][name] = value
+                result[split][f"{name}_by_class"] = {label: found[name] for label, found in of_class.items()}
+    return result
+
+
+def _metrics(images: pd.DataFrame) -> dict[str, int | float | None]:
+    """Return the metrics of some images of one split; see `audit_split`."""
+    lesions = images.loc[images["lesion_id"] != "", "lesion_id"]
+    seen = images["seen_in_train"]
+    return {
+        "pictures": len(images),
+        "groups": int(images["group_id"].nunique()),
+        "lesions": int(lesions.nunique()) if len(lesions) else None,
+        "lesion_unknown": len(images) - len(lesions),
+        "seen_in_train": round(float(seen.mean()), 4) if len(lesions) or seen.any() else None,
+    }
+
+
+def describe_split(report: dict[str, Any]) -> list[str]:
+    """Return in sentences what was made, and what must not be overlooked, from `metrics/split.json`."""
+    counts = ", ".join(f"{split} {report[split]['pictures']:,}" for split in SPLITS)
+    lines = [f"{counts}; {report['groups_on_two_sides']:,} groups stand on two sides"]
+    declared = report.get("declared", {"groups_on_two_published_sides": 0, "carved_from_train": []})
+    if divided := declared["groups_on_two_published_sides"]:
+        mended = "they were kept there (split.separated)"
+        if declared["separated"] == "leave_out":
+            mended = f"{declared['left_out']:,} pictures of them were left out, so that none does now"
+        lines.append(f"The published split has {divided:,} groups on two sides: {mended}.")
+    if added := declared["carved_from_train"]:
+        lines.append(f"It has no {' and no '.join(added)}: dealt from its training part, by group.")
+    if moved := report.get("siblings"):
+        became = {
+            "withheld": "left out",
+            "injected": "put into train, in exchange for as many training pictures of each class",
+        }[moved["became"]]
+        lines.append(f"{moved['of_test_pictures']:,} test pictures have siblings: {moved['pictures']:,}, {became}.")
+    if report["protocol"] != "honest":
+        seen = report["test"]["seen_in_train"]
+        share = "an unknown share" if seen is None else f"{seen:.1%}"
+        lines.append(
+            f"WARNING: {report['protocol']}: of {share} of the test pictures, the lesion or a copy is in train. "
+            "Every figure made from this split is named so."
+        )
+    return lines

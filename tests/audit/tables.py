@@ -1,0 +1,48 @@
+"""Parameters and tables that the tests of the audit share."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ruamel.yaml import YAML
+
+from lesions.audit.associations import uncertainty_coefficients
+from lesions.audit.bias_checks import Finding, find_warnings
+from lesions.audit.normalise import normalise
+from lesions.params.clean import Clean
+from tests.conftest import ROOT
+
+DEFAULT: dict[str, Any] = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["clean"]
+AUDIT = (ROOT / "docs/audit.md").read_text(encoding="utf-8")
+TWO = {
+    "malignant": {"of": ["melanoma", "BCC"], "nature": "malignant"},
+    "benign": {"of": ["nv", "my own mole"], "nature": "benign"},
+}
+
+
+def params(**changes: object) -> Clean:
+    return Clean.check(DEFAULT | changes)
+
+
+def table(rows: int = 1, **columns: object) -> pd.DataFrame:
+    """A table of pictures as it comes, past the classes."""
+    ids = [f"p{number:04}" for number in range(rows)]
+    fixed = {"image_id": ids, "archive": "a.zip", "member": ids, "sha256": ids, "height": 450, "width": 600}
+    return pd.DataFrame({**fixed, "label": "nv", "diagnosis": "nv", **columns}, index=range(rows))
+
+
+def images(rows: int, **columns: object) -> pd.DataFrame:
+    """A table of pictures past the audit, each of a lesion of its own, of mel and nv in turns."""
+    labels = np.resize(["mel", "nv"], rows)
+    given = {"label": labels, "diagnosis": labels, "lesion_id": [f"L{number}" for number in range(rows)], **columns}
+    done = normalise(table(rows, **given), "placeholder")
+    return done.assign(group_id=done["image_id"])
+
+
+def warnings_of(data: pd.DataFrame) -> list[Finding]:
+    return find_warnings(data, uncertainty_coefficients(data), {}, [])
+
+
+def keys(data: pd.DataFrame) -> list[str]:
+    """The warnings of this data, but for those that all data so small has."""
+    return [warning.key for warning in warnings_of(data) if warning.key != "few_lesions"]

@@ -1,0 +1,114 @@
+"""Warnings that are true."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lesions.audit.associations import uncertainty_coefficients
+from lesions.taxonomy import SITES
+from tests.audit.tables import images, keys, warnings_of
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_chance_gives_no_warning(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    width = random.choice([400, 600, 800], 400)
+    data = images(
+        400,
+        dx_type=random.choice(["histo", "consensus"], 400),
+        dataset=random.choice(["a", "b", "c", *(f"rare {number}" for number in range(40))], 400),
+        localization=random.choice(list(SITES), 400),
+        sex=random.choice(["male", "female", ""], 400),
+        age=random.choice(["", "0", "40"], 400),
+        width=width,
+        height=width * 3 // 4,
+    )
+    assert keys(data) == []
+    assert max(uncertainty_coefficients(data).values()) < 0.05
+
+
+def halves(mel: str, nv: str, rows: int = 400) -> list[str]:
+    return [mel, nv] * (rows // 2)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "key"),
+    [
+        ("dx_type", halves("histo", "follow_up"), "dx_type_tells_the_diagnosis"),
+        (
+            "dx_type",
+            [*halves("histo", "histo", 200), *halves("histo", "follow_up", 200)],
+            "dx_type_tells_the_diagnosis",
+        ),
+        ("dataset", halves("clinic", "archive"), "source_tells_the_diagnosis"),
+        ("localization", halves("back", "face"), "site_tells_the_diagnosis"),
+        ("sex", halves("male", ""), "sex_tells_the_diagnosis"),
+        ("age", halves("0", "50"), "age_status_tells_the_diagnosis"),
+    ],
+)
+def test_a_column_that_tells_the_diagnosis(column: str, values: list[str], key: str) -> None:
+    data = images(400, **{column: values})
+    assert keys(data) == [key]
+    told = uncertainty_coefficients(data)[key.removesuffix("_tells_the_diagnosis")]
+    assert told == 1 if len(set(values)) == 2 and values[1] != values[0] else 0 < told < 1
+
+
+def test_one_lesion_is_one_case() -> None:
+    """Forty pictures of three lesions at one site prove nothing."""
+    site = ["face"] * 40 + ["back", "chest"] * 180
+    label = ["df"] * 40 + ["mel", "mel", "nv", "nv"] * 90
+    three = [f"few {number % 3}" for number in range(40)] + [f"L{number}" for number in range(360)]
+    assert keys(images(400, localization=site, lesion_id=three, label=label)) == []
+    assert keys(images(400, localization=site, label=label)) == ["site_tells_the_diagnosis"]
+
+
+def test_chance_is_no_finding() -> None:
+    """Where 97 of 100 lesions are nevi, 25 nevi at one site are to be expected."""
+    label = ["nv"] * 388 + ["mel"] * 12
+    site = ["face"] * 25 + ["back"] * 375
+    assert keys(images(400, label=label, localization=site)) == ["unequal_classes"]
+
+
+def test_a_source_without_a_class() -> None:
+    dataset = [*halves("a", "a", 200), *halves("a", "b", 100), *["b"] * 100]
+    label = [*halves("mel", "nv", 200), *halves("mel", "nv", 100), *["nv", "df"] * 50]
+    (warning,) = [w for w in warnings_of(images(400, dataset=dataset, label=label)) if "source" in w.key]
+    assert warning.key == "sources_without_classes"
+    assert "b has no mel among 150 pictures" in warning.found
+    assert "a has no df among 250 pictures" in warning.found
+
+
+def test_sizes_that_tell_a_class() -> None:
+    random = np.random.default_rng(0)
+    width = np.where(np.arange(400) % 2, 600, 900) + random.integers(0, 300, 400)
+    data = images(400, width=width, height=width * 3 // 4)
+    (warning,) = [w for w in warnings_of(data) if w.key != "few_lesions"]
+    assert warning.key == "sizes_differ_by_class"
+    assert "mel 1.00, nv 1.00" in warning.found
+
+
+def test_few_lesions_and_imbalance() -> None:
+    label = ["nv"] * 360 + ["mel"] * 30 + ["df"] * 10
+    lesions = [f"L{number // 2}" for number in range(400)]
+    found = {w.key: w.found for w in warnings_of(images(400, label=label, lesion_id=lesions))}
+    assert found["few_lesions"] == "2 classes with fewer than 50 lesions: mel 15, df 5."
+    assert "nv has 360 pictures, df 10" in found["unequal_classes"]
+    assert "right in 90.0% of all cases" in found["unequal_classes"]
+
+
+def test_missing_ids_and_lesions_of_two_classes() -> None:
+    assert keys(images(400, lesion_id="")) == ["no_lesion_or_patient_ids"]
+    assert keys(images(400, lesion_id="", patient_id=[f"P{number}" for number in range(400)])) == []
+    assert keys(images(400, lesion_id=["", *(f"L{number}" for number in range(399))])) == ["no_lesion_or_patient_ids"]
+    assert keys(images(400, lesion_id=["L", "L", *(f"L{number}" for number in range(398))])) == [
+        "lesions_of_two_classes"
+    ]
+
+
+def test_uncertainty_coefficients_ignore_order_and_duplicates() -> None:
+    random = np.random.default_rng(0)
+    data = images(300, dx_type=random.choice(["histo", "consensus", ""], 300), lesion_id=np.arange(300).astype(str))
+    told = uncertainty_coefficients(data)
+    assert uncertainty_coefficients(data.sample(frac=1, random_state=1)) == told
+    assert uncertainty_coefficients(pd.concat([data, data.head(100)])) == told
+    assert uncertainty_coefficients(images(300, dataset=[f"{number}" for number in range(300)]))["source"] == 0
