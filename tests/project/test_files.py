@@ -59,9 +59,7 @@ def test_missing_package_names_the_command(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("LESIONS_CLUSTER", "tcp://localhost:1")
     monkeypatch.setitem(sys.modules, "distributed", None)
     monkeypatch.delitem(sys.modules, "lesions.images.dask_cluster", raising=False)
-    with pytest.raises(
-        UserError, match=r"^The package distributed is not installed: `make extra-cluster` installs it.$"
-    ):
+    with pytest.raises(UserError, match="distributed is not installed: `make extra-cluster` installs"):
         list(in_order(abs, [1], 1, what="", prefer="threads"))
 
 
