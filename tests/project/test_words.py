@@ -28,7 +28,6 @@ WORDS = {
     r"honest|honestly": "none (of a leak), or the property that is meant",
     r"steering|steer": "lr_callbacks",
     r"siblings?": "same lesion, leakage experiment",
-    r"dihedral": "tta",
     r"tempered": "temperature-scaled",
 }
 """Each with what is said instead."""
