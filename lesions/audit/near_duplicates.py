@@ -8,7 +8,7 @@ Each step looks closer at fewer pairs, so that a hundred thousand pictures are n
 3. What still fits is moved exactly, and compared patch by patch in its fine detail: two round nevi look alike
    from afar, but the pores, hairs and pigment network of one are not those of the other.
 
-The constants were chosen on HAM10000 and copies made of it; `benchmarks/near_copies.py` measures what they give.
+The constants were chosen on HAM10000 and copies made of it; `benchmarks/near_duplicates.py` measures what they give.
 """
 
 from typing import NamedTuple

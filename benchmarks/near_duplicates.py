@@ -2,8 +2,8 @@
 
 On HAM10000 where HAM10000_DIR names a folder with its archives and table, else on drawn pictures:
 
-    python benchmarks/near_copies.py            # minutes
-    python benchmarks/near_copies.py --scale    # up to 100,000 pictures besides
+    python benchmarks/near_duplicates.py            # minutes
+    python benchmarks/near_duplicates.py --scale    # up to 100,000 pictures besides
 
 Of each picture a copy is made with every change at once, each drawn at random, and with each change alone of every
 tenth. A join is false where the two pictures neither show one lesion nor are copies by themselves.
