@@ -124,8 +124,8 @@ def idle(folder: Path) -> Times:
 def row(claim: str, pairs: list[tuple[Times, Times]]) -> Row:
     """Return a row of the table, of wall times, with the ratio of the processor times in the claim."""
     busy = median(ours[1] / theirs[1] for ours, theirs in pairs)
-    wall = [[both[place][0] for both in pairs] for place in (0, 1)]
-    return compared(f"{claim}; of processor time {busy:.2f}", *wall, "{:.2f} s")
+    ours, theirs = ([both[place][0] for both in pairs] for place in (0, 1))
+    return compared(f"{claim}; of processor time {busy:.2f}", ours, theirs, "{:.2f} s")
 
 
 def rows(rounds: int = 3, idle_rounds: int = 15) -> list[Row]:
