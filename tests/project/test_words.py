@@ -70,8 +70,8 @@ def names_in(node: ast.AST) -> Iterator[str]:
         yield node.id
     elif isinstance(node, ast.Attribute):
         yield node.attr
-    elif isinstance(node, ast.arg) or (isinstance(node, ast.keyword) and node.arg):
-        yield node.arg
+    elif isinstance(node, ast.arg | ast.keyword):
+        yield node.arg or ""  # None of `**options`
     elif isinstance(node, ast.alias):
         yield node.asname or node.name
     elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
