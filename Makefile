@@ -1,6 +1,6 @@
 # Two commands set everything up: `make repro` and `make test`.
-# The environment lives in .venv and holds exactly what requirements.txt locks;
-# it is built with uv where that is installed, with venv and pip where it is not.
+# The environment lives in .venv: what requirements.txt locks, and for tests, lint and benchmarks what
+# requirements-dev.txt locks beside. uv installs it where there is one, else pip.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,48 +10,62 @@ export DVC_NO_ANALYTICS := 1
 # Tests of one file share what they prepare.
 TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
 
+# The environment's own uv cannot build the environment anew.
+ifneq ($(filter-out $(CURDIR)/$(BIN)/%,$(shell command -v uv)),)
+VENV := uv venv --quiet --python $(PYTHON) .venv
+INSTALL := uv pip install --quiet --python $(BIN)/python
+else
+VENV := $(PYTHON) -m venv .venv
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+endif
+COMPILE := uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
+  --generate-hashes --no-annotate --custom-compile-command "make lock" pyproject.toml
+
 .PHONY: repro test test-long lint lock bench clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
+	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
 
 repro: .venv/installed  ## build the environment, then run the pipeline
 	dvc repro
 
-test: .venv/installed  ## every test that needs no long training
+test: .venv/installed-dev  ## every test that needs no long training
 	python -m pytest $(TWO_AT_A_TIME) -m "not long"
 
-test-long: .venv/installed  ## all tests, a whole run on real data among them (HAM10000_DIR)
+test-long: .venv/installed-dev  ## all tests, a whole run on real data among them (HAM10000_DIR)
 	python -m pytest $(TWO_AT_A_TIME)
 
-lint: .venv/installed  ## ruff and mypy
+lint: .venv/installed-dev  ## ruff and mypy
 	ruff check .
 	ruff format --check .
 	mypy
 
-lock: .venv/installed  ## pin the newest packages that fit requirements.in, with hashes
-	uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
-	  --generate-hashes --no-annotate --custom-compile-command "make lock" \
-	  --output-file requirements.txt requirements.in
+# The small lock is a part of the large one: what all together need decides the versions.
+lock: .venv/installed-dev  ## pin the newest packages that pyproject.toml allows, with hashes
+	$(COMPILE) --all-extras --group dev --output-file requirements-dev.txt
+	$(COMPILE) --constraint requirements-dev.txt --output-file requirements.txt
 
-bench: .venv/installed  ## every benchmark, in benchmarks/RESULTS.md (HAM10000_DIR, HAM10000_FULL_SIZE_DIR)
+bench: .venv/installed-dev  ## every benchmark, in benchmarks/RESULTS.md (HAM10000_DIR, HAM10000_FULL_SIZE_DIR)
 	python benchmarks/collect.py
 
 clean:  ## remove the environment and what tools left behind, never data or results
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis lesions.egg-info build
 	find lesions stages tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-# The stamp is written last, so an installation that was cut off starts again.
+# pip takes no hashes beside a folder, so these are held by their versions alone.
+extra-%: .venv/installed  ## what only some need: extra-cluster, extra-export, extra-s3
+	sed -e 's/ \\$$//' -e '/--hash/d' requirements-dev.txt > .venv/versions.txt
+	$(INSTALL) --constraint .venv/versions.txt --no-build-isolation --editable '.[$*]'
+
+# The stamps are written last, so an installation that was cut off starts again.
 .venv/installed: requirements.txt pyproject.toml
 	rm -rf .venv
-	if command -v uv >/dev/null; then \
-	  uv venv --quiet --python $(PYTHON) .venv && \
-	  uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements.txt && \
-	  uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e . ; \
-	else \
-	  $(PYTHON) -m venv .venv && \
-	  python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt && \
-	  python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
-	fi
+	$(VENV)
+	$(INSTALL) --require-hashes --requirement requirements.txt
+	$(INSTALL) --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.txt
+	$(INSTALL) --require-hashes --requirement requirements-dev.txt
 	touch $@

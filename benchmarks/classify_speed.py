@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from common import Row, compared, measured
 from numpy.typing import NDArray
-from prepare_speed import heavy
-from prepare_speed import pictures as full_size
+from prepare_speed import heavy, photographs
 
 from lesions.classifier import Classifier
 from lesions.images.parallel_map import in_order
@@ -39,7 +39,7 @@ Pictures = list[tuple[str, Callable[[], bytes]]]
 
 def asked_about(count: int) -> Pictures:
     """Return so many pictures in the form in which a classifier is asked."""
-    contents = [heavy(content) for content in full_size()[: min(100, count)]]
+    contents = [heavy(content) for content in photographs()[: min(100, count)]]
     return [("", partial(bytes, content)) for content in islice(cycle(contents), count)]
 
 
@@ -78,7 +78,7 @@ def decoded(classifier: Classifier, picture: tuple[str, Callable[[], bytes]]) ->
     return to_pixels(picture[1](), classifier.recipe)
 
 
-def rows(rounds: int = 5, models: Path = MODELS) -> list[dict[str, str]]:
+def rows(rounds: int = 5, models: Path = MODELS) -> list[Row]:
     """Return a row a claim; see `collect`."""
     classifier = Classifier.of_folder(models)
     pictures = asked_about(PICTURES)
@@ -90,24 +90,17 @@ def rows(rounds: int = 5, models: Path = MODELS) -> list[dict[str, str]]:
     size = statistics.mean(len(read()) for _, read in pictures) / 1000
     what = f"answers on {PICTURES:,} pictures (files of {size:.0f} kB)"
     return [
-        row(f"{what}, beside decoding them and then the bare network", answers),
-        row("asking the network about ten batches, beside asking it eagerly", asking),
+        compared(f"{what}, beside decoding them and then the bare network", *pairs(answers), form="{:.2f} s"),
+        compared("asking the network about ten batches, beside asking it eagerly", *pairs(asking), form="{:.2f} s"),
     ]
 
 
-def row(claim: str, times: list[tuple[float, float]]) -> dict[str, str]:
-    """Return what stands in the table of (ours, theirs) in seconds."""
-    ratios = sorted(ours / theirs for ours, theirs in times)
-    return {
-        "claim": claim,
-        "ours": f"{statistics.median(ours for ours, _ in times):.2f} s",
-        "theirs": f"{statistics.median(theirs for _, theirs in times):.2f} s",
-        "ratio": f"{statistics.median(ratios):.2f}",
-        "spread": f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
-    }
+def pairs(rounds: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Return our seconds and theirs, of all rounds."""
+    return [ours for ours, _ in rounds], [theirs for _, theirs in rounds]
 
 
-def scale(models: Path = MODELS) -> list[dict[str, str]]:
+def scale(models: Path = MODELS) -> list[Row]:
     """Return the memory of processes that classify more and more pictures, and the time until the first answer."""
     table = []
     for count in (1, 1_000, 10_000):
@@ -116,10 +109,9 @@ def scale(models: Path = MODELS) -> list[dict[str, str]]:
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         seconds = time.perf_counter() - started
         what = f"a process that classifies {count:,} pictures" if count > 1 else "a process that classifies one picture"
-        nothing = {"theirs": "", "ratio": "", "spread": ""}
-        table.append({"claim": f"{what}: memory", "ours": f"{int(done.stdout) / 1000:.0f} MB", **nothing})
+        table.append(measured(f"{what}: memory", f"{int(done.stdout) / 1000:.0f} MB"))
         if count == 1:
-            table.append({"claim": f"{what}: all its time", "ours": f"{seconds:.1f} s", **nothing})
+            table.append(measured(f"{what}: all its time", f"{seconds:.1f} s"))
     return table
 
 

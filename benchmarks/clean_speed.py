@@ -9,7 +9,6 @@ byte. Noise brings the enlarged ones to that length.
 The whole stage is timed, from starting Python to the written report; the decoding within a running program.
 """
 
-import argparse
 import io
 import os
 import statistics
@@ -22,7 +21,7 @@ from pathlib import Path
 from shutil import copyfile
 
 import numpy as np
-import pandas as pd
+from common import ROOT, Row, compared, print_table
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -33,7 +32,6 @@ from lesions.params.download import Download
 from lesions.sources.folder import fetch as folder
 from lesions.sources.synthetic import fetch as synthetic
 
-ROOT = Path(__file__).parent.parent
 SIZE = (600, 450)
 NOISE = 7.0
 """Standard deviation of the noise, of 255."""
@@ -104,7 +102,7 @@ def time_clean(clone: Path) -> float:
     return time.perf_counter() - started
 
 
-def rows(rounds: int = 3) -> list[dict[str, str]]:
+def rows(rounds: int = 3) -> list[Row]:
     """Return a row a claim; see `collect`."""
     with tempfile.TemporaryDirectory() as name:
         clone = Path(name)
@@ -121,25 +119,10 @@ def rows(rounds: int = 3) -> list[dict[str, str]]:
         times = [(time_clean(clone), time_decoding(raw, -1), time_decoding(raw, 1)) for _ in range(rounds)]
     table = []
     for place, what in ((1, "on all cores"), (2, "on one core")):
-        ratios = sorted(each[0] / each[place] for each in times)
-        table.append(
-            {
-                "claim": f"clean of {len(members):,} pictures of {length:.0f} kB, beside decoding each once {what}",
-                "ours": f"{statistics.median(clean for clean, *_ in times):.1f} s",
-                "theirs": f"{statistics.median(each[place] for each in times):.1f} s",
-                "ratio": f"{statistics.median(ratios):.2f}",
-                "spread": f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
-            }
-        )
+        claim = f"clean of {len(members):,} pictures of {length:.0f} kB, beside decoding each once {what}"
+        table.append(compared(claim, [each[0] for each in times], [each[place] for each in times], "{:.1f} s"))
     return table
 
 
-def main() -> None:
-    """Print the times and their ratios."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=3)
-    print(pd.DataFrame(rows(parser.parse_args().rounds)).to_string(index=False))
-
-
 if __name__ == "__main__":
-    main()
+    print_table(rows, rounds=3)

@@ -8,7 +8,6 @@ the handing over; docs/cluster.md reckons from these figures how far a cluster c
 Pictures of 600×450: those of the archives in HAM10000_FULL_SIZE_DIR, else drawn ones, repeated.
 """
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -23,9 +22,9 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
+from common import ROOT, Row, compared, measured, print_table
 from distributed import Client
-from prepare_speed import pictures, row
+from prepare_speed import photographs
 
 from lesions.archives import read_members
 from lesions.images import parallel_map as parallel
@@ -34,7 +33,6 @@ from lesions.images.preprocessing import Recipe, to_pixels
 from lesions.params.rebalance import Rebalance
 from lesions.sampling.augmentor import AugmentedImage, augment
 
-ROOT = Path(__file__).parent.parent
 PORT = 18786
 PX = 96
 MEGABYTE = 1_000_000
@@ -104,9 +102,9 @@ def run(function: Callable[[Any], Any], items: list[Any], client: Client | None,
         os.environ.pop("LESIONS_CLUSTER", None)
 
 
-def rows(count: int = 1680, rounds: int = 3) -> list[dict[str, str]]:
+def rows(pictures: int = 1680, rounds: int = 3) -> list[Row]:
     """Return a row a claim: claim, ours, theirs, ratio (median of the rounds'), spread (least to most)."""
-    contents = list(islice(cycle(pictures()), count))
+    contents = list(islice(cycle(photographs()), pictures))
     weight = statistics.mean(map(len, contents)) / 1000
     table = []
     with two_workers() as client:
@@ -125,15 +123,15 @@ def rows(count: int = 1680, rounds: int = 3) -> list[dict[str, str]]:
         }
         for _ in range(rounds):
             for way, work in ways.items():
-                speeds.setdefault(way, []).append(count / cost(client, work).wall)
+                speeds.setdefault(way, []).append(pictures / cost(client, work).wall)
             for probe, work in probes.items():
                 costs.setdefault(probe, []).append(cost(client, work))
     files = f"(files of {weight:.0f} kB)"
     claim = f"prepare at {PX} px on a cluster of two workers, beside this machine without one {files}"
-    table.append(row(claim, speeds["cluster"], speeds["alone"]))
+    table.append(compared(claim, speeds["cluster"], speeds["alone"]))
     for batch in (1, 4, 16, 64):
         claim = f"the same with at most {parallel.CLUSTER_BATCH} pictures a task, beside {batch} {files}"
-        table.append(row(claim, speeds["cluster"], speeds[f"{batch}"]))
+        table.append(compared(claim, speeds["cluster"], speeds[f"{batch}"]))
     for part, name in (("scheduler", "the scheduler"), ("program", "the program that sends the work")):
         of_tasks = [1000 * getattr(each, part) / TASKS for each in costs["a task"]]
         for probe, taken in costs.items():
@@ -141,11 +139,11 @@ def rows(count: int = 1680, rounds: int = 3) -> list[dict[str, str]]:
             of_megabytes = [(1000 * getattr(each, part) - for_tasks) / (8 * TASKS) for each in taken]
             times = sorted(of_tasks if probe == "a task" else of_megabytes)
             value, spread = f"{statistics.median(times):.2f} ms", f"{times[0]:.2f} to {times[-1]:.2f} ms"
-            table.append(measured(f"processor time of {name} for {probe}", value, spread))
+            table.append(measured(f"processor time of {name} for {probe}", value, spread=spread))
     return table + one_core(contents)
 
 
-def one_core(contents: list[bytes]) -> list[dict[str, str]]:
+def one_core(contents: list[bytes]) -> list[Row]:
     """Return what one core does in a second, without any handing over."""
     operations = Rebalance.read(ROOT / "params.yaml").operations_of_augmentor()
     picture = decode(contents[0])
@@ -164,7 +162,7 @@ def one_core(contents: list[bytes]) -> list[dict[str, str]]:
     return table + reading(contents)
 
 
-def reading(contents: list[bytes]) -> list[dict[str, str]]:
+def reading(contents: list[bytes]) -> list[Row]:
     """Return what reading from archives takes, which one thread does for all workers."""
     megabytes = sum(map(len, contents)) / MEGABYTE
     table = []
@@ -184,19 +182,5 @@ def reading(contents: list[bytes]) -> list[dict[str, str]]:
     return table
 
 
-def measured(claim: str, value: str, spread: str = "") -> dict[str, str]:
-    """Return a row of the table that compares nothing."""
-    return {"claim": claim, "ours": value, "theirs": "", "ratio": "", "spread": spread}
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--pictures", type=int, default=1680)
-    parser.add_argument("--rounds", type=int, default=3)
-    asked = parser.parse_args()
-    print(pd.DataFrame(rows(asked.pictures, asked.rounds)).to_string(index=False))
-
-
 if __name__ == "__main__":
-    main()
+    print_table(rows, pictures=1680, rounds=3)

@@ -91,7 +91,7 @@ def main() -> None:
             failed.append(command)
         else:
             rows += [{**row, "command": f"`{command}`"} for row in found]
-        others = [f"`{path.name}`" for path in scripts if not offered(path) and path != Path(__file__)]
+        others = [f"`{path.name}`" for path in scripts if not offered(path) and path.stem not in ("collect", "common")]
         write(about, rows, others)
     print(f"{HERE.name}/RESULTS.md: {len(rows)} rows")
     if failed:

@@ -17,11 +17,9 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from pathlib import Path
-from statistics import median
 
-import pandas as pd
+from common import ROOT, Row, compared, measured, print_table
 
-ROOT = Path(__file__).parent.parent
 LARGE, SMALL = 1_400_000_000, 100_000_000
 ROUNDS = 5
 OURS = """
@@ -91,7 +89,7 @@ def theirs(url: str, folder: Path, *hasher: str) -> float:
     return taken
 
 
-def rows() -> list[dict[str, str]]:
+def rows() -> list[Row]:
     """Return a row a claim; see `collect`."""
     pipe, far_end = multiprocessing.Pipe()
     multiprocessing.Process(target=serve, args=(far_end,), daemon=True).start()
@@ -112,26 +110,12 @@ def rows() -> list[dict[str, str]]:
         peaks = {n: ours(f"{url}{n}", folder, n, *hashes_of_zeros(n))[1] for n in (SMALL, LARGE)}
     table = []
     for way in ways:
-        ratios = sorted(one[reference] / one[way] for one in rounds)
-        table.append(
-            {
-                "claim": f"1.4 GB from loopback: {way}, beside {reference}",
-                "ours": f"{LARGE / median(one[way] for one in rounds) / 1e6:,.0f} MB/s",
-                "theirs": f"{LARGE / median(one[reference] for one in rounds) / 1e6:,.0f} MB/s",
-                "ratio": f"{median(ratios):.2f}",
-                "spread": f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
-            }
-        )
+        speed, usual = ([LARGE / one[each] / 1e6 for one in rounds] for each in (way, reference))
+        table.append(compared(f"1.4 GB from loopback: {way}, beside {reference}", speed, usual, "{:,.0f} MB/s"))
     for length, peak in peaks.items():
-        claim = f"memory of a download of {length / 1e6:,.0f} MB"
-        table.append({"claim": claim, "ours": f"{peak / 1000:.0f} MB", "theirs": "", "ratio": "", "spread": ""})
+        table.append(measured(f"memory of a download of {length / 1e6:,.0f} MB", f"{peak / 1000:.0f} MB"))
     return [row for row in table if not row["claim"].endswith(f"{reference}, beside {reference}")]
 
 
-def main() -> None:
-    """Print the medians, the ratios and the memory."""
-    print(pd.DataFrame(rows()).to_string(index=False))
-
-
 if __name__ == "__main__":
-    main()
+    print_table(rows)

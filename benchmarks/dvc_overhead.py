@@ -14,7 +14,6 @@ folders of data, forty outputs and ninety parameters, as it must.
 Wall times of a machine that does other work vary by half; processor time, user's and system's together, varies less.
 """
 
-import argparse
 import os
 import resource
 import shlex
@@ -28,9 +27,9 @@ from statistics import median
 from typing import Any
 
 import pandas as pd
+from common import ROOT, Row, compared, print_table
 from ruamel.yaml import YAML
 
-ROOT = Path(__file__).parent.parent
 DVC = [sys.executable, "-m", "dvc"]
 OF_OURS = ("lesions/", "stages/")
 
@@ -122,20 +121,14 @@ def idle(folder: Path) -> Times:
     return times
 
 
-def row(claim: str, pairs: list[tuple[Times, Times]]) -> dict[str, str]:
+def row(claim: str, pairs: list[tuple[Times, Times]]) -> Row:
     """Return a row of the table, of wall times, with the ratio of the processor times in the claim."""
-    ratios = sorted(ours[0] / theirs[0] for ours, theirs in pairs)
     busy = median(ours[1] / theirs[1] for ours, theirs in pairs)
-    return {
-        "claim": f"{claim}; of processor time {busy:.2f}",
-        "ours": f"{median(ours[0] for ours, _ in pairs):.2f} s",
-        "theirs": f"{median(theirs[0] for _, theirs in pairs):.2f} s",
-        "ratio": f"{median(ratios):.2f}",
-        "spread": f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
-    }
+    ours, theirs = ([both[place][0] for both in pairs] for place in (0, 1))
+    return compared(f"{claim}; of processor time {busy:.2f}", ours, theirs, "{:.2f} s")
 
 
-def rows(rounds: int = 3, idle_rounds: int = 15) -> list[dict[str, str]]:
+def rows(rounds: int = 3, idle_rounds: int = 15) -> list[Row]:
     """Return a row a claim; see `collect`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -155,14 +148,5 @@ def rows(rounds: int = 3, idle_rounds: int = 15) -> list[dict[str, str]]:
     ]  # fmt: skip
 
 
-def main() -> None:
-    """Print the times and their ratios."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--idle-rounds", type=int, default=15)
-    arguments = parser.parse_args()
-    print(pd.DataFrame(rows(arguments.rounds, arguments.idle_rounds)).to_string(index=False))
-
-
 if __name__ == "__main__":
-    main()
+    print_table(rows, rounds=3, idle_rounds=15)

@@ -8,9 +8,7 @@ Both bootstraps are of the same figures, accuracy to log loss and each class's a
 few resamples, and its time is scaled to 1,000. Of the stage, all is timed, from starting Python.
 """
 
-import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +19,7 @@ from shutil import copyfile
 
 import numpy as np
 import pandas as pd
+from common import ROOT, Row, compared, print_table
 from sklearn import metrics
 
 from lesions.core.csv_files import read_csv
@@ -32,7 +31,6 @@ from lesions.evaluation.predictions import Side
 from lesions.inference.corruptions import DISTURBANCES, STRENGTHS
 from lesions.taxonomy import about
 
-ROOT = Path(__file__).parent.parent
 PICTURES = {"mel": 1113, "bcc": 514, "akiec": 327, "bkl": 1099, "nv": 6705, "df": 115, "vasc": 142}
 RESAMPLES = 1000
 LOOPED = 10
@@ -119,35 +117,20 @@ def time_stage(folder: Path) -> float:
     return time.perf_counter() - started
 
 
-def rows(rounds: int = 3) -> list[dict[str, str]]:
+def rows(rounds: int = 3) -> list[Row]:
     """Return a row a claim; see `collect`."""
     with tempfile.TemporaryDirectory() as name:
         put(Path(name))
         side = read_test(Path(name))
         times = [(time_ours(side), time_loop(side), time_stage(Path(name))) for _ in range(rounds)]
-    loop = f"{statistics.median(each[1] for each in times):.1f} s"
     table = []
     for place, what in ((0, "headline of test"), (2, "whole of evaluate, val and test, all figures,")):
-        ratios = sorted(each[place] / each[1] for each in times)
-        table.append(
-            {
-                "claim": f"{what} with {RESAMPLES:,} resamples of {side.lesions:,} lesions, beside a loop over "
-                "scikit-learn for the headline of test",
-                "ours": f"{statistics.median(each[place] for each in times):.1f} s",
-                "theirs": loop,
-                "ratio": f"{statistics.median(ratios):.3f}",
-                "spread": f"{ratios[0]:.3f} to {ratios[-1]:.3f}",
-            }
-        )
+        claim = f"{what} with {RESAMPLES:,} resamples of {side.lesions:,} lesions, beside a loop over scikit-learn for "
+        claim += "the headline of test"
+        ours, loop = [each[place] for each in times], [each[1] for each in times]
+        table.append(compared(claim, ours, loop, "{:.1f} s", "{:.3f}"))
     return table
 
 
-def main() -> None:
-    """Print the times and their ratios."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=3)
-    print(pd.DataFrame(rows(parser.parse_args().rounds)).to_string(index=False))
-
-
 if __name__ == "__main__":
-    main()
+    print_table(rows, rounds=3)

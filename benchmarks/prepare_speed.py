@@ -10,7 +10,6 @@ cores, at the scale that prepare chooses, and does nothing with the picture; of 
 With Pillow's resize alone, in threads, that is what the libraries leave: what prepare is slower is its own.
 """
 
-import argparse
 import io
 import os
 import statistics
@@ -18,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from itertools import cycle, islice
@@ -29,6 +28,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from common import ROOT, Row, compared, measured, print_table
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -39,12 +39,11 @@ from lesions.images.archive_images import decode_members
 from lesions.images.parallel_map import in_order
 from lesions.images.preprocessing import Recipe, to_pixels
 
-ROOT = Path(__file__).parent.parent
 ARCHIVE = "pictures.zip"
 SIZE = (600, 450)
 
 
-def pictures() -> list[bytes]:
+def photographs() -> list[bytes]:
     """Return JPEG files of 600×450: real ones where there are any, else drawn ones."""
     if folder := os.environ.get("HAM10000_FULL_SIZE_DIR"):
         members = [(m.archive, m.name) for path in sorted(Path(folder).glob("*.zip")) for m in list_members(path)]
@@ -156,14 +155,14 @@ def measure(contents: list[bytes], px: int, rounds: int) -> dict[str, list[float
     return speeds
 
 
-def rows(count: int = 1680, rounds: int = 3, sizes: tuple[int, ...] = (96, 128)) -> list[dict[str, str]]:
+def rows(pictures: int = 1680, rounds: int = 3, px: Sequence[int] = (96, 128)) -> list[Row]:
     """Return a row a claim: claim, ours, theirs, ratio (median of the rounds'), spread (least to most)."""
     table = []
-    stored = pictures()
-    for px in sizes:
+    stored = photographs()
+    for size in px:
         for files in (stored, list(map(heavy, stored))):
             kind = f"{statistics.mean(map(len, files)) / 1000:.0f} kB"
-            speeds = measure(list(islice(cycle(files), count)), px, rounds)
+            speeds = measure(list(islice(cycle(files), pictures)), size, rounds)
             limit = max(("libjpeg, threads", "libjpeg, processes"), key=lambda way: statistics.median(speeds[way]))
             for claim, other in (
                 ("a plain Pillow loop", "plain loop"),
@@ -171,24 +170,12 @@ def rows(count: int = 1680, rounds: int = 3, sizes: tuple[int, ...] = (96, 128))
                 ("libjpeg and Pillow's resize alone, threads, nothing else", "libjpeg and resize, threads"),
                 ("itself in processes", "prepare, in processes"),
             ):
-                text = f"prepare at {px} px beside {claim} (files of {kind})"
-                table.append(row(text, speeds["prepare"], speeds[other]))
+                text = f"prepare at {size} px beside {claim} (files of {kind})"
+                table.append(compared(text, speeds["prepare"], speeds[other]))
     return table
 
 
-def row(claim: str, ours: list[float], theirs: list[float]) -> dict[str, str]:
-    """Return one row of the table, from pictures a second in each round."""
-    ratios = sorted(our / their for our, their in zip(ours, theirs, strict=True))
-    return {
-        "claim": claim,
-        "ours": f"{statistics.median(ours):,.0f} pictures/s",
-        "theirs": f"{statistics.median(theirs):,.0f} pictures/s",
-        "ratio": f"{statistics.median(ratios):.2f}",
-        "spread": f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
-    }
-
-
-def scale() -> list[dict[str, str]]:
+def scale() -> list[Row]:
     """Return a row for each number of pictures: the stage's time and its largest process; on Linux alone."""
     sample = [drawn(number, (200, 150)) for number in range(50)]
     table = []
@@ -212,29 +199,10 @@ def scale() -> list[dict[str, str]]:
             done = subprocess.run(run, cwd=clone, env=environment, check=True, stdout=subprocess.PIPE, text=True)
             taken = time.perf_counter() - started
         peak = int(done.stdout.split()[-1]) / 1000
-        table.append(
-            {
-                "claim": f"prepare of {count:,} pictures",
-                "ours": f"{taken:.1f} s, {peak:.0f} MB",
-                "theirs": "under 400 MB",
-                "ratio": f"{count / taken:,.0f} pictures/s",
-                "spread": "",
-            }
-        )
+        speed = f"{count / taken:,.0f} pictures/s"
+        table.append(measured(f"prepare of {count:,} pictures", f"{taken:.1f} s, {peak:.0f} MB", "under 400 MB", speed))
     return table
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--pictures", type=int, default=1680)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--px", type=int, nargs="+", default=[96, 128])
-    parser.add_argument("--scale", action="store_true")
-    asked = parser.parse_args()
-    table = scale() if asked.scale else rows(asked.pictures, asked.rounds, tuple(asked.px))
-    print(pd.DataFrame(table).to_string(index=False))
-
-
 if __name__ == "__main__":
-    main()
+    print_table(rows, scale, pictures=1680, rounds=3, px=(96, 128))

@@ -13,7 +13,6 @@ the stage prepare, for all pictures. Augmentor works on the files as they are, o
 brought to `px` before, which is not counted. It writes JPEG files, ours one array.
 """
 
-import argparse
 import contextlib
 import io
 import os
@@ -22,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
@@ -30,8 +30,9 @@ from typing import NamedTuple
 import Augmentor
 import numpy as np
 import pandas as pd
+from common import ROOT, Row, compared, measured, print_table
 from PIL import Image
-from prepare_speed import ARCHIVE, pictures, row, seconds
+from prepare_speed import ARCHIVE, photographs, seconds
 from ruamel.yaml import YAML
 
 from lesions.core import image_array as packed
@@ -41,7 +42,6 @@ from lesions.images.preprocessing import Recipe, to_pixels
 from lesions.params.rebalance import Rebalance
 from lesions.sampling.oversampling import augment_all, index_table, plan_oversampling, read_rows
 
-ROOT = Path(__file__).parent.parent
 SAMPLED = 200
 """Copies that Augmentor makes a round."""
 ISIC_9 = {"mel": 438, "pbk": 462, "bcc": 376, "nv": 357, "scc": 181, "vasc": 139, "ak": 114, "df": 95, "sk": 77}
@@ -149,17 +149,17 @@ def measure(set_up: SetUp, contents: list[bytes], px: int, rounds: int) -> dict[
     return speeds
 
 
-def rows(rounds: int = 5, sizes: tuple[int, ...] = (64, 96, 128)) -> list[dict[str, str]]:
+def rows(rounds: int = 5, px: Sequence[int] = (64, 96, 128)) -> list[Row]:
     """Return a row a claim: claim, ours, theirs, ratio (median of the rounds'), spread (least to most)."""
     table = []
-    contents = list(islice(cycle(pictures()), 420))
+    contents = list(islice(cycle(photographs()), 420))
     for set_up in set_ups():
-        for px in sizes:
-            speeds = measure(set_up, contents, px, rounds)
+        for size in px:
+            speeds = measure(set_up, contents, size, rounds)
             ours, theirs = list(speeds)[:2], list(speeds)[2:]
             for our, their in ((ours[0], theirs[0]), (ours[1], theirs[0]), (ours[0], theirs[1])):
-                claim = f"rebalance at {px} px ({set_up.name}), {our}, beside Augmentor's sample on {their}"
-                table.append(row(claim, speeds[our], speeds[their]))
+                claim = f"rebalance at {size} px ({set_up.name}), {our}, beside Augmentor's sample on {their}"
+                table.append(compared(claim, speeds[our], speeds[their]))
     return table
 
 
@@ -174,7 +174,7 @@ def put_prepared(folder: Path, count: int, px: int) -> None:
     split.to_csv(folder / "data/split/split.csv", index=False)
 
 
-def scale(px: int = 64) -> list[dict[str, str]]:
+def scale(px: int = 64) -> list[Row]:
     """Return a row for each number of pictures, each copied once: the stage's time and memory; on Linux alone."""
     code = "import runpy; runpy.run_module('stages.rebalance', run_name='__main__'); "
     code += "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
@@ -194,28 +194,10 @@ def scale(px: int = 64) -> list[dict[str, str]]:
             done = subprocess.run(run, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True)
             taken = time.perf_counter() - started
         peak = int(done.stdout.split()[-1]) / 1000
-        table.append(
-            {
-                "claim": f"rebalance: {count:,} copies of as many pictures at {px} px",
-                "ours": f"{taken:.1f} s, {peak:.0f} MB",
-                "theirs": "under 400 MB",
-                "ratio": f"{count / taken:,.0f} copies/s",
-                "spread": "",
-            }
-        )
+        claim = f"rebalance: {count:,} copies of as many pictures at {px} px"
+        table.append(measured(claim, f"{taken:.1f} s, {peak:.0f} MB", "under 400 MB", f"{count / taken:,.0f} copies/s"))
     return table
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--px", type=int, nargs="+", default=[64, 96, 128])
-    parser.add_argument("--scale", action="store_true")
-    asked = parser.parse_args()
-    table = scale() if asked.scale else rows(asked.rounds, tuple(asked.px))
-    print(pd.DataFrame(table).to_string(index=False))
-
-
 if __name__ == "__main__":
-    main()
+    print_table(rows, scale, rounds=5, px=(64, 96, 128))

@@ -10,8 +10,6 @@ within each round. The last row counts `plain`'s multiply-adds, forward once and
 those of a product of large matrices in float32.
 """
 
-import argparse
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,11 +22,11 @@ import lesions.models.common.determinism  # before all that imports Keras
 
 # isort: split
 import numpy as np
-import pandas as pd
 import tensorflow as tf
+from common import Row, compared, print_table
 from notebook_training import BATCH, compiled, step_seconds
 from numpy.typing import NDArray
-from prepare_speed import heavy, pictures
+from prepare_speed import heavy, photographs
 
 from lesions.models.architectures import plain
 from lesions.models.common import batches as feeding
@@ -107,7 +105,7 @@ def matrix_speed(side: int = 2048, repeats: int = 8) -> float:
 def measure(folder: Path, steps: int, rounds: int) -> dict[str, list[float]]:
     """Return pictures a second of each way, a value a round; of `matrix`, multiply-adds a second."""
     lesions.models.common.determinism.seed(1)
-    light = pictures()[:FILES]
+    light = photographs()[:FILES]
     others = {}
     for weight, contents in ((LIGHT, light), (HEAVY, [heavy(content) for content in light])):
         write_files(folder / weight, contents)
@@ -134,7 +132,7 @@ def measure(folder: Path, steps: int, rounds: int) -> dict[str, list[float]]:
     return speeds
 
 
-def rows(steps: int = 60, rounds: int = 5) -> list[dict[str, str]]:
+def rows(steps: int = 60, rounds: int = 5) -> list[Row]:
     """Return a row a claim: claim, ours, theirs, ratio (median of the rounds'), spread (least to most)."""
     with tempfile.TemporaryDirectory() as name:
         speeds = measure(Path(name), steps, rounds)
@@ -142,41 +140,21 @@ def rows(steps: int = 60, rounds: int = 5) -> list[dict[str, str]]:
     for px in (64, 96):
         for weight in (HEAVY, LIGHT):
             claim = f"training of plain at {px} px beside image_dataset_from_directory without a cache, {weight}"
-            table.append(row(claim, speeds[f"stream {px}"], speeds[f"{weight} {px}"]))
+            table.append(compared(claim, speeds[f"stream {px}"], speeds[f"{weight} {px}"]))
         claim = f"training of plain at {px} px beside the published notebook's network at 180 px (at least 20)"
-        table.append(row(claim, speeds[f"stream {px}"], speeds["notebook"]))
+        table.append(compared(claim, speeds[f"stream {px}"], speeds["notebook"]))
         claim = f"training of plain at {px} px beside one batch again and again (at least 0.95)"
-        table.append(row(claim, speeds[f"stream {px}"], speeds[f"one batch {px}"]))
+        table.append(compared(claim, speeds[f"stream {px}"], speeds[f"one batch {px}"]))
         claim = f"training of plain at {px} px with all augmentation beside without (at least 0.91)"
-        table.append(row(claim, speeds[f"augmented {px}"], speeds[f"stream {px}"]))
+        table.append(compared(claim, speeds[f"augmented {px}"], speeds[f"stream {px}"]))
     work = 3 * multiply_adds(plain.build((96, 96, 3), CLASSES))
     done = [speed * work for speed in speeds["stream 96"]]
     claim = f"multiply-adds of plain's training at 96 px ({work / 1e6:.0f} M a picture) beside a matrix product's"
-    table.append(row(claim, [x / 1e9 for x in done], [x / 1e9 for x in speeds["matrix"]], unit="G multiply-adds/s"))
+    table.append(
+        compared(claim, [x / 1e9 for x in done], [x / 1e9 for x in speeds["matrix"]], "{:,.0f} G multiply-adds/s")
+    )
     return table
 
 
-def row(claim: str, ours: list[float], theirs: list[float], unit: str = "pictures/s") -> dict[str, str]:
-    """Return one row of the table, from the speeds of each round."""
-    ratios = sorted(our / their for our, their in zip(ours, theirs, strict=True))
-    return {
-        "claim": claim,
-        "ours": f"{statistics.median(ours):,.0f} {unit}",
-        "theirs": f"{statistics.median(theirs):,.0f} {unit}",
-        "ratio": f"{statistics.median(ratios):.2f}",
-        "spread": f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
-    }
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--rounds", type=int, default=5)
-    asked = parser.parse_args()
-    pd.set_option("display.max_colwidth", None)
-    print(pd.DataFrame(rows(asked.steps, asked.rounds)).to_string(index=False))
-
-
 if __name__ == "__main__":
-    main()
+    print_table(rows, steps=60, rounds=5)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from lesions.commands.presets import apply_preset, list_presets, set_param
 from lesions.commands.sources import list_sources
-from lesions.core.errors import UserError
+from lesions.core.errors import UserError, needs_extra
 from lesions.params.all import check_all
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -156,7 +156,8 @@ def run_study(arguments: argparse.Namespace) -> None:
     again, stopped = f"lesions study {study.name}{' --cluster ' + arguments.cluster if shared else ''}", ""
     try:
         if shared:
-            from lesions.commands.study import on_cluster
+            with needs_extra("cluster"):
+                from lesions.commands.study import on_cluster
 
             failed = on_cluster.run(study, arguments.cluster)
         else:
@@ -268,7 +269,8 @@ def define_export(commands: Commands) -> None:
 
 def export_model(arguments: argparse.Namespace) -> None:
     """Write the model's ONNX and LiteRT files."""
-    from lesions.commands.export.export import export
+    with needs_extra("export"):
+        from lesions.commands.export.export import export
 
     export(arguments.models, arguments.out, Path("data"), int8=arguments.int8)
 

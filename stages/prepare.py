@@ -10,12 +10,8 @@ from lesions.core import image_array
 from lesions.core.csv_files import read_csv
 from lesions.core.json_files import write_json
 from lesions.core.stage import run_stage
-<<<<<<< HEAD
-from lesions.images.ood_images import ood_images
-from lesions.images.parallel_map import in_order
-=======
 from lesions.images.archive_images import decode_members
->>>>>>> 66d12cb4de3fdca4dc9c6d75b37b491c532e55f6
+from lesions.images.ood_images import ood_images
 from lesions.images.preprocessing import Recipe, to_pixels
 from lesions.params.prepare import Prepare
 
@@ -29,14 +25,10 @@ def main() -> None:
     recipe = Recipe(px=params.shape, fit=params.fit, borders=params.borders, colour_constancy=params.colour_constancy)
     images = read_csv(Path("data/clean/images.csv"))
     write_json(PREPARED / "recipe.json", recipe.to_json())
-<<<<<<< HEAD
-    packed.write(PREPARED, images[["image_id", "label"]], decoded(RAW, images, recipe), recipe.px)
-    ood_table, ood_pixels = ood_images(recipe, params.seed)
-    packed.write(PREPARED / "ood", ood_table, ood_pixels, recipe.px)
-=======
     pixels = decode_members(RAW, images, partial(to_pixels, recipe=recipe))
     image_array.write(PREPARED, images[["image_id", "label"]], pixels, recipe.px)
->>>>>>> 66d12cb4de3fdca4dc9c6d75b37b491c532e55f6
+    ood_table, ood_pixels = ood_images(recipe, params.seed)
+    image_array.write(PREPARED / "ood", ood_table, ood_pixels, recipe.px)
     height, width = recipe.px
     print(f"{PREPARED}: {len(images):,} pictures of {height}×{width} pixels")
 

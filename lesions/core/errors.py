@@ -1,6 +1,8 @@
 """The errors that a person can mend."""
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """The disk is full, the person's share of it is used up, or the file is longer than allowed."""
@@ -11,3 +13,22 @@ class UserError(Exception):
 
     The message names the file, row or key, what was found, what was expected, and what to do.
     """
+
+
+@contextmanager
+def needs_extra(name: str) -> Iterator[None]:
+    """Say which command installs what an import needs, for use around imports alone.
+
+    Args:
+        name: of an extra in pyproject.toml.
+
+    Raises:
+        UserError: another package than ours is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "lesions"):
+            raise
+        raise UserError(f"The package {package} is not installed: `make extra-{name}` installs it.") from None

@@ -20,7 +20,7 @@ import joblib
 import numpy as np
 from joblib.externals.loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
-from lesions.core.errors import UserError
+from lesions.core.errors import UserError, needs_extra
 from lesions.images.progress import shown
 
 Item = TypeVar("Item")
@@ -133,7 +133,8 @@ def _workers(
     """Open the workers; yield what hands a batch to them, and how many they are. None stays behind."""
     if address:
         # Dask takes half a second to import, and is of no use on one machine.
-        from lesions.images.dask_cluster import connect
+        with needs_extra("cluster"):
+            from lesions.images.dask_cluster import connect
 
         with connect(address, alone=prefer == "processes") as cluster:
             yield cluster

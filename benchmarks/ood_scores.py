@@ -1,7 +1,7 @@
 """Which score tells pictures of no lesion from those of the validation set best?
 
     dvc repro predict
-    python benchmarks/unlikeness_scores.py
+    python benchmarks/ood_scores.py
 
 Of the model, the training and the validation pictures of this folder; test is not looked at. A picture is flagged
 that scores above the 99th percentile of validation.
