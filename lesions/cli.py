@@ -262,7 +262,6 @@ def define_export(commands: Commands) -> None:
     export = commands.add_parser("export", help="write a model as ONNX and LiteRT files, for other programs")
     export.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
     export.add_argument("--out", type=Path, default=Path("exported"), metavar="DIR", help="without it, exported")
-    export.add_argument("--int8", action="store_true", help="also a smaller LiteRT file, and say what it loses")
     export.set_defaults(run=export_model)
 
 
@@ -270,7 +269,7 @@ def export_model(arguments: argparse.Namespace) -> None:
     """Write the model's ONNX and LiteRT files."""
     from lesions.commands.export.export import export
 
-    export(arguments.models, arguments.out, Path("data"), int8=arguments.int8)
+    export(arguments.models, arguments.out)
 
 
 def define_store(commands: Commands) -> None:
