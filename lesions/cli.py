@@ -7,34 +7,32 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple
 
 from lesions.commands.presets import apply_preset, list_presets, set_param
 from lesions.commands.sources import list_sources
 from lesions.core.errors import UserError, needs_extra
 from lesions.params.all import check_all
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+class Command(NamedTuple):
+    """A subcommand: a line of help, what adds its options to a parser, and what runs it."""
+
+    help: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
 
 
 def main() -> None:
     """Run one of the subcommands; exit with 1 on an error that the person can mend."""
     parser = argparse.ArgumentParser(prog="lesions", description="Classifiers of dermoscopy pictures.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for define in (
-        define_check,
-        define_sources,
-        define_preset,
-        define_compare,
-        define_study,
-        define_classify,
-        define_page,
-        define_validate,
-        define_export,
-        define_store,
-    ):
-        define(commands)
+    for name, command in COMMANDS.items():
+        subparser = commands.add_parser(name, help=command.help)
+        subparser.set_defaults(run=command.run)
+        command.add_options(subparser)
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)
@@ -47,35 +45,25 @@ def main() -> None:
         sys.exit(1)
 
 
-def define_check(commands: Commands) -> None:
-    """`lesions check`."""
-    check = commands.add_parser("check", help="say what is wrong in params.yaml, without running anything")
-    check.set_defaults(run=lambda _: check_params())
+def no_options(_: argparse.ArgumentParser) -> None:
+    """Add none."""
 
 
-def check_params() -> None:
+def check_params(_: argparse.Namespace) -> None:
     """Check params.yaml in the current folder."""
     check_all()
     print("params.yaml holds what the stages expect.")
 
 
-def define_sources(commands: Commands) -> None:
-    """`lesions sources`."""
-    sources = commands.add_parser("sources", help="list where pictures can come from, and what of it is already here")
-    sources.set_defaults(run=lambda _: print_sources())
-
-
-def print_sources() -> None:
+def print_sources(_: argparse.Namespace) -> None:
     """List the sources, and what of each lies in data/downloads of the current folder."""
     print(list_sources())
 
 
-def define_preset(commands: Commands) -> None:
-    """`lesions preset`."""
-    preset = commands.add_parser("preset", help="put a data set's recipe or a published system into params.yaml")
-    preset.add_argument("name", nargs="?", help="without it, list them")
-    preset.add_argument("--set-param", action="store_true", help="print it as options of `dvc exp run` instead")
-    preset.set_defaults(run=use_preset)
+def add_preset(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `lesions preset`."""
+    parser.add_argument("name", nargs="?", help="without it, list them")
+    parser.add_argument("--set-param", action="store_true", help="print it as options of `dvc exp run` instead")
 
 
 def use_preset(arguments: argparse.Namespace) -> None:
@@ -88,17 +76,15 @@ def use_preset(arguments: argparse.Namespace) -> None:
         print(apply_preset(arguments.name).rstrip() or f"params.yaml holds the preset {arguments.name} already.")
 
 
-def define_compare(commands: Commands) -> None:
-    """`lesions compare`."""
-    compare = commands.add_parser("compare", help="say how two experiments differ, and whether by chance")
-    compare.add_argument("first", help="an experiment's name, or any Git revision")
-    compare.add_argument("second", nargs="?", default="workspace", help="without it, the files as they are")
-    compare.add_argument("--side", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
-    compare.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.resamples")
-    compare.add_argument(
+def add_compare(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `lesions compare`."""
+    parser.add_argument("first", help="an experiment's name, or any Git revision")
+    parser.add_argument("second", nargs="?", default="workspace", help="without it, the files as they are")
+    parser.add_argument("--side", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
+    parser.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.resamples")
+    parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="also write it for a pull request, with pictures beside the file"
     )
-    compare.set_defaults(run=compare_experiments)
 
 
 def compare_experiments(arguments: argparse.Namespace) -> None:
@@ -113,21 +99,19 @@ def compare_experiments(arguments: argparse.Namespace) -> None:
         print(f"\nWritten: {', '.join(map(str, write_page(comparison, arguments.markdown)))}")
 
 
-def define_study(commands: Commands) -> None:
-    """`lesions study`."""
-    study = commands.add_parser("study", help="run what is missing of a list of experiments, and report on them")
-    study.add_argument("name", nargs="?", help="of a file in studies/; without it, list them, and what is done")
-    study.add_argument("--dry", action="store_true", help="say what would run, and run nothing")
-    study.add_argument(
+def add_study(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `lesions study`."""
+    parser.add_argument("name", nargs="?", help="of a file in studies/; without it, list them, and what is done")
+    parser.add_argument("--dry", action="store_true", help="say what would run, and run nothing")
+    parser.add_argument(
         "--source-folder", type=Path, metavar="DIR", help="read the pictures there instead of fetching a published set"
     )
-    study.add_argument("--report", type=Path, metavar="FILE", help="where the report goes; else where the study says")
-    study.add_argument(
+    parser.add_argument("--report", type=Path, metavar="FILE", help="where the report goes; else where the study says")
+    parser.add_argument(
         "--cluster",
         metavar="ADDRESS",
         help="run them on the workers of the Dask scheduler there, as in tcp://host:8786: docs/cluster.md",
     )
-    study.set_defaults(run=run_study)
 
 
 def run_study(arguments: argparse.Namespace) -> None:
@@ -186,19 +170,18 @@ def add_model(command: argparse.ArgumentParser) -> None:
     )
 
 
-def define_classify(commands: Commands) -> None:
-    """`lesions classify`."""
-    classify = commands.add_parser("classify", help="say what pictures show, with an alert for melanoma")
-    classify.add_argument("pictures", nargs="+", metavar="PICTURE", help="a file, a folder, or - for standard input")
-    form = classify.add_mutually_exclusive_group()
+def add_classify(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `lesions classify`."""
+    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="a file, a folder, or - for standard input")
+    form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_const", dest="form", const="csv", help="print a table for a spreadsheet")
     form.add_argument("--json", action="store_const", dest="form", const="json", help="print JSON for a program")
-    classify.add_argument("--heatmap", type=Path, metavar="DIR", help="write each picture beside its heat map there")
-    classify.add_argument("--age", default="", metavar="YEARS", help="of the patient, where the model weighs it")
-    classify.add_argument("--sex", default="", help="female or male, likewise")
-    classify.add_argument("--site", default="", help="of the lesion, likewise: back, face, lower extremity, ...")
-    add_model(classify)
-    classify.set_defaults(run=classify_pictures, form="table")
+    parser.add_argument("--heatmap", type=Path, metavar="DIR", help="write each picture beside its heat map there")
+    parser.add_argument("--age", default="", metavar="YEARS", help="of the patient, where the model weighs it")
+    parser.add_argument("--sex", default="", help="female or male, likewise")
+    parser.add_argument("--site", default="", help="of the lesion, likewise: back, face, lower extremity, ...")
+    add_model(parser)
+    parser.set_defaults(form="table")
 
 
 def classify_pictures(arguments: argparse.Namespace) -> None:
@@ -213,13 +196,13 @@ def classify_pictures(arguments: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def define_page(commands: Commands) -> None:
-    """`lesions page`."""
-    page = commands.add_parser("page", help="serve a local web page on which pictures are dropped")
-    page.add_argument("--port", type=int, default=8765, help="8765 without it; 0 takes any that is free")
-    page.add_argument("--host", default="127.0.0.1", help="an address of this computer; without it, others get nothing")
-    add_model(page)
-    page.set_defaults(run=serve_page)
+def add_page(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `lesions page`."""
+    parser.add_argument("--port", type=int, default=8765, help="8765 without it; 0 takes any that is free")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="an address of this computer; without it, others get nothing"
+    )
+    add_model(parser)
 
 
 def serve_page(arguments: argparse.Namespace) -> None:
@@ -229,11 +212,10 @@ def serve_page(arguments: argparse.Namespace) -> None:
     serve(arguments.models, arguments.sensitivity, arguments.host, arguments.port)
 
 
-def define_validate(commands: Commands) -> None:
-    """`lesions validate`."""
-    validate = commands.add_parser("validate", help="judge a model on another collection")
-    validate.add_argument("folder", type=Path, metavar="FOLDER", help="its pictures and diagnoses")
-    validate.add_argument(
+def add_validate(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `lesions validate`."""
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="its pictures and diagnoses")
+    parser.add_argument(
         "--class",
         action="append",
         default=[],
@@ -241,13 +223,12 @@ def define_validate(commands: Commands) -> None:
         metavar="THEIRS=OURS",
         help="the model's class of a diagnosis with another name; may be given several times",
     )
-    validate.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
-    validate.add_argument(
+    parser.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
+    parser.add_argument(
         "--data", type=Path, default=Path("data"), metavar="DIR", help="what the model was made from, to leave that out"
     )
-    validate.add_argument("--out", type=Path, default=Path("reports/validation"), metavar="DIR", help="for the report")
-    validate.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.resamples")
-    validate.set_defaults(run=validate_model)
+    parser.add_argument("--out", type=Path, default=Path("reports/validation"), metavar="DIR", help="for the report")
+    parser.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.resamples")
 
 
 def validate_model(arguments: argparse.Namespace) -> None:
@@ -258,13 +239,10 @@ def validate_model(arguments: argparse.Namespace) -> None:
     print(validate(Request(**{name: getattr(arguments, name) for name in names})))
 
 
-def define_export(commands: Commands) -> None:
-    """`lesions export`."""
-    export = commands.add_parser("export", help="write a model as ONNX and LiteRT files, for other programs")
-    export.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
-    export.add_argument("--out", type=Path, default=Path("exported"), metavar="DIR", help="without it, exported")
-    export.add_argument("--int8", action="store_true", help="also a smaller LiteRT file, and say what it loses")
-    export.set_defaults(run=export_model)
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `lesions export`."""
+    parser.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
+    parser.add_argument("--out", type=Path, default=Path("exported"), metavar="DIR", help="without it, exported")
 
 
 def export_model(arguments: argparse.Namespace) -> None:
@@ -272,15 +250,15 @@ def export_model(arguments: argparse.Namespace) -> None:
     with needs_extra("export"):
         from lesions.commands.export.export import export
 
-    export(arguments.models, arguments.out, Path("data"), int8=arguments.int8)
+    export(arguments.models, arguments.out)
 
 
-def define_store(commands: Commands) -> None:
-    """`lesions check-store`."""
-    store = commands.add_parser("check-store", help="remove from the team's DVC remote what is not what it says it is")
-    store.add_argument("--remote", help="its name; without it, the default one")
-    store.add_argument("--everything", action="store_true", help="read all of it, not just what a pull failed to bring")
-    store.set_defaults(run=check_store)
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `lesions check-store`."""
+    parser.add_argument("--remote", help="its name; without it, the default one")
+    parser.add_argument(
+        "--everything", action="store_true", help="read all of it, not just what a pull failed to bring"
+    )
 
 
 def check_store(arguments: argparse.Namespace) -> None:
@@ -288,3 +266,17 @@ def check_store(arguments: argparse.Namespace) -> None:
     from lesions.commands.store import check_store
 
     print(check_store(arguments.remote, arguments.everything))
+
+
+COMMANDS = {
+    "check": Command("say what is wrong in params.yaml, without running anything", no_options, check_params),
+    "sources": Command("list where pictures can come from, and what of it is already here", no_options, print_sources),
+    "preset": Command("put a data set's recipe or a published system into params.yaml", add_preset, use_preset),
+    "compare": Command("say how two experiments differ, and whether by chance", add_compare, compare_experiments),
+    "study": Command("run what is missing of a list of experiments, and report on them", add_study, run_study),
+    "classify": Command("say what pictures show, with an alert for melanoma", add_classify, classify_pictures),
+    "page": Command("serve a local web page on which pictures are dropped", add_page, serve_page),
+    "validate": Command("judge a model on another collection", add_validate, validate_model),
+    "export": Command("write a model as ONNX and LiteRT files, for other programs", add_export, export_model),
+    "check-store": Command("remove from the team's DVC remote what is not what it says it is", add_store, check_store),
+}

@@ -18,9 +18,7 @@ from PIL import Image
 
 from lesions.archives import read_members
 from lesions.classifier import Classifier
-from lesions.commands.classify import formats as showing
-from lesions.commands.classify import inputs as pictures_to_ask
-from lesions.commands.classify import run as command
+from lesions.commands.classify import formats, inputs, run
 from lesions.core import image_array as packed
 from lesions.core.errors import UserError
 from lesions.core.model_hashes import hashes
@@ -177,7 +175,7 @@ def test_a_folder_as_a_table(workspace: Path, files: Path, classifier: Classifie
     assert lines[1].split(None, 1)[1] == lines[8].split(None, 1)[1]
     assert "no picture: not one of JPEG" in lines[7]
     assert "No such file" in lines[9]
-    assert showing.NOTICE in done.stdout
+    assert formats.NOTICE in done.stdout
     assert done.stderr.strip() == "2 of 9 pictures could not be classified."
     drawn = sorted(file.name for file in (files / "heat").iterdir())
     assert drawn == [*(f"{number:05d}-{number - 1}.png" for number in range(1, 7)), "00008-0.png"]
@@ -245,21 +243,21 @@ def test_what_is_no_picture_is_told_in_its_row(classifier: Classifier, judged: p
         assert words in answer.problem
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(ValueError, match="no regular file"):
-        pictures_to_ask.find([str(tmp_path / "pipe.jpg")])[0].read()
+        inputs.find([str(tmp_path / "pipe.jpg")])[0].read()
 
 
 def test_an_empty_folder_or_one_without_rights_ends_with_a_message(tmp_path: Path, workspace: Path) -> None:
     with pytest.raises(UserError, match="has no picture"):
-        pictures_to_ask.find([str(tmp_path)])
+        inputs.find([str(tmp_path)])
     (tmp_path / "file").touch()
-    found = pictures_to_ask.find([str(tmp_path / "file")])
+    found = inputs.find([str(tmp_path / "file")])
     with pytest.raises(UserError, match="is no folder to write heat maps into"):
-        command.classify(found, workspace / "models", "table", tmp_path / "file", 90, {})
+        run.classify(found, workspace / "models", "table", tmp_path / "file", 90, {})
     if os.geteuid() == 0:
         pytest.skip("root may read everything")
     tmp_path.chmod(0)
     with pytest.raises(UserError, match="cannot be read"):
-        pictures_to_ask.find([str(tmp_path)])
+        inputs.find([str(tmp_path)])
     tmp_path.chmod(0o700)
 
 
@@ -314,7 +312,7 @@ def test_a_model_without_thresholds_gives_no_alert(
     answer = classifier.classify(judged["content"].iloc[0])
     assert (answer.alerts, answer.unlike) == ({"melanoma": None}, None)
     assert answer.probabilities == pytest.approx(answer.uncalibrated)
-    showing.as_table([answer], classifier, sys.stdout)
+    formats.write_table([answer], classifier, sys.stdout)
     printed = capsys.readouterr().out
     assert "no threshold is known" in printed
     assert "not calibrated" in printed

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import dataclasses
-import http.client
 import io
 import os
 import shutil
@@ -27,8 +26,8 @@ from PIL import Image
 from lesions.classifier import Answer, Classifier
 from lesions.commands.classify.formats import NOTICE, as_object
 from lesions.commands.page import server
-from lesions.commands.page.looking_at import heat_words, look_at
-from lesions.commands.page.server import Limits, Site
+from lesions.commands.page.response import heat_words, respond
+from lesions.commands.page.server import Site
 from lesions.core.errors import UserError
 from lesions.explain.overlay import overlay
 from lesions.inference.metadata_prior import FIELDS, Patient
@@ -96,7 +95,7 @@ def serve(classifier: Classifier) -> Iterator[Callable[..., tuple[str, Site]]]:
     running = []
 
     def start(card: bytes = b"", **limits: Any) -> tuple[str, Site]:
-        site = Site(classifier, card, limits=Limits(**limits))
+        site = Site(classifier, card, **limits)
         context = served(site)
         address = context.__enter__()
         running.append(context)
@@ -216,7 +215,7 @@ def test_a_network_that_cannot_be_explained_still_answers(
         raise UserError("no dense layer")
 
     monkeypatch.setattr(Classifier, "heat", refuse)
-    found = look_at(picture(1), classifier, {})
+    found = respond(picture(1), classifier, {})
     assert found["no_heat"] == "no dense layer"
     assert "heat" not in found
     assert found["seen"]["words"] == "The picture as the network saw it, 24×24 pixels."
@@ -225,58 +224,23 @@ def test_a_network_that_cannot_be_explained_still_answers(
 # What is refused.
 
 
-def test_too_large_is_refused_by_its_length_alone(serve: Callable[..., tuple[str, Site]]) -> None:
-    address, site = serve(picture_bytes=10_000)
+def test_too_large_is_refused(serve: Callable[..., tuple[str, Site]]) -> None:
+    address, _ = serve(max_bytes=10_000)
     with begin(address, 10_001, b"") as connection:
-        reply = http.client.HTTPResponse(connection)
-        reply.begin()
-        assert reply.status == 413
-        assert reply.read() == b'{"problem": "more than 10,000 bytes"}'
-        assert connection.recv(1) == b""
+        assert connection.recv(12) == b"HTTP/1.1 400"
+        while connection.recv(10_000):
+            pass
     assert post(address, picture(1).ljust(10_000, b"\0")).status_code == 200
-    until(lambda: not site.under_way)
 
 
-def test_a_picture_of_no_stated_length_is_refused(address: str) -> None:
-    assert requests.post(f"{address}/classify", data=iter([picture(1)]), timeout=SECONDS).status_code == 411
-
-
-def test_only_pictures_may_be_long(address: str) -> None:
-    for path in ("/", "/card", "/nothing"):
-        with begin(address, 100_000, b"", path) as connection:
-            assert connection.recv(12) in (b"HTTP/1.1 400", b"HTTP/1.1 404")
-            while connection.recv(10_000):
-                pass
-
-
-def test_who_sends_slowly_is_dropped(serve: Callable[..., tuple[str, Site]]) -> None:
-    address, site = serve(seconds=0.3)
+def test_slow_sender_is_dropped(serve: Callable[..., tuple[str, Site]]) -> None:
+    address, _ = serve(timeout=0.3)
     with begin(address, 1000, b"\xff\xd8") as connection:
-        until(lambda: site.under_way)
         assert connection.recv(1) == b""
     with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), SECONDS) as connection:
         connection.sendall(b"GET / HT")
         assert connection.recv(1) == b""
-    until(lambda: not site.under_way)
     assert post(address, picture(1)).status_code == 200
-
-
-@pytest.mark.parametrize("limits", [{"requests": 1}, {"held_bytes": 99_200}])
-def test_who_would_wait_too_long_is_asked_to_come_back(
-    serve: Callable[..., tuple[str, Site]], limits: dict[str, int]
-) -> None:
-    address, site = serve(**limits)
-    first = picture(1).ljust(99_000, b"\0")
-    with begin(address, len(first), first[:-1]) as connection:
-        until(lambda: site.under_way)
-        busy = post(address, picture(2))
-        assert (busy.status_code, busy.headers["Retry-After"]) == (503, "1")
-        connection.sendall(first[-1:])
-        assert connection.recv(12) == b"HTTP/1.1 200"
-    assert post(address, picture(2)).status_code == 200
-    with begin(address, len(first), first[:-1]):
-        until(lambda: site.under_way)
-    until(lambda: not site.under_way)  # who hangs up makes room
 
 
 def test_another_sites_requests_are_refused(address: str) -> None:
@@ -379,7 +343,7 @@ def test_a_fault_of_ours_is_logged_without_the_request(
     def fail(*_: Any) -> None:
         raise RuntimeError("disk of the moon")
 
-    monkeypatch.setattr(server, "look_at", fail)
+    monkeypatch.setattr(server, "respond", fail)
     reply = requests.post(f"{address}/classify?Anna_Example", data=picture(1), timeout=SECONDS)
     assert (reply.status_code, reply.json()) == (500, {"problem": "Internal Server Error"})
     assert "disk of the moon" in caplog.text
@@ -533,7 +497,7 @@ def test_no_pictures_and_hostile_ones_get_their_reason(browser: Any, address: st
 def test_fifty_at_once_and_no_more_than_allowed(
     browser: Any, serve: Callable[..., tuple[str, Site]], tmp_path: Path
 ) -> None:
-    address, _ = serve(files=50, picture_bytes=20_000)
+    address, _ = serve(max_files=50, max_bytes=20_000)
     browser.get(address)
     files = [written(tmp_path, f"{number}.jpg", picture(number)) for number in range(52)]
     files[7].write_bytes(bytes(20_001))
@@ -549,30 +513,6 @@ def test_fifty_at_once_and_no_more_than_allowed(
     assert "50.jpg\n51.jpg" in cards(browser)[50]
     assert "All 52 done" in browser.find_element("id", "status").text
     assert "3 without an answer" in browser.find_element("id", "status").text
-
-
-def test_two_people_at_once_and_a_busy_server(
-    browser: Any, serve: Callable[..., tuple[str, Site]], tmp_path: Path
-) -> None:
-    address, _ = serve(requests=2)  # and each of them sends two at a time
-    mine, others = ([written(tmp_path, f"{who}{n}.jpg", picture(n)) for n in range(4)] for who in "ab")
-    browser.get(address)
-    first = browser.current_window_handle
-    browser.switch_to.new_window("window")
-    browser.get(address)
-    browser.find_element("id", "files").send_keys("\n".join(map(str, others)))
-    second = browser.current_window_handle
-    browser.switch_to.window(first)
-    send(browser, *mine)
-    assert [text[:6] for text in cards(browser)] == [f"a{n}.jpg" for n in range(4)]
-    mine_said = [text[6:] for text in cards(browser)]
-    browser.switch_to.window(second)
-    finish(browser)
-    assert [text[:6] for text in cards(browser)] == [f"b{n}.jpg" for n in range(4)]
-    assert [text[6:] for text in cards(browser)] == mine_said
-    assert all("No answer" not in text for text in mine_said)
-    browser.close()
-    browser.switch_to.window(first)
 
 
 DROP = """

@@ -1,4 +1,4 @@
-"""Answers as a person, a spreadsheet or a program reads them."""
+"""Answers as a table, CSV or JSON."""
 
 import csv
 import json
@@ -14,8 +14,8 @@ UNLIKE = "unlike the training pictures: the rest means nothing"
 HEAD = ("picture", "diagnosis", "probability", "malignant", "melanoma", "")
 
 
-def as_table(answers: Iterable[Answer], classifier: Classifier, out: TextIO) -> None:
-    """Write a line a picture in columns, and below what the words stand for."""
+def write_table(answers: Iterable[Answer], classifier: Classifier, out: TextIO) -> None:
+    """Write one line per image, and below what the words stand for."""
     rows = [HEAD, *(_row(answer, classifier) for answer in answers)]
     whole = [row for row in rows if len(row) == len(HEAD)]
     widths = [max(len(row[column]) for row in whole) for column in range(len(HEAD))]
@@ -45,8 +45,8 @@ def _yes(found: bool | None) -> str:
 
 def malignancy(answer: Answer, classifier: Classifier) -> float | None:
     """Return the calibrated probability of all malignant classes; None where the classes state none."""
-    asked = classifier.decision.thresholds.get("malignant")
-    return sum(answer.probabilities[name] for name in asked.positive) if asked else None
+    task = classifier.decision.thresholds.get("malignant")
+    return sum(answer.probabilities[name] for name in task.positive) if task else None
 
 
 def notes(classifier: Classifier) -> list[str]:
@@ -69,8 +69,8 @@ def notes(classifier: Classifier) -> list[str]:
     return [*found, NOTICE]
 
 
-def as_csv(answers: Iterable[Answer], classifier: Classifier, out: TextIO) -> None:
-    """Write a row a picture as it comes; a name that a spreadsheet would run begins with an apostrophe."""
+def write_csv(answers: Iterable[Answer], classifier: Classifier, out: TextIO) -> None:
+    """Write one row per image as it comes; a name that a spreadsheet would run begins with an apostrophe."""
     classes = classifier.decision.classes
     writer = csv.writer(out, lineterminator="\n")
     head = ["picture", "problem", "diagnosis", *(f"probability_{name}" for name in classes)]
@@ -86,7 +86,7 @@ def as_csv(answers: Iterable[Answer], classifier: Classifier, out: TextIO) -> No
         writer.writerow([*words, *probabilities, *alerts, f"{answer.unlikeness:.6g}", _yes(answer.unlike)])
 
 
-def as_json(answers: Iterable[Answer], classifier: Classifier, out: TextIO) -> None:
+def write_json(answers: Iterable[Answer], classifier: Classifier, out: TextIO) -> None:
     """Write one object: what the answers mean, and a list of them, each in a line as it comes."""
     about_all = {"notice": NOTICE, "notes": notes(classifier)[:-1], "warnings": classifier.warnings}
     out.write(json.dumps(about_all, ensure_ascii=False)[:-1] + ', "pictures": [')

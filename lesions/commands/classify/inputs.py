@@ -1,4 +1,4 @@
-"""Which pictures a person means by a command's arguments: files, folders, or what comes through a pipe."""
+"""Find the images that a command's arguments name: files, folders, or standard input."""
 
 import os
 import sys
@@ -13,8 +13,8 @@ from lesions.core.errors import UserError
 STANDARD_INPUT = "-"
 
 
-class Asked(NamedTuple):
-    """A picture by its name.
+class ImageFile(NamedTuple):
+    """An image file, not read yet.
 
     Attributes:
         name: as the person wrote it, below a folder with its path.
@@ -25,7 +25,7 @@ class Asked(NamedTuple):
     read: Callable[[], bytes]
 
 
-def find(names: list[str]) -> list[Asked]:
+def find(names: list[str]) -> list[ImageFile]:
     """Return the pictures, those of a folder and of the folders in it by name.
 
     Files named are taken whatever their suffix; of folders, those that a suffix says are pictures.
@@ -37,15 +37,15 @@ def find(names: list[str]) -> list[Asked]:
     for name in names:
         path = Path(name)
         if name == STANDARD_INPUT:
-            found.append(Asked("standard input", partial(_bounded, _standard_input())))
+            found.append(ImageFile("standard input", partial(_bounded, _standard_input())))
         elif path.is_dir():
-            found += [Asked(str(file), _reader(file)) for file in _pictures_below(path)]
+            found += [ImageFile(str(file), _reader(file)) for file in _images_below(path)]
         else:
-            found.append(Asked(name, _reader(path)))
+            found.append(ImageFile(name, _reader(path)))
     return found
 
 
-def _pictures_below(folder: Path) -> list[Path]:
+def _images_below(folder: Path) -> list[Path]:
     def refuse(error: OSError) -> None:
         raise UserError(f"{error.filename} cannot be read: {error.strerror}.")
 

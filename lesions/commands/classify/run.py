@@ -1,4 +1,4 @@
-"""`lesions classify`: pictures on a command line."""
+"""`lesions classify`: classify images on the command line."""
 
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
 
@@ -8,22 +8,22 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from lesions import patient_input as patient_to_ask
 from lesions.classifier import Answer, Classifier
-from lesions.commands.classify import formats as showing
-from lesions.commands.classify.inputs import Asked
+from lesions.commands.classify import formats
+from lesions.commands.classify.inputs import ImageFile
 from lesions.commands.output_folder import make_writable
 from lesions.explain.overlay import beside, overlay
 from lesions.inference.metadata_prior import Known
 from lesions.inference.predict import BATCH
+from lesions.patient_input import read as read_patient
 
-WRITERS = {"table": showing.as_table, "csv": showing.as_csv, "json": showing.as_json}
+WRITERS = {"table": formats.write_table, "csv": formats.write_csv, "json": formats.write_json}
 BOX = (1024, 512)
 """The most width and height of a picture beside its heat map."""
 
 
 def classify(
-    pictures: list[Asked],
+    pictures: list[ImageFile],
     models: Path,
     form: str,
     heatmap: Path | None,
@@ -33,20 +33,20 @@ def classify(
     """Print what the model says of each picture; return whether there was an answer for each.
 
     Args:
-        pictures: see `pictures_to_ask.find`.
+        pictures: see `inputs.find`.
         models: the model's folder.
         form: one of `WRITERS`.
         heatmap: a folder for pictures beside their heat maps.
         sensitivity: see `Classifier.of_folder`.
-        patient: what is said of the lesion that all these pictures show; see `patient_to_ask.read`.
+        patient: age, sex and site, the same for all these pictures; see `patient_input.read`.
 
     Raises:
-        UserError: there is no model to ask, or no writing of heat maps, or what is said of the patient means nothing.
+        UserError: there is no model, heat maps cannot be written, or the patient's data is not understood.
     """
     if heatmap is not None:
         make_writable(heatmap, "heat maps")
     classifier = Classifier.of_folder(models, sensitivity)
-    known = patient_to_ask.read(patient, classifier.patient)
+    known = read_patient(patient, classifier.patient)
     for warning in classifier.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
     answers = classifier.answers(pictures, len(pictures), [known] * len(pictures))

@@ -5,7 +5,6 @@
 const settings = JSON.parse(document.body.dataset.settings);
 const AT_A_TIME = 2;
 const PATIENCE = 120000; // ms for one answer
-const RETRIES = 300; // of a server that says it is busy, one a second or as it says
 const SAY_EVERY = 2000; // ms, or a reader of the screen is never done
 
 const input = document.getElementById("files");
@@ -77,24 +76,19 @@ async function ask(file, known, removed) {
   } catch {
     return { problem: "cannot be read: a folder, or a file that was moved or must not be read" };
   }
-  for (let tries = 0; tries < RETRIES && !removed.aborted; tries += 1) {
-    const enough = new AbortController();
-    const stop = () => enough.abort();
-    const late = setTimeout(stop, PATIENCE);
-    removed.addEventListener("abort", stop);
-    try {
-      const reply = await fetch(`classify?${known}`, { method: "POST", body: content, signal: enough.signal });
-      if (reply.status !== 503) return await reply.json();
-      const pause = Number(reply.headers.get("Retry-After")) || 1;
-      await new Promise((resolve) => setTimeout(resolve, 1000 * Math.min(pause, 30)));
-    } catch {
-      return { problem: "the server is gone, or the picture took too long to arrive" };
-    } finally {
-      clearTimeout(late);
-      removed.removeEventListener("abort", stop);
-    }
+  const enough = new AbortController();
+  const stop = () => enough.abort();
+  const late = setTimeout(stop, PATIENCE);
+  removed.addEventListener("abort", stop);
+  try {
+    const reply = await fetch(`classify?${known}`, { method: "POST", body: content, signal: enough.signal });
+    return await reply.json();
+  } catch {
+    return { problem: "the server is gone, or the picture took too long to arrive" };
+  } finally {
+    clearTimeout(late);
+    removed.removeEventListener("abort", stop);
   }
-  return { problem: "the server is too busy; try again later" };
 }
 
 function waitingCard(name) {

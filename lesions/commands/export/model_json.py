@@ -1,22 +1,17 @@
-"""What someone who has an exported file alone must know, as model.json."""
+"""model.json: what someone must know who has an exported file alone."""
 
 from typing import Any
 
 from lesions.classifier import Classifier
 from lesions.commands.classify.formats import NOTICE
-from lesions.commands.export.answering import INPUT
+from lesions.commands.export.export_model import INPUT
 from lesions.taxonomy import about
 
 NAME = "model.json"
 
 
-def facts(classifier: Classifier, int8: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the content of model.json.
-
-    Args:
-        classifier: the model.
-        int8: what is known of the int8 variant; None where there is none.
-    """
+def content(classifier: Classifier) -> dict[str, Any]:
+    """Return the content of model.json."""
     decision, recipe = classifier.decision, classifier.recipe
     height, width = recipe.px
     return {
@@ -50,5 +45,4 @@ def facts(classifier: Classifier, int8: dict[str, Any] | None) -> dict[str, Any]
         else None,
         "unlikeness": "not in the file: only `lesions classify` says whether a picture is unlike all others",
         "made_from": {"sha256": decision.model.sha256},
-        "int8": int8,
     }

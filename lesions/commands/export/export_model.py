@@ -1,0 +1,81 @@
+"""The whole answer as one Keras model: from uint8 pixels to probabilities before and after the temperature."""
+
+import keras
+import numpy as np
+from keras import KerasTensor, layers, ops
+from numpy.typing import NDArray
+
+from lesions.classifier import Classifier
+from lesions.inference.predict import BATCH, asked
+
+INPUT = "pixels"
+OUTPUTS = ("probabilities", "uncalibrated")
+
+Outputs = dict[str, NDArray[np.float32]]
+"""By the names in `OUTPUTS`: (N, classes)."""
+
+
+def export_model(classifier: Classifier) -> keras.Model:
+    """Return a model from uint8 pixels, (N, height, width, 3), to a dictionary of `OUTPUTS`.
+
+    It contains the network with its own normalisation, test-time augmentation where the model was evaluated with it,
+    and the temperature; without a temperature the two outputs are equal.
+    """
+    keras.utils.clear_session(free_memory=False)  # the files contain the layers' names, which count from one again
+    network, decision = classifier.model, classifier.decision
+    for layer in network.layers:
+        if isinstance(layer, layers.Normalization) and layer.input_mean is not None:
+            # As a tensor outside of the weights, `Model.export` would make it an input of the ONNX file.
+            layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
+    pixels = keras.Input(network.input.shape[1:], dtype="uint8", name=INPUT)
+    x = ops.cast(pixels, "float32")
+    if decision.model.dihedral:
+        views = dihedral_views(x)
+        each = ops.split(network(ops.concatenate(views, axis=0)), len(views), axis=0)
+        total = ops.sum(ops.stack(each), axis=0)
+        uncalibrated = total / ops.sum(total, axis=1, keepdims=True)
+    else:
+        uncalibrated = network(x)
+    calibrated = apply_temperature(uncalibrated, decision.temperature or 1.0)
+    return keras.Model(pixels, {"probabilities": calibrated, "uncalibrated": uncalibrated})
+
+
+def dihedral_views(x: KerasTensor) -> list[KerasTensor]:
+    """Return the flips and quarter turns that keep the shape, as `inference.predict` has them, in another order.
+
+    Args:
+        x: (N, height, width, 3).
+    """
+    height, width = x.shape[1:3]
+    # By numbered rows and columns: the converters turn a reversal into many operations.
+    upside_down = ops.take(x, np.arange(height)[::-1], axis=1)
+    flipped = [x, upside_down] + [ops.take(view, np.arange(width)[::-1], axis=2) for view in (x, upside_down)]
+    turned = [ops.transpose(view, (0, 2, 1, 3)) for view in flipped]
+    return flipped + turned if height == width else flipped
+
+
+def apply_temperature(probability: KerasTensor, temperature: float) -> KerasTensor:
+    """Return calibrated probabilities as `evaluation.calibration` has them, but without a logarithm, so that 0 is fine.
+
+    Args:
+        probability: (N, classes).
+        temperature: above 0; 1 changes nothing.
+
+    Returns:
+        (N, classes).
+    """
+    powers = (probability / ops.max(probability, axis=1, keepdims=True)) ** (1 / temperature)
+    return powers / ops.sum(powers, axis=1, keepdims=True)
+
+
+def keras_outputs(classifier: Classifier, images: NDArray[np.uint8]) -> Outputs:
+    """Return the outputs as `lesions classify` has them, which the exported files must give as well.
+
+    Args:
+        classifier: the model.
+        images: (N, height, width, 3).
+    """
+    starts, dihedral = range(0, len(images), BATCH), classifier.decision.model.dihedral
+    raw = np.concatenate([asked(classifier.looking, images[start : start + BATCH], dihedral)[1] for start in starts])
+    calibrated = classifier.decision.calibrated(raw.astype(np.float64)).astype(np.float32)
+    return {"probabilities": calibrated, "uncalibrated": raw}
