@@ -15,7 +15,8 @@ from lesions.audit.duplicates import contradictions, find_copies, near_copy_ids,
 from lesions.audit.near_duplicates import MIN_LIKENESS, SIDE, Fingerprint, _vectors, find_near_copies, fingerprint
 from lesions.core.errors import UserError
 from lesions.images.decode import to_pixels
-from lesions.sources.synthetic.drawing import CAMERAS, KINDS, draw
+from lesions.sources.synthetic.drawing import CAMERAS, draw
+from lesions.sources.synthetic.kinds import KINDS
 
 LESIONS = 60
 
