@@ -16,7 +16,7 @@ TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
 
-repro: .venv/installed  ## build the environment, then run the pipeline
+repro: .dvc/plots_page.html  ## build the environment, then run the pipeline
 	dvc repro
 
 test: .venv/installed  ## every test that needs no long training
@@ -41,6 +41,10 @@ bench: .venv/installed  ## every benchmark, in benchmarks/RESULTS.md (HAM10000_D
 clean:  ## remove the environment and what tools left behind, never data or results
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis lesions.egg-info build
 	find lesions stages tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# With it, `dvc plots show` and `dvc plots diff` need no network.
+.dvc/plots_page.html: .venv/installed lesions/commands/dvc_plots_page.py
+	python -m lesions.commands.dvc_plots_page
 
 # The stamp is written last, so an installation that was cut off starts again.
 .venv/installed: requirements.txt pyproject.toml

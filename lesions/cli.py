@@ -32,7 +32,6 @@ def main() -> None:
         define_page,
         define_validate,
         define_export,
-        define_store,
     ):
         define(commands)
     arguments = parser.parse_args()
@@ -271,18 +270,3 @@ def export_model(arguments: argparse.Namespace) -> None:
     from lesions.commands.export.export import export
 
     export(arguments.models, arguments.out, Path("data"), int8=arguments.int8)
-
-
-def define_store(commands: Commands) -> None:
-    """`lesions check-store`."""
-    store = commands.add_parser("check-store", help="remove from the team's DVC remote what is not what it says it is")
-    store.add_argument("--remote", help="its name; without it, the default one")
-    store.add_argument("--everything", action="store_true", help="read all of it, not just what a pull failed to bring")
-    store.set_defaults(run=check_store)
-
-
-def check_store(arguments: argparse.Namespace) -> None:
-    """Print which objects of a remote are spoiled, and remove them."""
-    from lesions.commands.store import check_store
-
-    print(check_store(arguments.remote, arguments.everything))

@@ -22,14 +22,14 @@ class WeightsFile(NamedTuple):
         name: the file's.
         md5: as Keras publishes it.
         sha256: as Keras publishes it, or our own.
-        bytes: its length, where we had the file.
+        n_bytes: its length, where we had the file.
     """
 
     folder: str
     name: str
     md5: str | None = None
     sha256: str | None = None
-    bytes: int | None = None
+    n_bytes: int | None = None
 
 
 def _family(
@@ -51,7 +51,7 @@ IMAGENET: dict[tuple[str, float], WeightsFile] = {
         _SERVER + "mobilenet/",
         "mobilenet_2_5_224_tf_no_top.h5",
         sha256="dbdb03ee2a22fd895301636cd328b234bb3a9952358f436d82f46b81e0d5b0bf",
-        bytes=2_108_140,
+        n_bytes=2_108_140,
     ),
     **{
         (f"MobileNetV3{kind.title()}", width): WeightsFile(
