@@ -137,13 +137,14 @@ def test_make_writes_the_page_and_keeps_a_persons_settings(tmp_path: Path, monke
     assert f"repro: {dvc_plots_page.PAGE}" in make
     assert f"python -m {dvc_plots_page.__name__}" in make
     copytree(ROOT / ".dvc/plots", tmp_path / ".dvc/plots")
-    (tmp_path / ".dvc/config.local").write_text("[plots]\n    auto_open = true\n['remote \"team\"']\n    user = anna\n")
+    theirs = "[plots]\nauto_open = true\n['remote \"team\"']\nurl = s3://a/b\nprofile = anna\n"
+    (tmp_path / ".dvc/config.local").write_text(theirs)
     monkeypatch.chdir(tmp_path)
     dvc_plots_page.main()
     run("git init --quiet", tmp_path)
     assert run("dvc config plots.html_template", tmp_path).strip() == dvc_plots_page.PAGE.name
     assert run("dvc config plots.auto_open", tmp_path).strip() == "true"
-    assert "user = anna" in (tmp_path / ".dvc/config.local").read_text()
+    assert "profile = anna" in (tmp_path / ".dvc/config.local").read_text()
     assert run(f"git check-ignore {dvc_plots_page.PAGE}", ROOT).strip() == dvc_plots_page.PAGE.as_posix()
 
 
