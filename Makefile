@@ -27,7 +27,7 @@ COMPILE := uv pip compile --quiet --upgrade --universal --fork-strategy fewest -
 help:  ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
 
-repro: .venv/installed  ## build the environment, then run the pipeline
+repro: .dvc/plots_page.html  ## build the environment, then run the pipeline
 	dvc repro
 
 test: .venv/installed-dev  ## every test that needs no long training
@@ -57,6 +57,10 @@ clean:  ## remove the environment and what tools left behind, never data or resu
 extra-%: .venv/installed  ## what only some need: extra-cluster, extra-export, extra-s3
 	sed -e 's/ \\$$//' -e '/--hash/d' requirements-dev.txt > .venv/versions.txt
 	$(INSTALL) --constraint .venv/versions.txt --no-build-isolation --editable '.[$*]'
+
+# With it, `dvc plots show` and `dvc plots diff` need no network.
+.dvc/plots_page.html: .venv/installed lesions/commands/dvc_plots_page.py
+	python -m lesions.commands.dvc_plots_page
 
 # The stamps are written last, so an installation that was cut off starts again.
 .venv/installed: requirements.txt pyproject.toml

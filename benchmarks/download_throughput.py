@@ -25,10 +25,11 @@ ROUNDS = 5
 OURS = """
 import resource, sys, time
 from pathlib import Path
-from lesions.sources.common.download import RemoteFile, transfer
+from lesions.sources.common.download import download
+from lesions.sources.common.remote_file import RemoteFile
 url, folder, length, md5, sha256 = sys.argv[1:]
 start = time.perf_counter()
-transfer(RemoteFile("file", (url,), int(length), md5 or None, sha256 or None), Path(folder))
+download(RemoteFile("file", (url,), int(length), md5 or None, sha256 or None), Path(folder))
 print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

@@ -253,30 +253,14 @@ def export_model(arguments: argparse.Namespace) -> None:
     export(arguments.models, arguments.out)
 
 
-def add_store(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `lesions check-store`."""
-    parser.add_argument("--remote", help="its name; without it, the default one")
-    parser.add_argument(
-        "--everything", action="store_true", help="read all of it, not just what a pull failed to bring"
-    )
-
-
-def check_store(arguments: argparse.Namespace) -> None:
-    """Print which objects of a remote are spoiled, and remove them."""
-    from lesions.commands.store import check_store
-
-    print(check_store(arguments.remote, arguments.everything))
-
-
 COMMANDS = {
     "check": Command("say what is wrong in params.yaml, without running anything", no_options, check_params),
-    "sources": Command("list where pictures can come from, and what of it is already here", no_options, print_sources),
+    "sources": Command("list where images can come from, and what of it is already here", no_options, print_sources),
     "preset": Command("put a data set's recipe or a published system into params.yaml", add_preset, use_preset),
     "compare": Command("say how two experiments differ, and whether by chance", add_compare, compare_experiments),
     "study": Command("run what is missing of a list of experiments, and report on them", add_study, run_study),
-    "classify": Command("say what pictures show, with an alert for melanoma", add_classify, classify_pictures),
-    "page": Command("serve a local web page on which pictures are dropped", add_page, serve_page),
-    "validate": Command("judge a model on another collection", add_validate, validate_model),
+    "classify": Command("classify images, with an alert for melanoma", add_classify, classify_pictures),
+    "page": Command("serve a local web page on which images are dropped", add_page, serve_page),
+    "validate": Command("evaluate a model on another collection", add_validate, validate_model),
     "export": Command("write a model as ONNX and LiteRT files, for other programs", add_export, export_model),
-    "check-store": Command("remove from the team's DVC remote what is not what it says it is", add_store, check_store),
 }

@@ -12,7 +12,8 @@ from lesions.core.stage import run_stage
 from lesions.models.pretrained.weights_file import copy_weights
 from lesions.params.keras_applications import IMAGENET, WeightsFile
 from lesions.params.weights import Weights
-from lesions.sources.common.download import RemoteFile, transfer
+from lesions.sources.common.download import download
+from lesions.sources.common.remote_file import RemoteFile
 
 OUT = Path("data/weights")
 
@@ -39,8 +40,8 @@ def main() -> None:
 
 def fetch(file: WeightsFile) -> Path:
     """Return published weights, verified; fetched unless they are in data/downloads."""
-    return transfer(
-        RemoteFile(file.name, (file.folder + file.name,), bytes=file.bytes, md5=file.md5, sha256=file.sha256)
+    return download(
+        RemoteFile(file.name, (file.folder + file.name,), n_bytes=file.n_bytes, md5=file.md5, sha256=file.sha256)
     )
 
 

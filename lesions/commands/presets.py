@@ -6,6 +6,7 @@ stands, as text, so that comments, order and spacing survive.
 
 import difflib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from lesions.core.params import FILE, nearest, read_file
 from lesions.params.all import SECTIONS, check_sections
 
 FOLDER = Path("presets")
+WORD = re.compile(r"(?!(true|false|null|nan|inf)$)[A-Za-z_][\w/-]*", re.ASCII | re.IGNORECASE)
+"""A text that Hydra reads as that text without quotes."""
 
 
 def list_presets(folder: Path = FOLDER) -> str:
@@ -74,8 +77,26 @@ def set_param(name: str, folder: Path = FOLDER) -> str:
     """Return a preset as options of `dvc exp run`, none of which holds a space."""
     options: list[str] = []
     for key, value in leaves(read_preset(name, folder)):
-        options += ["--set-param", f"{key}={_as_override(value)}"]
+        options += ["--set-param", f"{key}={as_override(value)}"]
     return " ".join(options)
+
+
+def as_override(value: Any) -> str:
+    """Write a value as Hydra's overrides do; what is more than a word in quotes, since a path may hold anything.
+
+    Raises:
+        UserError: it is a text that DVC would change.
+    """
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{as_override(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(as_override, value)) + "]"
+    if isinstance(value, str) and not WORD.fullmatch(value):
+        if "${" in value:
+            raise UserError(f"{value!r} cannot be passed to an experiment, since DVC would replace what is in ${{}}.")
+        # Backslashes count as such, but before a quote.
+        return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value) + "'"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def leaves(params: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -166,15 +187,6 @@ def _end(node: Node) -> int:
 
 def _line_start(text: str, place: int) -> int:
     return text.rfind("\n", 0, place) + 1
-
-
-def _as_override(value: Any) -> str:
-    """Write a value as Hydra's overrides do: without spaces or quotes, where words allow it."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_as_override(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(_as_override, value)) + "]"
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 # Files

@@ -42,7 +42,7 @@ def there(offer: Offer, downloads: Path = DOWNLOADS) -> str:
     if offer.folder:
         pictures = sum(is_picture(path.name) for path in (downloads / offer.folder).glob("*/*"))
         return f"{pictures:,} pictures"
-    states = [_state(downloads / file.name, file.bytes) for file in offer.files]
+    states = [_state(downloads / file.name, file.n_bytes) for file in offer.files]
     complete = states.count("complete")
     if "other" in states:
         return "another file of that name"

@@ -19,7 +19,6 @@ class Download(Section):
     folder: str = Field(min_length=1)
     pictures: int = Field(ge=100, le=100_000)
     seed: int = Field(ge=0, lt=2**32)
-    segmentations: bool = False
     year: Literal[2018, 2019] = 2018
     collection: int | Literal["none"] = "none"
     query: str = Field("none", max_length=1000, validate_default=True)

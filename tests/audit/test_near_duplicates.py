@@ -15,7 +15,8 @@ from lesions.audit.duplicates import find_duplicates, label_conflicts, near_dupl
 from lesions.audit.near_duplicates import MIN_SIMILARITY, SIZE, Fingerprint, _vectors, find_near_duplicates, fingerprint
 from lesions.core.errors import UserError
 from lesions.images.decode import decode_image
-from lesions.sources.synthetic.drawing import CAMERAS, KINDS, draw
+from lesions.sources.synthetic.drawing import CAMERAS, draw
+from lesions.sources.synthetic.kinds import KINDS
 
 LESIONS = 60
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from lesions.commands.presets import apply_preset, exchange, list_presets, merged, read_preset, set_param
+from lesions.commands.presets import apply_preset, as_override, exchange, list_presets, merged, read_preset, set_param
 from lesions.core.errors import UserError
 from lesions.core.params import read_file
 from lesions.params.all import check_all, check_sections
@@ -57,6 +57,19 @@ def test_a_preset_works_as_options_of_an_experiment(name: str, params: Path) -> 
     assert not re.search(r"""['"$`\\*?~;&|<>()]""", " ".join(options))  # a shell leaves it as it is
     apply_overrides(params, options[1::2])
     assert read_file(params) == merged(DEFAULTS, read_preset(name, FOLDER))
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]) | st.sampled_from("\\' ,:=[]{}#\"")))
+def test_any_text_reaches_an_experiment_as_it_is(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    file = tmp_path_factory.mktemp("params") / "params.yaml"
+    if "${" in text:
+        with pytest.raises(UserError, match="cannot be passed to an experiment"):
+            as_override(text)
+        return
+    file.write_text("download:\n  folder: x\n")
+    value = {"new": [text, 1, 1.5, True, {"of": text}]}
+    apply_overrides(file, [f"++download.folder={as_override(text)}", f"++split={as_override(value)}"])
+    assert read_file(file) == {"download": {"folder": text}, "split": value}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -13,15 +13,12 @@ from shutil import copyfile, copytree
 import numpy as np
 import pandas as pd
 import pytest
-from dvc.utils.hydra import apply_overrides
-from hypothesis import given
-from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from lesions.commands.study import experiments, families, report, running
 from lesions.commands.study.experiments import found_from_a_copy
 from lesions.commands.study.plot import Row, draw, draw_differences
-from lesions.commands.study.running import Planned, as_override, wait_for
+from lesions.commands.study.running import Planned, wait_for
 from lesions.commands.study.study import Study, list_studies, read_study, wanted
 from lesions.core.errors import UserError
 from lesions.core.params import read_file
@@ -135,19 +132,6 @@ def test_an_unknown_study_names_the_nearest(here: Path) -> None:
     (here / "studies/mine.yaml").unlink()
     with pytest.raises(UserError, match="no folder studies/ with studies here"):
         read_study("mine")
-
-
-@given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]) | st.sampled_from("\\' ,:=[]{}#\"")))
-def test_any_text_reaches_an_experiment_as_it_is(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    file = tmp_path_factory.mktemp("params") / "params.yaml"
-    if "${" in text:
-        with pytest.raises(UserError, match="cannot be passed to an experiment"):
-            as_override(text)
-        return
-    file.write_text("download:\n  folder: x\n")
-    value = {"new": [text, 1, 1.5, True, {"of": text}]}
-    apply_overrides(file, [f"++download.folder={as_override(text)}", f"++split={as_override(value)}"])
-    assert read_file(file) == {"download": {"folder": text}, "split": value}
 
 
 def test_folders_hold_in_a_copy_too(here: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import vl_convert
 from PIL import Image
 from ruamel.yaml import YAML
 
-from lesions.reporting.common import dvc_plots_page as offline_page
+from lesions.commands import dvc_plots_page
 from tests.conftest import ROOT, run
 
 DEFINED: list[str | dict[str, dict[str, Any]]] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["plots"]
@@ -85,9 +86,16 @@ def shown(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Drawings
 
 @pytest.fixture(scope="module")
 def shown_page(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page that a person opens after `dvc plots show`."""
+    """The page that a person opens after `make` and `dvc plots show`."""
     out = tmp_path_factory.mktemp("page")
-    run(f"dvc plots show --out {out}", workspace)
+    local = workspace / ".dvc/config.local"
+    assert not local.exists()
+    run("python -m lesions.commands.dvc_plots_page", workspace)
+    try:
+        run(f"dvc plots show --out {out}", workspace)
+    finally:
+        local.unlink()
+        (workspace / dvc_plots_page.PAGE).unlink()
     return out / "index.html"
 
 
@@ -124,23 +132,26 @@ def test_test_and_validation_have_the_same_views() -> None:
     assert sided == {f"{name.rsplit('_', 1)[0]}_{side}" for name in sided for side in SIDES}
 
 
-def test_offline_page_is_what_the_locked_scripts_give(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    assert offline_page.PAGE.read_text(encoding="utf-8") == offline_page.page(), (
-        "run `python -m lesions.reporting.common.dvc_plots_page` and commit what it writes"
-    )
-    assert offline_page.PAGE.stat().st_size < 1_000_000
-
-
-def test_dvc_is_told_of_the_offline_page() -> None:
-    configured = run("dvc config plots.html_template", ROOT).strip()
-    assert ROOT / ".dvc" / configured == ROOT / offline_page.PAGE
+def test_make_writes_the_page_and_keeps_a_persons_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert f"repro: {dvc_plots_page.PAGE}" in make
+    assert f"python -m {dvc_plots_page.__name__}" in make
+    copytree(ROOT / ".dvc/plots", tmp_path / ".dvc/plots")
+    theirs = "[plots]\nauto_open = true\n['remote \"team\"']\nurl = s3://a/b\nprofile = anna\n"
+    (tmp_path / ".dvc/config.local").write_text(theirs)
+    monkeypatch.chdir(tmp_path)
+    dvc_plots_page.main()
+    run("git init --quiet", tmp_path)
+    assert run("dvc config plots.html_template", tmp_path).strip() == dvc_plots_page.PAGE.name
+    assert run("dvc config plots.auto_open", tmp_path).strip() == "true"
+    assert "profile = anna" in (tmp_path / ".dvc/config.local").read_text()
+    assert run(f"git check-ignore {dvc_plots_page.PAGE}", ROOT).strip() == dvc_plots_page.PAGE.as_posix()
 
 
 def test_scripts_that_would_end_their_element_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vl_convert, "javascript_bundle", lambda _snippet: "'</script>'")
     with pytest.raises(ValueError, match="</script"):
-        offline_page.scripts()
+        dvc_plots_page.scripts()
 
 
 # What a run of the pipeline left, drawn.
@@ -206,7 +217,7 @@ def test_page_holds_every_plot_and_needs_no_network(shown_page: Path) -> None:
     page = shown_page.read_text(encoding="utf-8")
     assert set(re.findall(r"vegaEmbed\('#([^']+)', spec\)", page)) == set(VIEWS)
     assert "default-src 'none'" in page
-    assert not [left for left in offline_page.PLACEHOLDERS if left in page]
+    assert not [left for left in dvc_plots_page.PLACEHOLDERS if left in page]
 
     addresses = Addresses()
     addresses.feed(page)

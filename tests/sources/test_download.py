@@ -25,8 +25,10 @@ from hypothesis import strategies as st
 
 from lesions.core.errors import UserError
 from lesions.sources.common import http as web
-from lesions.sources.common.download import NoRoomError, RemoteFile, link, transfer, transfer_many
+from lesions.sources.common.download import copy_to, download, download_many
 from lesions.sources.common.http import WebError, get_json
+from lesions.sources.common.partial_download import NoRoomError
+from lesions.sources.common.remote_file import RemoteFile
 from tests.conftest import ROOT
 from tests.sources.misbehaving_server import (
     Act,
@@ -94,7 +96,7 @@ def names(folder: Path) -> list[str]:
 
 def refused(file: RemoteFile, folder: Path, *words: str) -> UserError:
     with pytest.raises(UserError) as error:
-        transfer(file, folder)
+        download(file, folder)
     missing = [word for word in words if word not in str(error.value)]
     assert not missing, f"{missing} not in: {error.value}"
     return error.value
@@ -122,7 +124,7 @@ PASSING: dict[str, list[Act]] = {
 @pytest.mark.parametrize("describe", [published, bare])
 def test_each_byte_is_fetched_once(server: Server, tmp_path: Path, trouble: str, describe: Describe) -> None:
     server.script.extend(PASSING[trouble])
-    assert transfer(describe(server), tmp_path).read_bytes() == CONTENT
+    assert download(describe(server), tmp_path).read_bytes() == CONTENT
     assert names(tmp_path) == ["a.bin"]
     assert server.served == SIZE
     assert len(server.requests) == 1 + len(PASSING[trouble])
@@ -130,7 +132,7 @@ def test_each_byte_is_fetched_once(server: Server, tmp_path: Path, trouble: str,
 
 def test_a_reset_loses_only_what_was_on_its_way(server: Server, tmp_path: Path) -> None:
     server.script.append(drop(200_000, reset=True))
-    assert transfer(published(server), tmp_path).read_bytes() == CONTENT
+    assert download(published(server), tmp_path).read_bytes() == CONTENT
     assert server.served <= SIZE + 200_000
 
 
@@ -162,7 +164,7 @@ def test_what_cannot_be_continued_is_begun_anew(server: Server, tmp_path: Path, 
     act, result = CHANGES[change]
     server.script.extend([drop(100_000), act])
     file = RemoteFile("a.bin", (server.url,), sha256=hashlib.sha256(result).hexdigest() if hashed else None)
-    assert transfer(file, tmp_path).read_bytes() == result
+    assert download(file, tmp_path).read_bytes() == result
     assert names(tmp_path) == ["a.bin"]
     assert ranges(server)[1] == "bytes=100000-"
     assert server.requests[1].headers["if-range"] == '"1"'
@@ -171,7 +173,7 @@ def test_what_cannot_be_continued_is_begun_anew(server: Server, tmp_path: Path, 
 
 def test_two_versions_that_only_the_hash_tells_apart(server: Server, tmp_path: Path) -> None:
     server.script.extend([drop(100_000), give(content=CHANGED)])
-    assert transfer(published(server, CHANGED), tmp_path).read_bytes() == CHANGED
+    assert download(published(server, CHANGED), tmp_path).read_bytes() == CHANGED
     assert ranges(server) == [None, "bytes=100000-", None]
 
 
@@ -188,7 +190,7 @@ def test_what_names_the_version(
 ) -> None:
     server.etag = etag
     server.script.append(give(stop_after=100_000, then=lambda handler: handler.hang_up(), Last_Modified=date))
-    transfer(published(server) if hashed else bare(server), tmp_path)
+    download(published(server) if hashed else bare(server), tmp_path)
     if validator == "begins anew":
         assert ranges(server) == [None, None]
     else:
@@ -200,7 +202,7 @@ def test_the_next_run_goes_on(server: Server, tmp_path: Path) -> None:
     server.script.extend([drop(100_000), say(403)])
     refused(published(server), tmp_path, "403 (Forbidden)", "100,000 bytes", "next run goes on")
     assert names(tmp_path) == ["a.bin.part", "a.bin.part.json"]
-    assert transfer(published(server), tmp_path).read_bytes() == CONTENT
+    assert download(published(server), tmp_path).read_bytes() == CONTENT
     assert server.served == SIZE
     assert names(tmp_path) == ["a.bin"]
 
@@ -209,7 +211,7 @@ def test_all_was_there_but_the_name(server: Server, tmp_path: Path) -> None:
     server.script.extend([drop(100_000), say(403)])
     refused(published(server), tmp_path)
     (tmp_path / "a.bin.part").write_bytes(CONTENT)
-    assert transfer(published(server), tmp_path).read_bytes() == CONTENT
+    assert download(published(server), tmp_path).read_bytes() == CONTENT
     assert len(server.requests) == 2
 
 
@@ -224,7 +226,7 @@ def test_a_damaged_part_is_begun_anew(server: Server, tmp_path: Path, damage: st
         note.write_text('{"url": ')
     else:
         note.unlink()
-    assert transfer(published(server), tmp_path).read_bytes() == CONTENT
+    assert download(published(server), tmp_path).read_bytes() == CONTENT
     assert names(tmp_path) == ["a.bin"]
 
 
@@ -232,7 +234,7 @@ def test_the_first_address_is_asked_again_as_links_expire(server: Server, tmp_pa
     server.usual = redirect_to_signed(drop(100_000), drop(100_000), say(404), give())
     refused(published(server), tmp_path, "404")
     assert "signed" not in (tmp_path / "a.bin.part.json").read_text()
-    assert transfer(published(server), tmp_path).read_bytes() == CONTENT
+    assert download(published(server), tmp_path).read_bytes() == CONTENT
     assert [asked.path for asked in server.requests[::2]] == ["/a"] * 4
     assert server.served == SIZE
 
@@ -241,14 +243,14 @@ def test_the_first_address_is_asked_again_as_links_expire(server: Server, tmp_pa
 def test_a_second_address(server: Server, tmp_path: Path, act: Act) -> None:
     server.script.append(act)
     file = published(server, CONTENT, "a.bin", server.url + "/first", server.url + "/second")
-    assert transfer(file, tmp_path).read_bytes() == CONTENT
+    assert download(file, tmp_path).read_bytes() == CONTENT
     assert [asked.path for asked in server.requests] == ["/first", "/second"]
 
 
 def test_a_second_address_does_not_go_on_with_what_came_from_the_first(server: Server, tmp_path: Path) -> None:
     server.script.extend([drop(100_000), say(404), give(content=CHANGED)])
     file = RemoteFile("a.bin", (server.url + "/first", server.url + "/second"))
-    assert transfer(file, tmp_path).read_bytes() == CHANGED
+    assert download(file, tmp_path).read_bytes() == CHANGED
     assert ranges(server) == [None, "bytes=100000-", None]
 
 
@@ -257,7 +259,7 @@ def test_a_dead_address_and_one_that_goes_on(server: Server, tmp_path: Path) -> 
     server.script.extend([drop(100_000), say(403)])
     refused(file, tmp_path, DEAD, "Connection refused", "5 times", "403")
     WAITS.clear()
-    assert transfer(file, tmp_path).read_bytes() == CONTENT
+    assert download(file, tmp_path).read_bytes() == CONTENT
     assert server.served == SIZE
     assert not WAITS, "the address that had begun goes on before the dead one is asked"
 
@@ -313,10 +315,10 @@ def test_what_is_accepted_where_nothing_is_published(server: Server, tmp_path: P
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr("a.jpg", CONTENT)
     server.script.extend([give(content=archive.getvalue()), give(content=PAGE, Content_Type="text/html")])
-    assert transfer(bare(server, "a.zip"), tmp_path).read_bytes() == archive.getvalue()
-    assert transfer(bare(server, "page.html"), tmp_path).read_bytes() == PAGE
+    assert download(bare(server, "a.zip"), tmp_path).read_bytes() == archive.getvalue()
+    assert download(bare(server, "page.html"), tmp_path).read_bytes() == PAGE
     server.usual = give(content=CONTENT, chunked=True)
-    assert transfer(bare(server), tmp_path).read_bytes() == CONTENT
+    assert download(bare(server), tmp_path).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("after", [0, 100_000])
@@ -360,12 +362,12 @@ def test_whatever_happens_it_is_the_right_file_or_none(
     one_server.reset(CONTENT, *script)
     path = folder / "a.bin"
     try:
-        assert transfer(published(one_server), folder) == path
+        assert download(published(one_server), folder) == path
     except WebError:
         assert not path.exists()
         one_server.script.clear()
         one_server.usual = give(content=CONTENT, etag='"3"')
-        transfer(published(one_server), folder)
+        download(published(one_server), folder)
     assert path.read_bytes() == CONTENT
     assert names(folder) == ["a.bin"]
     shutil.rmtree(folder)
@@ -376,8 +378,8 @@ def test_whatever_happens_it_is_the_right_file_or_none(
 
 def test_what_is_there_is_not_fetched(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(CONTENT)
-    assert transfer(published(server), tmp_path) == tmp_path / "a.bin"
-    assert transfer_many([published(server)], tmp_path, what="all") == [tmp_path / "a.bin"]
+    assert download(published(server), tmp_path) == tmp_path / "a.bin"
+    assert download_many([published(server)], tmp_path, what="all") == [tmp_path / "a.bin"]
     assert not server.requests
     assert names(tmp_path) == ["a.bin"]
 
@@ -401,7 +403,7 @@ def test_a_wrong_file_is_left_as_it_is(server: Server, tmp_path: Path, content: 
 
 def test_each_hash_is_compared(server: Server, tmp_path: Path) -> None:
     right = RemoteFile("a.bin", (server.url,), SIZE, md5(CONTENT).upper(), hashlib.sha256(CONTENT).hexdigest().upper())
-    transfer(right, tmp_path)
+    download(right, tmp_path)
     refused(replace(right, md5="0" * 32), tmp_path, "MD5")
     refused(replace(right, sha256="0" * 64), tmp_path, "SHA256")
     assert len(server.requests) == 1
@@ -419,7 +421,7 @@ def test_names_that_are_paths(name: str) -> None:
 def test_says_who_asks(server: Server, tmp_path: Path) -> None:
     server.usual = refuse_foreign_agents
     assert requests.get(server.url, timeout=5).status_code == 403
-    assert transfer(published(server), tmp_path).read_bytes() == CONTENT
+    assert download(published(server), tmp_path).read_bytes() == CONTENT
     assert server.requests[-1].headers["user-agent"].startswith("lesion-pipeline/0.1 (")
     assert server.requests[-1].headers["accept-encoding"] == "identity"
 
@@ -439,7 +441,7 @@ def test_says_who_asks(server: Server, tmp_path: Path) -> None:
 def test_waits_as_told(server: Server, tmp_path: Path, told: str, least: float, most: float) -> None:
     told = formatdate(time.time() + 200, usegmt=True) if told.startswith("a date") else told
     server.script.append(say(429, Retry_After=told))
-    transfer(published(server), tmp_path)
+    download(published(server), tmp_path)
     assert len(WAITS) == 1
     assert least <= WAITS[0] <= most
 
@@ -486,18 +488,19 @@ def test_free_disk_comes_first(
     assert isinstance(error, NoRoomError)
     assert (len(server.requests) == 0) == (describe is published)
     with pytest.raises(NoRoomError):
-        transfer_many([describe(server)], tmp_path, what="all")
+        download_many([describe(server)], tmp_path, what="all")
 
 
 SCRIPT = """
 import resource, sys
 from pathlib import Path
 from lesions.core.errors import UserError
-from lesions.sources.common.download import RemoteFile, transfer
+from lesions.sources.common.download import download
+from lesions.sources.common.remote_file import RemoteFile
 url, length, md5, folder, largest = sys.argv[1:]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(largest), int(largest)))
 try:
-    transfer(RemoteFile("a.bin", (url,), int(length), md5), Path(folder))
+    download(RemoteFile("a.bin", (url,), int(length), md5), Path(folder))
 except UserError as error:
     sys.exit(str(error))
 """
@@ -505,7 +508,7 @@ except UserError as error:
 
 def start(file: RemoteFile, folder: Path, largest: int = 10**9) -> "subprocess.Popen[str]":
     """Start a process that fetches a file, and can write none larger than that."""
-    arguments = [file.urls[0], str(file.bytes), str(file.md5), str(folder), str(largest)]
+    arguments = [file.urls[0], str(file.n_bytes), str(file.md5), str(folder), str(largest)]
     return subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
@@ -515,7 +518,7 @@ def test_a_disk_that_fills_up(server: Server, tmp_path: Path) -> None:
     assert process.returncode == 1
     assert all(word in said for word in ["a.bin.part", "123,456 bytes", "176,544 more", "Make room"]), said
     assert "Traceback" not in said
-    assert transfer(published(server), tmp_path).read_bytes() == CONTENT
+    assert download(published(server), tmp_path).read_bytes() == CONTENT
     assert ranges(server) == [None, "bytes=123456-"]
 
 
@@ -540,7 +543,7 @@ def test_killed_at_ten_moments_then_run_to_the_end(server: Server, tmp_path: Pat
 
 def test_two_runs_at_once(server: Server, tmp_path: Path) -> None:
     server.pause = 0.005
-    threads = [threading.Thread(target=transfer, args=(published(server), tmp_path)) for _ in range(3)]
+    threads = [threading.Thread(target=download, args=(published(server), tmp_path)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -554,14 +557,14 @@ def test_linking_shares_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     path.write_bytes(CONTENT)
     raw = tmp_path / "data" / "raw"
-    target = link(path, raw)
+    target = copy_to(path, raw)
     assert target == raw / "a.bin"
     with path.open("r+b") as file:
         file.write(b"changed in place")
     assert target.read_bytes() == CONTENT
     cached = tmp_path / "cached"
     os.link(target, cached)
-    link(path, raw)
+    copy_to(path, raw)
     assert target.read_bytes() == path.read_bytes()
     assert cached.read_bytes() == CONTENT
 
@@ -574,7 +577,7 @@ def test_many(server: Server, tmp_path: Path) -> None:
     answers |= {"/7": say(404), "/8": say(200, PAGE, Content_Type="text/html"), "/9": give(content=CHANGED[:109])}
     server.usual = lambda handler: answers[handler.path](handler)
     files = [published(server, CONTENT[: 100 + n], f"{n}.jpg", f"{server.url}/{n}") for n in range(100)]
-    results = transfer_many(files, tmp_path, what="pictures", workers=4)
+    results = download_many(files, tmp_path, what="pictures", workers=4)
     right = [number for number in range(100) if number not in (7, 8, 9)]
     assert [results[number] for number in right] == [tmp_path / f"{number}.jpg" for number in right]
     assert all((tmp_path / f"{number}.jpg").read_bytes() == CONTENT[: 100 + number] for number in right)
@@ -585,7 +588,7 @@ def test_many(server: Server, tmp_path: Path) -> None:
     assert results[7].status == 404
     assert len(names(tmp_path)) == 97
     with pytest.raises(UserError, match="same name"):
-        transfer_many([RemoteFile("A.jpg", ()), RemoteFile("a.jpg", ())], tmp_path, what="pictures")
+        download_many([RemoteFile("A.jpg", ()), RemoteFile("a.jpg", ())], tmp_path, what="pictures")
 
 
 def test_many_from_a_server_that_goes_away(server: Server, tmp_path: Path) -> None:
@@ -594,7 +597,7 @@ def test_many_from_a_server_that_goes_away(server: Server, tmp_path: Path) -> No
     files = [published(server, CONTENT, f"{number}.jpg", f"{server.url}/{number}") for number in range(1000)]
     threads = threading.active_count()
     with pytest.raises(UserError, match=r"4 files in a row(.|\n)*503(.|\n)*Run this again later"):
-        transfer_many(files, tmp_path, what="pictures", workers=2)
+        download_many(files, tmp_path, what="pictures", workers=2)
     while threading.active_count() > threads:
         time.sleep(0.01)  # what is under way ends with the process, or soon
     assert len(names(tmp_path)) == 3

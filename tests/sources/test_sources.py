@@ -25,10 +25,11 @@ from lesions.core.json_files import read_json
 from lesions.params.download import Download
 from lesions.sources.common import http as web
 from lesions.sources.common import isic_api
-from lesions.sources.common.download import DOWNLOADS, RemoteFile
+from lesions.sources.common.download import DOWNLOADS
 from lesions.sources.common.isic_api import read_record
 from lesions.sources.common.metadata_table import check_table
 from lesions.sources.common.raw_data import Fetched
+from lesions.sources.common.remote_file import RemoteFile
 from lesions.sources.ham10000 import fetch as ham10000
 from lesions.sources.isic_archive import fetch as isic_archive
 from lesions.sources.isic_challenge import fetch as isic_challenge
@@ -340,7 +341,7 @@ def test_any_record_is_a_row_of_text(files: Any, metadata: Any, attribution: Any
     for said in (metadata, {"clinical": metadata}, {"clinical": clinical}):
         picture = read_record({"isic_id": "a", "files": {"full": files}, "metadata": said, "attribution": attribution})
         assert all(isinstance(value, str) and "\n" not in value for value in picture.row.values())
-        assert set(picture.addresses) | set(picture.bytes) <= {"full"}
+        assert set(picture.addresses) | set(picture.n_bytes) <= {"full"}
 
 
 def test_pages_that_go_round_in_a_circle(server: Server) -> None:
@@ -379,7 +380,7 @@ def test_a_kept_listing_that_is_damaged(server: Server) -> None:
         ({"query": "a\nb"}, "expected a search on one line"),
         ({"year": 2017}, "download.year: input should be 2018 or 2019; found 2017"),
         ({"resolution": "large"}, "download.resolution: input should be 'full' or 'thumbnail'"),
-        ({"segmentations": "yes"}, "download.segmentations: input should be a valid boolean"),
+        ({"segmentations": False}, "download.segmentations: unknown key"),
     ],
 )
 def test_parameters_that_cannot_be_used(values: dict[str, object], words: str) -> None:
@@ -406,7 +407,7 @@ def served(server: Server, name: str, content: bytes, **known: Any) -> RemoteFil
 def published(server: Server, name: str, content: bytes) -> RemoteFile:
     """Put a file on the server, and describe it as a publisher does who knows what hashes are for."""
     hashes = {kind: hashlib.new(kind, content, usedforsecurity=False).hexdigest() for kind in ("md5", "sha256")}
-    return served(server, name, content, bytes=len(content), **hashes)
+    return served(server, name, content, n_bytes=len(content), **hashes)
 
 
 @pytest.fixture
@@ -415,10 +416,6 @@ def small_ham10000(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = [published(server, f"HAM10000_images_part_{n}.zip", zipped({f"I{n}.jpg": b"x" * n})) for n in (1, 2)]
     monkeypatch.setattr(ham10000, "PICTURES", tuple(parts))
     monkeypatch.setattr(ham10000, "TABLE", published(server, "HAM10000_metadata", table))
-    masks = zipped({"I1_segmentation.png": b"mask"})
-    monkeypatch.setattr(
-        ham10000, "SEGMENTATIONS", published(server, "HAM10000_segmentations_lesion_tschandl.zip", masks)
-    )
 
 
 @pytest.mark.usefixtures("small_ham10000")
@@ -437,10 +434,7 @@ def test_ham10000_is_fetched_once(server: Server, tmp_path: Path, monkeypatch: p
         assert "Vienna" in file["attribution"]
         assert "180161" in file["citation"]
 
-    with_outlines = ham10000.fetch(asked("ham10000", segmentations=True), RAW)
-    assert len(server.asked) == 4
-    assert (RAW / "segmentations/HAM10000_segmentations_lesion_tschandl.zip").exists()
-    assert "Nature Medicine" in with_outlines.provenance["files"][-1]["citation"]
+    assert len(server.asked) == 3
 
     elsewhere(tmp_path, monkeypatch)
     again = ham10000.fetch(asked("ham10000"), RAW)
@@ -622,7 +616,7 @@ def test_what_there_is_and_what_of_it_is_here(here: Path) -> None:
     assert line("ham10000 ").endswith("part: 1 of 3 files")
     for picture in ham10000.PICTURES:
         with (DOWNLOADS / picture.name).open("wb") as file:
-            file.truncate(picture.bytes)  # takes no room, and is not hashed
+            file.truncate(picture.n_bytes)  # takes no room, and is not hashed
     assert line("ham10000 ").endswith("complete")
     (DOWNLOADS / "HAM10000_metadata").write_bytes(b"other")
     assert line("ham10000 ").endswith("another file of that name")

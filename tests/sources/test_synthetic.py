@@ -1,6 +1,7 @@
 """The synthetic source: the same bits everywhere, HAM10000's shape, and pictures worth learning from."""
 
 import io
+import os
 import zipfile
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from lesions.core.errors import UserError
 from lesions.params.download import Download
 from lesions.sources.common.raw_data import Fetched
 from lesions.sources.synthetic import fetch as synthetic
-from lesions.sources.synthetic.drawing import CAMERAS, HEIGHT, KINDS, WIDTH, draw
+from lesions.sources.synthetic.drawing import CAMERAS, HEIGHT, WIDTH, draw
+from lesions.sources.synthetic.kinds import KINDS
 from lesions.taxonomy import ordered
 
 ARCHIVES = ["images_part_1.zip", "images_part_2.zip"]
@@ -49,13 +52,27 @@ def five_hundred(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame
     return fetch(raw, 500).table, read_members(raw)
 
 
-def test_same_seed_same_bytes_with_any_number_of_workers(hundred: tuple[Fetched, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [2, 3])
+def test_same_seed_same_bytes_with_any_number_of_workers(
+    hundred: tuple[Fetched, Path], tmp_path: Path, workers: int
+) -> None:
     fetched, raw = hundred
-    again = fetch(tmp_path / "again", 100, workers=2)
+    again = fetch(tmp_path / "again", 100, workers=workers)
     pd.testing.assert_frame_equal(again.table, fetched.table)
     assert again.provenance == fetched.provenance
     for name in ARCHIVES:
         assert (tmp_path / "again" / name).read_bytes() == (raw / name).read_bytes()
+
+
+def die(_picture: synthetic.Picture, seed: int) -> tuple[str, bytes]:
+    """Take the place of `_jpeg` in a process that the system kills."""
+    os._exit(seed)
+
+
+def test_killed_worker_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synthetic, "_jpeg", die)
+    with pytest.raises(UserError, match="was killed"):
+        fetch(tmp_path / "raw", 100, workers=2)
 
 
 def test_another_seed_gives_other_lesions(hundred: tuple[Fetched, Path], tmp_path: Path) -> None:

@@ -49,6 +49,10 @@ class Store(ABC):
     def write(self, name: str, content: bytes) -> None:
         """Write a file past all bounds."""
 
+    @abstractmethod
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+
     def objects(self) -> dict[str, str]:
         """Return the name of each object of DVC's cache there, by its hash."""
         split = {name: name.rpartition("files/md5/")[2] for name in self.names() if "files/md5/" in name}
@@ -85,6 +89,10 @@ class Folder(Store):
         (self.folder / name).unlink()
         (self.folder / name).write_bytes(content)
         (self.folder / name).chmod(0o444)
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        (self.folder / name).unlink()
 
 
 class SSH(Folder):
@@ -181,6 +189,10 @@ class S3(Store):
     def write(self, name: str, content: bytes) -> None:
         """Put it under a key."""
         self.client().put_object(Bucket=self.BUCKET, Key=name, Body=content)
+
+    def remove(self, name: str) -> None:
+        """Remove what lies under a key."""
+        self.client().delete_object(Bucket=self.BUCKET, Key=name)
 
     def client(self, service: str = "s3", key: tuple[str, str] | None = None) -> Any:
         """Return a client with the store's own key, or another."""

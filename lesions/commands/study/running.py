@@ -5,9 +5,7 @@ stages that were finished come from DVC's run cache, and the training from its c
 """
 
 import fcntl
-import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -18,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from lesions.commands.presets import leaves
+from lesions.commands.presets import as_override, leaves
 from lesions.commands.study import experiments
 from lesions.commands.study.experiments import found_from_a_copy
 from lesions.commands.study.study import Entry, Study, list_studies, read_study, wanted
@@ -28,9 +26,6 @@ from lesions.core.params import read_file
 LOCK = Path(".dvc/tmp/study.lock")
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 """Requests to end, and that the terminal was closed: taken for Ctrl-C."""
-WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-NO_TEXT = ("true", "false", "null", "nan", "inf")
-"""Words that Hydra takes for other things."""
 
 
 @dataclass(frozen=True)
@@ -131,20 +126,6 @@ def options(planned: Planned) -> list[str]:
         if key not in now or now[key] != value:
             found += ["--set-param", f"++{key}={as_override(value)}"]  # ++ for a key that params.yaml leaves out
     return found
-
-
-def as_override(value: Any) -> str:
-    """Write a value as Hydra's overrides do; what is more than a word in quotes, since a path may hold anything."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{as_override(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(as_override, value)) + "]"
-    if isinstance(value, str) and not (WORD.fullmatch(value) and value.lower() not in NO_TEXT):
-        if "${" in value:
-            raise UserError(f"{value!r} cannot be passed to an experiment, since DVC would replace what is in ${{}}.")
-        # Backslashes count as such, but before a quote.
-        return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value) + "'"
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def run(study: Study, folder: Path | None = None) -> list[str]:

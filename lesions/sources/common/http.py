@@ -3,6 +3,7 @@
 import random
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from http.client import responses
@@ -11,7 +12,7 @@ from typing import Any
 
 import requests
 from tqdm import tqdm
-from urllib3.exceptions import InvalidHeader
+from urllib3.exceptions import HTTPError, InvalidHeader, ReadTimeoutError
 from urllib3.util import Retry
 
 from lesions.core.errors import UserError
@@ -26,6 +27,8 @@ ATTEMPTS = 5
 """How often an address is asked before it is given up."""
 FIRST_WAIT = 1.0
 """Seconds before the second attempt, about; each further wait is twice as long."""
+CHUNK = 1 << 20
+"""Bytes read at once, at most."""
 LONGEST_WAIT = 300.0
 """Seconds that one wait may take, even where the server asks for a longer one."""
 
@@ -99,6 +102,27 @@ def get_json(url: str) -> Any:
             "in a browser: a log-in page or a proxy may stand in between, or the service has changed.",
             answer.status_code,
         ) from None
+
+
+class BrokenOffError(Exception):
+    """An answer ended before it was complete."""
+
+
+def body(response: requests.Response) -> Iterator[bytes]:
+    """Yield an answer's bytes as they arrive, with nothing waited for that a break would lose.
+
+    Raises:
+        BrokenOffError: the connection was lost, or the server fell silent.
+    """
+    while True:
+        try:
+            chunk: bytes = response.raw.read1(CHUNK, decode_content=False)
+        except HTTPError as error:
+            silent = isinstance(error, ReadTimeoutError)
+            raise BrokenOffError(f"silent for {SILENCE_SECONDS:g} s" if silent else "broke off") from None
+        if not chunk:
+            return
+        yield chunk
 
 
 def may_pass(status: int | None) -> bool:

@@ -51,14 +51,14 @@ class Picture:
     Attributes:
         row: `lesion_id,image_id,dx,dx_type,age,sex,localization,dataset,patient_id`.
         addresses: where its file is, by resolution (see `FILES`); a link may be signed, and expire.
-        bytes: how long the file is, by resolution, as far as the archive says.
+        n_bytes: how long the file is, by resolution, as far as the archive says.
         licence: such as CC-BY-NC.
         attribution: whom to name.
     """
 
     row: dict[str, str]
     addresses: dict[str, str]
-    bytes: dict[str, int]
+    n_bytes: dict[str, int]
     licence: str
     attribution: str
 
@@ -132,7 +132,7 @@ def read_record(record: dict[str, Any]) -> Picture:
     return Picture(
         row=row,
         addresses={name: file["url"] for name, file in described.items() if _host(file.get("url"))},
-        bytes={name: file["size"] for name, file in described.items() if _is_length(file.get("size"))},
+        n_bytes={name: file["size"] for name, file in described.items() if _is_length(file.get("size"))},
         licence=_text(record.get("copyright_license")),
         attribution=row["dataset"],
     )

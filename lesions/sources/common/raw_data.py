@@ -5,23 +5,17 @@
 - `provenance.json`, what each file is and where it came from; without times, which would change its hash.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-from tqdm import tqdm
 
-from lesions.sources.common.download import RemoteFile
+from lesions.sources.common.remote_file import RemoteFile, file_hashes
 
 NEEDED = ["image_id", "dx"]
 OPTIONAL = ["lesion_id", "dx_type", "age", "sex", "localization", "dataset", "patient_id", "split"]
 """HAM10000's columns, in its names, and two that other data sets have."""
-
-_BLOCK = 1 << 20
-_LARGE = 1 << 28
-"""Bytes from which hashing a file shows its progress."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +62,5 @@ def describe_file(path: Path, **origin: str) -> dict[str, Any]:
     """
     hashes: dict[str, str] = {name: origin.pop(name) for name in ("md5", "sha256") if name in origin}
     if "sha256" not in hashes:
-        hashes["sha256"] = sha256_of(path)
+        hashes |= file_hashes(path, ["sha256"])
     return {"name": path.name, "bytes": path.stat().st_size, **hashes, **origin}
-
-
-def sha256_of(path: Path) -> str:
-    """Return a file's SHA-256 in hexadecimal digits."""
-    digest = hashlib.sha256()
-    length = path.stat().st_size
-    quiet = True if length < _LARGE else None
-    with (
-        path.open("rb") as file,
-        tqdm(total=length, desc=f"hash {path.name}", unit="B", unit_scale=True, disable=quiet) as bar,
-    ):
-        while block := file.read(_BLOCK):
-            digest.update(block)
-            bar.update(len(block))
-    return digest.hexdigest()

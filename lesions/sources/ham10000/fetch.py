@@ -8,9 +8,10 @@ from pathlib import Path
 
 from lesions.core.errors import UserError
 from lesions.params.download import Download
-from lesions.sources.common.download import DOWNLOADS, RemoteFile, link, transfer
+from lesions.sources.common.download import DOWNLOADS, copy_to, download
 from lesions.sources.common.metadata_table import read_ham10000
 from lesions.sources.common.raw_data import Fetched, Offer, describe_file
+from lesions.sources.common.remote_file import RemoteFile
 
 LICENCE = "CC BY-NC 4.0"
 ATTRIBUTION = "ViDIR Group, Department of Dermatology, Medical University of Vienna"
@@ -19,24 +20,20 @@ CITATION = (
     "of common pigmented skin lesions. Scientific Data 5, 180161 (2018), doi:10.1038/sdata.2018.161; "
     "doi:10.7910/DVN/DBW86T"
 )
-OUTLINES_CITATION = (
-    "Tschandl, Rinner, Apalla et al.: Human-computer collaboration for skin cancer recognition. Nature Medicine 26, "
-    "1229-1234 (2020), doi:10.1038/s41591-020-0942-0; doi:10.7910/DVN/DBW86T"
-)
 SERVER = "https://dataverse.harvard.edu/api/access/datafile/"
 
 PICTURES = (
     RemoteFile(
         name="HAM10000_images_part_1.zip",
         urls=(SERVER + "3172585",),
-        bytes=1_366_522_108,
+        n_bytes=1_366_522_108,
         md5="4639bfa73ab251610530a97c898e6e46",
         sha256="6202a599129c2efe81c25aea8586d422eeda8a4fae5df49dd7b7bbf956d419db",
     ),
     RemoteFile(
         name="HAM10000_images_part_2.zip",
         urls=(SERVER + "3172584",),
-        bytes=1_403_566_547,
+        n_bytes=1_403_566_547,
         md5="da43d6cc50f6613013be07e8986b384b",
         sha256="9677f30118c21ecc667a147de369d89acb25efab046fd32f6b13ad677ce2d6d0",
     ),
@@ -44,16 +41,9 @@ PICTURES = (
 TABLE = RemoteFile(
     name="HAM10000_metadata",
     urls=(SERVER + "4338392?format=original",),
-    bytes=690_218,
+    n_bytes=690_218,
     md5="8f85fb1aa29d80a2797247e434deb79d",
     sha256="de17ec44cb25ea9c3f6378ba18d69224c740afd62e86ec2edc6a894d6aa663d3",
-)
-SEGMENTATIONS = RemoteFile(
-    name="HAM10000_segmentations_lesion_tschandl.zip",
-    urls=(SERVER + "3838943",),
-    bytes=10_808_743,
-    md5="6e8d252e09cfdb0189199f15985a5b84",
-    sha256=None,
 )
 
 OFFERS = [
@@ -63,32 +53,25 @@ OFFERS = [
         "2.8 GB",
         LICENCE,
         (*PICTURES, TABLE),
-    ),
-    Offer(
-        "segmentations: true",
-        "the outlines of the lesions besides, into data/raw/segmentations",
-        "11 MB",
-        LICENCE,
-        (SEGMENTATIONS,),
-    ),
+    )
 ]
 
 
-def fetch(params: Download, raw: Path) -> Fetched:
-    """Bring HAM10000 into the folder `raw`; the outlines, if wanted, into a folder of their own below it.
+def fetch(params: Download, raw: Path) -> Fetched:  # noqa: ARG001 (every source takes both)
+    """Bring HAM10000 into a folder.
+
+    Args:
+        params: the section `download` of params.yaml; nothing in it changes what is fetched.
+        raw: the folder.
 
     Raises:
         UserError: a file cannot be had, or is not the published one.
     """
-    wanted = [TABLE, *PICTURES, *([SEGMENTATIONS] if params.segmentations else [])]
+    wanted = [TABLE, *PICTURES]
     _refuse_other_copies(wanted)
-    paths = {file: transfer(file) for file in wanted}
+    paths = {file: download(file) for file in wanted}
     for file in PICTURES:
-        link(paths[file], raw)
-    if params.segmentations:
-        # Apart from the pictures: no table lists the outlines, and the next stage would set each aside.
-        link(paths[SEGMENTATIONS], raw / "segmentations")
-    table = read_ham10000(paths[TABLE])
+        copy_to(paths[file], raw)
     provenance = {
         "source": "ham10000",
         "licence": LICENCE,
@@ -96,17 +79,17 @@ def fetch(params: Download, raw: Path) -> Fetched:
         "citation": CITATION,
         "files": [_describe(file, path) for file, path in paths.items()],
     }
-    return Fetched(table, provenance)
+    return Fetched(read_ham10000(paths[TABLE]), provenance)
 
 
 def _describe(file: RemoteFile, path: Path) -> dict[str, object]:
     return describe_file(
         path,
         address=file.urls[0],
-        verified="length, MD5 and SHA-256" if file.sha256 else "length and MD5",
+        verified="length, MD5 and SHA-256",
         licence=LICENCE,
         attribution=ATTRIBUTION,
-        citation=OUTLINES_CITATION if file is SEGMENTATIONS else CITATION,
+        citation=CITATION,
         **file.hashes,
     )
 
@@ -115,10 +98,10 @@ def _refuse_other_copies(wanted: list[RemoteFile]) -> None:
     """Stop before anything is fetched where a file of one of the names is there and has another length."""
     for file in wanted:
         path = DOWNLOADS / file.name
-        if path.exists() and (found := path.stat().st_size) != file.bytes:
+        if path.exists() and (found := path.stat().st_size) != file.n_bytes:
             raise UserError(
                 f"{path} is not the file of this name that the Dataverse publishes: it has {found:,} bytes, expected "
-                f"{file.bytes:,}. A copy with smaller pictures or an edited table belongs into a folder of its own "
+                f"{file.n_bytes:,}. A copy with smaller pictures or an edited table belongs into a folder of its own "
                 "(data/incoming, say), to be read with download.source: folder; a rewritten table (.tab) or half "
                 "a download is of no use. Move or delete it, then `dvc repro` fetches the published one."
             )

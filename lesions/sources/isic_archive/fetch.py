@@ -19,11 +19,12 @@ from tqdm import tqdm
 from lesions.core.deterministic_zip import write_archive
 from lesions.core.errors import UserError
 from lesions.params.download import Download
-from lesions.sources.common.download import DOWNLOADS, RemoteFile, transfer_many
+from lesions.sources.common.download import DOWNLOADS, download_many
 from lesions.sources.common.http import WebError
 from lesions.sources.common.isic_api import Picture, check_record, is_private, read_record, search, search_address
 from lesions.sources.common.metadata_table import ORDER
 from lesions.sources.common.raw_data import Fetched, Offer, describe_file
+from lesions.sources.common.remote_file import RemoteFile
 
 FOLDER = DOWNLOADS / "isic_archive"
 PACKED = "images.zip"
@@ -220,8 +221,8 @@ def _try(wanted: dict[str, Picture], resolution: str, store: Path) -> dict[str, 
         if url is None:
             failed[name] = WebError(f"{name} has no address", 404)
         else:
-            files[name] = RemoteFile(f"{name}.jpg", (url,), picture.bytes.get(resolution), md5=None, sha256=None)
-    results = transfer_many(list(files.values()), store, what="pictures")
+            files[name] = RemoteFile(f"{name}.jpg", (url,), picture.n_bytes.get(resolution))
+    results = download_many(list(files.values()), store, what="pictures")
     failed |= {name: got for name, got in zip(files, results, strict=True) if isinstance(got, UserError)}
     return failed
 

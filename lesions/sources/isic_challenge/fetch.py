@@ -14,9 +14,10 @@ import pandas as pd
 from lesions.archives import is_picture, open_archive, read_member
 from lesions.core.errors import UserError
 from lesions.params.download import Download
-from lesions.sources.common.download import RemoteFile, link, transfer
+from lesions.sources.common.download import copy_to, download
 from lesions.sources.common.metadata_table import read_isic
 from lesions.sources.common.raw_data import Fetched, Offer, describe_file
+from lesions.sources.common.remote_file import RemoteFile
 
 LICENCE = "CC BY-NC 4.0"
 VIENNA = "HAM10000: ViDIR Group, Department of Dermatology, Medical University of Vienna"
@@ -67,7 +68,7 @@ def _file(year: int, name: str) -> RemoteFile:
         f"https://isic-archive.s3.amazonaws.com/challenges/{year}/{name}",
         f"https://isic-challenge-data.s3.amazonaws.com/{year}/{name}",
     )
-    return RemoteFile(name=name, urls=addresses, bytes=None, md5=None, sha256=None)
+    return RemoteFile(name=name, urls=addresses)
 
 
 CHALLENGES = {
@@ -125,16 +126,16 @@ def fetch(params: Download, raw: Path) -> Fetched:
     """
     parts = CHALLENGES[params.year]
     # The tables first: an error in one shows before gigabytes are fetched.
-    paths = {file: transfer(file) for part in parts for file in (part.truth, *part.tables)}
+    paths = {file: download(file) for part in parts for file in (part.truth, *part.tables)}
     table = pd.concat([_read_part(part, paths) for part in parts], ignore_index=True).fillna("")
     left_out = {name: why for name, why in LEFT_OUT.items() if name in set(table["image_id"])}
     for name, why in left_out.items():
         print(f"{name} is left out: {why}.")
     table = table[~table["image_id"].isin(list(left_out))].reset_index(drop=True)
     for part in parts:
-        path = paths[part.images] = transfer(part.images)
+        path = paths[part.images] = download(part.images)
         _check_archive(path, part.pictures)
-        link(path, raw)
+        copy_to(path, raw)
     origin = {"licence": LICENCE, "attribution": ATTRIBUTION[params.year], "citation": CITATION[params.year]}
     files = [describe_file(path, address=file.urls[0], verified=VERIFIED, **origin) for file, path in paths.items()]
     provenance = {"source": "isic_challenge", "year": params.year, **origin, "left_out": left_out, "files": files}

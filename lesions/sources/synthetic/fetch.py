@@ -8,6 +8,7 @@ anew, and a broken file, so that every stage meets what it is for.
 import io
 import itertools
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from numpy.random import Generator
 from PIL import Image
 from tqdm import tqdm
 
 from lesions.core.deterministic_zip import write_archive
+from lesions.core.errors import UserError
 from lesions.params.download import Download
 from lesions.sources.common.raw_data import Fetched, describe_file
 from lesions.sources.synthetic.drawing import draw
@@ -93,7 +96,10 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
     Args:
         params: the section `download` of params.yaml.
         raw: the folder to write `images_part_1.zip` and `images_part_2.zip` to.
-        workers: how many processes draw; -1 for one a core.
+        workers: how many processes draw; -1 for one per core.
+
+    Raises:
+        UserError: a process that draws was killed.
     """
     rng = np.random.default_rng([params.seed, 0, 0])  # lesions count from 1: none shares this stream
     copies = 1 + max(2, params.pictures // 250)
@@ -105,8 +111,7 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
         for row in rows.to_dict("records")
     ]
     draw_one = partial(_jpeg, seed=params.seed)
-    parallel = Parallel(n_jobs=workers, return_as="generator")
-    members = iter(tqdm(parallel(map(delayed(draw_one), pictures)), "drawing", len(pictures), disable=None))
+    members = iter(tqdm(_in_processes(draw_one, pictures, workers), "drawing", len(pictures), disable=None))
     half = math.ceil(len(pictures) / 2)
     archives = [raw / "images_part_1.zip", raw / "images_part_2.zip"]
     write_archive(archives[0], itertools.islice(members, half))
@@ -123,6 +128,19 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
         "files": [describe_file(archive) for archive in archives],
     }
     return Fetched(table, provenance)
+
+
+def _in_processes(
+    draw_one: Callable[[Picture], tuple[str, bytes]], pictures: list[Picture], workers: int
+) -> Iterator[tuple[str, bytes]]:
+    """Yield what `draw_one` returns for each picture, in their order."""
+    try:
+        yield from Parallel(n_jobs=workers, return_as="generator")(map(delayed(draw_one), pictures))
+    except TerminatedWorkerError:
+        raise UserError(
+            "A process that draws pictures was killed, most often by the system because memory ran out. Close other "
+            "programs, or set download.pictures lower, then run this again."
+        ) from None
 
 
 def _jpeg(picture: Picture, seed: int) -> tuple[str, bytes]:

@@ -1,24 +1,21 @@
 """The page around `dvc plots show` and `dvc plots diff`, with all its scripts written into it.
 
-DVC's own page loads Vega from a content delivery network and stays empty without one. `.dvc/config` names
-`plots/page.html` instead, which this module writes:
+DVC's own page loads Vega from a content delivery network and stays empty without one. `make` writes this one,
+which carries the scripts of vl-convert-python, and tells this clone's DVC to use it. Without `make`:
 
-    python -m lesions.reporting.common.dvc_plots_page
-
-Run it again after another version of vl-convert-python was locked: the scripts are the ones that package
-carries, the same that the tests render the plots with. The page lies in Git, since `dvc plots show` has to
-find it in a fresh clone.
+    python -m lesions.commands.dvc_plots_page
 """
 
 import html
 from pathlib import Path
 
 import vl_convert
+from dvc.config import Config
 
-PAGE = Path(".dvc/plots/page.html")
-"""From the repository's root. DVC looks for `plots.html_template` in its own folder."""
+PAGE = Path(".dvc/plots_page.html")
+"""From the repository's root; Git ignores it, as it does `.dvc/config.local`, which names it."""
 
-LICENCES = PAGE.with_name("licences.txt")
+LICENCES = Path(".dvc/plots/licences.txt")
 """Of the libraries in the scripts; the page carries them, as they ask."""
 
 PLACEHOLDERS = ("{plot_divs}", "{refresh_tag}", "{scripts}")
@@ -90,7 +87,7 @@ def page() -> str:
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="python -m lesions.reporting.common.dvc_plots_page">
+<meta name="generator" content="python -m lesions.commands.dvc_plots_page">
 {{refresh_tag}}
 <title>Lesion Pipeline: plots</title>
 <style>{_STYLE}</style>
@@ -113,10 +110,11 @@ def page() -> str:
 
 
 def main() -> None:
-    """Write the page and say what was written."""
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
+    """Write the page, and tell DVC of it; without the page, DVC's own is used."""
     PAGE.write_text(page(), encoding="utf-8", newline="\n")
-    print(f"{PAGE}: {PAGE.stat().st_size:,} bytes")
+    with Config(".dvc").edit("local") as settings:
+        settings["plots"] = {**settings.get("plots", {}), "html_template": PAGE.name}
+    print(f"{PAGE}: `dvc plots show` needs no network.")
 
 
 if __name__ == "__main__":
