@@ -38,7 +38,7 @@ from lesions.core.errors import UserError
 from lesions.core.json_files import read_json
 from lesions.evaluation.decision import SENSITIVITIES, Decision
 from lesions.explain.grad_cam import heat_maps
-from lesions.images.parallel_map import in_order
+from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import Recipe, to_pixels
 from lesions.inference import ood as likeness
 from lesions.inference.features import with_features
@@ -172,7 +172,7 @@ class Classifier:
         """
         known: Iterable[Known] = patients or repeat({})
         asked_about = ((name, read, patient) for (name, read), patient in zip(pictures, known, strict=False))
-        decoded = in_order(self._decode, asked_about, total, what="classifying", prefer="threads", local=True)
+        decoded = parallel_map(self._decode, asked_about, total, desc="classifying", use_cluster=False)
         while batch := list(islice(decoded, BATCH)):
             yield from self._answer(batch)
 

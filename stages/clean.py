@@ -27,7 +27,7 @@ from lesions.core.errors import UserError
 from lesions.core.json_files import read_json, write_json
 from lesions.core.stage import run_stage
 from lesions.images import decode as pictures
-from lesions.images.parallel_map import in_order
+from lesions.images.parallel_map import parallel_map
 from lesions.params.clean import Clean
 from lesions.reporting.common.contact_sheet import contact_sheet
 from lesions.taxonomy import ordered
@@ -151,7 +151,7 @@ def copy_cells(found: pd.DataFrame, copies: pd.DataFrame) -> list[tuple[str, lis
 def thumbnails(rows: pd.DataFrame) -> list[NDArray[np.uint8]]:
     """Return small pictures of rows with `archive` and `member`."""
     contents = read_members(RAW, zip(rows["archive"], rows["member"], strict=True))
-    return list(in_order(small, contents, len(rows), what="drawing", prefer="threads", local=True))
+    return list(parallel_map(small, contents, len(rows), desc="drawing", use_cluster=False))
 
 
 def small(content: bytes | ValueError) -> NDArray[np.uint8]:

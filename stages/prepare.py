@@ -18,7 +18,7 @@ from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
 from lesions.core.stage import run_stage
-from lesions.images.parallel_map import in_order
+from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import Recipe, to_pixels
 from lesions.params.prepare import Prepare
 
@@ -44,9 +44,7 @@ def decoded(raw: Path, images: pd.DataFrame, recipe: Recipe, workers: int = -1) 
     """
     members = zip(images["archive"], images["member"], strict=True)
     decode_one = partial(decode, recipe=recipe)
-    return in_order(
-        decode_one, read_members(raw, members), len(images), what="decoding", prefer="threads", workers=workers
-    )
+    return parallel_map(decode_one, read_members(raw, members), len(images), desc="decoding", workers=workers)
 
 
 def decode(content: bytes | ValueError, recipe: Recipe) -> NDArray[np.uint8]:

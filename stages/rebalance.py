@@ -21,7 +21,7 @@ from lesions.core import image_array as packed
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.core.stage import run_stage
-from lesions.images.parallel_map import in_order
+from lesions.images.parallel_map import parallel_map
 from lesions.params.rebalance import Rebalance
 from lesions.reporting.common.contact_sheet import contact_sheet
 from lesions.sampling.augmentor import Copy, augment
@@ -89,15 +89,14 @@ def make(
         copies: which.
         originals: the picture that each is made from.
         params: the operations, and the seed.
-        workers: see `in_order`. Threads, since Pillow computes without Python's lock, and no picture is copied
+        workers: see `parallel_map`; Pillow computes without Python's lock, and no picture is copied
             between processes.
     """
-    return in_order(
+    return parallel_map(
         partial(augment, operations=params.operations_of_augmentor(), seed=params.seed),
         zip(originals, copies, strict=True),
         len(copies),
-        what="copying",
-        prefer="threads",
+        desc="copying",
         workers=workers,
     )
 

@@ -13,7 +13,7 @@ from PIL import Image
 from lesions.archives import read_members
 from lesions.audit.near_duplicates import COLOUR_SIDE, SIDE, Fingerprint, fingerprint
 from lesions.images import decode as pictures
-from lesions.images.parallel_map import in_order
+from lesions.images.parallel_map import parallel_map
 
 NOTHING = Fingerprint(np.zeros((SIDE, SIDE), np.uint8), np.zeros((2, COLOUR_SIDE, COLOUR_SIDE), np.float32))
 
@@ -49,9 +49,7 @@ def look_at(
         float32, (N, 2, 8, 8).
     """
     members = list(zip(found["archive"], found["member"], strict=True))
-    looks = in_order(
-        _look, read_members(raw, members), len(members), what="looking at", prefer="threads", workers=workers
-    )
+    looks = parallel_map(_look, read_members(raw, members), len(members), desc="looking at", workers=workers)
     luma = np.zeros((len(members), *NOTHING.luma.shape), np.uint8)
     colour = np.zeros((len(members), *NOTHING.colour.shape), np.float32)
     rows = []

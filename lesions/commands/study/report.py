@@ -16,10 +16,9 @@ from dvc.exceptions import DvcException
 
 from lesions.commands.compare.paired import check_alike, estimates
 from lesions.commands.compare.revisions import Answers, answers
-from lesions.commands.study import families
-from lesions.commands.study.experiments import git
+from lesions.commands.study import replicates
+from lesions.commands.study.plan import Planned, git
 from lesions.commands.study.plot import Row, draw, draw_differences
-from lesions.commands.study.running import Planned
 from lesions.commands.study.study import Study
 from lesions.core.errors import UserError
 from lesions.evaluation.bootstrap import Bootstrap
@@ -74,10 +73,10 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
     surplus = more_than_baseline(study, found)
     if surplus:
         told = f"By how much each is more than {escaped(study.baseline)}"
-        plot.write_bytes(draw_differences(surplus, families.SHOWN, study.baseline))
+        plot.write_bytes(draw_differences(surplus, replicates.SHOWN, study.baseline))
     else:
-        told = f"{families.SHOWN[study.figure]} of each experiment"
-        plot.write_bytes(draw(rows(study, found), families.SHOWN[study.figure]))
+        told = f"{replicates.SHOWN[study.figure]} of each experiment"
+        plot.write_bytes(draw(rows(study, found), replicates.SHOWN[study.figure]))
     parts = [
         f"# {escaped(study.title)}",
         escaped(study.asks),
@@ -134,7 +133,7 @@ def systems(study: Study, found: dict[str, Found]) -> list[str]:
         published = "-" if entry.published is None else f"{entry.published.value:.4f}".rstrip("0")
         lines.append(
             (
-                f"`{entry.name}`: {families.SHOWN[figure]}",
+                f"`{entry.name}`: {replicates.SHOWN[figure]}",
                 published,
                 f"{with_interval(found[entry.name].figure(figure, side))}, {SIDES[side]}",
                 f"{with_interval(honest.figure(figure, study.side))}, {SIDES[study.side]}" if honest else "not run yet",
@@ -157,7 +156,7 @@ def table(study: Study, planned: list[Planned], found: dict[str, Found]) -> list
     lines = []
     for one in planned:
         if one.entry.name not in found:
-            state = "its pictures are not here" if one.without else "not run yet"
+            state = "its pictures are not here" if one.blocked else "not run yet"
             lines.append((f"`{one.entry.name}`", state, *["-"] * 6))
             continue
         ours = found[one.entry.name]
@@ -182,7 +181,7 @@ def whole_families(study: Study, found: dict[str, Found]) -> dict[str, list[Foun
     """Return the experiments that one `each` made, where all of them ran."""
     return {
         name: [found[one] for one in members]
-        for name, members in families.families(study).items()
+        for name, members in replicates.replicates(study).items()
         if set(members) <= set(found)
     }
 
@@ -195,7 +194,7 @@ def more_than_baseline(study: Study, found: dict[str, Found]) -> dict[str, Json]
     params = Evaluate.read()
     commits = {name: [str(one.planned.commit) for one in members] for name, members in done.items()}
     try:
-        return families.against(commits, study.baseline, study.side, Bootstrap(params.resamples, params.seed))
+        return replicates.against(commits, study.baseline, study.side, Bootstrap(params.resamples, params.seed))
     except UserError:  # the predictions are not in the cache
         return {}
 
@@ -208,16 +207,16 @@ def together(study: Study, found: dict[str, Found], surplus: dict[str, Json]) ->
     lines: list[tuple[str, ...]] = []
     for name, members in done.items():
         cells = []
-        for figure in families.SHOWN:
+        for figure in replicates.SHOWN:
             values = [one.figure(figure, study.side) for one in members]
             numbers = [float(value["value"]) for value in values if value and value["value"] is not None]
-            cells.append(families.spread(numbers) if len(numbers) == len(members) else "-")
-        more = [with_sign(surplus[name][figure]) for figure in families.SHOWN] if name in surplus else ["-"] * 3
+            cells.append(replicates.spread(numbers) if len(numbers) == len(members) else "-")
+        more = [with_sign(surplus[name][figure]) for figure in replicates.SHOWN] if name in surplus else ["-"] * 3
         lines.append((f"`{name}`", str(len(members)), *cells, *(more if surplus else [])))
-    head = ["what", "runs", *families.SHOWN.values()]
+    head = ["what", "runs", *replicates.SHOWN.values()]
     told = f"Mean and standard deviation over the runs, {SIDES[study.side]}."
     if surplus:
-        head += [f"{figure}, more than `{study.baseline}`" for figure in families.SHOWN.values()]
+        head += [f"{figure}, more than `{study.baseline}`" for figure in replicates.SHOWN.values()]
         told += " The differences are of these means; their 95 % interval is by lesion, paired, and holds not the runs."
     return [told, markdown(tuple(head), lines)]
 
@@ -262,7 +261,7 @@ def differences(one: Answers, other: Answers, bootstrap: Bootstrap) -> list[str]
         if surplus["value"] is None:
             continue
         both = f"{after['value']:.3f} against {before['value']:.3f}"
-        words.append(f"{families.SHOWN[figure]} {both}, {with_sign(surplus)}")
+        words.append(f"{replicates.SHOWN[figure]} {both}, {with_sign(surplus)}")
     return words
 
 
@@ -282,7 +281,7 @@ def sources(study: Study) -> list[str]:
     """Return where the published figures stand."""
     told = [(entry.name, entry.published) for entry in study.experiments if entry.published is not None]
     lines = [
-        f"- `{name}`: {families.SHOWN[given.figure]} {given.value:g}, called {SIDES[given.side]}: "
+        f"- `{name}`: {replicates.SHOWN[given.figure]} {given.value:g}, called {SIDES[given.side]}: "
         f"{escaped(given.source)}"
         for name, given in told
     ]
@@ -313,7 +312,7 @@ def rows(study: Study, found: dict[str, Found]) -> list[Row]:
         leaky = ours.evaluation["protocol"] != "honest"
         shown = ours.figure(figure, side)
         clean = pair.figure(figure, study.side) if pair else None
-        other = "" if figure == study.figure else f" ({families.SHOWN[figure]})"
+        other = "" if figure == study.figure else f" ({replicates.SHOWN[figure]})"
         result.append(
             Row(
                 entry.name + other,

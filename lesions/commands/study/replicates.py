@@ -24,7 +24,7 @@ def family_name(entry: Entry) -> str:
     return entry.name.removesuffix("".join(f"-{entry.set[key]}" for key in entry.each))
 
 
-def families(study: Study) -> dict[str, list[str]]:
+def replicates(study: Study) -> dict[str, list[str]]:
     """Return by that name the experiments, in order."""
     found: dict[str, list[str]] = {}
     for entry in study.experiments:
