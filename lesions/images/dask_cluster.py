@@ -53,7 +53,7 @@ def open_workers(address: str) -> Iterator[tuple[Callable[..., Callable[[], list
 
             def results() -> list[Any]:
                 while not wait([future], timeout=SECONDS).done:
-                    wait_for_workers(client)
+                    wait_for_workers(client, address)
                 return list(pickle.loads(future.result()))  # noqa: S301 - of our own workers
 
             return results
@@ -84,7 +84,7 @@ def connect(address: str, setting: str, versions: Callable[[], dict[str, str]]) 
         ) from None
     with Client(address, timeout=SECONDS, set_as_default=False) as client:
         try:
-            wait_for_workers(client)
+            wait_for_workers(client, address)
             for worker, theirs in sorted(client.run(versions, on_error="return").items()):
                 compare_versions(worker, theirs if isinstance(theirs, dict) else {}, versions())
             yield client
@@ -104,12 +104,11 @@ async def _shake_hands(address: str) -> None:
     comm.abort()
 
 
-def wait_for_workers(client: Client) -> None:
+def wait_for_workers(client: Client, address: str) -> None:
     """Raise a UserError where a cluster stays without any worker."""
     try:
         client.wait_for_workers(1, timeout=SECONDS)
     except TimeoutError:
-        address = client.scheduler.address
         raise UserError(f"The scheduler at {address} has no workers: start some, `dask worker {address}`.") from None
 
 

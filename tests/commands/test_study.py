@@ -165,18 +165,6 @@ def test_folders_hold_in_a_copy_too(here: Path) -> None:
     assert downloads(Path("/p/tmp/exps")) == Path("data/downloads")
 
 
-def test_ctrl_c_is_passed_on_and_waited_for(tmp_path: Path) -> None:
-    script = tmp_path / "child.py"
-    script.write_text(
-        "import os, signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "try:\n    os.kill(os.getppid(), signal.SIGTERM)\n    time.sleep(60)\n"
-        f"except KeyboardInterrupt:\n    time.sleep(0.5)\n    open({str(tmp_path / 'ended')!r}, 'w').close()\n"
-    )
-    with (tmp_path / "lock").open("w") as lock, running.ending_alike(), pytest.raises(KeyboardInterrupt):
-        wait_for([sys.executable, str(script)], lock)
-    assert (tmp_path / "ended").exists()
-
-
 def test_what_an_experiment_cannot_start_from_is_said(here: Path) -> None:
     write(here, "mine", [{"name": "a"}])
     for words in ("git init --quiet", "git config user.email test@example.org", "git config user.name test"):
@@ -205,9 +193,9 @@ def test_an_experiment_of_another_shape_under_our_name_is_kept_and_not_taken(her
     run(f"git update-ref {ref} {head}", here)
     (planned,) = plan(read_study("mine"))
     assert (planned.commit, planned.old) == (None, [(ref, head)])
-    name = experiments.keep_old(ref, head, set())
+    study_run.keep_old([planned])
+    name = f"mine-a-was-{head[:7]}"
     assert list_experiments() == {name: [(ref.replace("mine-a", name), head)]}
-    assert name == f"mine-a-was-{head[:7]}"
 
 
 # In a clone where the pipeline ran

@@ -5,20 +5,18 @@ Every figure is read from its experiment; the published ones alone stand in the 
 
 import json
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 
-from lesions.commands.compare.paired import check_alike, estimates
-from lesions.commands.compare.revisions import Answers, answers
 from lesions.commands.study import replicates
+from lesions.commands.study.paired import paired_lines
 from lesions.commands.study.plan import Planned, git
 from lesions.commands.study.plot import Row, draw, draw_differences
+from lesions.commands.study.replicates import SIDES
 from lesions.commands.study.study import Study
 from lesions.core.errors import UserError
 from lesions.evaluation.bootstrap import Bootstrap
@@ -26,7 +24,6 @@ from lesions.params.evaluate import Evaluate
 from lesions.reporting.card.sentences import escaped
 
 Json = dict[str, Any]
-SIDES = {"val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -104,9 +101,6 @@ def read(planned: Planned) -> Found:
     except (FileNotFoundError, DvcException):  # made on another machine, say
         train = {}
     return Found(planned, evaluation, train)
-
-
-# The parts of the page
 
 
 def made_by(study: Study, planned: list[Planned], file: Path) -> str:
@@ -211,7 +205,11 @@ def together(study: Study, found: dict[str, Found], surplus: dict[str, Json]) ->
             values = [one.figure(figure, study.side) for one in members]
             numbers = [float(value["value"]) for value in values if value and value["value"] is not None]
             cells.append(replicates.spread(numbers) if len(numbers) == len(members) else "-")
-        more = [with_sign(surplus[name][figure]) for figure in replicates.SHOWN] if name in surplus else ["-"] * 3
+        more = (
+            [replicates.with_sign(surplus[name][figure]) for figure in replicates.SHOWN]
+            if name in surplus
+            else ["-"] * 3
+        )
         lines.append((f"`{name}`", str(len(members)), *cells, *(more if surplus else [])))
     head = ["what", "runs", *replicates.SHOWN.values()]
     told = f"Mean and standard deviation over the runs, {SIDES[study.side]}."
@@ -226,55 +224,9 @@ def paired(study: Study, found: dict[str, Found]) -> list[str]:
     lines = []
     for entry in study.experiments:
         if entry.pairs_with in found and entry.name in found:
-            lines += paired_lines(found[entry.pairs_with].planned, found[entry.name].planned, study.side)
+            honest, leaky = (str(found[name].planned.commit) for name in (entry.pairs_with, entry.name))
+            lines += paired_lines(f"`{entry.name}` against `{entry.pairs_with}`", honest, leaky, study.side)
     return ["## On the same pictures", "\n".join(lines)] if lines else []
-
-
-def paired_lines(honest: Planned, leaky: Planned, side: str) -> list[str]:
-    """Return a line for all pictures of a side, and one for those of which a sibling trains in the leaky form."""
-    try:
-        one, other = (answers(str(planned.commit), side) for planned in (honest, leaky))
-        check_alike(one, other)
-    except UserError:  # other pictures judge, or the predictions are not in the cache: there is nothing to pair
-        return []
-    params = Evaluate.read()
-    bootstrap = Bootstrap(params.resamples, params.seed)
-    leaks = other.side.table["group_id"].isin(trained_groups(str(leaky.commit))).to_numpy()
-    lines = []
-    for what, rows in (("all pictures", np.ones(len(leaks), bool)), ("those with a sibling in train", leaks)):
-        if not rows.any():
-            continue
-        ours, theirs = (replace(found, side=found.side.only(rows)) for found in (one, other))
-        lines.append(
-            f"- `{leaky.entry.name}` against `{honest.entry.name}`, {SIDES[side]}, {what} ({rows.sum():,}): "
-            + "; ".join(differences(ours, theirs, bootstrap))
-        )
-    return lines
-
-
-def differences(one: Answers, other: Answers, bootstrap: Bootstrap) -> list[str]:
-    """Return by how much the second is better, paired by lesion."""
-    found = estimates(one, other, bootstrap)
-    words = []
-    for figure in ("accuracy", "balanced_accuracy"):
-        before, after, surplus = found[figure]
-        if surplus["value"] is None:
-            continue
-        both = f"{after['value']:.3f} against {before['value']:.3f}"
-        words.append(f"{replicates.SHOWN[figure]} {both}, {with_sign(surplus)}")
-    return words
-
-
-def trained_groups(commit: str) -> set[str]:
-    """Return the groups of which a picture is in train."""
-    files = DVCFileSystem(rev=commit)
-    tables = []
-    for name in ("data/split/split.csv", "data/clean/images.csv"):
-        with files.open(name) as stream:
-            tables.append(pd.read_csv(stream, dtype=str, keep_default_na=False))
-    split, images = tables
-    both = images[["image_id", "group_id"]].merge(split[["image_id", "split"]], on="image_id")
-    return set(both.loc[both["split"] == "train", "group_id"])
 
 
 def sources(study: Study) -> list[str]:
@@ -286,9 +238,6 @@ def sources(study: Study) -> list[str]:
         for name, given in told
     ]
     return ["Published figures:", "\n".join(lines)] if lines else []
-
-
-# Words and rows
 
 
 def aspect(study: Study, name: str) -> tuple[str, str]:
@@ -334,14 +283,6 @@ def with_interval(value: Json | None) -> str:
         return "-"
     interval = "" if value["lower"] is None else f" ({value['lower']:.3f} to {value['upper']:.3f})"
     return f"{value['value']:.3f}{interval}"
-
-
-def with_sign(value: Json) -> str:
-    """Return `+0.012 (-0.003 to +0.027)`."""
-    if value["value"] is None:
-        return "-"
-    interval = "" if value["lower"] is None else f" ({value['lower']:+.3f} to {value['upper']:+.3f})"
-    return f"{value['value']:+.3f}{interval}"
 
 
 def in_words(value: float | None) -> str:

@@ -64,7 +64,7 @@ def run_on_cluster(study: Study, address: str) -> list[str]:
             try:
                 done = wait(list(tasks), SECONDS, return_when="FIRST_COMPLETED").done
             except TimeoutError:
-                wait_for_workers(client)
+                wait_for_workers(client, address)
                 continue
             for task in done:
                 error = task.exception()
@@ -91,15 +91,12 @@ def on_origin(names: Iterable[str]) -> dict[str, str]:
 
 def fetch(study: Study) -> None:
     """Fetch the study's experiments that only `origin` has, and what a report reads of them."""
-    ours = {ref: commit for refs in list_experiments().values() for ref, commit in refs}
+    ours = {ref for refs in list_experiments().values() for ref, _ in refs}
     theirs = on_origin(f"{study.name}-{entry.name}" for entry in study.experiments)
-    # Where both have one of a name, theirs comes under the name that it would have as an old one.
-    names = {ref: old_ref(ref, commit) if ref in ours else ref for ref, commit in theirs.items()}
-    if new := [ref for ref, commit in theirs.items() if ours.get(ref) != commit]:
-        git("fetch", "--quiet", "--no-write-fetch-head", "origin", *(f"{ref}:{names[ref]}" for ref in new))
+    if new := {ref: commit for ref, commit in theirs.items() if ref not in ours}:
+        git("fetch", "--quiet", "--no-write-fetch-head", "origin", *(f"{ref}:{ref}" for ref in new))
         with Repo() as repo:
-            files = [*REPORT_FILES, "data/predictions/predictions.csv"]
-            repo.fetch(targets=files, revs=[theirs[ref] for ref in new], workspace=False)
+            repo.fetch(targets=REPORT_FILES, revs=list(new.values()), workspace=False)
 
 
 # In a worker
