@@ -115,6 +115,7 @@ def run_experiment(commit: str, name: str, options: list[str], expected: dict[st
     dvc, ref = (sys.executable, "-m", "dvc"), f"refs/exps/{commit[:2]}/{commit[2:]}/{name}"
     if git("ls-remote", "origin", ref):  # by a worker that was lost after it had pushed
         return
+    _tell(name, "started")
     folder = Path(get_worker().local_directory)
     with TemporaryDirectory(prefix="experiment-", dir=folder, ignore_cleanup_errors=True) as scratch:
         # Where DVC has its own copies, and by which stages.check knows one: it may lack a folder of images.
@@ -142,22 +143,38 @@ def _share_settings(clone: Path) -> None:
 
 def _call(name: str, folder: Path, *words: str) -> None:
     """Run a command, and tell the client of its stages; Ctrl-C ends it as soon as nobody waits for the task."""
-    dask_sets = dask.config.get("distributed.nanny.pre-spawn-environ")  # one thread for linear algebra, say
-    ours = {key: value for key, value in os.environ.items() if str(dask_sets.get(key)) != value}
-    ours |= {"LESIONS_CLUSTER": "", "GIT_TERMINAL_PROMPT": "0", "PYTHONUNBUFFERED": "1"}
-    ours["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{ours.get('PATH', '')}"
     worker, key, lines, wanted = get_worker(), get_worker().get_current_task(), [""], True
     with Popen(  # noqa: S603
-        words, cwd=folder, env=ours, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, text=True, errors="replace"
+        words,
+        cwd=folder,
+        env=environment_variables(),
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=STDOUT,
+        text=True,
+        errors="replace",
     ) as process:
         for line in process.stdout or []:
             lines.append(re.sub(r"://[^/\s]+@", "://…@", line))  # without a password
             if stage := re.match(r"Running stage '(\w+)'", line):
-                clock = time.strftime("%H:%M:%S")
-                worker.log_event("study", f"{clock} {worker.address.rpartition('/')[2]}: {name}: {stage[1]}")
+                _tell(name, stage[1])
             if wanted and (key not in worker.state.tasks or worker.state.tasks[key].state != "executing"):
                 wanted = False
                 for one in psutil.Process(process.pid).children(recursive=True):
                     one.send_signal(signal.SIGINT)
     if process.returncode:
         raise UserError(f"on {worker.address}, {' '.join(words[:2])} last said:\n{''.join(lines[-15:])}")
+
+
+def _tell(name: str, what: str) -> None:
+    """Have the client print what becomes of an experiment."""
+    where = get_worker().address.rpartition("/")[2]
+    get_worker().log_event("study", f"{time.strftime('%H:%M:%S')} {where}: {name}: {what}")
+
+
+def environment_variables() -> dict[str, str]:
+    """Return the worker's environment without what Dask has set for itself, as one thread for linear algebra."""
+    dask_sets = dask.config.get("distributed.nanny.pre-spawn-environ")
+    ours = {key: value for key, value in os.environ.items() if str(dask_sets.get(key)) != value}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{ours.get('PATH', '')}"
+    return ours | {"PATH": path, "LESIONS_CLUSTER": "", "GIT_TERMINAL_PROMPT": "0", "PYTHONUNBUFFERED": "1"}
