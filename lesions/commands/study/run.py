@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from lesions.commands.study.plan import Planned, git, list_experiments, plan
@@ -84,7 +85,8 @@ def follow(queue: Any, entry: Any) -> None:
             print("DVC could not start it: `dvc queue logs` says more.")
             return
         time.sleep(1)
-    queue.follow(entry)
+    for line in queue.proc.follow(entry.stash_rev):
+        print(line, end="", flush=True)
     with suppress(FileNotFoundError):
         queue.get_result(entry)  # which waits until DVC has kept it
     outcome = "done in" if entry.name in list_experiments() else "failed; what it says is above, after"
@@ -114,18 +116,14 @@ def pending(queue: Any) -> Iterator[Any]:
 def call_dvc(*words: str) -> None:
     """Run a DVC command out of reach of the terminal's Ctrl-C; raise a UserError where it fails."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    words = (sys.executable, "-m", "dvc", *words)
-    done = subprocess.run(  # noqa: S603
-        words,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise UserError(f"`dvc {' '.join(words[3:5])}` failed: {done.stderr.strip()}")
+    command = [sys.executable, "-m", "dvc", *words]
+    with TemporaryFile("w+") as printed:  # not a pipe, whose end would come with that of the queue's worker
+        code = subprocess.call(  # noqa: S603
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, start_new_session=True
+        )
+        printed.seek(0)
+        if code:
+            raise UserError(f"`dvc {' '.join(words[:2])}` failed: {printed.read().strip()}")
 
 
 @contextmanager
