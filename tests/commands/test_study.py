@@ -170,8 +170,9 @@ def test_what_an_experiment_cannot_start_from_is_said(here: Path) -> None:
     for words in ("git init --quiet", "git config user.email test@example.org", "git config user.name test"):
         run(words, here)
     run("dvc init --quiet", here)
+    (here / "dvc.yaml").write_text("stages: {clean: {cmd: none, outs: [data/clean]}}")
     (here / "dvc.lock").write_text(
-        f"schema: '2.0'\nstages:\n  clean:\n    outs:\n    - {{path: data/clean, md5: {'0' * 32}.dir}}\n"
+        f"schema: '2.0'\nstages:\n  clean:\n    cmd: none\n    outs:\n    - {{path: data/clean, md5: {'0' * 32}.dir}}\n"
     )
     commit(here)
     study = read_study("mine")
