@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from prepare_speed import heavy, photographs
 
 from lesions.classifier import Classifier
-from lesions.images.parallel_map import in_order
+from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import to_pixels
 from lesions.inference.predict import BATCH, asked
 
@@ -55,7 +55,7 @@ def time_bare(classifier: Classifier, pictures: Pictures) -> float:
     """Return the seconds of decoding all, and then of the network alone on the finished batches."""
     started = time.perf_counter()
     decode = partial(decoded, classifier)
-    pixels = np.stack(list(in_order(decode, pictures, len(pictures), what="decoding", prefer="threads", local=True)))
+    pixels = np.stack(list(parallel_map(decode, pictures, len(pictures), desc="decoding", use_cluster=False)))
     for start in range(0, len(pixels), BATCH):
         classifier.model.predict_on_batch(pixels[start : start + BATCH])
     return time.perf_counter() - started

@@ -27,7 +27,7 @@ from ruamel.yaml import YAML
 
 from lesions.archives import list_members, read_members
 from lesions.core.deterministic_zip import write_archive
-from lesions.images.parallel_map import in_order
+from lesions.images.parallel_map import parallel_map
 from lesions.params.download import Download
 from lesions.sources.folder import fetch as folder
 from lesions.sources.synthetic import fetch as synthetic
@@ -79,7 +79,7 @@ def prepare(raw: Path) -> None:
         for path in sorted(source.glob("*.zip")):
             names = [member.name for member in list_members(path)]
             contents = read_members(source, ((path.name, member) for member in names))
-            large = in_order(enlarge, contents, len(names), what="enlarging", prefer="threads")
+            large = parallel_map(enlarge, contents, len(names), desc="enlarging")
             write_archive(raw / path.name, zip(names, large, strict=True))
 
 
@@ -88,7 +88,7 @@ def time_decoding(raw: Path, workers: int) -> float:
     members = [(m.archive, m.name) for path in sorted(raw.glob("*.zip")) for m in list_members(path)]
     started = time.perf_counter()
     contents = read_members(raw, members)
-    for _ in in_order(decode, contents, len(members), what="decoding", prefer="threads", workers=workers):
+    for _ in parallel_map(decode, contents, len(members), desc="decoding", workers=workers):
         pass
     return time.perf_counter() - started
 

@@ -28,7 +28,7 @@ from prepare_speed import photographs
 
 from lesions.archives import read_members
 from lesions.images import parallel_map as parallel
-from lesions.images.parallel_map import in_order
+from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import Recipe, to_pixels
 from lesions.params.rebalance import Rebalance
 from lesions.sampling.augmentor import AugmentedImage, augment
@@ -95,7 +95,7 @@ def run(function: Callable[[Any], Any], items: list[Any], client: Client | None,
         if client:
             os.environ["LESIONS_CLUSTER"] = f"tcp://127.0.0.1:{PORT}"
             parallel.CLUSTER_BATCH = batch or usual
-        for _ in in_order(function, items, len(items), what="working", prefer="threads"):
+        for _ in parallel_map(function, items, len(items), desc="working"):
             pass
     finally:
         parallel.CLUSTER_BATCH = usual

@@ -30,7 +30,7 @@ from lesions.audit.duplicates import find_duplicates, near_duplicate_ids
 from lesions.audit.near_duplicates import SIZE, Fingerprint, _near, _vectors, find_near_duplicates, fingerprint
 from lesions.core.csv_files import read_csv
 from lesions.images.decode import decode_image
-from lesions.images.parallel_map import in_order
+from lesions.images.parallel_map import parallel_map
 from lesions.params.download import Download
 from lesions.sources.synthetic import fetch as synthetic
 
@@ -136,7 +136,7 @@ def measure_recall(table: pd.DataFrame, contents: list[bytes], originals: list[F
                 image = change(image, random)
             return look(jpeg(image, QUALITY))
 
-        copies = list(in_order(copy, rows, len(rows), what=name, prefer="threads"))
+        copies = list(parallel_map(copy, rows, len(rows), desc=name))
         found = find_near_duplicates(*stacked(originals + copies))
         origin = np.concatenate([np.arange(len(originals)), rows])
         one, other = origin[found["one"]], origin[found["other"]]
@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--scale", action="store_true", help="up to 100,000 pictures besides")
     arguments = parser.parse_args()
     table, contents = read()
-    originals = list(in_order(look, contents, len(contents), what="looking at", prefer="threads"))
+    originals = list(parallel_map(look, contents, len(contents), desc="looking at"))
     table["sha256"] = table["image_id"]
     pairs = find_duplicates(table, *stacked(originals))
     lesion = table.set_index("image_id")["lesion_id"]

@@ -36,7 +36,7 @@ from lesions.archives import list_members, read_members
 from lesions.core import image_array as packed
 from lesions.core.deterministic_zip import write_archive
 from lesions.images.archive_images import decode_members
-from lesions.images.parallel_map import in_order
+from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import Recipe, to_pixels
 
 ARCHIVE = "pictures.zip"
@@ -136,7 +136,7 @@ def measure(contents: list[bytes], px: int, rounds: int) -> dict[str, list[float
         def in_processes() -> None:
             content = read_members(folder, zip(index["archive"], index["member"], strict=True))
             one = partial(to_pixels, recipe=recipe)
-            done = in_order(one, content, len(index), what="decoding", prefer="processes")
+            done = parallel_map(one, content, len(index), desc="decoding")
             packed.write(folder / "out", index[["image_id", "label"]], done, recipe.px)
 
         ways: dict[str, Callable[[], Any]] = {

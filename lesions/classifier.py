@@ -38,7 +38,7 @@ from lesions.core.errors import UserError
 from lesions.core.json_files import read_json
 from lesions.evaluation.common.tasks import SENSITIVITIES, Thresholds
 from lesions.explain.grad_cam import heat_maps
-from lesions.images.parallel_map import in_order
+from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import Recipe, to_pixels
 from lesions.inference.features import feature_model
 from lesions.inference.predict import BATCH_SIZE, predict_batch
@@ -176,7 +176,7 @@ class Classifier:
         """
         known: Iterable[PatientMetadata] = metadata or repeat({})
         inputs = ((name, read, patient) for (name, read), patient in zip(images, known, strict=False))
-        decoded = in_order(self._decode, inputs, n_images, what="classifying", prefer="threads", local=True)
+        decoded = parallel_map(self._decode, inputs, n_images, desc="classifying", use_cluster=False)
         while batch := list(islice(decoded, BATCH_SIZE)):
             yield from self._predict(batch)
 

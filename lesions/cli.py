@@ -116,42 +116,43 @@ def add_study(parser: argparse.ArgumentParser) -> None:
 
 def run_study(arguments: argparse.Namespace) -> None:
     """Run a study, or say how far all are; exit with 1 where an experiment failed, or on Ctrl-C."""
-    from lesions.commands.study import running
+    from lesions.commands.study.plan import all_progress, plan, progress
 
     if arguments.name is None:
-        print(running.all_progress())
+        print(all_progress())
         return
     from lesions.commands.study.report import write_report
     from lesions.commands.study.study import read_study
 
-    study, shared = read_study(arguments.name), arguments.cluster is not None
-    if shared and arguments.source_folder:
+    study, on_cluster = read_study(arguments.name), arguments.cluster is not None
+    if on_cluster and arguments.source_folder:
         raise UserError(
             "--source-folder names a folder of this machine, which workers do not have. Name it in params.yaml instead "
             "(download.source: folder), `dvc repro`, commit, and share that: workers then pull its pictures."
         )
     if arguments.dry:
-        planned = running.plan(study, arguments.source_folder, shared=shared)
-        print(running.progress(study, planned))
-        if not shared:  # workers run them in clones
-            due = [one for one in planned if one.commit is None and not one.without]
-            print("", *(shlex.join(running.command(one)) for one in due), sep="\n")
+        planned = plan(study, arguments.source_folder, on_cluster=on_cluster)
+        print(progress(study, planned))
+        if not on_cluster:  # workers run them in clones
+            print("", *(shlex.join(one.command()) for one in planned if one.is_due), "dvc queue start", sep="\n")
         return
-    again, stopped = f"lesions study {study.name}{' --cluster ' + arguments.cluster if shared else ''}", ""
+    again, stopped = f"lesions study {study.name}{' --cluster ' + arguments.cluster if on_cluster else ''}", ""
     try:
-        if shared:
+        if on_cluster:
             with needs_extra("cluster"):
-                from lesions.commands.study import on_cluster
+                from lesions.commands.study.worker import run_on_cluster
 
-            failed = on_cluster.run(study, arguments.cluster)
+            failed = run_on_cluster(study, arguments.cluster)
         else:
-            failed = running.run(study, arguments.source_folder)
+            from lesions.commands.study.run import run
+
+            failed = run(study, arguments.source_folder)
         if failed:
             stopped = f"{', '.join(failed)} failed; the others ran. `{again}` tries again."
     except KeyboardInterrupt:
         stopped = f"Interrupted. `{again}` goes on from here; what is done is kept."
-    planned = running.plan(study, arguments.source_folder, shared=shared)
-    print("", running.progress(study, planned), sep="\n")
+    planned = plan(study, arguments.source_folder, on_cluster=on_cluster)
+    print("", progress(study, planned), sep="\n")
     if any(one.commit for one in planned):
         print(f"The report: {write_report(study, planned, arguments.report)}")
     if stopped:

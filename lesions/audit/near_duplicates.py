@@ -21,7 +21,7 @@ from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from lesions.images.parallel_map import in_order
+from lesions.images.parallel_map import parallel_map
 
 SIZE = 64
 """Images are compared at 64×64 pixels, whatever their shape, so that a quarter turn keeps the shape."""
@@ -122,8 +122,8 @@ def find_near_duplicates(luma: NDArray[np.uint8], colour: Floats, workers: int =
 
     starts = range(0, len(pairs), BATCH)
     # In this process's threads, even where there is a cluster: all of the images would have to travel.
-    found = in_order(
-        compare, starts, len(starts), what="comparing", prefer="threads", workers=workers, unit=" batches", local=True
+    found = parallel_map(
+        compare, starts, len(starts), desc="comparing", workers=workers, unit=" batches", use_cluster=False
     )
     return pd.concat([_compare(luma, coarse, pairs[:0]), *found], ignore_index=True)
 

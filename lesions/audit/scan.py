@@ -13,7 +13,7 @@ from PIL import Image
 from lesions.archives import read_members
 from lesions.audit.near_duplicates import COLOUR_SIZE, SIZE, Fingerprint, fingerprint
 from lesions.images.decode import FORMATS, decode_image
-from lesions.images.parallel_map import in_order
+from lesions.images.parallel_map import parallel_map
 
 EMPTY_FINGERPRINT = Fingerprint(np.zeros((SIZE, SIZE), np.uint8), np.zeros((2, COLOUR_SIZE, COLOUR_SIZE), np.float32))
 
@@ -46,7 +46,7 @@ def scan_images(raw: Path, found: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[n
         float32, (N, 2, 8, 8).
     """
     members = list(zip(found["archive"], found["member"], strict=True))
-    scans = in_order(_scan, read_members(raw, members), len(members), what="reading", prefer="threads")
+    scans = parallel_map(_scan, read_members(raw, members), len(members), desc="reading")
     luma = np.zeros((len(members), *EMPTY_FINGERPRINT.luma.shape), np.uint8)
     colour = np.zeros((len(members), *EMPTY_FINGERPRINT.colour.shape), np.float32)
     rows = []

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lesions.archives import read_members
 from lesions.core.errors import UserError
-from lesions.images.parallel_map import in_order
+from lesions.images.parallel_map import parallel_map
 
 Pixels = NDArray[np.uint8]
 
@@ -41,7 +41,7 @@ def decode_members(
     """
     contents = read_members(raw, zip(members["archive"], members["member"], strict=True))
     one = partial(_decode_one, decode=decode, raw=raw)
-    return in_order(one, contents, len(members), what=desc, prefer="threads", workers=workers, local=local)
+    return parallel_map(one, contents, len(members), desc=desc, workers=workers, local=local)
 
 
 def _decode_one(content: bytes | ValueError, decode: Callable[[bytes], Pixels], raw: Path) -> Pixels:

@@ -13,20 +13,20 @@ FIRST, EVERY = 10.0, 30.0
 """Seconds until the first line, and then between lines: a log of an hour's work stays a page or two."""
 
 
-def shown(items: Iterable[Item], total: int, what: str, unit: str = " pictures") -> Iterator[Item]:
+def progress_bar(items: Iterable[Item], total: int, desc: str, unit: str = " images") -> Iterator[Item]:
     """Yield the items, and show on stderr how many of them came, and how fast.
 
     On a terminal that is tqdm's bar. Elsewhere, as in the log of a server, it is a line such as
-    "decoding: 12,000 of 100,000 pictures, 810/s", and nothing at all about what takes less than ten seconds.
+    "decoding: 12,000 of 100,000 images, 810/s", and nothing at all about what takes less than ten seconds.
 
     Args:
         items: what is worked through.
         total: how many there are.
-        what: what is being done, such as "decoding".
+        desc: what is being done, such as "decoding".
         unit: what is counted.
     """
     if sys.stderr.isatty():
-        yield from tqdm(items, total=total, desc=what, unit=unit)
+        yield from tqdm(items, total=total, desc=desc, unit=unit)
         return
     started = time.monotonic()
     due = started + FIRST
@@ -35,11 +35,11 @@ def shown(items: Iterable[Item], total: int, what: str, unit: str = " pictures")
         yield item
         now = time.monotonic()
         if now >= due and done < total:
-            _say(f"{what}: {done:,} of {total:,}{unit}", done, now - started)
+            _say(f"{desc}: {done:,} of {total:,}{unit}", done, now - started)
             due = now + EVERY
     seconds = time.monotonic() - started
     if seconds >= FIRST:
-        _say(f"{what}: all {done:,}{unit} in {seconds:,.0f} s", done, seconds)
+        _say(f"{desc}: all {done:,}{unit} in {seconds:,.0f} s", done, seconds)
 
 
 def _say(so_far: str, done: int, seconds: float) -> None:

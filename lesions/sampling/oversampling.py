@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from lesions.core.errors import UserError
-from lesions.images.parallel_map import in_order
+from lesions.images.parallel_map import parallel_map
 from lesions.params.rebalance import Rebalance
 from lesions.sampling.augmentor import AugmentedImage, augment, digest
 
@@ -123,15 +123,14 @@ def augment_all(
         planned: which.
         originals: the image that each is made from, in the same order.
         params: the operations, and the random seed.
-        workers: see `in_order`. Threads, since Pillow computes without Python's lock, and no image is copied between
+        workers: see `parallel_map`. Threads, since Pillow computes without Python's lock, and no image is copied between
             processes.
     """
-    return in_order(
+    return parallel_map(
         partial(augment, operations=params.operations_of_augmentor(), seed=params.seed),
         zip(originals, planned, strict=True),
         len(planned),
-        what="augmenting",
-        prefer="threads",
+        desc="augmenting",
         workers=workers,
     )
 

@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from lesions.commands.study import experiments, families, report, running
-from lesions.commands.study.experiments import found_from_a_copy
+from lesions.commands.study import replicates, report
+from lesions.commands.study import run as study_run
+from lesions.commands.study.plan import Planned, as_override, list_experiments, plan, with_absolute_paths
 from lesions.commands.study.plot import Row, draw, draw_differences
-from lesions.commands.study.running import Planned, wait_for
-from lesions.commands.study.study import Study, list_studies, read_study, wanted
+from lesions.commands.study.study import Study, list_studies, merge_params, read_study
 from lesions.core.errors import UserError
 from lesions.core.params import read_file
 from lesions.evaluation.bootstrap import Bootstrap
@@ -51,14 +51,14 @@ def test_a_shipped_study_is_whole_and_short(name: str, monkeypatch: pytest.Monke
     monkeypatch.chdir(ROOT)
     study = read_study(name)
     for entry in study.experiments:
-        wanted(study, entry, read_file())
+        merge_params(study, entry, read_file())
     assert len((ROOT / f"studies/{name}.yaml").read_text().splitlines()) < 75
 
 
 def test_the_published_study_pairs_each_system_with_its_honest_form(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     study = read_study("published")
-    params = {entry.name: wanted(study, entry, read_file()) for entry in study.experiments}
+    params = {entry.name: merge_params(study, entry, read_file()) for entry in study.experiments}
     presets = {preset for entry in study.experiments for preset in entry.presets}
     assert {file.stem for file in (ROOT / "presets").glob("*-honest.yaml")} <= presets
     pairs = [(entry.name, entry.pairs_with) for entry in study.experiments if entry.pairs_with]
@@ -79,7 +79,7 @@ def test_each_is_spelled_out(here: Path) -> None:
     write(here, "grid", [{"name": "f", "set": {"split.folds": 3}, "each": each}], common={"set": {"train.epochs": 3}})
     study = read_study("grid")
     assert [entry.name for entry in study.experiments] == ["f-0-0.1", "f-0-0.01", "f-2-0.1", "f-2-0.01"]
-    params = [wanted(study, entry, read_file()) for entry in study.experiments]
+    params = [merge_params(study, entry, read_file()) for entry in study.experiments]
     assert [(one["split"]["fold"], one["train"]["learning_rate"]) for one in params] == [
         *((0, 0.1), (0, 0.01), (2, 0.1), (2, 0.01)),
     ]
@@ -120,7 +120,7 @@ def test_what_is_wrong_is_said_before_anything_runs(
 ) -> None:
     write(here, "mine", experiments)
     with pytest.raises(UserError) as error:
-        running.plan(read_study("mine"))
+        plan(read_study("mine"))
     assert words in str(error.value)
     assert "studies/mine.yaml" in str(error.value)
 
@@ -137,28 +137,16 @@ def test_an_unknown_study_names_the_nearest(here: Path) -> None:
 def test_folders_hold_in_a_copy_too(here: Path) -> None:
     params = read_file()
     mine = {**params["download"], "source": "folder", "folder": "data/incoming"}
-    found = found_from_a_copy({**params, "download": mine})
+    found = with_absolute_paths({**params, "download": mine})
     assert found["download"]["folder"] == str(here / "data/incoming")
     fetched = {**params["download"], "source": "ham10000"}
-    assert found_from_a_copy({**params, "download": fetched}) == {**params, "download": fetched}
-    instead = found_from_a_copy({**params, "download": fetched}, Path("elsewhere"))["download"]
+    assert with_absolute_paths({**params, "download": fetched}) == {**params, "download": fetched}
+    instead = with_absolute_paths({**params, "download": fetched}, Path("elsewhere"))["download"]
     assert (instead["source"], instead["folder"]) == ("folder", str(here / "elsewhere"))
-    assert found_from_a_copy(params, Path("elsewhere")) == params
+    assert with_absolute_paths(params, Path("elsewhere")) == params
     assert downloads(Path("/p/.dvc/tmp/exps/standalone/tmp1")) == Path("/p/data/downloads")
     assert downloads(Path("/p/.dvc/tmp/exps/tmp1/stages")) == Path("/p/data/downloads")
     assert downloads(Path("/p/tmp/exps")) == Path("data/downloads")
-
-
-def test_ctrl_c_is_passed_on_and_waited_for(tmp_path: Path) -> None:
-    script = tmp_path / "child.py"
-    script.write_text(
-        "import os, signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "try:\n    os.kill(os.getppid(), signal.SIGTERM)\n    time.sleep(60)\n"
-        f"except KeyboardInterrupt:\n    time.sleep(0.5)\n    open({str(tmp_path / 'ended')!r}, 'w').close()\n"
-    )
-    with (tmp_path / "lock").open("w") as lock, running.ending_alike(), pytest.raises(KeyboardInterrupt):
-        wait_for([sys.executable, str(script)], lock)
-    assert (tmp_path / "ended").exists()
 
 
 def test_what_an_experiment_cannot_start_from_is_said(here: Path) -> None:
@@ -166,17 +154,18 @@ def test_what_an_experiment_cannot_start_from_is_said(here: Path) -> None:
     for words in ("git init --quiet", "git config user.email test@example.org", "git config user.name test"):
         run(words, here)
     run("dvc init --quiet", here)
+    (here / "dvc.yaml").write_text("stages: {clean: {cmd: none, outs: [data/clean]}}")
     (here / "dvc.lock").write_text(
-        f"schema: '2.0'\nstages:\n  clean:\n    outs:\n    - {{path: data/clean, md5: {'0' * 32}.dir}}\n"
+        f"schema: '2.0'\nstages:\n  clean:\n    cmd: none\n    outs:\n    - {{path: data/clean, md5: {'0' * 32}.dir}}\n"
     )
     commit(here)
     study = read_study("mine")
     with pytest.raises(UserError, match=r"data/clean: dvc\.lock names it.*run `dvc repro` first"):
-        running.run(study)
+        study_run.run(study)
     (here / "lesions").mkdir()
     (here / "lesions/mine.py").touch()
     with pytest.raises(UserError, match=r"lesions/mine\.py: changed, and not committed"):
-        running.run(study)
+        study_run.run(study)
 
 
 def test_an_experiment_of_another_shape_under_our_name_is_kept_and_not_taken(here: Path) -> None:
@@ -187,11 +176,11 @@ def test_an_experiment_of_another_shape_under_our_name_is_kept_and_not_taken(her
     head = run("git rev-parse HEAD", here).strip()
     ref = f"refs/exps/{head[:2]}/{head[2:]}/mine-a"
     run(f"git update-ref {ref} {head}", here)
-    (planned,) = running.plan(read_study("mine"))
+    (planned,) = plan(read_study("mine"))
     assert (planned.commit, planned.old) == (None, [(ref, head)])
-    name = experiments.keep_old(ref, head, set())
-    assert experiments.experiments() == {name: [(ref.replace("mine-a", name), head)]}
-    assert name == f"mine-a-was-{head[:7]}"
+    study_run.keep_old([planned])
+    name = f"mine-a-was-{head[:7]}"
+    assert list_experiments() == {name: [(ref.replace("mine-a", name), head)]}
 
 
 # In a clone where the pipeline ran
@@ -224,7 +213,7 @@ def test_a_study_runs_is_reported_and_runs_again_what_changed_alone(clone: Path)
     before = state(clone)
     assert "draws: A title. 0 of 4 done." in run("lesions study", clone)
     dry = run("lesions study draws --dry", clone)
-    assert "dvc exp run --temp --name draws-draw-2 --set-param ++evaluate.seed=2\n" in dry
+    assert "dvc exp run --queue --name draws-draw-2 --set-param ++evaluate.seed=2\n" in dry
     printed = run("lesions study draws", clone, fails=True)
     assert "=== 1 of 3: draws-draw-2 ===" in printed
     assert "Augmentor's Crop fails" in printed
@@ -305,14 +294,9 @@ def test_one_that_was_shot_is_finished_too(clone: Path) -> None:
     write(clone, "shot", [{"name": "long", "set": {"train.epochs": 4, "train.learning_rate": 0.003}}])
     commit(clone)
 
-    def shoot(process: "subprocess.Popen[str]") -> None:
-        process.kill()
-        printed = run("lesions study shot", clone, fails=True)
-        assert "a study runs in this project already, or an experiment of one that was killed" in printed
-
-    studied(clone, "shot", "Epoch 2/", shoot)
-    # Its experiment went on alone, and is found.
-    assert "1 of 1 done" in run("lesions study shot --dry", clone)
+    studied(clone, "shot", "Epoch 2/", lambda process: process.kill())
+    # Its experiment goes on in DVC's queue, and the next call follows it.
+    assert "1 of 1 done" in run("lesions study shot", clone)
 
 
 @pytest.mark.long
@@ -353,7 +337,7 @@ def entry(value: float | None, spread: float = 0.05) -> dict[str, object]:
 
 def evaluation(value: float | None, protocol: str = "honest") -> dict[str, object]:
     side = {
-        "figures": dict.fromkeys(families.SHOWN, entry(value)),
+        "figures": dict.fromkeys(replicates.SHOWN, entry(value)),
         "majority_baseline": {"accuracy": 0.5, "balanced_accuracy": 0.25, "macro_auc": 0.5},
     }
     return {"protocol": protocol, "val": side, "test": side}
@@ -430,10 +414,10 @@ def test_differences_are_of_the_means_over_the_runs_and_paired() -> None:
         return Side(pd.DataFrame(index=range(4)), ["a", "b"], label, probability, np.arange(4))
 
     worse, better = side(True, False, False, False), side(True, True, True, False)
-    found = families.differences([worse, better], [better, better], Bootstrap(200, 1))
+    found = replicates.differences([worse, better], [better, better], Bootstrap(200, 1))
     assert found["accuracy"]["value"] == pytest.approx(0.25)
     assert 0 <= found["accuracy"]["lower"] < 0.25 < found["accuracy"]["upper"] <= 0.5
-    same = families.differences([worse, better], [better, worse], Bootstrap(200, 1))
+    same = replicates.differences([worse, better], [better, worse], Bootstrap(200, 1))
     assert same["accuracy"]["value"] == 0
     assert same["accuracy"]["lower"] is None
 

@@ -16,14 +16,13 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from distributed import LocalCluster
 
-from lesions.commands.study import on_cluster, running
-from lesions.commands.study.on_worker import attended, reaches_origin, surroundings, versions, without_passwords
+from lesions.commands.study.plan import plan
 from lesions.commands.study.study import read_study
+from lesions.commands.study.worker import environment_variables, run_on_cluster
 from lesions.core.errors import UserError
-from lesions.images import dask_cluster as cluster
 from tests.commands.test_study import TOO_LARGE, write
 from tests.conftest import ROOT, commit, edit_params, run
-from tests.images.test_parallel_map import alive, wait_for
+from tests.images.test_parallel_map import wait_for
 from tests.team.stores import S3, Folder, Store
 
 pytestmark = pytest.mark.usefixtures("home_of_its_own")
@@ -53,94 +52,41 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def refused() -> str:
+def refused(address: str = "tcp://127.0.0.1:1") -> str:
     with pytest.raises(UserError) as error:
-        on_cluster.run(read_study("mine"), "tcp://127.0.0.1:1")
+        run_on_cluster(read_study("mine"), address)
     return str(error.value)
 
 
 def test_what_workers_need_is_said_before_anything_runs(here: Path, tmp_path: Path) -> None:
-    assert "Git has no remote `origin`" in refused()
+    assert "'origin' does not appear to be a git repository" in refused()
     run(f"git init --quiet --bare --initial-branch main {tmp_path / 'origin.git'}", tmp_path)
     run(f"git remote add origin {tmp_path / 'origin.git'}", here)
-    assert re.search("the present commit, .{7}, is not on `origin`.*: `git push`", refused())
+    assert "the present commit is not on `origin`, from where workers clone: `git push`" in refused()
     run("git push --quiet origin main", here)
-    assert "there is no store: DVC has no default remote" in refused()
+    assert re.search("`dvc push --run-cache` failed: .*remote", refused())
     store = f"[core]\nremote = team\n['remote \"team\"']\nurl = {tmp_path / 'store'}\n"
     (here / ".dvc/config").write_text(store)
     assert ".dvc/config: changed, and not committed" in refused()
     commit(here)
     run("git push --quiet origin main", here)
-    assert re.search("data/clean: dvc.lock names it, and the store does not.*`dvc push --run-cache`", refused())
-    folder = tmp_path / "store/files/md5" / EMPTY[:2]
+    assert re.search("`dvc push --run-cache` failed: .*", refused())
+    folder = here / ".dvc/cache/files/md5" / EMPTY[:2]
     folder.mkdir(parents=True)
     (folder / f"{EMPTY[2:]}.dir").write_text("[]")
     assert "No Dask scheduler answers at tcp://127.0.0.1:1, which --cluster names" in refused()
 
-    # And of workers, one after the other; they are started in a clone.
-    other = tmp_path / "other"
-    run(f"git clone --quiet {tmp_path / 'origin.git'} {other}", tmp_path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(other)
-        started = LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0")
-    with started, cluster.client_of(started.scheduler_address, "--cluster") as client:
-
-        def unfit() -> str:
-            with pytest.raises(UserError) as error:
-                on_cluster.refuse_unfit_workers(client)
-            return str(error.value)
-
-        assert re.search(
-            rf"worker tcp://\S+, in {other}, cannot take part: it has more than one thread.*--nthreads 1", unfit()
-        )
-        run(f"git init --quiet --bare {tmp_path / 'fork.git'}", tmp_path)
-        run(f"git remote set-url origin {tmp_path / 'fork.git'}", other)
-        assert "has another `origin` than this machine" in unfit()
-        run(f"git remote set-url origin http://anna:secret@127.0.0.1:1{tmp_path}", other)
-        assert "cannot take part: `git ls-remote" in unfit()
-        assert "secret" not in unfit()
-        run(f"git remote set-url origin {tmp_path / 'origin.git'}", other)
-        (other / ".dvc/config.local").write_text("['remote \"team\"']\nurl = /elsewhere\n")
-        assert "has another store than this machine" in unfit()
-        (other / ".dvc/config").write_text("")
-        assert "cannot take part: there is no store" in unfit()
-        ours = versions()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(on_cluster, "versions", lambda: ours | {"keras": "2.0"})
-            assert f"has keras {ours['keras']} instead of 2.0" in unfit()
+    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as started:
+        assert "start each with `--nthreads 1`" in refused(started.scheduler_address)
 
 
 def test_a_folder_of_this_machine_must_be_what_dvc_lock_is_of(here: Path) -> None:
     copytree(ROOT / "presets", here / "presets")
     there = {"download.source": "folder", "download.folder": "data/incoming"}
     write(here, "mine", [{"name": "a", "set": there}, {"name": "b", "set": {"train.seed": 5}}])
-    planned = running.plan(read_study("mine"), shared=True)
-    assert "data/incoming is on this machine alone. Set `download` in params.yaml" in planned[0].without
-    assert not planned[1].without
-
-
-def test_an_experiment_ends_when_nobody_waits_for_it(tmp_path: Path) -> None:
-    script = ["sh", "-c", "sleep 60 & echo $$ $!; wait"]
-    pids: list[int] = []
-    with pytest.raises(InterruptedError):
-        attended(script, tmp_path, lambda: not pids, lambda line: pids.extend(map(int, line.split())))
-    wait_for(lambda: not any(alive(pid) for pid in pids))
-    heard: list[str] = []
-    assert attended(["sh", "-c", "echo one; echo two >&2; exit 3"], tmp_path, lambda: True, heard.append) == 3
-    assert heard == ["one\n", "two\n"]
-
-
-def test_an_experiment_ends_with_its_worker(tmp_path: Path) -> None:
-    script = (
-        "from pathlib import Path; from lesions.commands.study.on_worker import attended\n"
-        "attended(['sh', '-c', 'echo $$ > pid.part; mv pid.part pid; sleep 60'], Path.cwd(), lambda: True, print)"
-    )
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=environment) as worker:
-        wait_for((tmp_path / "pid").exists)
-        worker.kill()
-    pid = int((tmp_path / "pid").read_text())
-    wait_for(lambda: not alive(pid))
+    planned = plan(read_study("mine"), on_cluster=True)
+    assert "data/incoming is on this machine alone. Set `download` in params.yaml" in planned[0].blocked
+    assert not planned[1].blocked
 
 
 def test_an_experiment_has_its_machines_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,32 +95,12 @@ def test_an_experiment_has_its_machines_environment(monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(name, str(value))
     monkeypatch.setenv("LESIONS_CLUSTER", "tcp://127.0.0.1:1")
     monkeypatch.setenv("AWS_PROFILE", "lesions")
-    found = surroundings()
-    assert not {"OMP_NUM_THREADS", "LESIONS_CLUSTER"} & set(found)
+    found = environment_variables()
+    assert "OMP_NUM_THREADS" not in found
+    assert not found["LESIONS_CLUSTER"]
     assert found["AWS_PROFILE"] == "lesions"
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    assert surroundings()["OMP_NUM_THREADS"] == "4"
-    assert without_passwords("https://anna:x@y@host/a and ssh://ben@host") == "https://…@host/a and ssh://…@host"
-
-
-def test_an_experiment_of_a_colleague_is_not_taken_for_ours(tmp_path: Path) -> None:
-    ref = "refs/exps/ab/cd/study-a"
-    run(f"git init --quiet --bare {tmp_path / 'origin'}", tmp_path)
-
-    def pushed(name: str, content: str) -> bool:
-        clone = tmp_path / name
-        run(f"git clone --quiet {tmp_path / 'origin'} {clone}", tmp_path)
-        (clone / "file").write_text(content)
-        commit(clone)
-        run(f"git commit --quiet --amend --message {name}", clone)  # of other bytes, whatever the clock says
-        run(f"git update-ref {ref} HEAD", clone)
-        return reaches_origin(ref, lambda *words: subprocess.run(words, cwd=clone, check=False).returncode == 0)
-
-    assert pushed("ours", "figures")
-    there = run("git rev-parse " + ref, tmp_path / "origin")
-    assert pushed("again", "figures")  # elsewhere, since the first worker was lost
-    assert not pushed("colleague", "other figures")
-    assert run("git rev-parse " + ref, tmp_path / "origin") == there
+    assert environment_variables()["OMP_NUM_THREADS"] == "4"
 
 
 # Whole studies
@@ -320,7 +246,7 @@ def test_a_study_on_a_cluster_gives_what_one_machine_gives(workspace: Path, tmp_
         assert "4 of 5 done" in printed
         (killed,) = re.findall(r":\d+: five-(\S+): train$", printed, re.MULTILINE)[:1]
         assert len(re.findall(f"five-{killed}: started", printed)) == 2
-        assert re.search(r"=== five-wrong failed on \S+:\d+, and last said:", printed)
+        assert re.search(r"=== five-wrong failed: on \S+, .* last said:", printed)
         assert "Augmentor's Crop fails" in printed
         assert f"five-wrong failed; the others ran. `{words}` tries again." in printed
         assert "Traceback" not in printed

@@ -29,8 +29,8 @@ from lesions.core import image_array as packed
 from lesions.core.errors import UserError
 from lesions.images import dask_cluster as cluster
 from lesions.images import parallel_map as parallel
-from lesions.images.parallel_map import in_order
-from lesions.images.progress import shown
+from lesions.images.parallel_map import parallel_map
+from lesions.images.progress import progress_bar
 from stages import clean, download, prepare, rebalance, split
 from tests.conftest import ROOT, edit_params
 from tests.images.parallel_work import digest, fail_at_a_hundred, killed_always, killed_once, late, no_disk
@@ -39,10 +39,10 @@ ITEMS = [f"picture {number}".encode() * (number % 7) for number in range(500)]
 EXPECTED = [digest(item) for item in ITEMS]
 
 
-def work(function: Any, items: Any, prefer: Any = "threads", workers: int = 2) -> list[Any]:
+def work(function: Any, items: Any, workers: int = 2) -> list[Any]:
     """Run it quietly."""
     items = list(items)
-    return list(in_order(function, items, len(items), what="working", prefer=prefer, workers=workers))
+    return list(parallel_map(function, items, len(items), desc="working", workers=workers))
 
 
 @pytest.fixture(autouse=True)
@@ -80,22 +80,16 @@ def test_results_do_not_depend_on_workers_or_chunks(
         patch.setattr(parallel, "BATCH", length)
         patch.setattr(parallel, "BATCH_BYTES", weight)
         total = max(0, len(items) + error)
-        found = list(in_order(digest, items, total, what="working", prefer="threads", workers=workers))
+        found = list(parallel_map(digest, items, total, desc="working", workers=workers))
     assert found == [digest(item) for item in items]
 
 
-@pytest.mark.parametrize(("workers", "length"), [(2, 1), (3, 7), (8, 1000)])
-def test_processes_give_the_same(workers: int, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "BATCH", length)
-    assert work(digest, ITEMS, "processes", workers) == EXPECTED
-
-
-@pytest.mark.parametrize(("prefer", "length", "weight"), [("threads", 1, 1 << 20), ("processes", 256, 300)])
+@pytest.mark.parametrize(("length", "weight"), [(1, 1 << 20), (256, 300)])
 @pytest.mark.usefixtures("on_cluster")
-def test_a_cluster_gives_the_same(prefer: str, length: int, weight: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_gives_the_same(length: int, weight: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "CLUSTER_BATCH", length)
     monkeypatch.setattr(parallel, "CLUSTER_BATCH_BYTES", weight)
-    assert work(digest, ITEMS, prefer) == EXPECTED
+    assert work(digest, ITEMS) == EXPECTED
 
 
 @pytest.mark.usefixtures("on_cluster")
@@ -109,8 +103,7 @@ def test_arrays_and_what_is_no_picture_travel_unchanged() -> None:
     assert error is ValueError
 
 
-@pytest.mark.parametrize("prefer", ["threads", "processes"])
-def test_no_more_is_drawn_than_is_under_way(prefer: Any) -> None:
+def test_no_more_is_drawn_than_is_under_way() -> None:
     """Neither where the results are taken slowly, nor where the first of them is late."""
     drawn = []
 
@@ -119,7 +112,7 @@ def test_no_more_is_drawn_than_is_under_way(prefer: Any) -> None:
             drawn.append(item)
             yield item
 
-    results = in_order(late, items(), 2000, what="working", prefer=prefer, workers=2)
+    results = parallel_map(late, items(), 2000, desc="working", workers=2)
     for taken, result in enumerate(results):
         assert result == taken
         assert len(drawn) <= taken + 2 * parallel.AHEAD * parallel.BATCH
@@ -133,20 +126,19 @@ def test_large_pictures_make_small_batches() -> None:
     batches = list(parallel._batches([large, small, large, small, small], 3, parallel.BATCH_BYTES))
     assert [len(batch) for batch in batches] == [1, 2, 2]
     row = np.zeros((4, 100, 100, 3), np.uint8)[1]
-    assert parallel._bytes_of((row, "its name")) == 30_000
+    assert parallel._n_bytes((row, "its name")) == 30_000
 
 
-@pytest.mark.parametrize("prefer", ["threads", "processes"])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_exception_comes_out_as_it_is(prefer: str, workers: int) -> None:
+def test_an_exception_comes_out_as_it_is(workers: int) -> None:
     with pytest.raises(UserError, match=r"^picture 100 is bad$"):
-        work(fail_at_a_hundred, range(2000), prefer, workers)
+        work(fail_at_a_hundred, range(2000), workers)
 
 
 @pytest.mark.usefixtures("on_cluster")
 def test_an_exception_comes_out_of_a_cluster_as_it_is() -> None:
     with pytest.raises(UserError, match=r"^picture 100 is bad$"):
-        work(fail_at_a_hundred, range(2000), "processes")
+        work(fail_at_a_hundred, range(2000))
 
     with pytest.raises(OSError, match="No space left"):
         work(no_disk, range(10))
@@ -160,20 +152,15 @@ def test_an_exception_of_the_items_comes_out(monkeypatch: pytest.MonkeyPatch) ->
 
     for _ in range(2):
         with pytest.raises(UserError, match="the archive ends early"):
-            list(in_order(abs, items(), 1000, what="working", prefer="threads", workers=2))
+            list(parallel_map(abs, items(), 1000, desc="working", workers=2))
         monkeypatch.delenv("LESIONS_CLUSTER", raising=False)
-
-
-def test_a_killed_process_is_named() -> None:
-    with pytest.raises(UserError, match="A worker process was killed, most often by the system because memory ran out"):
-        work(killed_always, range(1000), "processes")
 
 
 @pytest.mark.usefixtures("on_cluster")
 def test_a_lost_worker_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "CLUSTER_BATCH", 20)
     marker = tmp_path / "killed"
-    found = work(killed_once, [(number, marker) for number in range(1000)], "processes")
+    found = work(killed_once, [(number, marker) for number in range(1000)])
     assert marker.exists()
     assert found == [number * number for number in range(1000)]
 
@@ -181,8 +168,8 @@ def test_a_lost_worker_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.usefixtures("on_cluster")
 def test_a_picture_that_kills_each_worker_is_not_tried_forever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "CLUSTER_BATCH", 20)
-    with pytest.raises(UserError, match="ended 4 workers one after the other"):
-        work(killed_always, range(1000), "processes")
+    with pytest.raises(UserError, match="on 4 different workers"):
+        work(killed_always, range(1000))
 
 
 def test_one_item_at_a_time_in_a_worker_with_threads() -> None:
@@ -195,27 +182,20 @@ def test_one_item_at_a_time_in_a_worker_with_threads() -> None:
         return draws.random()
 
     def run(seeds: list[int]) -> NDArray[np.uint8]:
-        return cluster._work(draw, cluster._packed(seeds), True, cluster.environment())
+        return cluster._map_batch(draw, cluster._pack(seeds), cluster.environment())
 
     alone = [run([seed]).tobytes() for seed in range(60)]
     with ThreadPoolExecutor(8) as pool:
         assert [found.tobytes() for found in pool.map(run, [[seed] for seed in range(60)])] == alone
 
 
-@pytest.mark.parametrize("address", ["10.0.0.1:8786", "tcp://head", "udp://head:8786"])
-def test_what_is_no_address_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LESIONS_CLUSTER", address)
-    with pytest.raises(UserError, match=r"expected the scheduler's address, as in tcp://host:8786"):
-        work(abs, range(10))
-
-
 def test_where_no_scheduler_answers_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "SECONDS", 1)
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
-        for port in (1, other.server_port):
-            monkeypatch.setenv("LESIONS_CLUSTER", f"tcp://127.0.0.1:{port}")
-            with pytest.raises(UserError, match=f"No Dask scheduler answers at tcp://127.0.0.1:{port}"):
+        for address in ("tcp://127.0.0.1:1", f"tcp://127.0.0.1:{other.server_port}", "udp://head:8786"):
+            monkeypatch.setenv("LESIONS_CLUSTER", address)
+            with pytest.raises(UserError, match=f"No Dask scheduler answers at {address}"):
                 work(abs, range(10))
         other.shutdown()
 
@@ -224,18 +204,18 @@ def test_a_cluster_without_workers_is_said(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(cluster, "SECONDS", 1)
     with LocalCluster(n_workers=0, dashboard_address=":0") as empty:
         monkeypatch.setenv("LESIONS_CLUSTER", empty.scheduler_address)
-        with pytest.raises(UserError, match=r"has no workers\. Start some with `dask worker tcp://"):
+        with pytest.raises(UserError, match=r"has no workers: start some, `dask worker tcp://"):
             work(abs, range(10))
 
 
 def test_a_worker_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = cluster.environment()
     with pytest.raises(UserError, match=rf"The worker tcp://head:1 has pillow 5\.0 instead of {ours['pillow']}, and"):
-        cluster.refuse_other_version("tcp://head:1", ours | {"pillow": "5.0"}, ours)
+        cluster.compare_versions("tcp://head:1", ours | {"pillow": "5.0"}, ours)
     # One that joins in the middle of the work looks itself.
     monkeypatch.setattr(cluster, "environment", lambda: ours | {"processor": "aarch64"})
     with pytest.raises(UserError, match="has processor aarch64 instead of"):
-        cluster._work(abs, cluster._packed([1]), False, ours)
+        cluster._map_batch(abs, cluster._pack([1]), ours)
 
 
 def start_dask(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
@@ -262,7 +242,10 @@ def test_other_code_is_refused_and_a_lost_scheduler_is_said(tmp_path: Path, monk
     monkeypatch.setattr(cluster, "SECONDS", 60)
     monkeypatch.setattr(parallel, "CLUSTER_BATCH", 5)
     try:
-        for folder, message in ((changed, "has lesions [0-9a-f]{12} instead of"), (older, "lacks this package")):
+        for folder, message in (
+            (changed, "lesions [0-9a-f]{12} instead of"),
+            (older, "has lesions None instead of"),
+        ):
             worker = start_dask(folder, "worker", address, *options)
             started.append(worker)
             with pytest.raises(UserError, match=message):
@@ -270,7 +253,12 @@ def test_other_code_is_refused_and_a_lost_scheduler_is_said(tmp_path: Path, monk
             worker.terminate()
             worker.wait(30)
         started.append(start_dask(ROOT, "worker", address, *options))
-        results = in_order(time.sleep, [0.1] * 1000, 1000, what="sleeping", prefer="threads")
+        results = parallel_map(
+            time.sleep,
+            [0.1] * 1000,
+            1000,
+            desc="sleeping",
+        )
         next(results)
         started[0].kill()
         with pytest.raises(UserError, match=f"The Dask scheduler at {address} was lost"):
@@ -284,33 +272,32 @@ def test_other_code_is_refused_and_a_lost_scheduler_is_said(tmp_path: Path, monk
 def test_dask_is_loaded_only_for_a_cluster() -> None:
     """And the address is read when the work begins."""
     script = (
-        "import sys, os; from lesions.images.parallel_map import in_order\n"
-        "list(in_order(abs, range(9), 9, what='', prefer='threads'))\n"
+        "import sys, os; from lesions.images.parallel_map import parallel_map\n"
+        "list(parallel_map(abs, range(9), 9, desc=''))\n"
         "assert not {'distributed', 'dask'} & set(sys.modules)\n"
         "os.environ['LESIONS_CLUSTER'] = 'nowhere'\n"
-        "try: list(in_order(abs, range(9), 9, what='', prefer='threads'))\n"
+        "try: list(parallel_map(abs, range(9), 9, desc=''))\n"
         "except Exception as error: print(error)"
     )
     environment = {name: value for name, value in os.environ.items() if name != "LESIONS_CLUSTER"}
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
     )
-    assert "LESIONS_CLUSTER is 'nowhere'" in done.stdout
+    assert "No Dask scheduler answers at nowhere" in done.stdout
 
 
 STAGE = """
-import os, sys, time
+import time
 from pathlib import Path
-from lesions.images.parallel_map import in_order
+from lesions.images.parallel_map import parallel_map
 from lesions.core.stage import run_stage
 
 def slow(item):
-    Path(f"pid{os.getpid()}").touch()
     time.sleep(0.02)
     return bytes(200_000)
 
 def main():
-    results = in_order(slow, range(10_000), 10_000, what="working", prefer="processes", workers=2)
+    results = parallel_map(slow, range(10_000), 10_000, desc="working", workers=2)
     Path("out").mkdir()
     with open("out/half", "wb") as file:
         for result in results:
@@ -320,28 +307,18 @@ run_stage(main)
 """
 
 
-@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_no_worker_outlives_a_stage_that_is_ended(ended_by: signal.Signals, tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_stage(tmp_path: Path) -> None:
     (tmp_path / "stage.py").write_text(STAGE)
     (tmp_path / "dvc.yaml").write_text("stages: {stage: {cmd: none, outs: [out]}}")
-    stage = subprocess.Popen(
-        [sys.executable, "stage.py"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    wait_for(lambda: len(list(tmp_path.glob("pid*"))) == 2 and (tmp_path / "out/half").exists())
-    # As a terminal does, Ctrl-C goes to all of them.
-    (os.killpg if ended_by == signal.SIGINT else os.kill)(stage.pid, ended_by)
-    _, printed = stage.communicate(timeout=30)
-    pids = [int(path.name[3:]) for path in tmp_path.glob("pid*")]
-    wait_for(lambda: not any(alive(pid) for pid in pids))
-    if ended_by == signal.SIGINT:
-        assert "\nInterrupted.\n" in printed
-        assert "Traceback" not in printed
-        assert not (tmp_path / "out").exists()
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "stage.py"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as stage:
+        wait_for((tmp_path / "out/half").exists)
+        stage.send_signal(signal.SIGINT)
+        _, printed = stage.communicate(timeout=30)
+    assert "\nInterrupted.\n" in printed
+    assert "Traceback" not in printed
+    assert not (tmp_path / "out").exists()
 
 
 def alive(pid: int) -> bool:
@@ -363,16 +340,16 @@ def test_a_log_gets_lines_at_long_intervals(
 ) -> None:
     clock = iter(range(10_000))
     monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
-    assert list(shown(range(100), 100, "decoding")) == list(range(100))
+    assert list(progress_bar(range(100), 100, "decoding")) == list(range(100))
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        "decoding: 10 of 100 pictures, 1.0/s",
-        "decoding: 40 of 100 pictures, 1.0/s",
-        "decoding: 70 of 100 pictures, 1.0/s",
-        "decoding: all 100 pictures in 101 s, 1.0/s",
+        "decoding: 10 of 100 images, 1.0/s",
+        "decoding: 40 of 100 images, 1.0/s",
+        "decoding: 70 of 100 images, 1.0/s",
+        "decoding: all 100 images in 101 s, 1.0/s",
     ]
     monkeypatch.undo()
-    list(shown(range(100), 100, "decoding"))
+    list(progress_bar(range(100), 100, "decoding"))
     assert capsys.readouterr().err == ""
 
 
@@ -385,7 +362,7 @@ def test_a_terminal_gets_a_bar_with_pictures_a_second(monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "stderr", terminal)
     assert work(abs, range(40)) == list(range(40))
     assert "working: 100%" in terminal.getvalue()
-    assert "pictures/s" in terminal.getvalue()
+    assert "images/s" in terminal.getvalue()
 
 
 STAGES = (clean, prepare, rebalance)
@@ -422,11 +399,11 @@ def test_the_stages_give_the_same_bytes_everywhere(
         monkeypatch.setattr(parallel, "BATCH", length)
         assert run_stages(raw, tmp_path / f"{count}", monkeypatch) == first
 
-    def connect(address: str, *, alone: bool) -> Any:
-        connected.append(address)
-        return connect_to(address, alone=alone)
+    def connect(*arguments: Any) -> Any:
+        connected.append(arguments)
+        return connect_to(*arguments)
 
-    connected: list[str] = []
+    connected: list[Any] = []
     connect_to = cluster.connect
     monkeypatch.setattr(cluster, "connect", connect)
     monkeypatch.setenv("LESIONS_CLUSTER", two_workers.scheduler_address)

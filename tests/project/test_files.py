@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lesions.core.errors import UserError
-from lesions.images.parallel_map import in_order
+from lesions.images.parallel_map import parallel_map
 from tests.conftest import ROOT, run
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -60,7 +60,7 @@ def test_missing_package_names_the_command(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "distributed", None)
     monkeypatch.delitem(sys.modules, "lesions.images.dask_cluster", raising=False)
     with pytest.raises(UserError, match="distributed is not installed: `make extra-cluster` installs"):
-        list(in_order(abs, [1], 1, what="", prefer="threads"))
+        list(parallel_map(abs, [1], 1, desc=""))
 
 
 def test_extras_named_in_code_exist() -> None:

@@ -5,21 +5,18 @@ Every figure is read from its experiment; the published ones alone stand in the 
 
 import json
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 
-from lesions.commands.compare.paired import check_alike, estimates
-from lesions.commands.compare.revisions import Answers, answers
-from lesions.commands.study import families
-from lesions.commands.study.experiments import git
+from lesions.commands.study import replicates
+from lesions.commands.study.paired import paired_lines
+from lesions.commands.study.plan import Planned, git
 from lesions.commands.study.plot import Row, draw, draw_differences
-from lesions.commands.study.running import Planned
+from lesions.commands.study.replicates import SIDES
 from lesions.commands.study.study import Study
 from lesions.core.errors import UserError
 from lesions.evaluation.bootstrap import Bootstrap
@@ -27,7 +24,6 @@ from lesions.params.evaluate import Evaluate
 from lesions.reporting.card.sentences import escaped
 
 Json = dict[str, Any]
-SIDES = {"val": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -74,10 +70,10 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
     surplus = more_than_baseline(study, found)
     if surplus:
         told = f"By how much each is more than {escaped(study.baseline)}"
-        plot.write_bytes(draw_differences(surplus, families.SHOWN, study.baseline))
+        plot.write_bytes(draw_differences(surplus, replicates.SHOWN, study.baseline))
     else:
-        told = f"{families.SHOWN[study.figure]} of each experiment"
-        plot.write_bytes(draw(rows(study, found), families.SHOWN[study.figure]))
+        told = f"{replicates.SHOWN[study.figure]} of each experiment"
+        plot.write_bytes(draw(rows(study, found), replicates.SHOWN[study.figure]))
     parts = [
         f"# {escaped(study.title)}",
         escaped(study.asks),
@@ -107,9 +103,6 @@ def read(planned: Planned) -> Found:
     return Found(planned, evaluation, train)
 
 
-# The parts of the page
-
-
 def made_by(study: Study, planned: list[Planned], file: Path) -> str:
     """Return the command that writes the page, and of which code the figures are."""
     done = [one for one in planned if one.commit]
@@ -134,7 +127,7 @@ def systems(study: Study, found: dict[str, Found]) -> list[str]:
         published = "-" if entry.published is None else f"{entry.published.value:.4f}".rstrip("0")
         lines.append(
             (
-                f"`{entry.name}`: {families.SHOWN[figure]}",
+                f"`{entry.name}`: {replicates.SHOWN[figure]}",
                 published,
                 f"{with_interval(found[entry.name].figure(figure, side))}, {SIDES[side]}",
                 f"{with_interval(honest.figure(figure, study.side))}, {SIDES[study.side]}" if honest else "not run yet",
@@ -157,7 +150,7 @@ def table(study: Study, planned: list[Planned], found: dict[str, Found]) -> list
     lines = []
     for one in planned:
         if one.entry.name not in found:
-            state = "its pictures are not here" if one.without else "not run yet"
+            state = "its pictures are not here" if one.blocked else "not run yet"
             lines.append((f"`{one.entry.name}`", state, *["-"] * 6))
             continue
         ours = found[one.entry.name]
@@ -182,7 +175,7 @@ def whole_families(study: Study, found: dict[str, Found]) -> dict[str, list[Foun
     """Return the experiments that one `each` made, where all of them ran."""
     return {
         name: [found[one] for one in members]
-        for name, members in families.families(study).items()
+        for name, members in replicates.replicates(study).items()
         if set(members) <= set(found)
     }
 
@@ -195,7 +188,7 @@ def more_than_baseline(study: Study, found: dict[str, Found]) -> dict[str, Json]
     params = Evaluate.read()
     commits = {name: [str(one.planned.commit) for one in members] for name, members in done.items()}
     try:
-        return families.against(commits, study.baseline, study.side, Bootstrap(params.resamples, params.seed))
+        return replicates.against(commits, study.baseline, study.side, Bootstrap(params.resamples, params.seed))
     except UserError:  # the predictions are not in the cache
         return {}
 
@@ -208,16 +201,20 @@ def together(study: Study, found: dict[str, Found], surplus: dict[str, Json]) ->
     lines: list[tuple[str, ...]] = []
     for name, members in done.items():
         cells = []
-        for figure in families.SHOWN:
+        for figure in replicates.SHOWN:
             values = [one.figure(figure, study.side) for one in members]
             numbers = [float(value["value"]) for value in values if value and value["value"] is not None]
-            cells.append(families.spread(numbers) if len(numbers) == len(members) else "-")
-        more = [with_sign(surplus[name][figure]) for figure in families.SHOWN] if name in surplus else ["-"] * 3
+            cells.append(replicates.spread(numbers) if len(numbers) == len(members) else "-")
+        more = (
+            [replicates.with_sign(surplus[name][figure]) for figure in replicates.SHOWN]
+            if name in surplus
+            else ["-"] * 3
+        )
         lines.append((f"`{name}`", str(len(members)), *cells, *(more if surplus else [])))
-    head = ["what", "runs", *families.SHOWN.values()]
+    head = ["what", "runs", *replicates.SHOWN.values()]
     told = f"Mean and standard deviation over the runs, {SIDES[study.side]}."
     if surplus:
-        head += [f"{figure}, more than `{study.baseline}`" for figure in families.SHOWN.values()]
+        head += [f"{figure}, more than `{study.baseline}`" for figure in replicates.SHOWN.values()]
         told += " The differences are of these means; their 95 % interval is by lesion, paired, and holds not the runs."
     return [told, markdown(tuple(head), lines)]
 
@@ -227,69 +224,20 @@ def paired(study: Study, found: dict[str, Found]) -> list[str]:
     lines = []
     for entry in study.experiments:
         if entry.pairs_with in found and entry.name in found:
-            lines += paired_lines(found[entry.pairs_with].planned, found[entry.name].planned, study.side)
+            honest, leaky = (str(found[name].planned.commit) for name in (entry.pairs_with, entry.name))
+            lines += paired_lines(f"`{entry.name}` against `{entry.pairs_with}`", honest, leaky, study.side)
     return ["## On the same pictures", "\n".join(lines)] if lines else []
-
-
-def paired_lines(honest: Planned, leaky: Planned, side: str) -> list[str]:
-    """Return a line for all pictures of a side, and one for those of which a sibling trains in the leaky form."""
-    try:
-        one, other = (answers(str(planned.commit), side) for planned in (honest, leaky))
-        check_alike(one, other)
-    except UserError:  # other pictures judge, or the predictions are not in the cache: there is nothing to pair
-        return []
-    params = Evaluate.read()
-    bootstrap = Bootstrap(params.resamples, params.seed)
-    leaks = other.side.table["group_id"].isin(trained_groups(str(leaky.commit))).to_numpy()
-    lines = []
-    for what, rows in (("all pictures", np.ones(len(leaks), bool)), ("those with a sibling in train", leaks)):
-        if not rows.any():
-            continue
-        ours, theirs = (replace(found, side=found.side.only(rows)) for found in (one, other))
-        lines.append(
-            f"- `{leaky.entry.name}` against `{honest.entry.name}`, {SIDES[side]}, {what} ({rows.sum():,}): "
-            + "; ".join(differences(ours, theirs, bootstrap))
-        )
-    return lines
-
-
-def differences(one: Answers, other: Answers, bootstrap: Bootstrap) -> list[str]:
-    """Return by how much the second is better, paired by lesion."""
-    found = estimates(one, other, bootstrap)
-    words = []
-    for figure in ("accuracy", "balanced_accuracy"):
-        before, after, surplus = found[figure]
-        if surplus["value"] is None:
-            continue
-        both = f"{after['value']:.3f} against {before['value']:.3f}"
-        words.append(f"{families.SHOWN[figure]} {both}, {with_sign(surplus)}")
-    return words
-
-
-def trained_groups(commit: str) -> set[str]:
-    """Return the groups of which a picture is in train."""
-    files = DVCFileSystem(rev=commit)
-    tables = []
-    for name in ("data/split/split.csv", "data/clean/images.csv"):
-        with files.open(name) as stream:
-            tables.append(pd.read_csv(stream, dtype=str, keep_default_na=False))
-    split, images = tables
-    both = images[["image_id", "group_id"]].merge(split[["image_id", "split"]], on="image_id")
-    return set(both.loc[both["split"] == "train", "group_id"])
 
 
 def sources(study: Study) -> list[str]:
     """Return where the published figures stand."""
     told = [(entry.name, entry.published) for entry in study.experiments if entry.published is not None]
     lines = [
-        f"- `{name}`: {families.SHOWN[given.figure]} {given.value:g}, called {SIDES[given.side]}: "
+        f"- `{name}`: {replicates.SHOWN[given.figure]} {given.value:g}, called {SIDES[given.side]}: "
         f"{escaped(given.source)}"
         for name, given in told
     ]
     return ["Published figures:", "\n".join(lines)] if lines else []
-
-
-# Words and rows
 
 
 def aspect(study: Study, name: str) -> tuple[str, str]:
@@ -313,7 +261,7 @@ def rows(study: Study, found: dict[str, Found]) -> list[Row]:
         leaky = ours.evaluation["protocol"] != "honest"
         shown = ours.figure(figure, side)
         clean = pair.figure(figure, study.side) if pair else None
-        other = "" if figure == study.figure else f" ({families.SHOWN[figure]})"
+        other = "" if figure == study.figure else f" ({replicates.SHOWN[figure]})"
         result.append(
             Row(
                 entry.name + other,
@@ -335,14 +283,6 @@ def with_interval(value: Json | None) -> str:
         return "-"
     interval = "" if value["lower"] is None else f" ({value['lower']:.3f} to {value['upper']:.3f})"
     return f"{value['value']:.3f}{interval}"
-
-
-def with_sign(value: Json) -> str:
-    """Return `+0.012 (-0.003 to +0.027)`."""
-    if value["value"] is None:
-        return "-"
-    interval = "" if value["lower"] is None else f" ({value['lower']:+.3f} to {value['upper']:+.3f})"
-    return f"{value['value']:+.3f}{interval}"
 
 
 def in_words(value: float | None) -> str:

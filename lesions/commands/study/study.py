@@ -86,9 +86,9 @@ class Study(BaseModel):
     experiments: Annotated[list[Entry], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _each_is_spelled_out(self) -> Self:
+    def _each_is_expand_each(self) -> Self:
         given = [entry.name for entry in self.experiments]
-        self.experiments = [one for entry in self.experiments for one in spelled_out(entry)]
+        self.experiments = [one for entry in self.experiments for one in expand_each(entry)]
         names = [entry.name for entry in self.experiments]
         if self.baseline and self.baseline not in given:
             raise ValueError(f"baseline: there is no experiment {self.baseline}; {nearest(self.baseline, given)}")
@@ -107,7 +107,7 @@ class Study(BaseModel):
         return Path(self.report or f"reports/{self.name}.md")
 
 
-def spelled_out(entry: Entry) -> list[Entry]:
+def expand_each(entry: Entry) -> list[Entry]:
     """Return an entry for each combination of the values of `each`, named after them; without any, the entry."""
     if not entry.each:
         return [entry]
@@ -148,7 +148,7 @@ def read_study(name: str, folder: Path = FOLDER) -> Study:
         raise UserError("\n  ".join([f"{files[name]} cannot be used:", *lines])) from None
 
 
-def wanted(study: Study, entry: Entry, params: dict[str, Any]) -> dict[str, Any]:
+def merge_params(study: Study, entry: Entry, params: dict[str, Any]) -> dict[str, Any]:
     """Return all parameters of an experiment: params.yaml's, then `common`'s, then its own.
 
     Args:

@@ -17,6 +17,7 @@ from lesions.evaluation.metrics import Figures
 from lesions.evaluation.predictions import Side
 
 SHOWN = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_auc": "macro AUC"}
+SIDES = {"val": "validation", "test": "test"}
 
 
 def family_name(entry: Entry) -> str:
@@ -24,7 +25,7 @@ def family_name(entry: Entry) -> str:
     return entry.name.removesuffix("".join(f"-{entry.set[key]}" for key in entry.each))
 
 
-def families(study: Study) -> dict[str, list[str]]:
+def replicates(study: Study) -> dict[str, list[str]]:
     """Return by that name the experiments, in order."""
     found: dict[str, list[str]] = {}
     for entry in study.experiments:
@@ -80,3 +81,11 @@ def against(commits: dict[str, list[str]], baseline: str, side: str, bootstrap: 
         if name != baseline:
             found[name] = differences([one.side for one in read[baseline]], [one.side for one in ours], bootstrap)
     return found
+
+
+def with_sign(value: dict[str, Any]) -> str:
+    """Return `+0.012 (-0.003 to +0.027)`."""
+    if value["value"] is None:
+        return "-"
+    interval = "" if value["lower"] is None else f" ({value['lower']:+.3f} to {value['upper']:+.3f})"
+    return f"{value['value']:+.3f}{interval}"

@@ -1,0 +1,60 @@
+"""How a leaky form differs from its honest one on the same images, of all these and of those that leak."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from dvc.api import DVCFileSystem
+
+from lesions.commands.compare.paired import check_alike, estimates
+from lesions.commands.compare.revisions import Answers, answers
+from lesions.commands.study.replicates import SHOWN, SIDES, with_sign
+from lesions.core.errors import UserError
+from lesions.evaluation.bootstrap import Bootstrap
+from lesions.params.evaluate import Evaluate
+
+
+def paired_lines(names: str, honest: str, leaky: str, side: str) -> list[str]:
+    """Return a line for all pictures of a side, and one for those of which a sibling trains in the leaky form."""
+    try:
+        one, other = (answers(commit, side) for commit in (honest, leaky))
+        check_alike(one, other)
+    except UserError:  # other pictures judge, or the predictions are not in the cache: there is nothing to pair
+        return []
+    params = Evaluate.read()
+    bootstrap = Bootstrap(params.resamples, params.seed)
+    leaks = other.side.table["group_id"].isin(trained_groups(leaky)).to_numpy()
+    lines = []
+    for what, rows in (("all pictures", np.ones(len(leaks), bool)), ("those with a sibling in train", leaks)):
+        if not rows.any():
+            continue
+        ours, theirs = (replace(found, side=found.side.only(rows)) for found in (one, other))
+        lines.append(
+            f"- {names}, {SIDES[side]}, {what} ({rows.sum():,}): " + "; ".join(differences(ours, theirs, bootstrap))
+        )
+    return lines
+
+
+def differences(one: Answers, other: Answers, bootstrap: Bootstrap) -> list[str]:
+    """Return by how much the second is better, paired by lesion."""
+    found = estimates(one, other, bootstrap)
+    words = []
+    for figure in ("accuracy", "balanced_accuracy"):
+        before, after, surplus = found[figure]
+        if surplus["value"] is None:
+            continue
+        both = f"{after['value']:.3f} against {before['value']:.3f}"
+        words.append(f"{SHOWN[figure]} {both}, {with_sign(surplus)}")
+    return words
+
+
+def trained_groups(commit: str) -> set[str]:
+    """Return the groups of which a picture is in train."""
+    files = DVCFileSystem(rev=commit)
+    tables = []
+    for name in ("data/split/split.csv", "data/clean/images.csv"):
+        with files.open(name) as stream:
+            tables.append(pd.read_csv(stream, dtype=str, keep_default_na=False))
+    split, images = tables
+    both = images[["image_id", "group_id"]].merge(split[["image_id", "split"]], on="image_id")
+    return set(both.loc[both["split"] == "train", "group_id"])

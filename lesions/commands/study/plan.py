@@ -1,0 +1,252 @@
+"""Plan a study: which experiments are there, and are they of today's code, parameters and images?
+
+DVC keeps an experiment as a Git commit, under a ref below the commit that it started from.
+"""
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from lesions.commands.presets import leaves
+from lesions.commands.study.study import Entry, Study, list_studies, merge_params, read_study
+from lesions.core.errors import UserError
+from lesions.core.params import read_file
+
+REF = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/([^/]+)")
+LOCAL_SOURCES = ("folder", "synthetic")
+"""The sources that fetch nothing."""
+WORD = re.compile(r"(?!(true|false|null|nan|inf)$)[A-Za-z_]\w*", re.ASCII | re.IGNORECASE)
+"""What Hydra takes for a string without quotes."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One experiment of a study.
+
+    Attributes:
+        entry: what the study says of it.
+        name: by which DVC knows it.
+        params: all of them.
+        commit: of the experiment, or None: it is missing.
+        old: refs and commits of that name which are of other code, parameters or images.
+        blocked: why it cannot run here, or "".
+    """
+
+    entry: Entry
+    name: str
+    params: dict[str, Any]
+    commit: str | None
+    old: list[tuple[str, str]]
+    blocked: str
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is missing and can run."""
+        return self.commit is None and not self.blocked
+
+    def options(self) -> list[str]:
+        """Return the options of `dvc exp run`: its name, and the parameters that are not params.yaml's."""
+        now, options = dict(leaves(read_file())), ["--name", self.name]
+        for key, value in leaves(self.params):
+            if key not in now or now[key] != value:
+                options += ["--set-param", f"++{key}={as_override(value)}"]  # ++ for a key that params.yaml leaves out
+        return options
+
+    def command(self) -> list[str]:
+        """Return the command that queues it."""
+        return ["dvc", "exp", "run", "--queue", *self.options()]
+
+
+def git(*words: str) -> str:
+    """Return what a Git command prints; raise a UserError with what it says where it fails."""
+    done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    if done.returncode:
+        raise UserError(f"`git {' '.join(words[:2])}` failed: {done.stderr.strip()}. Run this in the project's folder.")
+    return done.stdout
+
+
+def list_experiments() -> dict[str, list[tuple[str, str]]]:
+    """Return the refs and commits of all experiments by name, those of the present commit first."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    head = git("rev-parse", "HEAD").strip()
+    for line in git("for-each-ref", "refs/exps", "--format=%(refname) %(objectname)").splitlines():
+        ref, commit = line.rsplit(" ", 1)
+        if named := REF.fullmatch(ref):
+            found.setdefault(named[1], []).append((ref, commit))
+    for refs in found.values():
+        refs.sort(key=lambda pair: pair[0].replace("/", "").find(head) < 0)
+    return found
+
+
+def plan(study: Study, folder: Path | None = None, *, on_cluster: bool = False) -> list[Planned]:
+    """Return a study's experiments, and which of them are there.
+
+    Args:
+        study: the study.
+        folder: of images, in the place of every source that would fetch them.
+        on_cluster: whether they run on other machines, which have what Git and the DVC remote have.
+
+    Raises:
+        UserError: the parameters of an experiment are wrong, or the folder is missing.
+    """
+    if folder is not None and not folder.is_dir():
+        raise UserError(f"there is no folder {folder}. Name the one that holds the pictures and their table.")
+    now = read_file()
+    all_params = [merge_params(study, entry, now) for entry in study.experiments]  # all, before any is looked up
+    existing = list_experiments()
+    planned = []
+    for entry, merged in zip(study.experiments, all_params, strict=True):
+        params = merged if on_cluster else with_absolute_paths(merged, folder)
+        name = f"{study.name}-{entry.name}"
+        refs = existing.get(name, [])
+        current = [pair for pair in refs if is_current(pair[1], params, any_folder=folder is None)]
+        old = [pair for pair in refs if pair not in current]
+        blocked = blocked_on_cluster(params, now) if on_cluster else missing_folder(params)
+        planned.append(Planned(entry, name, params, current[0][1] if current else None, old, blocked))
+    return planned
+
+
+def with_absolute_paths(params: dict[str, Any], folder: Path | None = None) -> dict[str, Any]:
+    """Return parameters that hold in a copy of the project too, which has only what Git and DVC track.
+
+    Args:
+        params: of an experiment.
+        folder: of images, in the place of every source that would fetch them.
+    """
+    download, weights = dict(params["download"]), dict(params["weights"])
+    if folder is not None and download["source"] not in LOCAL_SOURCES:
+        download |= {"source": "folder", "folder": str(folder)}
+    if download["source"] == "folder":
+        download["folder"] = str(Path(download["folder"]).absolute())
+    if weights["initial"] == "path":
+        weights["path"] = str(Path(weights["path"]).absolute())
+    return {**params, "download": download, "weights": weights}
+
+
+def missing_folder(params: dict[str, Any]) -> str:
+    """Return which folder of images is not there, or ""."""
+    folder = params["download"]["folder"]
+    return f"no folder {folder}" if params["download"]["source"] == "folder" and not Path(folder).is_dir() else ""
+
+
+def blocked_on_cluster(params: dict[str, Any], now: dict[str, Any]) -> str:
+    """Return which folder or file of this machine workers would need, or "".
+
+    What dvc.lock is of they need not read: its images come from the DVC remote, as data/raw.
+
+    Args:
+        params: of an experiment.
+        now: the content of params.yaml.
+    """
+    for section, path in (("download", "folder"), ("weights", "path")):
+        ours = params[section]
+        if path in (ours.get("source"), ours.get("initial")):
+            if ours != now[section]:
+                return (
+                    f"{ours[path]} is on this machine alone. Set `{section}` in params.yaml to it, `dvc repro`, "
+                    "commit, `dvc push --run-cache`, `git push`: workers then pull what was made of it"
+                )
+            if not _same_images(now, _yaml(Path("dvc.lock").read_text(encoding="utf-8"))["stages"]):
+                return f"{ours[path]}, or what reads it, is not what dvc.lock says. `dvc repro`, commit, push"
+    return ""
+
+
+def is_current(commit: str, params: dict[str, Any], *, any_folder: bool) -> bool:
+    """Return whether an experiment would come out the same today.
+
+    Its code is what its dvc.lock names and Git tracks: a change of any other file makes no other experiment.
+
+    Args:
+        commit: of the experiment.
+        params: that it should have.
+        any_folder: whether images from a folder will do where the source is one that fetches them.
+    """
+    try:
+        found, pipeline, locked = (
+            _yaml(git("show", f"{commit}:{name}")) for name in ("params.yaml", "dvc.yaml", "dvc.lock")
+        )
+        # By absolute paths, since a worker of a cluster has the folder as params.yaml has it.
+        ours, theirs = with_absolute_paths(params), with_absolute_paths(found)
+    except (UserError, KeyError, TypeError, ValueError):  # of another project's shape, or another version's parameters
+        return False
+    if any_folder and ours["download"]["source"] not in LOCAL_SOURCES and theirs["download"]["source"] == "folder":
+        ours.pop("download")
+        theirs.pop("download")
+    lock = locked["stages"]
+    stages = _yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    if ours != theirs or pipeline["stages"] != stages or set(lock) != set(stages):
+        return False
+    outs = {out["path"] for stage in lock.values() for out in stage.get("outs", [])}
+    deps = {dep["path"] for stage in lock.values() for dep in stage.get("deps", [])} - outs
+    code = sorted(dep for dep in deps if not Path(dep).is_absolute())
+    return not git("diff", "--name-only", commit, "--", *code) and _same_images(found, lock)
+
+
+def _same_images(params: dict[str, Any], lock: dict[str, Any]) -> bool:
+    """Return whether a folder holds what it held, where the experiment read one; a folder that is gone does."""
+    folder = params["download"]["folder"]
+    if params["download"]["source"] != "folder" or not Path(folder).is_dir():
+        return True
+    md5 = {dep["path"]: dep.get("md5") for dep in lock["download"]["deps"]}
+    return md5.get(folder) in (None, _folder_hash(folder))
+
+
+@cache
+def _folder_hash(folder: str) -> str | None:
+    """Return the hash that DVC gives a folder; unchanged files are not read again."""
+    from dvc.dependency import loads_from
+    from dvc.repo import Repo
+    from dvc.stage import Stage
+
+    with Repo() as repo:
+        found = loads_from(Stage(repo, path="dvc.yaml"), [folder])[0].get_hash()
+    return str(found.value) if found else None
+
+
+def _yaml(text: str) -> Any:
+    return YAML(typ="safe").load(text)
+
+
+def as_override(value: Any) -> str:
+    """Write a value as Hydra's overrides do; what is more than a word in quotes, since a path may hold anything."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{as_override(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(as_override, value)) + "]"
+    if isinstance(value, str) and not WORD.fullmatch(value):
+        if "${" in value:
+            raise UserError(f"{value!r} cannot be passed to an experiment, since DVC would replace what is in ${{}}.")
+        # Backslashes count as such, but before a quote.
+        return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value) + "'"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def progress(study: Study, planned: list[Planned]) -> str:
+    """Return, a line each, what is there and what is missing."""
+    done = sum(one.commit is not None for one in planned)
+    lines = [f"{study.name}: {study.title}. {done} of {len(planned)} done."]
+    width = max(len(one.entry.name) for one in planned)
+    for one in planned:
+        state = "done" if one.commit else f"cannot run here: {one.blocked}" if one.blocked else "missing"
+        if one.old and not one.commit:
+            state += " (there is one of other code, parameters or pictures)"
+        lines.append(f"  {one.entry.name:{width}}  {state}")
+    return "\n".join(lines)
+
+
+def all_progress() -> str:
+    """Return `progress` of every study; of an invalid file, what is wrong."""
+    parts = []
+    for name in list_studies():
+        try:
+            study = read_study(name)
+            parts.append(progress(study, plan(study)))
+        except UserError as error:
+            parts.append(f"{name}: {error}")
+    return "\n\n".join(parts)
