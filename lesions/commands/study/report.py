@@ -15,7 +15,8 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 
 from lesions.commands.compare.paired import check_alike, estimates
-from lesions.commands.compare.revisions import Answers, answers
+from lesions.commands.compare.predictions_at_revision import ModelPredictions as Answers
+from lesions.commands.compare.predictions_at_revision import predictions_at_revision as answers
 from lesions.commands.study import families
 from lesions.commands.study.experiments import git
 from lesions.commands.study.plot import Row, draw, draw_differences
@@ -24,7 +25,7 @@ from lesions.commands.study.study import Study
 from lesions.core.errors import UserError
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.params.evaluate import Evaluate
-from lesions.reporting.card.sentences import escaped
+from lesions.reporting.common.tables import escape_markdown as escaped
 
 Json = dict[str, Any]
 SIDES = {"val": "validation", "test": "test"}
