@@ -20,7 +20,7 @@ def test_cells() -> None:
 
 
 def test_table_of_mappings() -> None:
-    rows = [{"n": 1, "name": "a"}, {"n": 2}]
+    rows: list[dict[str, object]] = [{"n": 1, "name": "a"}, {"n": 2}]
     assert table_of(rows, {"number": "n", "called": "name"}).splitlines()[2:] == ["| 1 | a |", "| 2 |  |"]
 
 
