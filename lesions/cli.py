@@ -89,10 +89,10 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
 
 def compare_experiments(arguments: argparse.Namespace) -> None:
     """Print how two experiments differ, and write it where that is asked for."""
-    from lesions.commands.compare.compare import compare, in_words
+    from lesions.commands.compare.compare import as_text, compare
 
     comparison = compare(arguments.first, arguments.second, arguments.side, arguments.resamples)
-    print(in_words(comparison))
+    print(as_text(comparison))
     if arguments.markdown:
         from lesions.commands.compare.page import write_page
 

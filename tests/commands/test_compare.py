@@ -14,9 +14,9 @@ from scipy.stats import binomtest, norm
 from sklearn.metrics import roc_auc_score
 
 from lesions.commands.compare import compare as comparing
-from lesions.commands.compare.compare import in_words, p_in_words
+from lesions.commands.compare.compare import as_text
 from lesions.commands.compare.paired import COMPARED, OF_MELANOMA, estimates
-from lesions.commands.compare.revisions import Answers
+from lesions.commands.compare.predictions_at_revision import ModelPredictions
 from lesions.commands.compare.significance import Areas, delong, mcnemar
 from lesions.core.errors import UserError
 from lesions.evaluation.bootstrap import Bootstrap
@@ -153,10 +153,12 @@ def modelled(seed: int, skill: float, lesions: int = 300) -> pd.DataFrame:
     return table.assign(group_id=[f"g{n}" for n in lesion])
 
 
-def as_answers(table: pd.DataFrame, revision: str) -> Answers:
+def as_answers(table: pd.DataFrame, revision: str) -> ModelPredictions:
     label = table["label"].map(CLASSES.index).to_numpy(np.int64)
     groups = np.unique(table["group_id"], return_inverse=True)[1]
-    return Answers(revision, "all", Side(table, CLASSES, label, table[CLASSES].to_numpy(), groups), "mel", "honest")
+    return ModelPredictions(
+        revision, "all", Side(table, CLASSES, label, table[CLASSES].to_numpy(), groups), "mel", "honest"
+    )
 
 
 def ends(entry: dict[str, float | int | str | None]) -> tuple[float, float]:
@@ -222,7 +224,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compare(first: str, second: str, name: str, resamples: int) -> str:
-    return in_words(comparing.compare(first, second, name, resamples))
+    return as_text(comparing.compare(first, second, name, resamples))
 
 
 def test_a_planted_difference_is_found(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,8 +332,3 @@ def test_the_command_loads_no_tensorflow(repository: Path) -> None:
     printed = run("python probe.py", repository)
     script.unlink()
     assert printed.splitlines()[0] == printed.splitlines()[-1] == "False"
-
-
-def test_no_p_is_zero() -> None:
-    assert p_in_words(1e-9) == "p < 0.001"
-    assert p_in_words(0.0421) == "p = 0.042"

@@ -18,7 +18,8 @@ from PIL import Image
 
 from lesions.audit.near_duplicates import fingerprint
 from lesions.cli import main
-from lesions.commands.validate import collection, words
+from lesions.commands.validate import collection
+from lesions.commands.validate import report as reports
 from lesions.commands.validate import seen as seen_by_model
 from lesions.commands.validate.validate import Request, validate
 from lesions.core.csv_files import read_csv
@@ -335,7 +336,7 @@ def test_a_full_disk_loses_no_earlier_report(judge: Judge, tmp_path: Path, monke
     def page(_: dict[str, Any]) -> str:
         raise OSError(errno.ENOSPC, "no room", "validation.md")
 
-    monkeypatch.setattr(words, "page", page)
+    monkeypatch.setattr(reports, "page", page)
     with pytest.raises(UserError, match=r"validation.md: No space left on device. Make room on the disk"):
         judge(folder)
     assert [(tmp_path / "out" / name).read_bytes() for name in FILES] == before

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from lesions.reporting.card import sentences as words
-from lesions.reporting.card.html import STYLE, page
+from lesions.reporting.card.context import gaps
+from lesions.reporting.card.html import page
+from lesions.reporting.common.numbers import interval
+from lesions.reporting.common.templates import ENVIRONMENT, one_line
 from stages import report
 
 EVALUATION = Path("reports/evaluation.json")
@@ -68,22 +70,22 @@ def card(finished: Path) -> Callable[[], tuple[str, str]]:
     return written
 
 
-def test_the_same_bytes_again(card: Callable[[], tuple[str, str]], workspace: Path) -> None:
+def test_same_bytes_again(card: Callable[[], tuple[str, str]], workspace: Path) -> None:
     assert card() == tuple((workspace / f"reports/model_card.{kind}").read_text() for kind in ("md", "html"))
 
 
-def test_the_figures_are_those_of_the_evaluation(card: Callable[[], tuple[str, str]]) -> None:
+def test_metrics_are_those_of_the_evaluation(card: Callable[[], tuple[str, str]]) -> None:
     markdown, html = card()
     test = json.loads(EVALUATION.read_text())["test"]
     for figure in ("accuracy", "macro_auc", "log_loss"):
-        assert words.interval(test["figures"][figure]) in markdown
-        assert words.interval(test["figures"][figure]) in elements(html).text
+        assert interval(test["figures"][figure]) in markdown
+        assert interval(test["figures"][figure]) in elements(html).text
     assert f"{test['pictures']} pictures of {test['groups']} lesions" in markdown
     assert "This model has seen drawings only" in markdown
     assert "too good" not in markdown.replace("may be too good for that reason", "")
 
 
-def test_the_page_needs_nothing_else_and_can_be_heard(card: Callable[[], tuple[str, str]]) -> None:
+def test_page_is_offline_and_accessible(card: Callable[[], tuple[str, str]]) -> None:
     _, html = card()
     tags = elements(html).tags
     assert not [tag for tag, _ in tags if tag in ("script", "link", "iframe", "object", "form")]
@@ -100,7 +102,7 @@ def test_the_page_needs_nothing_else_and_can_be_heard(card: Callable[[], tuple[s
     assert len(regions) == len(set(regions)) == sum(tag == "table" for tag, _ in tags)
 
 
-def test_a_leak_is_said_first_and_in_every_plot(card: Callable[[], tuple[str, str]]) -> None:
+def test_leak_comes_first(card: Callable[[], tuple[str, str]]) -> None:
     honest = card()
     before = {file.name: file.read_bytes() for file in Path("reports/card").iterdir()}
     change(EVALUATION, lambda found: found.update(protocol="split by image"))
@@ -113,7 +115,7 @@ def test_a_leak_is_said_first_and_in_every_plot(card: Callable[[], tuple[str, st
     assert all(before[file.name] != file.read_bytes() for file in drawn)
 
 
-def test_names_from_outside_are_shown_and_not_obeyed(card: Callable[[], tuple[str, str]]) -> None:
+def test_hostile_names(card: Callable[[], tuple[str, str]]) -> None:
     def rename(found: Any) -> None:
         for side in ("val", "test"):
             found[side]["classes"][0]["diagnosis"] = HOSTILE
@@ -128,13 +130,13 @@ def test_names_from_outside_are_shown_and_not_obeyed(card: Callable[[], tuple[st
     assert not re.search("""(src|href)=["']?http""", html)
 
 
-def test_what_is_undefined_says_why(card: Callable[[], tuple[str, str]]) -> None:
+def test_undefined_metric(card: Callable[[], tuple[str, str]]) -> None:
     why = {"value": None, "lower": None, "upper": None, "why": "does not occur"}
     change(EVALUATION, lambda found: found["test"]["classes"][0].update(sensitivity=why))
     assert "| not defined: does not occur |" in card()[0]
 
 
-def test_without_test_it_says_so(card: Callable[[], tuple[str, str]]) -> None:
+def test_without_test_split(card: Callable[[], tuple[str, str]]) -> None:
     def leave_out(found: Any) -> None:
         for name in [name for name in found if name == "test" or name.endswith("_of_test")]:
             del found[name]
@@ -152,12 +154,13 @@ def estimate(value: float, lower: float, upper: float) -> dict[str, Any]:
     return {"value": value, "lower": lower, "upper": upper}
 
 
-def test_how_small_a_difference_could_show() -> None:
-    assert "3.0 points to either side" in words.resolution(estimate(0.5, 0.47, 0.53))
-    assert "No interval" in words.resolution({"value": 1.0, "lower": None, "upper": None})
+def test_resolution_of_an_interval() -> None:
+    resolution = ENVIRONMENT.get_template("reporting/card/sentences.md.jinja").module.resolution  # type: ignore[attr-defined]
+    assert "3.0 points to either side" in one_line(resolution(estimate(0.5, 0.47, 0.53)))
+    assert "No interval" in resolution({"value": 1.0, "lower": None, "upper": None})
 
 
-def test_a_gap_between_groups_says_whether_intervals_overlap() -> None:
+def test_gap_between_subgroups() -> None:
     def rows(high: float) -> dict[str, list[dict[str, Any]]]:
         return {
             "sex": [
@@ -168,17 +171,16 @@ def test_a_gap_between_groups_says_whether_intervals_overlap() -> None:
             ]
         }
 
-    assert words.gap_words(rows(0.86), "auc", "AUC") == [
-        "Sex: AUC from 0.800 (female) to 0.860 (male), a gap of 0.060; their intervals overlap."
-    ]
-    assert "do not overlap" in words.gap_words(rows(0.95), "auc", "AUC")[0]
-    assert words.gap_words({"sex": rows(0.9)["sex"][:1]}, "auc", "AUC") == []
+    (found,) = gaps(rows(0.86), "auc")
+    assert (found["low"]["group"], found["high"]["group"], found["apart"]) == ("female", "male", False)
+    assert gaps(rows(0.95), "auc")[0]["apart"]
+    assert gaps({"sex": rows(0.9)["sex"][:1]}, "auc") == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(scheme: str) -> None:
+def test_contrast_of_text(scheme: str, tmp_path: Path) -> None:
     """At least 4.5 to 1: WCAG 2.2, success criterion 1.4.3."""
-    blocks = re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+    blocks = re.findall(r":root \{(.*?)\}", page("# title", tmp_path), re.DOTALL)
     colours = dict(re.findall(r"--(\w+): #(\w{6})", blocks[scheme == "dark"]))
 
     def luminance(colour: str) -> float:
@@ -186,11 +188,11 @@ def test_text_stands_out_from_its_ground(scheme: str) -> None:
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    for ground in ("back", "alarm"):
-        bright, dark = sorted((luminance(colours["text"]), luminance(colours[ground])), reverse=True)
+    for text, ground in (("text", "back"), ("text", "alarm"), ("muted", "back")):
+        bright, dark = sorted((luminance(colours[text]), luminance(colours[ground])), reverse=True)
         assert (bright + 0.05) / (dark + 0.05) >= 4.5
 
 
-def test_markdown_of_a_page_is_not_html(tmp_path: Path) -> None:
+def test_tags_in_markdown(tmp_path: Path) -> None:
     shown = elements(page("# <b>\n\n<img src=x onerror=alert(1)>\n", tmp_path))
     assert not [tag for tag, _ in shown.tags if tag in ("img", "b")]

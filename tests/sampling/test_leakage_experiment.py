@@ -97,10 +97,11 @@ def gone(table: pd.DataFrame, seed: int) -> bool:
         return True
 
 
-def test_the_card_says_what_was_done() -> None:
-    from lesions.reporting.card.sentences import split_words
+def test_card_names_the_siblings() -> None:
+    from lesions.reporting.common.templates import ENVIRONMENT, one_line
 
+    split_words = ENVIRONMENT.get_template("reporting/card/sentences.md.jinja").module.split_words  # type: ignore[attr-defined]
     _, audit = run_split(images(), siblings="injected")
-    assert "the others train, in exchange for as many training pictures" in split_words(audit)
+    assert "the others train, in exchange for as many training pictures" in one_line(split_words(audit))
     assert "siblings" not in split_words(run_split(images())[1])
     assert split.OUT.is_file()

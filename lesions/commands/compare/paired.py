@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from lesions.commands.compare.revisions import Answers
+from lesions.commands.compare.predictions_at_revision import ModelPredictions
 from lesions.core.errors import UserError
 from lesions.evaluation import metrics as figures
 from lesions.evaluation import subgroups
@@ -17,8 +17,8 @@ OF_MELANOMA = ("melanoma_auc", "melanoma_sensitivity", "melanoma_specificity")
 LESS_IS_BETTER = ("log_loss",)
 
 
-def check_alike(one: Answers, other: Answers) -> None:
-    """Check that two models answered for the same pictures; `Answers` are sorted by picture.
+def check_alike(one: ModelPredictions, other: ModelPredictions) -> None:
+    """Check that two models answered for the same pictures; `ModelPredictions` are sorted by picture.
 
     Raises:
         UserError: their classes, pictures, labels or groups differ, and how. A difference between figures would then
@@ -82,7 +82,7 @@ def of_both(
     return {name: np.stack([found[0][name], found[1][name], found[1][name] - found[0][name]], axis=1) for name in names}
 
 
-def estimates(one: Answers, other: Answers, bootstrap: Bootstrap) -> dict[str, list[Json]]:
+def estimates(one: ModelPredictions, other: ModelPredictions, bootstrap: Bootstrap) -> dict[str, list[Json]]:
     """Return for each figure three entries with intervals: the first model's, the second's, and the difference.
 
     Args:

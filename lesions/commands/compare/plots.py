@@ -1,15 +1,17 @@
 """The comparison's pictures: by how much each figure differs, and what each model takes for what."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lesions.commands.compare.compare import Comparison, as_number
+from lesions.commands.compare.compare import Comparison
 from lesions.commands.compare.paired import LESS_IS_BETTER
-from lesions.commands.compare.revisions import Answers
-from lesions.evaluation import metrics as figures
-from lesions.evaluation.bootstrap import Json
+from lesions.evaluation.metrics import confusion
 from lesions.reporting.card.plots import ALARM, draw_confusion
+from lesions.reporting.common.names import metric_name
+from lesions.reporting.common.numbers import Estimate, decimal
 from lesions.reporting.common.plot_style import BLUE, GREY, png, style
 
 PAGE = 8.5
@@ -19,21 +21,23 @@ UNDECIDED = "#5f6b76"
 
 def draw_differences(comparison: Comparison) -> bytes:
     """Return a forest plot as a PNG file: right of 0 the second model is better, whatever the figure."""
-    shares = {name: found for name, found in comparison.figures.items() if name not in LESS_IS_BETTER}
-    others = {name: found for name, found in comparison.figures.items() if name in LESS_IS_BETTER}
+    shares = {name: found for name, found in comparison.metrics.items() if name not in LESS_IS_BETTER}
+    others = {name: found for name, found in comparison.metrics.items() if name in LESS_IS_BETTER}
     with style():
-        drawing = Figure(figsize=(PAGE, 1.6 + 0.36 * len(comparison.figures)), layout="constrained")
+        drawing = Figure(figsize=(PAGE, 1.6 + 0.36 * len(comparison.metrics)), layout="constrained")
         # The log loss has no upper end, and would squeeze the shares on one axis with them.
         top, bottom = drawing.subplots(2, 1, height_ratios=[len(shares), 1.15 * len(others)])
         draw_forest(shares, top)
         draw_forest(others, bottom)
         first, second = (short(name) for name in comparison.names)
         bottom.set_xlabel(f"← {first} better      {second} better →", fontsize=10)
-        drawing.suptitle(title(comparison), fontsize=10, **look(comparison))
+        leaks = [f"LEAKY: {short(found.revision)}: {found.protocol}" for found in comparison.leaky]
+        title = "\n".join(leaks) or "Difference with its 95 % interval, paired by lesion"
+        drawing.suptitle(title, fontsize=10, color=ALARM if leaks else "black")
         return png(drawing)
 
 
-def draw_forest(found: dict[str, list[Json]], axes: Axes) -> None:
+def draw_forest(found: Mapping[str, Sequence[Estimate]], axes: Axes) -> None:
     """Draw the differences with their intervals, a line each.
 
     Args:
@@ -44,7 +48,7 @@ def draw_forest(found: dict[str, list[Json]], axes: Axes) -> None:
     reach = 0.01
     for place, (name, (one, other, difference)) in enumerate(found.items()):
         sign = -1 if name in LESS_IS_BETTER else 1
-        value, *ends = (as_number(difference[part]) for part in ("value", "lower", "upper"))
+        value, *ends = (difference[part] for part in ("value", "lower", "upper"))
         if value is None:
             said = "not defined"
         else:
@@ -54,13 +58,9 @@ def draw_forest(found: dict[str, list[Json]], axes: Axes) -> None:
             axes.plot([least, most], [place, place], color=color, linewidth=2)
             axes.scatter(sign * value, place, color=color, s=34, zorder=3)
             reach = max(reach, abs(least), abs(most))
-            said = f"{as_number(one['value']):.3f} → {as_number(other['value']):.3f}"
+            said = f"{decimal(one['value'])} → {decimal(other['value'])}"
         axes.text(1.02, place, said, transform=axes.get_yaxis_transform(), va="center", fontsize=9)
-    axes.set_yticks(
-        range(len(found)),
-        [name.replace("_", " ").replace(" auc", " AUC").replace("macro f1", "macro F1") for name in found],
-        fontsize=9,
-    )
+    axes.set_yticks(range(len(found)), map(metric_name, found), fontsize=9)
     axes.set(ylim=(len(found) - 0.5, -0.5), xlim=(-1.08 * reach, 1.08 * reach))
     axes.locator_params(axis="x", nbins=5)
     axes.tick_params(axis="x", labelsize=8)
@@ -73,28 +73,12 @@ def draw_confusions(comparison: Comparison) -> bytes:
     with style():
         drawing = Figure(figsize=(PAGE, 4.3), layout="constrained")
         for found, axes in zip((comparison.one, comparison.other), drawing.subplots(1, 2), strict=True):
-            draw_confusion(counts(found), found.side.classes, axes)
+            once = np.ones((1, len(found.side.label)))
+            counts = confusion(found.side.label, found.side.probability, once)[0].astype(int).tolist()
+            draw_confusion(counts, found.side.classes, axes)
             leak = "" if found.protocol == "honest" else f"\nLEAKY: {found.protocol}"
             axes.set_title(short(found.revision) + leak, fontsize=10, color=ALARM if leak else "black")
         return png(drawing)
-
-
-def counts(found: Answers) -> list[list[int]]:
-    """Return the confusion matrix in pictures, rows actual."""
-    once = np.ones((1, len(found.side.label)))
-    matrix: list[list[int]] = figures.confusion(found.side.label, found.side.probability, once)[0].astype(int).tolist()
-    return matrix
-
-
-def title(comparison: Comparison) -> str:
-    """Return what stands over the differences."""
-    leaks = [f"LEAKY: {short(found.revision)}: {found.protocol}" for found in comparison.leaky]
-    return "\n".join(leaks) or "Difference with its 95 % interval, paired by lesion"
-
-
-def look(comparison: Comparison) -> dict[str, str]:
-    """Return how the title is drawn: a leak is to be seen."""
-    return {"color": ALARM} if comparison.leaky else {}
 
 
 def short(name: str) -> str:

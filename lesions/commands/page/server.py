@@ -31,7 +31,7 @@ from lesions.core.errors import UserError
 from lesions.inference.metadata_prior import FIELDS
 from lesions.patient_input import read as read_patient
 from lesions.patient_input import regions
-from lesions.reporting.card.html import POLICY as CARD_POLICY
+from lesions.reporting.common.html import CSP as CARD_POLICY
 from lesions.taxonomy import about
 
 HERE = Path(__file__).parent

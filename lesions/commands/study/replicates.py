@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesions.commands.compare.paired import check_alike
-from lesions.commands.compare.revisions import answers
+from lesions.commands.compare.predictions_at_revision import predictions_at_revision as answers
 from lesions.commands.study.study import Entry, Study
 from lesions.core.errors import UserError
 from lesions.evaluation import metrics as figures

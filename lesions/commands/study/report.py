@@ -21,7 +21,7 @@ from lesions.commands.study.study import Study
 from lesions.core.errors import UserError
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.params.evaluate import Evaluate
-from lesions.reporting.card.sentences import escaped
+from lesions.reporting.common.tables import escape_markdown as escaped
 
 Json = dict[str, Any]
 

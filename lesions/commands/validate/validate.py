@@ -21,7 +21,8 @@ from lesions.audit.matching import REJECTS, set_aside
 from lesions.audit.summary import kind_of_reason
 from lesions.classifier import Classifier
 from lesions.commands.output_folder import make_writable
-from lesions.commands.validate import collection, judging, seen, words
+from lesions.commands.validate import collection, judging, seen
+from lesions.commands.validate import report as reports
 from lesions.commands.validate.judging import NAME
 from lesions.core.csv_files import EXACT
 from lesions.core.errors import NO_ROOM, UserError
@@ -85,7 +86,7 @@ def validate(request: Request) -> str:
             raise
         where = f"{error.filename}: " if error.filename else ""
         raise UserError(f"{where}{os.strerror(error.errno)}. Make room on the disk.") from None
-    return words.headline(report, request.out)
+    return reports.headline(report, request.out)
 
 
 def _judged(
@@ -271,6 +272,6 @@ def _write(out: Path, report: dict[str, Any], tables: dict[str, pd.DataFrame]) -
         for name, table in tables.items():
             table.to_csv(new / name, index=False, float_format=EXACT)
         write_json(new / "validation.json", report)
-        (new / "validation.md").write_text(words.page(report), encoding="utf-8")
+        (new / "validation.md").write_text(reports.page(report), encoding="utf-8")
         for file in sorted(new.iterdir()):
             file.replace(out / file.name)

@@ -1,6 +1,8 @@
-"""The card's plots, each a PNG file whose bytes depend on the figures alone."""
+"""The card's plots, each a PNG file whose bytes depend on the metrics alone."""
 
 from collections.abc import Callable
+from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import matplotlib as mpl
@@ -12,19 +14,93 @@ from matplotlib.figure import Figure
 
 from lesions.reporting.common.plot_style import BLUE, GREY, WIDTH, png, style
 
-READERS = (0.866, 0.713)
+DERMATOLOGISTS = (0.866, 0.713)
 """Sensitivity and specificity for melanoma of 58 dermatologists, by dermoscopy alone (Haenssle et al., Annals of
 Oncology 29, 2018)."""
 ALARM = "#bc4c00"
 
 
+LEAST_COVERAGE = 0.5
+"""With fewer images, classes are left out altogether, and the balanced accuracy jumps."""
+
+
+def write_plots(report: dict[str, Any], side: str, leak: str, folder: Path) -> set[str]:
+    """Draw what there is something to draw of.
+
+    Args:
+        report: `reports/evaluation.json`.
+        side: the split that the card is about.
+        leak: what leaks, or "".
+        folder: gets the plots; made if it is not there.
+
+    Returns:
+        The plots' names: NAME.png is in the folder.
+    """
+    plots: dict[str, bytes] = {}
+    classes = [row["diagnosis"] for row in report[side]["classes"]]
+    confusion = report[side]["confusion"]["counts"]
+    plots["confusion"] = draw("confusion", confusion, classes, leak=leak, height=1.4 + 0.42 * len(classes))
+    curves = pd.read_csv(f"plots/roc_{side}.csv")
+    for name, task in report["questions"].items():
+        if side in task:
+            positive = task["positive"][0] if name == "melanoma" else "malignant, against benign"
+            curve = curves[curves["diagnosis"] == positive]
+            plots[f"roc_{name}"] = draw("roc", curve, thresholds(task, side), name == "melanoma", leak=leak)
+    calibration = report["calibration"][side]
+    bins = {when: calibration[when]["reliability"] for when in ("before", "after") if when in calibration}
+    plots["reliability"] = draw("reliability", bins, leak=leak)
+    for name, (table, *how) in curves_to_draw(report, side).items():
+        if len(table):
+            plots[name] = draw("curves", table, *how, leak=leak)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in plots.items():
+        (folder / f"{name}.png").write_bytes(content)
+    copyfile("plots/embedding.png", folder / "embedding.png")
+    return {*plots, "embedding"}
+
+
+def thresholds(task: dict[str, Any], side: str) -> pd.DataFrame:
+    """Return `sensitivity` and `specificity` of a binary task, a row a threshold."""
+    metrics = ("sensitivity", "specificity")
+    points = [point[side] for point in task["operating_points"] if side in point]
+    return pd.DataFrame({name: [point[name]["value"] for point in points] for name in metrics}, dtype=float)
+
+
+def curves_to_draw(report: dict[str, Any], side: str) -> dict[str, tuple[Any, ...]]:
+    """Return by name of the plot what `draw_curves` takes, from the tables that evaluate wrote."""
+    robustness = pd.read_csv("plots/robustness_test.csv")
+    decision = pd.read_csv("plots/decision_curve_test.csv")
+    abstention = pd.read_csv(f"plots/abstention_{side}.csv")
+    tasks = {
+        f"decision_{name}": (
+            decision[decision["question"] == name],
+            {"threshold": "threshold probability", "net_benefit": "net benefit"},
+            "strategy",
+        )
+        for name in report["questions"]
+    }
+    return {
+        "robustness": (
+            robustness[robustness["figure"] == "balanced accuracy"],
+            {"strength": "strength of the disturbance", "value": "balanced accuracy"},
+            "disturbance",
+        ),
+        "abstention": (
+            abstention[abstention["coverage"] >= LEAST_COVERAGE],
+            {"coverage": "share of pictures that it answers", "value": "on these"},
+            "figure",
+        ),
+        **tasks,
+    }
+
+
 def draw(kind: str, *given: Any, leak: str = "", height: float = 3.6) -> bytes:
-    """Return a plot.
+    """Return a plot as a PNG file.
 
     Args:
         kind: the name of a function below, without `draw_`.
         given: what it takes before the axes.
-        leak: what the protocol leaks, which then stands over the plot.
+        leak: what leaks, which then stands over the plot.
         height: in inches.
     """
     with style():
@@ -36,20 +112,22 @@ def draw(kind: str, *given: Any, leak: str = "", height: float = 3.6) -> bytes:
         return png(figure)
 
 
-def draw_roc(curve: pd.DataFrame, points: pd.DataFrame, with_readers: bool, axes: Axes) -> None:
-    """Draw a ROC curve, what thresholds chosen on validation do, and the readers.
+def draw_roc(curve: pd.DataFrame, points: pd.DataFrame, with_dermatologists: bool, axes: Axes) -> None:
+    """Draw a ROC curve, what thresholds chosen on validation do, and the dermatologists.
 
     Args:
         curve: `false_positive_rate` and `true_positive_rate`.
         points: `sensitivity` and `specificity`, a row a threshold.
-        with_readers: whether the question is theirs.
+        with_dermatologists: whether the task is theirs.
         axes: to draw on.
     """
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="chance")
     axes.plot(curve["false_positive_rate"], curve["true_positive_rate"], color=BLUE, label="model")
     axes.scatter(1 - points["specificity"], points["sensitivity"], color=BLUE, s=22, zorder=3, label="its thresholds")
-    if with_readers:
-        axes.scatter(1 - READERS[1], READERS[0], color=ALARM, marker="D", s=30, zorder=4, label="58 readers (2018)")
+    if with_dermatologists:
+        axes.scatter(
+            1 - DERMATOLOGISTS[1], DERMATOLOGISTS[0], color=ALARM, marker="D", s=30, zorder=4, label="58 readers (2018)"
+        )
     axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
     axes.legend(frameon=False, loc="lower right")
 
@@ -91,17 +169,16 @@ def draw_reliability(bins: dict[str, list[dict[str, float]]], axes: Axes) -> Non
     axes.legend(frameon=False, loc="upper left")
 
 
-def draw_curves(table: pd.DataFrame, x: str, y: str, hue: str, names: dict[str, str], axes: Axes) -> None:
+def draw_curves(table: pd.DataFrame, names: dict[str, str], hue: str, axes: Axes) -> None:
     """Draw a line a group.
 
     Args:
-        table: columns x, y and hue.
-        x: what is across.
-        y: what is up.
-        hue: what tells the lines apart.
-        names: how x and y are called.
+        table: the columns that are named.
+        names: the column of x and that of y, each with its label.
+        hue: the column that tells the lines apart.
         axes: to draw on.
     """
+    x, y = names
     kinds = list(dict.fromkeys(table[hue]))
     sns.lineplot(
         table, x=x, y=y, hue=hue, hue_order=kinds, style=hue, style_order=kinds, markers=len(table) < 100,

@@ -1,4 +1,4 @@
-"""What an experiment, or any Git revision, answered for a set of pictures: read through DVC, without a checkout."""
+"""The predictions of an experiment, or of any Git revision: read through DVC, without a checkout."""
 
 from dataclasses import dataclass
 
@@ -22,13 +22,13 @@ READ = {
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What one model said.
+class ModelPredictions:
+    """The predictions of one model for one split.
 
     Attributes:
         revision: the experiment, or other revision, by the name that was given.
-        name: of the side: val or test.
-        side: its pictures, sorted by `image_id`.
+        name: of the split: val or test.
+        side: its images, sorted by `image_id`.
         melanoma: the label of melanoma alone, or None where no class is.
         protocol: `honest`, or the name of the leak.
     """
@@ -40,8 +40,8 @@ class Answers:
     protocol: str
 
 
-def answers(revision: str, name: str) -> Answers:
-    """Read what the model of a revision said of one side.
+def predictions_at_revision(revision: str, name: str) -> ModelPredictions:
+    """Read the predictions of a revision's model for one split.
 
     Args:
         revision: an experiment's name, a branch, a tag, a commit, or `WORKSPACE`.
@@ -60,7 +60,7 @@ def answers(revision: str, name: str) -> Answers:
         raise UserError(f"{where} has no picture of {name}. Compare another --side, or run `dvc repro` there.")
     melanoma = list(classes.loc[classes["of"] == "mel", "label"])
     protocol = ", ".join(sorted(set(table["protocol"])))
-    return Answers(revision, name, predictions.side(rows, images), melanoma[0] if melanoma else None, protocol)
+    return ModelPredictions(revision, name, predictions.side(rows, images), melanoma[0] if melanoma else None, protocol)
 
 
 def _tables(revision: str) -> list[pd.DataFrame]:

@@ -1,0 +1,88 @@
+"""The report on another collection for a person: Markdown, and the few lines that the command prints.
+
+Both are templates; what needs computing for them is here.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lesions.commands.validate.judging import NAME
+from lesions.evaluation.split_report import in_words
+from lesions.reporting.common.tables import markdown_table
+from lesions.reporting.common.templates import render
+
+OVERALL = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "mcc", "kappa", "log_loss", "brier")
+OF_GROUP = ("balanced_accuracy", "melanoma_sensitivity", "melanoma_specificity", "melanoma_auc")
+MAX_REASONS = 8
+"""The commonest, of each kind."""
+
+
+def headline(report: dict[str, Any], out: Path) -> str:
+    """Return what the command prints: what is wrong first, the mapping, what was left out, the metrics.
+
+    Args:
+        report: `validation.json`.
+        out: the folder of the report.
+    """
+    mapping = pd.DataFrame(
+        [
+            (row["theirs"], row["ours"] or "(not known: counted apart)", row["by"], row["rows"], row["judged"])
+            for row in report["mapping"]
+        ],
+        columns=["theirs", "the model's", "by", "in the table", "judged"],
+    )
+    points = {
+        name: point[NAME]
+        for name, task in report["questions"].items()
+        for point in task.get("operating_points", [])
+        if NAME in point and point["chosen_for"].startswith("sensitivity of at least 90%")
+    }
+    context = {
+        "report": report,
+        "out": out,
+        "mapping": mapping.to_string(index=False),
+        "metrics": pd.DataFrame({NAME: in_words(report[NAME])}).to_string(),
+        "points": points,
+    }
+    return render("commands/validate/headline.txt.jinja", context).rstrip("\n")
+
+
+def page(report: dict[str, Any]) -> str:
+    """Return `validation.md`."""
+    judged = report[NAME]
+    shown = {name: [row for row in rows if "suppressed" not in row] for name, rows in report["subgroups"].items()}
+    columns = {
+        name: [metric for metric in OF_GROUP if any(row.get(metric, {}).get("value") is not None for row in rows)]
+        for name, rows in shown.items()
+    }
+    diagnoses = [row["diagnosis"] for row in judged["classes"]]
+    counts = judged["confusion"]["counts"]
+    context = {
+        "report": report,
+        "judged": judged,
+        "name": NAME,
+        "overall": OVERALL,
+        "mapping": [row | {"ours": row["ours"] or "not known"} for row in report["mapping"]],
+        "left_out": [row for row in map(left_out, report["left_out"].values()) if row["pictures"]],
+        "confusion": markdown_table(
+            ["", *diagnoses], [(name, *row) for name, row in zip(diagnoses, counts, strict=True)]
+        ),
+        "shown": {
+            name: [
+                row | {metric: None if row[metric]["value"] is None else row[metric] for metric in columns[name]}
+                for row in rows
+            ]
+            for name, rows in shown.items()
+        },
+        "columns": columns,
+    }
+    return render("commands/validate/validation.md.jinja", context)
+
+
+def left_out(found: dict[str, Any]) -> dict[str, Any]:
+    """Return why images of one kind were left out, with the commonest reasons in one sentence."""
+    reasons = list(found["reasons"].items())
+    more = f"; and {len(reasons) - MAX_REASONS} other reasons" if len(reasons) > MAX_REASONS else ""
+    return found | {"reasons": "; ".join(f"{why} ({number:,})" for why, number in reasons[:MAX_REASONS]) + more}
