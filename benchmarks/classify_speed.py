@@ -29,7 +29,7 @@ from prepare_speed import heavy, photographs
 from lesions.classifier import Classifier
 from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import to_pixels
-from lesions.inference.predict import BATCH, asked
+from lesions.inference.predict import BATCH_SIZE, predict_batch
 
 PICTURES = 1_000
 MODELS = Path("models")
@@ -46,7 +46,7 @@ def asked_about(count: int) -> Pictures:
 def time_answers(classifier: Classifier, pictures: Pictures) -> float:
     """Return the seconds until all are answered."""
     started = time.perf_counter()
-    for answer in classifier.answers(pictures, len(pictures)):
+    for answer in classifier.classify_all(pictures, len(pictures)):
         assert not answer.problem, answer.problem
     return time.perf_counter() - started
 
@@ -56,20 +56,20 @@ def time_bare(classifier: Classifier, pictures: Pictures) -> float:
     started = time.perf_counter()
     decode = partial(decoded, classifier)
     pixels = np.stack(list(parallel_map(decode, pictures, len(pictures), desc="decoding", use_cluster=False)))
-    for start in range(0, len(pixels), BATCH):
-        classifier.model.predict_on_batch(pixels[start : start + BATCH])
+    for start in range(0, len(pixels), BATCH_SIZE):
+        classifier.model.predict_on_batch(pixels[start : start + BATCH_SIZE])
     return time.perf_counter() - started
 
 
 def time_asked(classifier: Classifier, eagerly: bool) -> float:
     """Return the seconds that ten batches of noise take, asked as the project does, or eagerly."""
-    pixels = np.random.default_rng(1).integers(0, 256, (BATCH, *classifier.recipe.px, 3), np.uint8)
+    pixels = np.random.default_rng(1).integers(0, 256, (BATCH_SIZE, *classifier.recipe.px, 3), np.uint8)
     started = time.perf_counter()
     for _ in range(10):
         if eagerly:
-            classifier.looking(pixels, training=False)[1].numpy()
+            classifier.feature_model(pixels, training=False)[1].numpy()
         else:
-            asked(classifier.looking, pixels, dihedral=False)
+            predict_batch(classifier.feature_model, pixels, dihedral=False)
     return time.perf_counter() - started
 
 
@@ -82,8 +82,8 @@ def rows(rounds: int = 5, models: Path = MODELS) -> list[Row]:
     """Return a row a claim; see `collect`."""
     classifier = Classifier.of_folder(models)
     pictures = asked_about(PICTURES)
-    time_answers(classifier, pictures[:BATCH])
-    time_bare(classifier, pictures[:BATCH])
+    time_answers(classifier, pictures[:BATCH_SIZE])
+    time_bare(classifier, pictures[:BATCH_SIZE])
     answers = [(time_answers(classifier, pictures), time_bare(classifier, pictures)) for _ in range(rounds)]
     time_asked(classifier, eagerly=False)
     asking = [(time_asked(classifier, eagerly=False), time_asked(classifier, eagerly=True)) for _ in range(rounds)]

@@ -25,9 +25,9 @@ from sklearn import metrics
 from lesions.core.csv_files import read_csv
 from lesions.core.json_files import write_json
 from lesions.evaluation import metrics as figures
-from lesions.evaluation import predictions
 from lesions.evaluation.bootstrap import Bootstrap
-from lesions.evaluation.predictions import Side
+from lesions.evaluation.common import predictions
+from lesions.evaluation.common.predictions import Side
 from lesions.inference.corruptions import DISTURBANCES, STRENGTHS
 from lesions.taxonomy import about
 

@@ -15,7 +15,6 @@ from scipy.stats import beta
 from tqdm import tqdm
 
 from lesions.evaluation.bootstrap import Bootstrap
-from lesions.evaluation.metrics import Figures
 
 LESIONS = 300
 TRUTHS = (0.7, 0.75)

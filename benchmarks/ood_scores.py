@@ -20,11 +20,9 @@ from sklearn.covariance import LedoitWolf
 
 from lesions.core.json_files import read_json
 from lesions.evaluation import roc as ranking
+from lesions.images import ood_images as other_pictures
 from lesions.images.preprocessing import Recipe, to_pixels
-from lesions.inference import ood as likeness
-from lesions.inference import ood_images as other_pictures
-from lesions.inference.features import with_features
-from lesions.inference.predict import BATCH
+from lesions.inference.features import feature_model
 from lesions.models.common import dataset as parts
 from lesions.models.common import saving as model_file
 from stages.predict import as_png, batches_of, features, originals
@@ -71,7 +69,7 @@ def main() -> None:
     """Print a row a score."""
     data = parts.load(Path("data"))
     recipe = Recipe.from_json(read_json(Path("models/recipe.json")), Path("models/recipe.json"))
-    looking = with_features(model_file.load(Path("models/model.keras")))
+    looking = feature_model(model_file.load(Path("models/model.keras")))
     pictures = {
         "generated": np.stack([pixels for *_, pixels in other_pictures.generated(*recipe.px, 1)]),
         "shipped": np.stack([to_pixels(as_png(picture), recipe) for *_, picture in other_pictures.shipped()]),

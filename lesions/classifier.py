@@ -33,7 +33,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
-from lesions import patient_input
 from lesions.core.errors import UserError
 from lesions.core.json_files import read_json
 from lesions.evaluation.common.tasks import SENSITIVITIES, Thresholds
@@ -42,7 +41,7 @@ from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import Recipe, to_pixels
 from lesions.inference.features import feature_model
 from lesions.inference.predict import BATCH_SIZE, predict_batch
-from lesions.models.calibration import metadata_prior, ood, temperature, thresholds
+from lesions.models.calibration import metadata_prior, ood, patient_input, temperature, thresholds
 from lesions.models.calibration.metadata_prior import FIELDS, MetadataPrior, PatientMetadata, apply_prior
 from lesions.models.calibration.temperature import Calibration
 from lesions.models.common import saving

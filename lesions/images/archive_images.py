@@ -22,7 +22,7 @@ def decode_members(
     desc: str = "decoding",
     *,
     workers: int = -1,
-    local: bool = False,
+    use_cluster: bool = True,
 ) -> Iterator[Pixels]:
     """Yield the pixels of images that the clean stage found good, in order.
 
@@ -34,14 +34,14 @@ def decode_members(
         decode: makes a file's bytes into pixels.
         desc: says in the progress bar what is done.
         workers: the number of threads; -1 for one per core.
-        local: never on a cluster.
+        use_cluster: see `parallel_map`.
 
     Raises:
         UserError: an image can no longer be read.
     """
     contents = read_members(raw, zip(members["archive"], members["member"], strict=True))
     one = partial(_decode_one, decode=decode, raw=raw)
-    return parallel_map(one, contents, len(members), desc=desc, workers=workers, local=local)
+    return parallel_map(one, contents, len(members), desc=desc, workers=workers, use_cluster=use_cluster)
 
 
 def _decode_one(content: bytes | ValueError, decode: Callable[[bytes], Pixels], raw: Path) -> Pixels:

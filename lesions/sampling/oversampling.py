@@ -123,8 +123,7 @@ def augment_all(
         planned: which.
         originals: the image that each is made from, in the same order.
         params: the operations, and the random seed.
-        workers: see `parallel_map`. Threads, since Pillow computes without Python's lock, and no image is copied between
-            processes.
+        workers: see `parallel_map`. Threads, since Pillow computes without Python's lock.
     """
     return parallel_map(
         partial(augment, operations=params.operations_of_augmentor(), seed=params.seed),

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from lesions.core.model_hashes import hashes
+from lesions.evaluation.decision import Decision
 from PIL import Image
 
 from lesions.archives import read_members
@@ -21,9 +23,7 @@ from lesions.classifier import Classifier
 from lesions.commands.classify import formats, inputs, run
 from lesions.core import image_array as packed
 from lesions.core.errors import UserError
-from lesions.core.model_hashes import hashes
-from lesions.evaluation.decision import Decision
-from lesions.inference.metadata_prior import FIELDS
+from lesions.models.calibration.metadata_prior import FIELDS
 from tests.conftest import ROOT
 
 
@@ -81,23 +81,23 @@ def test_the_answers_are_those_of_predict_and_evaluate(
 ) -> None:
     pictures = [(name, lambda content=content: content) for name, content in judged[["image_id", "content"]].to_numpy()]
     patients = [dict(zip(FIELDS, row, strict=True)) for row in judged[list(FIELDS)].to_numpy()]
-    assert classifier.patient.weighs
-    answers = list(classifier.answers(pictures, len(pictures), patients))
+    assert classifier.prior.is_active
+    answers = list(classifier.classify_all(pictures, len(pictures), patients))
     alone = pd.read_csv(workspace / "data/predictions/pictures_alone.csv").set_index("image_id")
     for answer in answers:
-        said = alone.loc[answer.name, classifier.decision.classes].to_numpy(float)
-        assert list(answer.alone.values()) == pytest.approx(said, abs=1e-6)
+        said = alone.loc[answer.name, classifier.thresholds.classes].to_numpy(float)
+        assert list(answer.image_only.values()) == pytest.approx(said, abs=1e-6)
     for answer, row in zip(answers, judged.itertuples(), strict=True):
         assert answer.name == row.image_id
         assert [f"{value:.7g}" for value in answer.uncalibrated.values()] == [
-            f"{float(getattr(row, name)):.7g}" for name in classifier.decision.classes
+            f"{float(getattr(row, name)):.7g}" for name in classifier.thresholds.classes
         ]
         assert sum(answer.probabilities.values()) == pytest.approx(1)
     unlike = pd.read_csv(workspace / "data/predictions/unlikeness.csv").set_index("image_id")["unlikeness"]
-    assert [f"{answer.unlikeness:.6g}" for answer in answers] == [f"{unlike[answer.name]:.6g}" for answer in answers]
+    assert [f"{answer.ood_score:.6g}" for answer in answers] == [f"{unlike[answer.name]:.6g}" for answer in answers]
     report = json.loads((workspace / "reports/evaluation.json").read_text())
     assert np.mean(
-        [answer.unlike for answer, side in zip(answers, judged["split"], strict=True) if side == "test"]
+        [answer.is_ood for answer, side in zip(answers, judged["split"], strict=True) if side == "test"]
     ) == (pytest.approx(report["unlikeness"]["test"]["flagged"], abs=1e-4))
     melanoma = report["questions"]["melanoma"]["operating_points"][1]
     assert melanoma["chosen_for"] == "sensitivity of at least 90% on val"
@@ -116,7 +116,7 @@ def test_age_sex_and_site_are_weighed_in(workspace: Path, files: Path, classifie
     assert found["uncalibrated"] == known.uncalibrated
     alone = classifier.classify(picture)
     assert known.alone == alone.alone == pytest.approx(alone.uncalibrated)
-    model = classifier.patient
+    model = classifier.prior
     ratios = np.sum([model.age["80"], model.sex["female"], model.site["trunk"]], axis=0)
     due = np.array(list(alone.alone.values())) * np.exp(ratios)
     assert list(known.uncalibrated.values()) == pytest.approx(due / due.sum(), abs=1e-6)
@@ -129,11 +129,11 @@ def test_a_picture_gets_the_same_answer_alone_among_others_and_in_any_form(
 ) -> None:
     content = judged["content"].iloc[3]
     pictures = [("", lambda content=content: content) for content in judged["content"].head(70)]
-    among = list(classifier.answers(pictures, 70))[3]
+    among = list(classifier.classify_all(pictures, 70))[3]
     (tmp_path / "a").write_bytes(content)
     for picture in (content, tmp_path / "a", str(tmp_path / "a")):
         alone = classifier.classify(picture)
-        assert (alone.uncalibrated, alone.unlikeness) == (among.uncalibrated, among.unlikeness)
+        assert (alone.uncalibrated, alone.ood_score) == (among.uncalibrated, among.unlikeness)
     # Decoded pixels know nothing of a JPEG's reduced scales: of a picture of the recipe's size there are none.
     with Image.open(io.BytesIO(content)) as image:
         small = image.resize(classifier.recipe.px[::-1])
@@ -182,7 +182,7 @@ def test_a_folder_as_a_table(workspace: Path, files: Path, classifier: Classifie
     with Image.open(files / "heat/00001-0.png") as picture:
         assert np.asarray(picture.convert("RGB")).std() > 10
     answer = classifier.classify(files / "0.jpg")
-    (heat,) = classifier.heat([answer])
+    (heat,) = classifier.heat_maps([answer])
     assert heat.shape == answer.pixels.shape[:2]
 
 
@@ -310,7 +310,7 @@ def test_a_model_without_thresholds_gives_no_alert(
     change(models / "decision.json", **decision | {"temperature": None, "unlikeness": {"flagged_above": None}})
     classifier = Classifier.of_folder(models)
     answer = classifier.classify(judged["content"].iloc[0])
-    assert (answer.alerts, answer.unlike) == ({"melanoma": None}, None)
+    assert (answer.alerts, answer.is_ood) == ({"melanoma": None}, None)
     assert answer.probabilities == pytest.approx(answer.uncalibrated)
     formats.write_table([answer], classifier, sys.stdout)
     printed = capsys.readouterr().out

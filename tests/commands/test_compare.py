@@ -20,7 +20,7 @@ from lesions.commands.compare.predictions_at_revision import ModelPredictions
 from lesions.commands.compare.significance import Areas, delong, mcnemar
 from lesions.core.errors import UserError
 from lesions.evaluation.bootstrap import Bootstrap
-from lesions.evaluation.predictions import Side
+from lesions.evaluation.common.predictions import Side
 from tests.conftest import ROOT, commit, run
 
 CLASSES = ["mel", "bcc", "nv"]

@@ -19,6 +19,7 @@ import numpy as np
 import onnx
 import pytest
 from keras import layers, ops
+from lesions.core.model_hashes import hashes
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -26,14 +27,12 @@ from lesions.classifier import Classifier
 from lesions.commands.export import convert, export, export_model
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
-from lesions.core.model_hashes import hashes
 from lesions.evaluation import calibration
+from lesions.images.ood_images import generated
 from lesions.images.preprocessing import Recipe
 from lesions.inference import metadata_prior as patient
-from lesions.inference import ood as likeness
-from lesions.inference.features import with_features
-from lesions.inference.ood_images import generated
-from lesions.inference.predict import orientations
+from lesions.inference.features import feature_model
+from lesions.inference.predict import dihedral_views
 from lesions.models.architectures import plain, pretrained
 from lesions.models.common import saving as model_file
 from tests.conftest import ROOT
@@ -74,9 +73,9 @@ def put_model(folder: Path, model: keras.Model, *, dihedral: bool = False, tempe
     classes = CLASSES[: model.output.shape[1]]
     write_json(folder / "recipe.json", {"classes": classes, **recipe.to_json()})
     pixels = np.stack([picture for *_, picture in generated(height, width, seed=2)])
-    features = with_features(model)(pixels)[0].numpy()
+    features = feature_model(model)(pixels)[0].numpy()
     likeness.save(likeness.fit(features, np.arange(len(pixels)) % len(classes)), folder / "likeness.npz")
-    patient.save(patient.Patient(classes=classes), folder)
+    patient.save(patient.MetadataPrior(classes=classes), folder)
     decision = {
         "model": {"sha256": hashes(folder), "dihedral": dihedral, "patient": False},
         "classes": classes,
@@ -115,7 +114,7 @@ def as_png(picture: NDArray[np.uint8]) -> bytes:
 def test_both_files_answer_as_classify_does(there: Path) -> None:
     classifier, pictures = Classifier.of_folder(there / "models"), some_images()
     asked = ((str(number), partial(as_png, picture)) for number, picture in enumerate(pictures))
-    answers = list(classifier.answers(asked, len(pictures)))
+    answers = list(classifier.classify_all(asked, len(pictures)))
     by_onnx = convert.run_onnx((there / "exported/model.onnx").read_bytes(), pictures)
     by_litert = convert.run_litert((there / "exported/model.tflite").read_bytes(), pictures)
     assert np.ptp([answer.probabilities["mel"] for answer in answers]) > 0.3
@@ -228,7 +227,7 @@ def test_a_layer_without_counterpart_is_named() -> None:
 def test_orientations_and_temperature_are_those_of_the_project(shape: tuple[int, int, int]) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (2, *shape)).astype(np.float32)
     ours = {view.numpy().tobytes() for view in export_model.dihedral_views(ops.convert_to_tensor(pictures))}
-    assert ours == {view.astype(np.float32).tobytes() for view in orientations(pictures.astype(np.uint8))}
+    assert ours == {view.astype(np.float32).tobytes() for view in dihedral_views(pictures.astype(np.uint8))}
     probability = np.array([[1, 0, 0], [0.7, 0.3, 1e-30], [1 / 3, 1 / 3, 1 / 3], [0.02, 0.97, 0.01]])
     for temperature in (0.05, 1.0, 1.3, 20.0):
         found = export_model.apply_temperature(ops.convert_to_tensor(probability.astype(np.float32)), temperature)

@@ -23,14 +23,14 @@ import pytest
 import requests
 from PIL import Image
 
-from lesions.classifier import Answer, Classifier
+from lesions.classifier import Classifier, Prediction
 from lesions.commands.classify.formats import NOTICE, as_object
 from lesions.commands.page import server
 from lesions.commands.page.response import heat_words, respond
 from lesions.commands.page.server import Site
 from lesions.core.errors import UserError
 from lesions.explain.overlay import overlay
-from lesions.inference.metadata_prior import FIELDS, Patient
+from lesions.models.calibration.metadata_prior import FIELDS, MetadataPrior
 from lesions.taxonomy import about
 
 SECONDS = 30
@@ -142,7 +142,7 @@ def pixels_of(part: dict[str, str]) -> np.ndarray[Any, Any]:
 # What is answered.
 
 
-def expected(answer: Answer, classifier: Classifier) -> dict[str, Any]:
+def expected(answer: Prediction, classifier: Classifier) -> dict[str, Any]:
     found = as_object(answer, classifier)
     del found["picture"]
     return found
@@ -157,7 +157,7 @@ def test_the_answer_is_the_classifiers(address: str, classifier: Classifier, kin
     assert reply.status_code == 200
     assert {name: found[name] for name in expected(answer, classifier)} == expected(answer, classifier)
     assert (pixels_of(found["seen"]) == answer.pixels).all()
-    heat = classifier.heat([answer])[0]
+    heat = classifier.heat_maps([answer])[0]
     assert (pixels_of(found["heat"]) == np.asarray(overlay(answer.pixels, heat, (24, 24))[1])).all()
     assert found["heat"]["words"] == heat_words(about(answer.diagnosis).name, heat)
     assert found["notice"] == NOTICE
@@ -177,7 +177,7 @@ def test_age_sex_and_site_are_weighed_in(address: str, classifier: Classifier) -
 def test_who_weighs_nothing_asks_for_nothing(classifier: Classifier) -> None:
     fields = b'<fieldset id="patient">'
     assert fields in server.page(Site(classifier))
-    alone = dataclasses.replace(classifier, patient=Patient(classes=classifier.decision.classes))
+    alone = dataclasses.replace(classifier, patient=MetadataPrior(classes=classifier.thresholds.classes))
     assert fields not in server.page(Site(alone))
 
 
@@ -284,7 +284,7 @@ def test_the_card_is_that_of_the_model_or_none(workspace: Path, classifier: Clas
     assert server.card_of(workspace / "models", classifier) == card
     (tmp_path / "reports").mkdir()
     assert server.card_of(tmp_path / "models", classifier) == b""
-    sha256 = classifier.decision.model.sha256["model.keras"].encode()
+    sha256 = classifier.thresholds.model.sha256["model.keras"].encode()
     (tmp_path / "reports/model_card.html").write_bytes(card.replace(sha256, b"0" * 64))
     assert server.card_of(tmp_path / "models", classifier) == b""
     assert b'href="card"' in server.page(Site(classifier, card))
@@ -449,10 +449,10 @@ def test_a_person_sees_the_answer(browser: Any, address: str, classifier: Classi
     assert (f"Malignant: {'yes' if answer.alerts['malignant'] else 'no'}" in shown) == (
         answer.alerts["malignant"] is not None
     )
-    assert ("Unlike the training pictures" in shown) == (answer.unlike is True)
+    assert ("Unlike the training pictures" in shown) == (answer.is_ood is True)
     image = browser.find_element("css selector", "article img")
     assert image.get_property("naturalWidth") == 24
-    assert image.get_attribute("alt") == heat_words(about(answer.diagnosis).name, classifier.heat([answer])[0])
+    assert image.get_attribute("alt") == heat_words(about(answer.diagnosis).name, classifier.heat_maps([answer])[0])
     heat = image.get_attribute("src")
     button = browser.find_element("css selector", "figure button")
     button.click()

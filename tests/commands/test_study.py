@@ -17,13 +17,13 @@ from ruamel.yaml import YAML
 
 from lesions.commands.study import replicates, report
 from lesions.commands.study import run as study_run
-from lesions.commands.study.plan import Planned, as_override, list_experiments, plan, with_absolute_paths
+from lesions.commands.study.plan import Planned, list_experiments, plan, with_absolute_paths
 from lesions.commands.study.plot import Row, draw, draw_differences
 from lesions.commands.study.study import Study, list_studies, merge_params, read_study
 from lesions.core.errors import UserError
 from lesions.core.params import read_file
 from lesions.evaluation.bootstrap import Bootstrap
-from lesions.evaluation.predictions import Side
+from lesions.evaluation.common.predictions import Side
 from lesions.sources.common.download import downloads
 from tests.conftest import ROOT, commit, run, stages_run
 

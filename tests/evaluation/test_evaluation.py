@@ -13,13 +13,10 @@ from ruamel.yaml import YAML
 
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
-from lesions.evaluation import calibration, decision_curve, robustness, subgroups
-from lesions.evaluation import ood
-from lesions.evaluation import operating_points
-from lesions.evaluation import selective
+from lesions.evaluation import calibration, decision_curve, ood, operating_points, robustness, selective, subgroups
 from lesions.evaluation.bootstrap import Bootstrap, alone
-from lesions.evaluation.metrics import Metrics
 from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.evaluation.metrics import Metrics
 from stages import evaluate
 from tests.conftest import ROOT
 
@@ -105,7 +102,9 @@ def test_an_operating_point_is_read_as_a_clinic_would() -> None:
     """Ten melanomas of which nine are found, 90 others of which 18 are called melanoma."""
     positive = np.arange(100) < 10
     score = np.where(np.isin(np.arange(100), [*range(9), *range(10, 28)]), 0.9, 0.1)
-    found = {name: value[0, 0] for name, value in operating_points.at([0.5], positive, score, np.ones((1, 100))).items()}
+    found = {
+        name: value[0, 0] for name, value in operating_points.at([0.5], positive, score, np.ones((1, 100))).items()
+    }
     assert found["sensitivity"] == pytest.approx(0.9)
     assert found["specificity"] == pytest.approx(0.8)
     assert found["number_needed_to_biopsy"] == pytest.approx(3)
@@ -415,7 +414,9 @@ def test_abstention_is_the_mean_over_all_orders_of_equals(seed: int) -> None:
     found = selective.figures_at(coverages, label, probability, np.ones((1, 8)))["accuracy"][0]
     assert 1 - found == pytest.approx(mean, abs=0.12)
     assert selective.aurc(label, probability) == pytest.approx((1 - found).mean())
-    assert [selective.answered_weight(certainty, coverage).sum() for coverage in coverages] == pytest.approx(range(1, 9))
+    assert [selective.answered_weight(certainty, coverage).sum() for coverage in coverages] == pytest.approx(
+        range(1, 9)
+    )
 
 
 def test_leaving_out_the_least_certain_counts_as_by_hand() -> None:
@@ -442,7 +443,10 @@ def test_net_benefit_is_that_of_a_count_by_hand() -> None:
     alike = SplitPredictions(
         pd.DataFrame({"label": ["mel"]}), ["mel", "nv"], np.zeros(1, np.int64), np.eye(2)[:1], np.zeros(1, int)
     )
-    questions: dict[str, operating_points.Question | str] = {"melanoma": operating_points.Question(["mel"], ["nv"]), "malignant": "no"}
+    questions: dict[str, operating_points.Question | str] = {
+        "melanoma": operating_points.Question(["mel"], ["nv"]),
+        "malignant": "no",
+    }
     report = decision_curve.judge(questions, alike, 1.0, Bootstrap(100, 1))
     assert report == {"melanoma": {"why": "needs positive pictures and others"}, "malignant": {"why": "no"}}
     assert decision_curve.curves(questions, alike, 1.0).empty
@@ -450,7 +454,9 @@ def test_net_benefit_is_that_of_a_count_by_hand() -> None:
 
 
 def test_robustness_of_one_class_and_one_lesion_says_what_is_undefined() -> None:
-    side = SplitPredictions(pd.DataFrame({"label": ["nv"]}), ["mel", "nv"], np.ones(1, np.int64), np.eye(2)[1:], np.zeros(1, int))
+    side = SplitPredictions(
+        pd.DataFrame({"label": ["nv"]}), ["mel", "nv"], np.ones(1, np.int64), np.eye(2)[1:], np.zeros(1, int)
+    )
     found = robustness.judge(side, {("blur", 1): np.eye(2)[:1]}, None, None, Bootstrap(100, 1))
     assert found["undisturbed"]["macro_auc"] is None
     assert found["undisturbed"]["undefined"]["macro_auc"]

@@ -11,12 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
-from sklearn import metrics
 
-from lesions.evaluation import calibration
-from lesions.evaluation import metrics
-from lesions.evaluation import operating_points
-from lesions.evaluation import roc
+from lesions.evaluation import calibration, metrics, operating_points, roc
 from lesions.evaluation.bootstrap import Bootstrap, alone
 
 CLASSES = ["mel", "bkl", "nv"]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lesions import patient_input as patient_to_ask
 from lesions.core.errors import UserError
 from lesions.inference import metadata_prior as patient
+from lesions.models.calibration import patient_input
 
 CLASSES = ["mel", "nv"]
 
@@ -121,7 +121,7 @@ def test_weighed_probabilities_are_probabilities_and_nothing_known_changes_no_bi
     assert after[0].sum() == pytest.approx(1)
     assert (after >= 0).all()
     assert (after[1] == before[0]).all()
-    nothing = patient.weighed(before, patient.Patient(classes=CLASSES).log_ratios(rows[:1]))
+    nothing = patient.weighed(before, patient.MetadataPrior(classes=CLASSES).log_ratios(rows[:1]))
     assert nothing is before
 
 
@@ -144,7 +144,7 @@ def test_the_file_is_read_back_and_a_damaged_one_is_refused(tmp_path: Path) -> N
     ],
 )
 def test_what_a_person_says_is_understood(said: tuple[str, str, str], known: dict[str, str]) -> None:
-    assert patient_to_ask.read(dict(zip(patient.FIELDS, said, strict=True)), patient.fit(train(), CLASSES)) == known
+    assert patient_input.read(dict(zip(patient.FIELDS, said, strict=True)), patient.fit(train(), CLASSES)) == known
 
 
 @pytest.mark.parametrize(
@@ -159,9 +159,9 @@ def test_what_a_person_says_is_understood(said: tuple[str, str, str], known: dic
 )
 def test_what_is_not_understood_is_said(said: tuple[str, str, str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        patient_to_ask.read(dict(zip(patient.FIELDS, said, strict=True)), patient.fit(train(), CLASSES))
+        patient_input.read(dict(zip(patient.FIELDS, said, strict=True)), patient.fit(train(), CLASSES))
 
 
 def test_a_model_that_weighs_nothing_is_told_nothing() -> None:
     with pytest.raises(UserError, match="looks at the picture alone"):
-        patient_to_ask.read({"age": "55"}, patient.Patient(classes=CLASSES))
+        patient_input.read({"age": "55"}, patient.MetadataPrior(classes=CLASSES))

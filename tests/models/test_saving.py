@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from lesions.core.errors import UserError
-from lesions.inference.features import with_features
-from lesions.inference.predict import asked, orientations
+from lesions.inference.features import feature_model
+from lesions.inference.predict import dihedral_views, predict_batch
 from lesions.models.architectures import plain
-from lesions.models.common.batches import n_steps, train_batches
 from lesions.models.common import saving as model_file
 from lesions.models.common.batch_norm import BatchNormalization
+from lesions.models.common.batches import n_steps, train_batches
 from lesions.models.training.fit import refuse_nan
 
 CLASSES = 7
@@ -128,20 +128,20 @@ def test_every_epoch_feeds_each_picture_once_in_an_order_of_its_own() -> None:
 
 def test_dihedral_views_are_the_eight_of_a_square_and_the_four_of_a_rectangle() -> None:
     square = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
-    assert len({view.tobytes() for view in orientations(square)}) == 8
-    flat = [view.shape for view in orientations(square[:, :6])]
+    assert len({view.tobytes() for view in dihedral_views(square)}) == 8
+    flat = [view.shape for view in dihedral_views(square[:, :6])]
     assert flat == [(2, 6, 8, 3)] * 4
 
 
 def test_a_picture_is_answered_to_the_same_bits_whatever_is_asked_beside_it() -> None:
-    looking = with_features(trained())
+    looking = feature_model(trained())
     pictures = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), np.uint8)
-    features, probabilities = asked(looking, pictures, dihedral=True)
+    features, probabilities = predict_batch(looking, pictures, dihedral=True)
     for number in range(5):
-        alone = asked(looking, pictures[number : number + 1], dihedral=True)
+        alone = predict_batch(looking, pictures[number : number + 1], dihedral=True)
         assert np.array_equal(alone[0][0], features[number])
         assert np.array_equal(alone[1][0], probabilities[number])
-    views = [looking(view, training=False)[1].numpy() for view in orientations(pictures)]
+    views = [looking(view, training=False)[1].numpy() for view in dihedral_views(pictures)]
     assert np.array_equal(np.mean(views, axis=0), probabilities)
     assert np.array_equal(looking(pictures, training=False)[0].numpy(), features)
 

@@ -26,7 +26,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from lesions.core.errors import UserError
 from lesions.explain.feature_maps import opened
-from lesions.inference.features import with_features
+from lesions.inference.features import feature_model
 from lesions.models.common import saving as model_file
 from lesions.models.training import ensemble
 from lesions.models.training import optimizer as optimisation
@@ -160,7 +160,7 @@ def test_several_networks_answer_by_the_mean_of_their_logits(tmp_path: Path) -> 
     # It is opened like one network: three times the maps, and the features that the last layer reads.
     maps, features = opened(read).inside(pictures.arrays[0][:2])
     assert (maps.shape, features.shape) == ((2, 4, 4, 12), (2, 12))
-    assert with_features(read)(pictures.arrays[0][:2])[0].shape == (2, 12)
+    assert feature_model(read)(pictures.arrays[0][:2])[0].shape == (2, 12)
     assert ensemble.together(members[:1]) is members[0]
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from lesions.core.errors import UserError
-from lesions.inference import ood as likeness
-from lesions.inference import ood_images as other_pictures
+from lesions.images import ood_images as other_pictures
 from lesions.inference.corruptions import DISTURBANCES, STRENGTHS, disturbed
 
 

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from lesions.classifier import Answer, Classifier
+from lesions.classifier import Classifier, Prediction
 from lesions.commands.classify import formats
 from lesions.commands.classify.inputs import ImageFile
 from lesions.commands.output_folder import make_writable
 from lesions.explain.overlay import beside, overlay
-from lesions.inference.metadata_prior import Known
-from lesions.inference.predict import BATCH
-from lesions.patient_input import read as read_patient
+from lesions.inference.predict import BATCH_SIZE
+from lesions.models.calibration.metadata_prior import PatientMetadata
+from lesions.models.calibration.patient_input import read as read_patient
 
 WRITERS = {"table": formats.write_table, "csv": formats.write_csv, "json": formats.write_json}
 BOX = (1024, 512)
@@ -28,7 +28,7 @@ def classify(
     form: str,
     heatmap: Path | None,
     sensitivity: int,
-    patient: Known,
+    patient: PatientMetadata,
 ) -> bool:
     """Print what the model says of each picture; return whether there was an answer for each.
 
@@ -46,10 +46,10 @@ def classify(
     if heatmap is not None:
         make_writable(heatmap, "heat maps")
     classifier = Classifier.of_folder(models, sensitivity)
-    known = read_patient(patient, classifier.patient)
+    known = read_patient(patient, classifier.prior)
     for warning in classifier.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
-    answers = classifier.answers(pictures, len(pictures), [known] * len(pictures))
+    answers = classifier.classify_all(pictures, len(pictures), [known] * len(pictures))
     if heatmap is not None:
         answers = _with_heat(answers, classifier, heatmap)
     problems: list[str] = []
@@ -59,19 +59,19 @@ def classify(
     return not problems
 
 
-def _noting(answers: Iterable[Answer], problems: list[str]) -> Iterator[Answer]:
+def _noting(answers: Iterable[Prediction], problems: list[str]) -> Iterator[Prediction]:
     for answer in answers:
         if answer.problem:
             problems.append(answer.name)
         yield answer
 
 
-def _with_heat(answers: Iterator[Answer], classifier: Classifier, folder: Path) -> Iterator[Answer]:
+def _with_heat(answers: Iterator[Prediction], classifier: Classifier, folder: Path) -> Iterator[Prediction]:
     """Write for each answer the picture beside its heat map, as NUMBER-NAME.png, and pass the answer on."""
     number = 0
-    while batch := list(islice(answers, BATCH)):
+    while batch := list(islice(answers, BATCH_SIZE)):
         good = [answer for answer in batch if not answer.problem]
-        maps = iter(list(classifier.heat(good)) if good else [])
+        maps = iter(list(classifier.heat_maps(good)) if good else [])
         for answer in batch:
             number += 1
             if not answer.problem:

@@ -126,7 +126,7 @@ def context(comparison: Comparison) -> dict[str, Any]:
         "other": comparison.other.revision,
         "split": comparison.one.name,
         "pictures": len(side.label),
-        "lesions": side.lesions,
+        "lesions": side.n_groups,
         "melanomas": None if melanomas is None else len(set(side.groups[melanomas])),
         "leaky": comparison.leaky,
         "resamples": comparison.resamples,

@@ -7,10 +7,9 @@ from numpy.typing import NDArray
 
 from lesions.commands.compare.predictions_at_revision import ModelPredictions
 from lesions.core.errors import UserError
-from lesions.evaluation import metrics as figures
-from lesions.evaluation import subgroups
+from lesions.evaluation import metrics, subgroups
 from lesions.evaluation.bootstrap import Bootstrap, Json
-from lesions.evaluation.metrics import Figures
+from lesions.evaluation.metrics import Metrics
 
 COMPARED = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "log_loss")
 OF_MELANOMA = ("melanoma_auc", "melanoma_sensitivity", "melanoma_specificity")
@@ -37,7 +36,7 @@ def check_alike(one: ModelPredictions, other: ModelPredictions) -> None:
         raise UserError(
             f"{names} have other pictures on {one.name}: {len(alone[0]):,} are of the former alone and "
             f"{len(alone[1]):,} of the latter alone, {first} for one; both have "
-            f"{len(held[0].index.intersection(held[1].index)):,}. Figures of different pictures do not compare. "
+            f"{len(held[0].index.intersection(held[1].index)):,}. Metrics of different pictures do not compare. "
             f"{mend} `download`, `clean` and `split` sections of params.yaml."
         )
     changed = np.flatnonzero(held[0]["label"].to_numpy() != held[1]["label"].to_numpy())
@@ -49,10 +48,10 @@ def check_alike(one: ModelPredictions, other: ModelPredictions) -> None:
             f"{one.name}). {mend} data and `clean` section of params.yaml."
         )
     pairs = np.unique(np.stack([one.side.groups, other.side.groups]), axis=1).shape[1]
-    if not pairs == one.side.lesions == other.side.lesions:
+    if not pairs == one.side.n_groups == other.side.n_groups:
         raise UserError(
-            f"{names} group the pictures of {one.name} otherwise, into {one.side.lesions:,} and "
-            f"{other.side.lesions:,} lesions or patients, so that they have no interval in common. {mend} `clean` "
+            f"{names} group the pictures of {one.name} otherwise, into {one.side.n_groups:,} and "
+            f"{other.side.n_groups:,} lesions or patients, so that they have no interval in common. {mend} `clean` "
             "section of params.yaml."
         )
 
@@ -62,7 +61,7 @@ def of_both(
     probabilities: tuple[NDArray[np.float64], NDArray[np.float64]],
     melanoma: int | None,
     weights: NDArray[np.float64],
-) -> Figures:
+) -> Metrics:
     """Return, (B, 3) each, the figures of two models and the second's surplus over the first.
 
     `COMPARED`, and where melanoma is a class `OF_MELANOMA`: the auc of its probability, and sensitivity and
@@ -75,7 +74,8 @@ def of_both(
         weights: (B, N), the same resamples for both: that is what makes the difference paired.
     """
     found = [
-        figures.headline(label, probability, weights) | subgroups.figures(label, probability, melanoma, weights)
+        metrics.overall_metrics(label, probability, weights)
+        | subgroups.subgroup_metrics(label, probability, melanoma, weights)
         for probability in probabilities
     ]
     names = COMPARED + (() if melanoma is None else OF_MELANOMA)

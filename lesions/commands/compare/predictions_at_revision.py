@@ -7,8 +7,8 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 
 from lesions.core.errors import UserError
-from lesions.evaluation import predictions
-from lesions.evaluation.predictions import Side
+from lesions.evaluation.common import predictions
+from lesions.evaluation.common.predictions import SplitPredictions
 
 WORKSPACE = "workspace"
 """The files as they are, in DVC's own commands too."""
@@ -35,7 +35,7 @@ class ModelPredictions:
 
     revision: str
     name: str
-    side: Side
+    side: SplitPredictions
     melanoma: str | None
     protocol: str
 
@@ -60,7 +60,9 @@ def predictions_at_revision(revision: str, name: str) -> ModelPredictions:
         raise UserError(f"{where} has no picture of {name}. Compare another --side, or run `dvc repro` there.")
     melanoma = list(classes.loc[classes["of"] == "mel", "label"])
     protocol = ", ".join(sorted(set(table["protocol"])))
-    return ModelPredictions(revision, name, predictions.side(rows, images), melanoma[0] if melanoma else None, protocol)
+    return ModelPredictions(
+        revision, name, predictions.split_predictions(rows, images), melanoma[0] if melanoma else None, protocol
+    )
 
 
 def _tables(revision: str) -> list[pd.DataFrame]:

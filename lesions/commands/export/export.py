@@ -19,8 +19,8 @@ from lesions.classifier import Classifier
 from lesions.commands.export import convert, model_json
 from lesions.commands.export.export_model import Outputs, export_model, keras_outputs
 from lesions.core.errors import UserError
-from lesions.inference.ood_images import EACH, KINDS, generated
-from lesions.sources.synthetic import drawing
+from lesions.images.ood_images import KINDS, PER_KIND, generated
+from lesions.sources.synthetic import drawing, kinds
 
 ONNX, LITERT = "model.onnx", "model.tflite"
 TOLERANCE = 1e-4
@@ -78,14 +78,14 @@ def with_litert_metadata(content: bytes, text: str) -> bytes:
 
 def check_images(height: int, width: int) -> NDArray[np.uint8]:
     """Return drawn images, the same every time: uint8, (`N_LESIONS` + `N_PATTERNS`, height, width, 3)."""
-    kinds, cameras = list(drawing.KINDS), list(drawing.CAMERAS)
+    names, cameras = list(kinds.KINDS), list(drawing.CAMERAS)
     lesions = [
-        drawing.draw(kinds[number % len(kinds)], cameras[number % len(cameras)], 0, number + 1, 1).resize(
+        drawing.draw(names[number % len(names)], cameras[number % len(cameras)], 0, number + 1, 1).resize(
             (width, height)
         )
         for number in range(N_LESIONS)
     ]
-    patterns = list(generated(height, width, seed=0))[:: EACH * len(KINDS) // N_PATTERNS]
+    patterns = list(generated(height, width, seed=0))[:: PER_KIND * len(KINDS) // N_PATTERNS]
     return np.stack([*map(np.asarray, lesions), *(pixels for *_, pixels in patterns)])
 
 

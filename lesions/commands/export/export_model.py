@@ -6,7 +6,7 @@ from keras import KerasTensor, layers, ops
 from numpy.typing import NDArray
 
 from lesions.classifier import Classifier
-from lesions.inference.predict import BATCH, asked
+from lesions.inference.predict import in_batches, predict_batch
 
 INPUT = "pixels"
 OUTPUTS = ("probabilities", "uncalibrated")
@@ -22,21 +22,21 @@ def export_model(classifier: Classifier) -> keras.Model:
     and the temperature; without a temperature the two outputs are equal.
     """
     keras.utils.clear_session(free_memory=False)  # the files contain the layers' names, which count from one again
-    network, decision = classifier.model, classifier.decision
+    network = classifier.model
     for layer in network.layers:
         if isinstance(layer, layers.Normalization) and layer.input_mean is not None:
             # As a tensor outside of the weights, `Model.export` would make it an input of the ONNX file.
             layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
     pixels = keras.Input(network.input.shape[1:], dtype="uint8", name=INPUT)
     x = ops.cast(pixels, "float32")
-    if decision.model.dihedral:
+    if classifier.thresholds.model.tta:
         views = dihedral_views(x)
         each = ops.split(network(ops.concatenate(views, axis=0)), len(views), axis=0)
         total = ops.sum(ops.stack(each), axis=0)
         uncalibrated = total / ops.sum(total, axis=1, keepdims=True)
     else:
         uncalibrated = network(x)
-    calibrated = apply_temperature(uncalibrated, decision.temperature or 1.0)
+    calibrated = apply_temperature(uncalibrated, classifier.calibration.temperature or 1.0)
     return keras.Model(pixels, {"probabilities": calibrated, "uncalibrated": uncalibrated})
 
 
@@ -55,7 +55,7 @@ def dihedral_views(x: KerasTensor) -> list[KerasTensor]:
 
 
 def apply_temperature(probability: KerasTensor, temperature: float) -> KerasTensor:
-    """Return calibrated probabilities as `evaluation.calibration` has them, but without a logarithm, so that 0 is fine.
+    """Return calibrated probabilities as `models.calibration` has them, but without a logarithm, so that 0 is fine.
 
     Args:
         probability: (N, classes).
@@ -75,7 +75,8 @@ def keras_outputs(classifier: Classifier, images: NDArray[np.uint8]) -> Outputs:
         classifier: the model.
         images: (N, height, width, 3).
     """
-    starts, dihedral = range(0, len(images), BATCH), classifier.decision.model.dihedral
-    raw = np.concatenate([asked(classifier.looking, images[start : start + BATCH], dihedral)[1] for start in starts])
-    calibrated = classifier.decision.calibrated(raw.astype(np.float64)).astype(np.float32)
-    return {"probabilities": calibrated, "uncalibrated": raw}
+    tta = classifier.thresholds.model.tta
+    uncalibrated = np.concatenate(
+        [predict_batch(classifier.feature_model, batch, tta)[1] for batch in in_batches(images)]
+    )
+    return {"probabilities": classifier.calibration.apply(uncalibrated), "uncalibrated": uncalibrated}

@@ -12,37 +12,37 @@ NAME = "model.json"
 
 def content(classifier: Classifier) -> dict[str, Any]:
     """Return the content of model.json."""
-    decision, recipe = classifier.decision, classifier.recipe
+    thresholds, recipe = classifier.thresholds, classifier.recipe
+    temperature = classifier.calibration.temperature
     height, width = recipe.px
     return {
         "notice": NOTICE,
-        "protocol": decision.protocol,
+        "protocol": thresholds.protocol,
         "warnings": classifier.warnings,
-        "classes": decision.classes,
-        "names": {code: about(code).name for code in decision.classes},
-        "natures": {code: about(code).nature for code in decision.classes},
+        "classes": thresholds.classes,
+        "names": {code: about(code).name for code in thresholds.classes},
+        "natures": {code: about(code).nature for code in thresholds.classes},
         "input": {"name": INPUT, "type": "uint8", "shape": ["pictures", height, width, 3], "colours": "RGB"},
         "outputs": {
             "probabilities": "of each class, as calibrated on validation"
-            if decision.temperature
+            if temperature
             else "as uncalibrated: there was no validation to calibrate on",
             "uncalibrated": "of each class, as the network gives them; the thresholds are of these",
         },
-        "orientations": "the mean over all flips and quarter turns is in the file"
-        if decision.model.dihedral
-        else "as given",
+        "tta": "the mean over all flips and quarter turns is in the file" if thresholds.model.tta else "as given",
         "recipe": recipe.to_json(),
-        "temperature": decision.temperature,
+        "temperature": temperature,
         "temperature_is": "in the file already",
         "thresholds_are_of": "the sum of the positive classes' uncalibrated probabilities",
-        "thresholds": {question: asked.model_dump() for question, asked in decision.thresholds.items()},
+        "tasks": {name: task.model_dump() for name, task in thresholds.tasks.items()},
+        "thresholds": [one.model_dump() for name in thresholds.tasks for one in thresholds.of_task(name)],
         "patient": {
             "use": "multiply the uncalibrated probabilities by exp of what stands here for each value that is known, "
             "and divide by their sum; the temperature comes after. The thresholds hold with all that is known",
-            **classifier.patient.model_dump(exclude={"classes"}),
+            **classifier.prior.model_dump(exclude={"classes"}),
         }
-        if classifier.patient.weighs
+        if classifier.prior.is_active
         else None,
         "unlikeness": "not in the file: only `lesions classify` says whether a picture is unlike all others",
-        "made_from": {"sha256": decision.model.sha256},
+        "made_from": {"sha256": thresholds.model.sha256},
     }

@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lesions.classifier import Answer, Classifier
+from lesions.classifier import Classifier, Prediction
 from lesions.commands.classify.formats import NOTICE, as_object, notes
 from lesions.core.errors import UserError
 from lesions.explain.overlay import overlay
-from lesions.inference.metadata_prior import Known
+from lesions.models.calibration.metadata_prior import PatientMetadata
 from lesions.taxonomy import about
 
 MAX_SIDE = 512
 """Pixels of what is sent back. A smaller image is sent as it is: the browser enlarges it, smoothly."""
 
 
-def respond(content: bytes, classifier: Classifier, patient: Known) -> dict[str, Any]:
+def respond(content: bytes, classifier: Classifier, patient: PatientMetadata) -> dict[str, Any]:
     """Classify an image for the page.
 
     Args:
@@ -32,7 +32,7 @@ def respond(content: bytes, classifier: Classifier, patient: Known) -> dict[str,
         the network was given it, and `heat`, the same under its heat map. Both have `address`, a PNG file as a data
         URL, and `words` for those who do not see it; instead of `heat`, `no_heat` may say why there is none.
     """
-    answer = classifier.classify(content, patient=patient)
+    answer = classifier.classify(content, metadata=patient)
     found = as_object(answer, classifier)
     del found["picture"]  # its name was never sent
     if answer.problem:
@@ -52,11 +52,11 @@ def heat_words(diagnosis: str, heat: NDArray[np.float32]) -> str:
     return f"Heat map: the {place} spoke most for {diagnosis}; {share:.0%} of the picture are more than half as hot."
 
 
-def _images(answer: Answer, classifier: Classifier) -> dict[str, Any]:
+def _images(answer: Prediction, classifier: Classifier) -> dict[str, Any]:
     height, width = answer.pixels.shape[:2]
     seen = f"The picture as the network saw it, {width}×{height} pixels."
     try:
-        (heat,) = classifier.heat([answer])
+        (heat,) = classifier.heat_maps([answer])
     except UserError as error:
         return {"seen": _png(Image.fromarray(answer.pixels), seen), "no_heat": str(error)}
     plain, hot = overlay(answer.pixels, heat, (min(width, MAX_SIDE), min(height, MAX_SIDE)))

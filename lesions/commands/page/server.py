@@ -28,9 +28,9 @@ from lesions.classifier import Classifier
 from lesions.commands.classify.formats import NOTICE, notes
 from lesions.commands.page.response import respond
 from lesions.core.errors import UserError
-from lesions.inference.metadata_prior import FIELDS
-from lesions.patient_input import read as read_patient
-from lesions.patient_input import regions
+from lesions.models.calibration.metadata_prior import FIELDS
+from lesions.models.calibration.patient_input import read as read_patient
+from lesions.models.calibration.patient_input import regions
 from lesions.reporting.common.html import CSP as CARD_POLICY
 from lesions.taxonomy import about
 
@@ -149,7 +149,7 @@ class Classify(Handler):
         """Answer."""
         classifier = self.site.classifier
         try:
-            patient = read_patient({field: self.get_query_argument(field, "") for field in FIELDS}, classifier.patient)
+            patient = read_patient({field: self.get_query_argument(field, "") for field in FIELDS}, classifier.prior)
         except UserError as error:
             self.answer(422, {"problem": str(error)})
             return
@@ -178,21 +178,21 @@ def page(site: Site) -> bytes:
     environment = Environment(
         autoescape=True, loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    classifier, decision = site.classifier, site.classifier.decision
+    classifier, thresholds = site.classifier, site.classifier.thresholds
     settings = {
-        "names": {code: about(code).name for code in decision.classes},
-        "malignant": decision.thresholds["malignant"].positive if "malignant" in decision.thresholds else [],
-        "calibrated": decision.temperature is not None,
+        "names": {code: about(code).name for code in thresholds.classes},
+        "malignant": thresholds.tasks["malignant"].positive if "malignant" in thresholds.tasks else [],
+        "calibrated": classifier.calibration.temperature is not None,
         "files": site.max_files,
         "bytes": site.max_bytes,
     }
     text = environment.get_template("page.html").render(
         settings=json.dumps(settings, ensure_ascii=False),
         site=site,
-        missed=100 - classifier.sensitivity,
+        missed=round(100 * (1 - classifier.sensitivity)),
         notice=NOTICE,
         notes=notes(classifier)[:-1],
-        regions=regions() if classifier.patient.weighs else [],
+        regions=regions() if classifier.prior.is_active else [],
     )
     return text.encode()
 
@@ -277,4 +277,4 @@ def card_of(models: Path, classifier: Classifier) -> bytes:
         card = file.read_bytes()
     except OSError:
         return b""
-    return card if classifier.decision.model.sha256["model.keras"].encode() in card else b""
+    return card if classifier.thresholds.model.sha256["model.keras"].encode() in card else b""

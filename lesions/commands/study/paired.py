@@ -7,7 +7,7 @@ import pandas as pd
 from dvc.api import DVCFileSystem
 
 from lesions.commands.compare.paired import check_alike, estimates
-from lesions.commands.compare.revisions import Answers, answers
+from lesions.commands.compare.predictions_at_revision import ModelPredictions, predictions_at_revision
 from lesions.commands.study.replicates import SHOWN, SIDES, with_sign
 from lesions.core.errors import UserError
 from lesions.evaluation.bootstrap import Bootstrap
@@ -17,7 +17,7 @@ from lesions.params.evaluate import Evaluate
 def paired_lines(names: str, honest: str, leaky: str, side: str) -> list[str]:
     """Return a line for all pictures of a side, and one for those of which a sibling trains in the leaky form."""
     try:
-        one, other = (answers(commit, side) for commit in (honest, leaky))
+        one, other = (predictions_at_revision(commit, side) for commit in (honest, leaky))
         check_alike(one, other)
     except UserError:  # other pictures judge, or the predictions are not in the cache: there is nothing to pair
         return []
@@ -35,7 +35,7 @@ def paired_lines(names: str, honest: str, leaky: str, side: str) -> list[str]:
     return lines
 
 
-def differences(one: Answers, other: Answers, bootstrap: Bootstrap) -> list[str]:
+def differences(one: ModelPredictions, other: ModelPredictions, bootstrap: Bootstrap) -> list[str]:
     """Return by how much the second is better, paired by lesion."""
     found = estimates(one, other, bootstrap)
     words = []

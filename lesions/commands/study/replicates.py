@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesions.commands.compare.paired import check_alike
-from lesions.commands.compare.predictions_at_revision import predictions_at_revision as answers
+from lesions.commands.compare.predictions_at_revision import predictions_at_revision
 from lesions.commands.study.study import Entry, Study
 from lesions.core.errors import UserError
-from lesions.evaluation import metrics as figures
+from lesions.evaluation import metrics
 from lesions.evaluation.bootstrap import Bootstrap, alone
-from lesions.evaluation.metrics import Figures
-from lesions.evaluation.predictions import Side
+from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.evaluation.metrics import Metrics
 
 SHOWN = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_auc": "macro AUC"}
 SIDES = {"val": "validation", "test": "test"}
@@ -38,7 +38,7 @@ def spread(values: list[float]) -> str:
     return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
 
 
-def differences(before: list[Side], after: list[Side], bootstrap: Bootstrap) -> dict[str, Any]:
+def differences(before: list[SplitPredictions], after: list[SplitPredictions], bootstrap: Bootstrap) -> dict[str, Any]:
     """Return for each of `SHOWN` by how much the second is better, with an interval by lesion.
 
     Of the means over the runs: another lesion changes all of these alike, so that its interval is paired.
@@ -52,9 +52,9 @@ def differences(before: list[Side], after: list[Side], bootstrap: Bootstrap) -> 
     return alone(bootstrap.estimates(partial(_surplus, before, after), first.groups))
 
 
-def _surplus(before: list[Side], after: list[Side], weights: NDArray[np.float64]) -> Figures:
-    def means(sides: list[Side]) -> Figures:
-        found = [figures.headline(side.label, side.probability, weights) for side in sides]
+def _surplus(before: list[SplitPredictions], after: list[SplitPredictions], weights: NDArray[np.float64]) -> Metrics:
+    def means(sides: list[SplitPredictions]) -> Metrics:
+        found = [metrics.overall_metrics(side.label, side.probability, weights) for side in sides]
         return {name: np.mean([one[name] for one in found], axis=0) for name in SHOWN}
 
     one, other = means(before), means(after)
@@ -70,7 +70,7 @@ def against(commits: dict[str, list[str]], baseline: str, side: str, bootstrap: 
         side: val or test.
         bootstrap: how the lesions are drawn.
     """
-    read = {name: [answers(commit, side) for commit in ours] for name, ours in commits.items()}
+    read = {name: [predictions_at_revision(commit, side) for commit in ours] for name, ours in commits.items()}
     found = {}
     for name, ours in read.items():
         try:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lesions.commands.validate.judging import NAME
-from lesions.evaluation.split_report import in_words
+from lesions.evaluation.split_report import printed
 from lesions.reporting.common.tables import markdown_table
 from lesions.reporting.common.templates import render
 
@@ -43,7 +43,7 @@ def headline(report: dict[str, Any], out: Path) -> str:
         "report": report,
         "out": out,
         "mapping": mapping.to_string(index=False),
-        "metrics": pd.DataFrame({NAME: in_words(report[NAME])}).to_string(),
+        "metrics": pd.DataFrame({NAME: printed(report[NAME])}).to_string(),
         "points": points,
     }
     return render("commands/validate/headline.txt.jinja", context).rstrip("\n")

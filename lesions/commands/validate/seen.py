@@ -70,8 +70,8 @@ def read(data: Path, model: dict[str, str]) -> Seen:
     of_this_model = is_of(data, model)
     if not of_this_model:
         doubts.append(
-            f"{data}/network_outputs/model.json does not say that {data} is what this model was made from: the pictures "
-            "left out may be other ones than those that it has seen."
+            f"{data}/network_outputs/model.json does not say that {data} is what this model was made from: the "
+            "pictures left out may be other ones than those that it has seen."
         )
     missing = sorted(name for name in set(members["archive"]) if not (data / "raw" / name).is_file())
     if missing:

@@ -127,8 +127,7 @@ def _judged(
     table = table[predictions.FIXED]
     judged = images[known].assign(split=NAME)
     final, alone_, calibrated = (
-        pd.concat([table, of[known]], axis=1)
-        for of in (probabilities, alone, _calibrated(classifier, probabilities))
+        pd.concat([table, of[known]], axis=1) for of in (probabilities, alone, _calibrated(classifier, probabilities))
     )
     split = predictions.split_predictions(final, judged, calibrated)
 
@@ -158,7 +157,9 @@ def _judged(
         **judging.collection_report(split, answers[known], classifier, train if comparable else None, bootstrap),
         "patient": {
             "known": {field: int((judged[field] != "").sum()) for field in FIELDS},
-            "without_age_sex_and_site": overall_with_intervals(predictions.split_predictions(alone_, judged), bootstrap),
+            "without_age_sex_and_site": overall_with_intervals(
+                predictions.split_predictions(alone_, judged), bootstrap
+            ),
         }
         if classifier.prior.is_active
         else None,
