@@ -59,7 +59,15 @@ CASES = [
     Case("notebook_generator", (180, 180, 3), 9, "published: convolutions 32-64-128, Dense 128, Dropout"),
     Case("lifecycle", (75, 100, 3), 7, "published: two blocks of two convolutions 32-64, Dense 128, Dropout"),
 ]
-HEAD = ["`train.architecture`", "what it is", "px", "classes", "weights", "multiply-adds", "pictures/s, trained"]
+HEAD = [
+    "`train.architecture`",
+    "what it is",
+    "image_size",
+    "classes",
+    "weights",
+    "multiply-adds",
+    "pictures/s, trained",
+]
 
 
 def build(case: Case) -> keras.Model:

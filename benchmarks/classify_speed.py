@@ -63,7 +63,7 @@ def time_bare(classifier: Classifier, pictures: Pictures) -> float:
 
 def time_asked(classifier: Classifier, eagerly: bool) -> float:
     """Return the seconds that ten batches of noise take, asked as the project does, or eagerly."""
-    pixels = np.random.default_rng(1).integers(0, 256, (BATCH_SIZE, *classifier.recipe.px, 3), np.uint8)
+    pixels = np.random.default_rng(1).integers(0, 256, (BATCH_SIZE, *classifier.recipe.image_size, 3), np.uint8)
     started = time.perf_counter()
     for _ in range(10):
         if eagerly:

@@ -68,7 +68,7 @@ def two_workers() -> Iterator[Client]:
 
 def decode(content: bytes) -> Any:
     """Do what prepare does to a picture."""
-    return to_pixels(content, Recipe(px=(PX, PX), fit="squash", borders="keep", colour_constancy="none"))
+    return to_pixels(content, Recipe(image_size=(PX, PX), fit="squash", borders="keep", colour_constancy="none"))
 
 
 def nothing(_: object) -> None:

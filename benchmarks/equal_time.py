@@ -49,14 +49,14 @@ def train_ours(folder: Path, minutes: float) -> None:
     lesions.models.common.determinism.seed(params.seed)
     build = importlib.import_module(f"lesions.models.architectures.{params.architecture}").build
     model = build(data.arrays[0].shape[1:], len(data.classes))
-    steps = feeding.steps(len(train), params.batch)
+    steps = feeding.steps(len(train), params.batch_size)
     loss = optimisation.loss(params, len(data.classes))
     model.compile(optimisation.optimizer(params, model, 0, params.epochs, steps), loss, jit_compile=False)
     validation = Validation(data.arrays, val, data.labels(val), loss, Interruption())
     steering = fitting.steering(params, fitting.Phase(0, params.epochs, head_only=False))
     fit(
         model,
-        feeding.endless(data.arrays, train, data.labels(train), params.batch, params.seed),
+        feeding.endless(data.arrays, train, data.labels(train), params.batch_size, params.seed),
         minutes,
         steps_per_epoch=steps,
         callbacks=[validation, *steering],

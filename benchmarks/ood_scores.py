@@ -71,7 +71,7 @@ def main() -> None:
     recipe = Recipe.from_json(read_json(Path("models/recipe.json")), Path("models/recipe.json"))
     looking = feature_model(model_file.load(Path("models/model.keras")))
     pictures = {
-        "generated": np.stack([pixels for *_, pixels in other_pictures.generated(*recipe.px, 1)]),
+        "generated": np.stack([pixels for *_, pixels in other_pictures.generated(*recipe.image_size, 1)]),
         "shipped": np.stack([to_pixels(as_png(picture), recipe) for *_, picture in other_pictures.shipped()]),
     }
     rows = {side: originals(data, side) for side in ("train", "val")}

@@ -110,7 +110,7 @@ def seconds(work: Callable[[], Any]) -> float:
 
 def measure(contents: list[bytes], px: int, rounds: int) -> dict[str, list[float]]:
     """Return pictures a second of each way, a value a round."""
-    recipe = Recipe(px=(px, px), fit="squash", borders="keep", colour_constancy="none")
+    recipe = Recipe(image_size=(px, px), fit="squash", borders="keep", colour_constancy="none")
     names = [f"{number:06}.jpg" for number in range(len(contents))]
     index = pd.DataFrame({"image_id": names, "label": "nv", "archive": ARCHIVE, "member": names})
     cores = joblib.cpu_count()
@@ -130,14 +130,14 @@ def measure(contents: list[bytes], px: int, rounds: int) -> dict[str, list[float
                 folder / "out",
                 index[["image_id", "label"]],
                 decode_members(folder, index, partial(to_pixels, recipe=recipe)),
-                recipe.px,
+                recipe.image_size,
             )
 
         def in_processes() -> None:
             content = read_members(folder, zip(index["archive"], index["member"], strict=True))
             one = partial(to_pixels, recipe=recipe)
             done = parallel_map(one, content, len(index), desc="decoding")
-            packed.write(folder / "out", index[["image_id", "label"]], done, recipe.px)
+            packed.write(folder / "out", index[["image_id", "label"]], done, recipe.image_size)
 
         ways: dict[str, Callable[[], Any]] = {
             "prepare": stage,
@@ -205,4 +205,4 @@ def scale() -> list[Row]:
 
 
 if __name__ == "__main__":
-    print_table(rows, scale, pictures=1680, rounds=3, px=(96, 128))
+    print_table(rows, scale, pictures=1680, rounds=3, image_size=(96, 128))

@@ -85,12 +85,12 @@ def index_of(set_up: SetUp) -> pd.DataFrame:
 
 def prepare(folder: Path, index: pd.DataFrame, px: int) -> None:
     """Decode all pictures, as the stage does."""
-    recipe = Recipe(px=(px, px), fit="squash", borders="keep", colour_constancy="none")
+    recipe = Recipe(image_size=(px, px), fit="squash", borders="keep", colour_constancy="none")
     packed.write(
         folder / "prepared",
         index[["image_id", "label"]],
         decode_members(folder, index, partial(to_pixels, recipe=recipe)),
-        recipe.px,
+        recipe.image_size,
     )
 
 
@@ -98,7 +98,7 @@ def rebalance(folder: Path, set_up: SetUp) -> None:
     """Plan, make and write the copies, as the stage does."""
     pixels, index = packed.read(folder / "prepared")
     originals = index.groupby("label").sample(frac=set_up.train, random_state=1)
-    copies = plan_oversampling(originals, set_up.params.target, set_up.params.extra, set_up.params.seed)
+    copies = plan_oversampling(originals, set_up.params.target, set_up.params.copies_per_class, set_up.params.seed)
     row_of = {image_id: place for place, image_id in enumerate(index["image_id"])}
     made = augment_all(copies, read_rows(pixels, (row_of[copy.original] for copy in copies)), set_up.params)
     packed.write(folder / "rebalanced", index_table(copies, originals, set_up.params), made, pixels.shape[1:3])
@@ -200,4 +200,4 @@ def scale(px: int = 64) -> list[Row]:
 
 
 if __name__ == "__main__":
-    print_table(rows, scale, rounds=5, px=(64, 96, 128))
+    print_table(rows, scale, rounds=5, image_size=(64, 96, 128))

@@ -81,7 +81,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("first", help="an experiment's name, or any Git revision")
     parser.add_argument("second", nargs="?", default="workspace", help="without it, the files as they are")
     parser.add_argument("--side", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
-    parser.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.resamples")
+    parser.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="also write it for a pull request, with pictures beside the file"
     )
@@ -229,7 +229,7 @@ def add_validate(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, default=Path("data"), metavar="DIR", help="what the model was made from, to leave that out"
     )
     parser.add_argument("--out", type=Path, default=Path("reports/validation"), metavar="DIR", help="for the report")
-    parser.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.resamples")
+    parser.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
 
 
 def validate_model(arguments: argparse.Namespace) -> None:

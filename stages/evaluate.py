@@ -28,7 +28,7 @@ SPLITS = ("val", "test")
 def main() -> None:
     """Write the metrics, the report and the tables behind the plots."""
     params = Evaluate.read()
-    bootstrap = Bootstrap(params.resamples, params.seed)
+    bootstrap = Bootstrap(params.n_bootstrap, params.seed)
     class_table = read_csv(DATA / "clean/classes.csv")
     classes = list(class_table["label"])
     images = predictions.read_images(DATA)
@@ -41,12 +41,12 @@ def main() -> None:
         )
     )
     # A split that is not to be evaluated stays unread: its plots' tables have a head and no rows.
-    rows = {name: (final["split"] == name) & (name in params.sides) for name in SPLITS}
+    rows = {name: (final["split"] == name) & (name in params.splits) for name in SPLITS}
     every = {name: predictions.split_predictions(final[of], images, calibrated[of]) for name, of in rows.items()}
     splits = {name: split for name, split in every.items() if len(split.label)}
     if not splits:
         raise UserError(
-            f"{PREDICTIONS}/predictions.csv has no image of {' or '.join(params.sides)}, the evaluate.sides of "
+            f"{PREDICTIONS}/predictions.csv has no image of {' or '.join(params.splits)}, the evaluate.splits of "
             "params.yaml. Run `dvc repro`."
         )
     thresholds = tasks.Thresholds.read(Path("models") / tasks.FILE)

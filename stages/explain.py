@@ -1,6 +1,6 @@
 """Show where the network looks: a gallery of errors with heat maps, a check of these maps, and an embedding.
 
-Of the test images, or of val where `evaluate.sides` leaves test out or there are none.
+Of the test images, or of val where `evaluate.splits` leaves test out or there are none.
 """
 
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
@@ -25,8 +25,10 @@ def main() -> None:
     params = Explain.read()
     split = explained.read(Path("data"), Evaluate.read().sides)
     model = saving.load(Path("models/model.keras"))
-    examples = gallery.choose(split.labels, split.probability, params.examples)
-    counts = gallery.write_gallery(model, split, examples, params.examples, GALLERY, Path("plots/gallery.jpg"))
+    examples = gallery.choose(split.labels, split.probability, params.examples_per_class)
+    counts = gallery.write_gallery(
+        model, split, examples, params.examples_per_class, GALLERY, Path("plots/gallery.jpg")
+    )
     random = np.random.default_rng(params.seed)
     drawn = embedding.write_embedding(split, random, params.seed, Path("plots/embedding.png"))
     checked = sanity_check.check_split(model, split, random, params.seed)

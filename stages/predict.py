@@ -1,7 +1,7 @@
 """Run the network: on validation, test, corrupted test and out-of-distribution images.
 
 Nothing else: what turns the network's outputs into answers is `calibrate`. Corrupted images take most of the time, and
-are left out where `evaluate.sides` leaves test out.
+are left out where `evaluate.splits` leaves test out.
 """
 
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras

@@ -22,14 +22,19 @@ PREPARED = Path("data/prepared")
 def main() -> None:
     """Decode the images of data/clean/images.csv."""
     params = Prepare.read()
-    recipe = Recipe(px=params.shape, fit=params.fit, borders=params.borders, colour_constancy=params.colour_constancy)
+    recipe = Recipe(
+        image_size=params.shape,
+        resize_mode=params.resize_mode,
+        crop_borders=params.crop_borders,
+        colour_constancy=params.colour_constancy,
+    )
     images = read_csv(Path("data/clean/images.csv"))
     write_json(PREPARED / "recipe.json", recipe.to_json())
     pixels = decode_members(RAW, images, partial(to_pixels, recipe=recipe))
-    image_array.write(PREPARED, images[["image_id", "label"]], pixels, recipe.px)
+    image_array.write(PREPARED, images[["image_id", "label"]], pixels, recipe.image_size)
     ood_table, ood_pixels = ood_images(recipe, params.seed)
-    image_array.write(PREPARED / "ood", ood_table, ood_pixels, recipe.px)
-    height, width = recipe.px
+    image_array.write(PREPARED / "ood", ood_table, ood_pixels, recipe.image_size)
+    height, width = recipe.image_size
     print(f"{PREPARED}: {len(images):,} pictures of {height}×{width} pixels")
 
 

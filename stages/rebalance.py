@@ -34,7 +34,7 @@ def main() -> None:
     images = prepared.merge(read_csv(Path("data/split/split.csv")), on="image_id", validate="1:1")
     originals = images[images["split"].isin(AUGMENTED_SPLITS[params.when])]
 
-    planned = plan_oversampling(originals, params.target, params.extra, params.seed)
+    planned = plan_oversampling(originals, params.target, params.copies_per_class, params.seed)
     index = index_table(planned, images, params)
     row_of = {image_id: row for row, image_id in enumerate(images["image_id"])}
     sources = read_rows(pixels, (row_of[image.original] for image in planned))

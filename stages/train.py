@@ -40,7 +40,7 @@ def main() -> None:
 
     HISTORY.parent.mkdir(exist_ok=True)
     with Checkpoint.of_stage("train") as first:
-        checkpoints = [first.of_member(number) for number in range(params.members)]
+        checkpoints = [first.of_member(number) for number in range(params.ensemble_size)]
         models: list[keras.Model] = []
         fits: list[Fitted] = []
         try:
@@ -52,10 +52,12 @@ def main() -> None:
                     table = Table(HISTORY, data.leakage, [epoch for fitted in fits for epoch in fitted.history])
                     fits.append(fit(models[-1], pictures, ours, checkpoint, table))
         except (MemoryError, tf.errors.ResourceExhaustedError):
-            raise UserError("the memory is too small for this training: lower train.batch or prepare.px.") from None
+            raise UserError(
+                "the memory is too small for this training: lower train.batch_size or prepare.image_size."
+            ) from None
         model = ensemble.together(models)
-        if params.logit_adjustment:
-            optimisation.adjust_logits(model, train.labels, params.logit_adjustment)
+        if params.logit_adjustment_tau:
+            optimisation.adjust_logits(model, train.labels, params.logit_adjustment_tau)
         write_outputs(model, data, fits)
         for checkpoint in checkpoints:
             checkpoint.remove()
@@ -85,7 +87,7 @@ def build(params: Train, shape: tuple[int, ...], classes: int) -> keras.Model:
     """
     architecture = importlib.import_module(f"lesions.models.architectures.{params.architecture}")
     model: keras.Model = architecture.build(shape, classes)
-    if params.members > 1:
+    if params.ensemble_size > 1:
         ensemble.feature_maps(model)
     return model
 

@@ -11,7 +11,7 @@ from lesions.core.json_files import write_json
 from lesions.core.stage import run_stage
 from lesions.models.pretrained.weights_file import copy_weights
 from lesions.params.keras_applications import IMAGENET, WeightsFile
-from lesions.params.weights import Weights
+from lesions.params.pretrained import Pretrained
 from lesions.sources.common.download import download
 from lesions.sources.common.remote_file import RemoteFile
 
@@ -20,22 +20,22 @@ OUT = Path("data/weights")
 
 def main() -> None:
     """Bring the initial weights that params.yaml names into data/weights."""
-    params = Weights.read()
+    params = Pretrained.read()
     OUT.mkdir(parents=True, exist_ok=True)
-    if params.network == "none":
+    if params.model == "none":
         write_json(OUT / "weights.json", {"network": "none"})
         print(f"{OUT}: no pretrained network")
         return
-    record = {"network": params.network, "width": params.width, "file": None, "sha256": None, "source": "random"}
-    if params.initial != "none":
-        path = Path(params.path) if params.initial == "path" else fetch(IMAGENET[params.network, params.width])
+    record = {"network": params.model, "width": params.alpha, "file": None, "sha256": None, "source": "random"}
+    if params.weights != "none":
+        path = Path(params.path) if params.weights == "path" else fetch(IMAGENET[params.model, params.alpha])
         copy = copy_weights(path, OUT)
         with copy.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        source = "ImageNet, by Keras" if params.initial == "imagenet" else path.name
+        source = "ImageNet, by Keras" if params.weights == "imagenet" else path.name
         record |= {"file": copy.name, "sha256": sha256, "source": source}
     write_json(OUT / "weights.json", record)
-    print(f"{OUT}: {params.network} at width {params.width:g}, initial weights: {record['source']}")
+    print(f"{OUT}: {params.model} at width {params.alpha:g}, initial weights: {record['source']}")
 
 
 def fetch(file: WeightsFile) -> Path:

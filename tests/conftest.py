@@ -36,7 +36,7 @@ def stages_run(printed: str) -> list[str]:
 
 SMALL: dict[str, dict[str, object]] = {
     "download": {"pictures": 120},
-    "prepare": {"px": 24},
+    "prepare": {"image_size": 24},
     "rebalance": {"target": 0.3},
     "train": {"epochs": 2, "batch": 16},
     "calibrate": {"use_metadata": True},

@@ -32,17 +32,17 @@ def classify(table: pd.DataFrame, params: Clean) -> pd.DataFrame:
     diagnosis = tidy(table, "dx").map(code_of)
     class_of = params.class_of()
     other = sorted(set(diagnosis) - {""} - set(class_of)) if class_of else []
-    if other and params.other_diagnoses == "stop":
+    if other and params.unmapped_diagnoses == "stop":
         counts = diagnosis.value_counts()
         named = ", ".join(f'"{name}" ({counts[name]:,} pictures)' for name in ordered(set(other)))
         absent = absent_diagnoses(table, params)
         hint = f" The data has none of: {', '.join(absent)}; is one of them misspelt?" if absent else ""
         raise UserError(
             f"clean.classes in params.yaml does not say what becomes of {named}.{hint} Name each diagnosis in one "
-            "class, or set clean.other_diagnoses to keep (each is a class of its own) or set_aside."
+            "class, or set clean.unmapped_diagnoses to keep (each is a class of its own) or set_aside."
         )
     label = diagnosis.replace(class_of)
-    if params.other_diagnoses == "set_aside":
+    if params.unmapped_diagnoses == "set_aside":
         label = label.mask(diagnosis.isin(other), "")
     reason = label.map(lambda name: "" if name else NOT_AMONG).mask(diagnosis == "", NO_DIAGNOSIS)
     return pd.DataFrame({"diagnosis": diagnosis, "label": label, "reason": reason})

@@ -55,4 +55,6 @@ def duplicate_pairs(raw: Path, images: pd.DataFrame, duplicates: pd.DataFrame) -
 
 
 def _thumbnails(raw: Path, members: pd.DataFrame) -> Thumbnails:
-    return list(decode_members(raw, members, partial(decode_image, height=HEIGHT, width=WIDTH), "drawing", use_cluster=False))
+    return list(
+        decode_members(raw, members, partial(decode_image, height=HEIGHT, width=WIDTH), "drawing", use_cluster=False)
+    )

@@ -88,6 +88,6 @@ def label_conflicts(images: pd.DataFrame, pairs: pd.DataFrame, policy: Policy) -
         found = "".join(f"\n  {reason}" for reason in sorted(set(reasons) - {""})[:_NAMED])
         raise UserError(
             f"{(reasons != '').sum()} pictures contradict a copy of theirs:{found}\n"
-            "Mend the table, or let clean.contradictions in params.yaml be drop or keep_first."
+            "Mend the table, or let clean.label_conflicts in params.yaml be drop or keep_first."
         )
     return reasons

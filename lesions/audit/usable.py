@@ -58,9 +58,9 @@ def find_usable(raw: Path, table: pd.DataFrame, params: Clean) -> CleanData:
     good = (scanned["problem"] == "").to_numpy()
     decoded = normalise(scanned[good], params.age_zero)
     duplicates = find_duplicates(decoded, luma[good], colour[good])
-    conflict = label_conflicts(decoded, duplicates, params.contradictions)
+    conflict = label_conflicts(decoded, duplicates, params.label_conflicts)
     images = decoded[conflict == ""].sort_values("image_id", ignore_index=True)
-    images = fill_ages(images, params.age_missing)
+    images = fill_ages(images, params.impute_age)
     images["near_duplicate_id"] = near_duplicate_ids(images, duplicates)
     images["group_id"] = group_ids(images)
 

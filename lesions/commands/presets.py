@@ -16,7 +16,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
 from lesions.core.errors import UserError
-from lesions.core.params import FILE, nearest, read_file
+from lesions.core.params import FILE, did_you_mean, read_file
 from lesions.params.all import SECTIONS, check_sections
 
 FOLDER = Path("presets")
@@ -127,7 +127,7 @@ def exchange(text: str, preset: str) -> str:
 
 
 def _group(model: Any, key: str) -> Any:
-    """Return the model of a group of keys, such as `train.plateau`, or None: the key holds one value."""
+    """Return the model of a group of keys, such as `train.reduce_lr_on_plateau`, or None: the key holds one value."""
     if isinstance(model, dict):  # the sections themselves
         return model.get(key)
     field = model.model_fields.get(key) if model else None
@@ -202,7 +202,7 @@ def _files(folder: Path) -> dict[str, Path]:
 def _file(name: str, folder: Path) -> Path:
     files = _files(folder)
     if name not in files:
-        raise UserError(f'There is no preset "{name}"; {nearest(name, files)}')
+        raise UserError(f'There is no preset "{name}"; {did_you_mean(name, files)}')
     return files[name]
 
 

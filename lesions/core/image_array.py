@@ -44,7 +44,7 @@ def write(folder: Path, index: pd.DataFrame, pictures: Iterable[NDArray[np.uint8
         needed = len(index) * shape[0] * shape[1] * 3
         raise UserError(
             f"{folder / 'pixels.npy'} could not be written: {os.strerror(error.errno)}. It needs {needed / 1e6:,.0f} "
-            f"MB ({len(index):,} pictures of {shape[0]}×{shape[1]} pixels). Make room, or lower prepare.px."
+            f"MB ({len(index):,} pictures of {shape[0]}×{shape[1]} pixels). Make room, or lower prepare.image_size."
         ) from None
 
 

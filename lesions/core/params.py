@@ -13,13 +13,43 @@ from lesions.core.errors import UserError
 
 FILE = Path("params.yaml")
 
+RENAMED = {
+    "download.pictures": "n_images",
+    "clean.other_diagnoses": "unmapped_diagnoses",
+    "clean.contradictions": "label_conflicts",
+    "clean.age_missing": "impute_age",
+    "split.val": "val_fraction",
+    "split.test": "test_fraction",
+    "split.separated": "group_overlap",
+    "split.siblings": "same_lesion",
+    "prepare.px": "image_size",
+    "prepare.fit": "resize_mode",
+    "prepare.borders": "crop_borders",
+    "rebalance.extra": "copies_per_class",
+    "train.batch": "batch_size",
+    "train.members": "ensemble_size",
+    "train.warmup": "warmup_epochs",
+    "train.plateau": "reduce_lr_on_plateau",
+    "train.keep": "restore_best_weights",
+    "train.early_stopping": "early_stopping_patience",
+    "train.logit_adjustment": "logit_adjustment_tau",
+    "train.head_epochs": "freeze_backbone_epochs",
+    "train.backbone_rate": "backbone_lr_multiplier",
+    "predict.dihedral": "tta",
+    "predict.patient": "calibrate.use_metadata",
+    "evaluate.sides": "splits",
+    "evaluate.resamples": "n_bootstrap",
+    "explain.examples": "examples_per_class",
+}
+"""Today's names of keys that were called otherwise before."""
 
-def nearest(word: str, known: Iterable[str]) -> str:
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Name the known word that `word` was probably meant to be, or list all known ones.
 
-    >>> nearest("sead", ["seed", "px"])
+    >>> did_you_mean("sead", ["seed", "image_size"])
     'did you mean "seed"?'
-    >>> nearest("colour", ["seed", "px"])
+    >>> did_you_mean("colour", ["seed", "image_size"])
     'known: px, seed'
     """
     known = sorted(known)
@@ -87,7 +117,9 @@ class Section(BaseModel):
         place = ".".join(str(part) for part in [cls.name(), *detail["loc"]])
         if detail["type"] == "extra_forbidden":
             key = str(detail["loc"][-1])
-            hint = nearest(key, cls.model_fields) if len(detail["loc"]) == 1 else "remove it"
+            if place in RENAMED:
+                return f"{place}: {key} is now called {RENAMED[place]}"
+            hint = did_you_mean(key, cls.model_fields) if len(detail["loc"]) == 1 else "remove it"
             return f"{place}: unknown key; {hint}"
         if detail["type"] == "missing":
             return f"{place}: missing; `git diff params.yaml` shows whether it was removed"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import AfterValidator
 
-from lesions.core.params import nearest
+from lesions.core.params import did_you_mean
 
 PACKAGE = Path(__file__).parent.parent
 
@@ -31,7 +31,7 @@ def one_of(registered: Callable[[], list[str]], what: str) -> AfterValidator:
     def check(name: str) -> str:
         known = registered()
         if name not in known:
-            raise ValueError(f"no such {what}; {nearest(name, known)}")
+            raise ValueError(f"no such {what}; {did_you_mean(name, known)}")
         return name
 
     return AfterValidator(check)

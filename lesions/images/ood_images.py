@@ -103,7 +103,7 @@ def ood_images(recipe: Recipe, seed: int) -> tuple[pd.DataFrame, NDArray[np.uint
         A table with `image_id`, `label` (the kind) and `split` (`generated` or `shipped`), and the pixels, uint8,
         (N, height, width, 3), in its order.
     """
-    images = [("generated", *one) for one in generated(*recipe.px, seed)]
+    images = [("generated", *one) for one in generated(*recipe.image_size, seed)]
     images += [("shipped", name, kind, to_pixels(as_png(image), recipe)) for name, kind, image in shipped()]
     rows = [(name, kind, split) for split, name, kind, _ in images]
     table = pd.DataFrame(rows, columns=["image_id", "label", "split"])

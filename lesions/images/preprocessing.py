@@ -24,11 +24,11 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    px: tuple[Length, Length]
-    fit: Fit
-    borders: Literal["keep", "crop"]
+    image_size: tuple[Length, Length]
+    resize_mode: Fit
+    crop_borders: bool
     colour_constancy: Literal["none", "shades_of_grey"]
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     orientation: Literal["as EXIF says"] = "as EXIF says"
     transparency: Literal["over white"] = "over white"
     filter: Literal["bilinear"] = "bilinear"
@@ -67,7 +67,7 @@ class Recipe(BaseModel):
 def to_pixels(content: bytes, recipe: Recipe) -> NDArray[np.uint8]:
     """Preprocess an image file, exactly as those that a network was trained on.
 
-    The steps, in order: turn upright; crop borders; crop or fit to `px` and resize; correct colours; pad.
+    The steps, in order: turn upright; crop borders; crop or fit to `image_size` and resize; correct colours; pad.
 
     Args:
         content: the file's bytes.
@@ -79,11 +79,11 @@ def to_pixels(content: bytes, recipe: Recipe) -> NDArray[np.uint8]:
     Raises:
         ValueError: see `decode_image`.
     """
-    find_field = bright_field if recipe.borders == "crop" else None
-    pixels = decode_image(content, *recipe.px, recipe.fit, find_field)
+    find_field = bright_field if recipe.crop_borders else None
+    pixels = decode_image(content, *recipe.image_size, recipe.resize_mode, find_field)
     if recipe.colour_constancy == "shades_of_grey":
         pixels = shades_of_grey(pixels)
-    return _padded(pixels, recipe.px) if pixels.shape[:2] != recipe.px else pixels
+    return _padded(pixels, recipe.image_size) if pixels.shape[:2] != recipe.image_size else pixels
 
 
 def _padded(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:

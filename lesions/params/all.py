@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from lesions.core.errors import UserError
-from lesions.core.params import FILE, Section, nearest, read_file
+from lesions.core.params import FILE, Section, did_you_mean, read_file
 from lesions.params.calibrate import Calibrate
 from lesions.params.clean import Clean
 from lesions.params.download import Download
@@ -12,14 +12,26 @@ from lesions.params.evaluate import Evaluate
 from lesions.params.explain import Explain
 from lesions.params.predict import Predict
 from lesions.params.prepare import Prepare
+from lesions.params.pretrained import Pretrained
 from lesions.params.rebalance import Rebalance
 from lesions.params.split import Split
 from lesions.params.train import Train
-from lesions.params.weights import Weights
 
 SECTIONS: dict[str, type[Section]] = {
     section.name(): section
-    for section in (Download, Clean, Split, Prepare, Rebalance, Weights, Train, Predict, Calibrate, Evaluate, Explain)
+    for section in (
+        Download,
+        Clean,
+        Split,
+        Prepare,
+        Rebalance,
+        Pretrained,
+        Train,
+        Predict,
+        Calibrate,
+        Evaluate,
+        Explain,
+    )
 }
 
 
@@ -35,7 +47,10 @@ def check_all(file: Path = FILE) -> None:
 def check_sections(content: dict[str, Any], file: Path = FILE) -> None:
     """Check what params.yaml holds, or would hold; see `check_all`."""
     unknown = [name for name in content if name not in SECTIONS]
-    problems = [f"{file}: unknown section `{name}`; {nearest(name, SECTIONS)}" for name in unknown]
+    hints = {name: did_you_mean(name, SECTIONS) for name in unknown}
+    if "weights" in unknown:
+        hints["weights"] = "weights is now called pretrained, with the keys model, alpha, weights and path"
+    problems = [f"{file}: unknown section `{name}`; {hints[name]}" for name in unknown]
     for name, section in SECTIONS.items():
         try:
             if content.get(name) is None:
@@ -43,9 +58,9 @@ def check_sections(content: dict[str, Any], file: Path = FILE) -> None:
             section.check(content[name], file)
         except UserError as error:
             problems.append(str(error))
-    if not problems and content["train"]["architecture"] == "pretrained" and content["weights"]["network"] == "none":
+    if not problems and content["train"]["architecture"] == "pretrained" and content["pretrained"]["model"] == "none":
         problems.append(
-            f"{file}: train.architecture is pretrained, but weights.network is none; name one, such as MobileNet"
+            f"{file}: train.architecture is pretrained, but pretrained.model is none; name one, such as MobileNet"
         )
     if problems:
         raise UserError("\n".join(problems))

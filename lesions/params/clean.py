@@ -26,11 +26,11 @@ class Clean(Section):
     """See params.yaml for what each key means."""
 
     max_rejected: float = Field(ge=0, le=1)
-    contradictions: Literal["drop", "keep_first", "error"]
+    label_conflicts: Literal["drop", "keep_first", "error"]
     classes: dict[str, OwnClass]
-    other_diagnoses: Literal["stop", "keep", "set_aside"]
+    unmapped_diagnoses: Literal["stop", "keep", "set_aside"]
     age_zero: Literal["placeholder", "real"]
-    age_missing: Literal["keep", "mean", "median"]
+    impute_age: Literal["keep", "mean", "median"]
 
     @field_validator("classes")
     @classmethod

@@ -17,7 +17,7 @@ class Download(Section):
 
     source: Annotated[str, one_of(sources, "source")]
     folder: str = Field(min_length=1)
-    pictures: int = Field(ge=100, le=100_000)
+    n_images: int = Field(ge=100, le=100_000)
     seed: int = Field(ge=0, lt=2**32)
     year: Literal[2018, 2019] = 2018
     collection: int | Literal["none"] = "none"

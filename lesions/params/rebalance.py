@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 import Augmentor
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from lesions.core.params import Section, nearest
+from lesions.core.params import Section, did_you_mean
 
 MOST = 100_000
 """Pictures or copies a class."""
@@ -38,10 +38,12 @@ class Operation(BaseModel):
     def _augmentor_takes_it(self) -> Self:
         known = operations()
         if self.operation not in known:
-            raise ValueError(f"Augmentor has no operation {self.operation!r}; {nearest(self.operation, known)}")
+            raise ValueError(f"Augmentor has no operation {self.operation!r}; {did_you_mean(self.operation, known)}")
         for argument in self.arguments:
             if argument not in known[self.operation]:
-                raise ValueError(f"{self.operation} takes no {argument!r}; {nearest(argument, known[self.operation])}")
+                raise ValueError(
+                    f"{self.operation} takes no {argument!r}; {did_you_mean(argument, known[self.operation])}"
+                )
         try:
             self.add_to(Augmentor.Pipeline())
         except (TypeError, ValueError) as error:
@@ -57,7 +59,7 @@ class Rebalance(Section):
     """See params.yaml for what each key means."""
 
     target: float | Literal["max", "none"]
-    extra: int | Literal["none"] = "none"
+    copies_per_class: int | Literal["none"] = "none"
     when: Literal["after_split", "before_split"] = "after_split"
     operations: list[Operation] = Field(min_length=1)
     seed: int = Field(ge=0, lt=2**32)
@@ -74,7 +76,7 @@ class Rebalance(Section):
             f"or a whole number of pictures from 2 to {MOST}"
         )
 
-    @field_validator("extra", mode="before")
+    @field_validator("copies_per_class", mode="before")
     @classmethod
     def _none_or_a_number(cls, extra: object) -> object:
         if extra == "none":
@@ -85,10 +87,10 @@ class Rebalance(Section):
 
     @model_validator(mode="after")
     def _one_decides(self) -> Self:
-        if self.target != "none" and self.extra != "none":
+        if self.target != "none" and self.copies_per_class != "none":
             raise ValueError(
-                f"target is {self.target} and extra is {self.extra}, and only one can say how many copies there are: "
-                f"set target to none for {self.extra} copies a class, or extra to none for the target"
+                f"target is {self.target} and extra is {self.copies_per_class}, and only one can say how many copies there are: "
+                f"set target to none for {self.copies_per_class} copies a class, or extra to none for the target"
             )
         return self
 

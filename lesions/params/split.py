@@ -11,12 +11,12 @@ class Split(Section):
     """See params.yaml for what each key means."""
 
     method: Literal["grouped", "declared", "image"] = "grouped"
-    val: float = Field(gt=0, lt=1)
-    test: float = Field(gt=0, lt=1)
-    separated: Literal["leave_out", "keep"] = "leave_out"
+    val_fraction: float = Field(gt=0, lt=1)
+    test_fraction: float = Field(gt=0, lt=1)
+    group_overlap: Literal["leave_out", "keep"] = "leave_out"
     folds: int | Literal["none"] = "none"
     fold: int = Field(default=0, ge=0)
-    siblings: Literal["apart", "withheld", "injected"] = "apart"
+    same_lesion: Literal["apart", "withheld", "injected"] = "apart"
     seed: int = Field(ge=0, lt=2**32)
 
     @field_validator("folds", mode="before")
@@ -29,23 +29,24 @@ class Split(Section):
     @model_validator(mode="after")
     def _something_trains(self) -> Self:
         if self.folds == "none":
-            if self.val + self.test >= 1:
+            total = self.val_fraction + self.test_fraction
+            if total >= 1:
                 raise ValueError(
-                    f"val + test must be below 1, so that something trains; they are {self.val + self.test:g}"
+                    f"val_fraction + test_fraction must be below 1, so that something trains; they are {total:g}"
                 )
-        elif self.val + 1 / self.folds >= 1:
+        elif self.val_fraction + 1 / self.folds >= 1:
             raise ValueError(
-                f"val and one fold of {self.folds} must be below 1 together, so that something trains; "
-                f"they are {self.val + 1 / self.folds:g}"
+                f"val_fraction and one fold of {self.folds} must be below 1 together, so that something trains; "
+                f"they are {self.val_fraction + 1 / self.folds:g}"
             )
         return self
 
     @model_validator(mode="after")
     def _siblings_are_of_groups(self) -> Self:
-        if self.siblings != "apart" and self.method != "grouped":
+        if self.same_lesion != "apart" and self.method != "grouped":
             raise ValueError(
-                f"siblings is {self.siblings}, which is made of a grouped split: set method to grouped, or siblings to "
-                "apart"
+                f"same_lesion is {self.same_lesion}, which is made of a grouped split: set method to grouped, or "
+                "same_lesion to apart"
             )
         return self
 

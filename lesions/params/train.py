@@ -7,14 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from lesions.core.params import Section
 from lesions.core.registry import architectures, one_of
 
-Figure = Literal["val_loss", "val_accuracy", "val_balanced_accuracy", "val_macro_auc"]
-"""What validation tells after each epoch; `lesions.models.training.validation_metrics` computes it."""
+MonitoredMetric = Literal["val_loss", "val_accuracy", "val_balanced_accuracy", "val_macro_auc"]
+"""Metrics of the whole validation set after each epoch; `lesions.models.training.validation_metrics` computes it."""
 
 
-class Plateau(Section):
+class ReduceLrOnPlateau(Section):
     """Keras's ReduceLROnPlateau."""
 
-    monitor: Figure | Literal["loss"] = "val_loss"
+    monitor: MonitoredMetric | Literal["loss"] = "val_loss"
     patience: int = Field(ge=1)
     factor: float = Field(gt=0, lt=1)
     min_learning_rate: float = Field(ge=0)
@@ -41,24 +41,24 @@ class Train(Section):
     """See params.yaml for what each key means."""
 
     architecture: Annotated[str, one_of(architectures, "architecture")]
-    members: int = Field(default=1, ge=1, le=20)
+    ensemble_size: int = Field(default=1, ge=1, le=20)
     epochs: int = Field(ge=1, le=10_000)
-    batch: int = Field(ge=1, le=4096)
+    batch_size: int = Field(ge=1, le=4096)
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     learning_rate: float = Field(gt=0, le=1)
     weight_decay: float = Field(default=0.0, ge=0, lt=1)
     schedule: Literal["plateau", "cosine", "constant"] = "plateau"
-    warmup: int = Field(default=0, ge=0)
-    plateau: Plateau
-    monitor: Figure = "val_loss"
-    keep: Literal["best", "last"] = "best"
-    early_stopping: Annotated[int, Field(ge=1)] | Literal["none"]
+    warmup_epochs: int = Field(default=0, ge=0)
+    reduce_lr_on_plateau: ReduceLrOnPlateau
+    monitor: MonitoredMetric = "val_loss"
+    restore_best_weights: bool = True
+    early_stopping_patience: Annotated[int, Field(ge=1)] | Literal["none"]
     loss: Literal["crossentropy", "focal"] = "crossentropy"
     focal_gamma: float = Field(default=2.0, ge=0, le=10)
     class_weight_power: float = Field(default=0.0, ge=0, le=1)
-    logit_adjustment: float = Field(default=0.0, ge=0, le=1)
-    head_epochs: int = Field(default=0, ge=0)
-    backbone_rate: float = Field(default=1.0, gt=0, le=1)
+    logit_adjustment_tau: float = Field(default=0.0, ge=0, le=1)
+    freeze_backbone_epochs: int = Field(default=0, ge=0)
+    backbone_lr_multiplier: float = Field(default=1.0, gt=0, le=1)
     augment: Augment = Augment()
     seed: int = Field(ge=0, lt=2**32)
 
@@ -66,8 +66,8 @@ class Train(Section):
     def _fits_together(self) -> Self:
         if self.weight_decay and self.optimizer == "adam":
             raise ValueError("weight_decay is for adamw and sgd: set optimizer to one of them, or weight_decay to 0.0")
-        if self.warmup and self.schedule != "cosine":
-            raise ValueError(f"warmup belongs to schedule: cosine, and schedule is {self.schedule}")
-        if max(self.warmup, self.head_epochs) >= self.epochs:
-            raise ValueError(f"warmup and head_epochs must be fewer than the {self.epochs} epochs")
+        if self.warmup_epochs and self.schedule != "cosine":
+            raise ValueError(f"warmup_epochs belongs to schedule: cosine, and schedule is {self.schedule}")
+        if max(self.warmup_epochs, self.freeze_backbone_epochs) >= self.epochs:
+            raise ValueError(f"warmup_epochs and freeze_backbone_epochs must be fewer than the {self.epochs} epochs")
         return self

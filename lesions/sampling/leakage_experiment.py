@@ -32,8 +32,8 @@ def drop_same_lesion(images: pd.DataFrame, seed: int) -> pd.Series:
     gone = sorted(set(test["label"]) - set(test.loc[stays, "label"]))
     if gone:
         raise UserError(
-            f"split.siblings keeps one picture of each group in test, and then of {', '.join(gone)} there is "
-            "none: its pictures are of groups with other classes. Try another split.seed, or set split.siblings to "
+            f"split.same_lesion keeps one picture of each group in test, and then of {', '.join(gone)} there is "
+            "none: its pictures are of groups with other classes. Try another split.seed, or set split.same_lesion to "
             "apart."
         )
     return splits
@@ -60,7 +60,7 @@ def leak_same_lesion(images: pd.DataFrame, seed: int) -> pd.Series:
         if len(ours) < wanted:
             raise UserError(
                 f"of {label} there are {wanted:,} siblings of test pictures, and {len(ours):,} training pictures to "
-                "exchange for them. Lower split.test."
+                "exchange for them. Lower split.test_fraction."
             )
         splits[ours[:wanted]] = LEFT_OUT
     splits[leaked] = "train"

@@ -44,7 +44,7 @@ def split_images(images: pd.DataFrame, classes: list[str], params: Split) -> tup
         images, report["declared"] = _as_published(images, classes, params)
     else:
         images = _at_random(images, params)
-    if params.siblings != "apart":
+    if params.same_lesion != "apart":
         images, report["siblings"] = _with_one_image_a_group_in_test(images, classes, params)
     images["protocol"] = _leakage(images, params)
     columns = [column for column in ("image_id", "split", "protocol", "fold") if column in images]
@@ -56,9 +56,13 @@ def _at_random(images: pd.DataFrame, params: Split) -> pd.DataFrame:
     """Add the column `split`, and `fold` where folds are asked for."""
     units = images.assign(group_id=images["image_id"]) if params.method == "image" else images
     if params.folds == "none":
-        fractions = {"train": 1 - params.val - params.test, "val": params.val, "test": params.test}
+        fractions = {
+            "train": 1 - params.val_fraction - params.test_fraction,
+            "val": params.val_fraction,
+            "test": params.test_fraction,
+        }
         return images.assign(split=stratified_group_split(units, fractions, params.seed))
-    return images.join(split_in_folds(units, params.folds, params.fold, params.val, params.seed))
+    return images.join(split_in_folds(units, params.folds, params.fold, params.val_fraction, params.seed))
 
 
 def _as_published(images: pd.DataFrame, classes: list[str], params: Split) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -69,11 +73,13 @@ def _as_published(images: pd.DataFrame, classes: list[str], params: Split) -> tu
         "without_a_published_side": int((images["declared_split"] == "").sum()),
         "carved_from_train": [name for name in SPLITS if not (images["split"] == name).any()],
         "groups_on_two_published_sides": n_groups_in_two_splits(images, "group_id"),
-        "separated": params.separated,
+        "separated": params.group_overlap,
     }
-    if params.separated == "leave_out":
+    if params.group_overlap == "leave_out":
         images["split"] = leave_out_overlap(images, images["split"])
-    images["split"] = split_off(images, images["split"], {"val": params.val, "test": params.test}, params.seed)
+    images["split"] = split_off(
+        images, images["split"], {"val": params.val_fraction, "test": params.test_fraction}, params.seed
+    )
     left_out = images["split"] == LEFT_OUT
     report["left_out"] = int(left_out.sum())
     report["left_out_by_class"] = _by_class(images[left_out], classes)
@@ -84,14 +90,14 @@ def _with_one_image_a_group_in_test(
     images: pd.DataFrame, classes: list[str], params: Split
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Keep one image of each test group there; and report what became of the others."""
-    if params.siblings == "withheld":
+    if params.same_lesion == "withheld":
         changed = images.assign(split=leakage_experiment.drop_same_lesion(images, params.seed))
     else:
         changed = images.assign(split=leakage_experiment.leak_same_lesion(images, params.seed))
     test = changed["split"] == "test"
     others = images[(images["split"] == "test") & ~test]
     return changed, {
-        "became": params.siblings,
+        "became": params.same_lesion,
         "of_test_pictures": int(changed.loc[test, "group_id"].isin(others["group_id"]).sum()),
         "pictures": len(others),
         "pictures_by_class": _by_class(others, classes),
@@ -107,7 +113,7 @@ def _leakage(images: pd.DataFrame, params: Split) -> str:
     """Return `honest`, or the name of the leak."""
     if params.method == "image":
         return "split by image (leaky)"
-    if params.siblings == "injected":
+    if params.same_lesion == "injected":
         return leakage_experiment.LEAK
     if n_groups_in_two_splits(images, "group_id"):
         return "published split that divides lesions (leaky)"
@@ -165,7 +171,7 @@ def describe_split(report: dict[str, Any]) -> list[str]:
     lines = [f"{counts}; {report['groups_on_two_sides']:,} groups stand on two sides"]
     declared = report.get("declared", {"groups_on_two_published_sides": 0, "carved_from_train": []})
     if divided := declared["groups_on_two_published_sides"]:
-        mended = "they were kept there (split.separated)"
+        mended = "they were kept there (split.group_overlap)"
         if declared["separated"] == "leave_out":
             mended = f"{declared['left_out']:,} pictures of them were left out, so that none does now"
         lines.append(f"The published split has {divided:,} groups on two sides: {mended}.")

@@ -136,7 +136,7 @@ def test_a_picture_gets_the_same_answer_alone_among_others_and_in_any_form(
         assert (alone.uncalibrated, alone.ood_score) == (among.uncalibrated, among.unlikeness)
     # Decoded pixels know nothing of a JPEG's reduced scales: of a picture of the recipe's size there are none.
     with Image.open(io.BytesIO(content)) as image:
-        small = image.resize(classifier.recipe.px[::-1])
+        small = image.resize(classifier.recipe.image_size[::-1])
     png = io.BytesIO()
     small.save(png, "PNG")
     assert (
@@ -323,7 +323,7 @@ def test_orientations_are_averaged_where_predict_did(models: Path, judged: pd.Da
     change(models / "decision.json", model={**decision["model"], "dihedral": True})
     classifier = Classifier.of_folder(models)
     with Image.open(io.BytesIO(judged["content"].iloc[0])) as image:
-        pixels = np.asarray(image.convert("RGB").resize(classifier.recipe.px[::-1]))
+        pixels = np.asarray(image.convert("RGB").resize(classifier.recipe.image_size[::-1]))
     turned = [classifier.classify(np.rot90(pixels, turns)).uncalibrated for turns in range(4)]
     for other in turned[1:]:
         assert other == pytest.approx(turned[0], abs=1e-6)

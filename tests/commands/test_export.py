@@ -41,7 +41,7 @@ from tests.models.test_architectures import CASE, NAMES, build
 CLASSES = ["mel", "bcc", "nv"]
 QUESTIONS = {"melanoma": ["mel"], "malignant": ["mel", "bcc"]}
 AT_LEAST = {"sensitivity of at least 90% on val": 0.3}
-RECIPE = Recipe(px=(32, 32), fit="squash", borders="keep", colour_constancy="none")
+RECIPE = Recipe(image_size=(32, 32), fit="squash", borders="keep", colour_constancy="none")
 
 
 def lively(model: keras.Model) -> keras.Model:
@@ -69,7 +69,7 @@ def put_model(folder: Path, model: keras.Model, *, dihedral: bool = False, tempe
     """Write a model's folder."""
     model_file.save(model, folder / "model.keras")
     height, width = model.input.shape[1:3]
-    recipe = RECIPE.model_copy(update={"px": (height, width)})
+    recipe = RECIPE.model_copy(update={"image_size": (height, width)})
     classes = CLASSES[: model.output.shape[1]]
     write_json(folder / "recipe.json", {"classes": classes, **recipe.to_json()})
     pixels = np.stack([picture for *_, picture in generated(height, width, seed=2)])
@@ -102,7 +102,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def some_images() -> NDArray[np.uint8]:
-    return np.stack([picture for *_, picture in generated(*RECIPE.px, seed=3)][::7])
+    return np.stack([picture for *_, picture in generated(*RECIPE.image_size, seed=3)][::7])
 
 
 def as_png(picture: NDArray[np.uint8]) -> bytes:
@@ -157,7 +157,7 @@ def test_a_file_alone_says_what_it_is(there: Path) -> None:
     assert facts["thresholds"]["malignant"]["positive"] == ["mel", "bcc"]
     assert facts["thresholds"]["malignant"]["at_least"] == AT_LEAST
     assert facts["made_from"]["sha256"] == hashes(there / "models")
-    assert facts["recipe"]["px"] == [32, 32]
+    assert facts["recipe"]["image_size"] == [32, 32]
     assert "medical" in facts["notice"]
     proto = onnx.load(there / "exported/model.onnx")
     assert {entry.key: entry.value for entry in proto.metadata_props} == {"model.json": text}
@@ -239,7 +239,7 @@ def agreement(model: keras.Model, folder: Path, *, dihedral: bool) -> float:
     """Return by how much the two files of a network differ from Keras."""
     put_model(folder, model, dihedral=dihedral)
     classifier = Classifier.of_folder(folder)
-    images = np.stack([image for *_, image in generated(*classifier.recipe.px, seed=4)])[::20]
+    images = np.stack([image for *_, image in generated(*classifier.recipe.image_size, seed=4)])[::20]
     expected, whole = export_model.keras_outputs(classifier, images), export_model.export_model(classifier)
     assert np.ptp(expected["probabilities"], axis=0).max() > 0.05
     proto, lite = convert.to_onnx(whole, classifier.model), convert.to_litert(whole, classifier.model)

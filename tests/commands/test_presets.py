@@ -105,7 +105,7 @@ def test_the_published_systems_are_as_their_texts_state() -> None:
     for name, (network, px, epochs, copies) in stated.items():
         preset = read_preset(name, FOLDER)
         train = preset["train"]
-        found = (train["architecture"], preset["prepare"]["px"], train["epochs"], preset["rebalance"]["extra"])
+        found = (train["architecture"], preset["prepare"]["image_size"], train["epochs"], preset["rebalance"]["extra"])
         assert found == (network, px, epochs, copies)
         assert (train["optimizer"], train["loss"]) == ("adam", "crossentropy")
         assert preset["rebalance"]["when"] == ("before_split" if copies == 500 else "after_split")

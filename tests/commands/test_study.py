@@ -101,7 +101,7 @@ A = {"name": "a"}
         ([{"name": "a; rm -rf ~"}], "expected letters and digits"),
         ([{"name": "--force"}], "expected letters and digits"),
         ([{"name": "a.lock"}], "'a.lock' is no name for an experiment"),
-        ([{"name": "a", "each": {"evaluate.sides": [["val"], ["test"]]}}], "is no name for an experiment"),
+        ([{"name": "a", "each": {"evaluate.splits": [["val"], ["test"]]}}], "is no name for an experiment"),
         ([A, A], "two experiments are called a"),
         ([{**A, "pairs_with": "b"}, {"name": "bb"}], 'a pairs with b, which is no other experiment; did you mean "bb"'),
         ([{**A, "pairs_with": "a"}], "a pairs with a, which is no other experiment"),

@@ -224,7 +224,11 @@ def test_a_study_on_a_cluster_gives_what_one_machine_gives(workspace: Path, tmp_
         {"name": "wrong", "set": {"rebalance.operations": [TOO_LARGE]}},
     ]
     write(
-        anna, "five", listed, report="docs/five.md", common={"set": {"evaluate.resamples": 100, "explain.examples": 1}}
+        anna,
+        "five",
+        listed,
+        report="docs/five.md",
+        common={"set": {"evaluate.n_bootstrap": 100, "explain.examples_per_class": 1}},
     )
     with S3().served() as store:
         share(anna, tmp_path, store)
@@ -284,7 +288,7 @@ def test_workers_need_no_folder_of_this_machine(workspace: Path, tmp_path: Path,
     copyfile(anna / "data/raw/metadata.csv", anna / "data/incoming/HAM10000_metadata.csv")
     edit_params(anna, download={"source": "folder", "folder": "data/incoming"})
     run("dvc repro", anna)
-    write(anna, "mine", [{"name": "b", "set": {"split.seed": 3, "prepare.px": 20, "train.epochs": 1}}])
+    write(anna, "mine", [{"name": "b", "set": {"split.seed": 3, "prepare.image_size": 20, "train.epochs": 1}}])
     store = Folder(tmp_path / "store")
     share(anna, tmp_path, store)
     run(f"git clone --quiet {tmp_path / 'origin.git'} {tmp_path / 'one'}", tmp_path)

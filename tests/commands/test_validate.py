@@ -279,7 +279,7 @@ def test_a_leaky_model_is_called_so_first(judge: Judge, tmp_path: Path) -> None:
 
 
 def test_a_model_whose_validation_was_not_judged_gets_no_threshold(judge: Judge, tmp_path: Path) -> None:
-    """As with evaluate.sides: [test]; and one whose classes do not allow to ask for melanoma."""
+    """As with evaluate.splits: [test]; and one whose classes do not allow to ask for melanoma."""
     shutil.copytree("models", tmp_path / "models")
     decision = read_json(tmp_path / "models/decision.json") | {
         "temperature": None,
@@ -453,7 +453,7 @@ def test_a_source_of_the_real_data_gets_the_figures_of_evaluate(
         tmp_path,
         download={"source": "folder", "folder": "all"},
         split={"method": "declared"},
-        prepare={"px": 24},
+        prepare={"image_size": 24},
         rebalance={"target": "none"},
         predict={"patient": True},
     )

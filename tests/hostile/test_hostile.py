@@ -695,7 +695,7 @@ def test_a_hostile_folder_through_the_stages(
         tmp_path,
         download={"source": "folder", "folder": str(mine)},
         clean={"max_rejected": 0.9},
-        prepare={"px": 16},
+        prepare={"image_size": 16},
     )
     before = files_below(tmp_path)
 

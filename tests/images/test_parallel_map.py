@@ -386,7 +386,7 @@ def test_the_stages_give_the_same_bytes_everywhere(
     raw = tmp_path / "raw"
     raw.mkdir()
     copyfile(ROOT / "params.yaml", raw / "params.yaml")
-    edit_params(raw, download={"pictures": 150}, prepare={"px": 24}, rebalance={"target": 0.5})
+    edit_params(raw, download={"pictures": 150}, prepare={"image_size": 24}, rebalance={"target": 0.5})
     monkeypatch.chdir(raw)
     download.main()
     clean.main()

@@ -20,7 +20,7 @@ SKIN = (200, 150, 140)
 
 
 def recipe(px: tuple[int, int] = (32, 32), **other: Any) -> Recipe:
-    return Recipe(**{"px": px, "fit": "squash", "borders": "keep", "colour_constancy": "none", **other})
+    return Recipe(**{"image_size": px, "fit": "squash", "borders": "keep", "colour_constancy": "none", **other})
 
 
 def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
@@ -196,7 +196,7 @@ def test_recipe_round_trip() -> None:
     [
         ({"version": 3}, "version: .* found 3"),
         ({"fit": "stretch"}, "fit: .*'squash', 'crop' or 'pad'; found 'stretch'"),
-        ({"px": [64, 5000]}, r"px.1: .*found 5000"),
+        ({"image_size": [64, 5000]}, r"px.1: .*found 5000"),
         ({"borders": None}, "borders: missing"),
     ],
 )

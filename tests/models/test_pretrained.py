@@ -27,7 +27,7 @@ from lesions.models.common.batch_norm import BatchNormalization
 from lesions.models.pretrained.weights_file import copy_weights
 from lesions.params.all import check_sections
 from lesions.params.keras_applications import IMAGENET, NETWORKS, WITH_WIDTH, WeightsFile
-from lesions.params.weights import Weights
+from lesions.params.pretrained import Pretrained
 from stages import weights as stage
 from tests.conftest import ROOT, edit_params
 
@@ -331,20 +331,23 @@ def test_the_table_is_kerass_own() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"network": "MobilNet"}, 'weights.network: Keras Applications has no such network; did you mean "MobileNet"?'),
+        (
+            {"network": "MobilNet"},
+            'pretrained.model: Keras Applications has no such network; did you mean "MobileNet"?',
+        ),
         ({"network": "ResNet50", "width": 0.5}, "ResNet50 has one width, 1.0"),
         ({"network": "MobileNetV2"}, "nobody publishes a hash of the ImageNet weights of MobileNetV2 at width 1"),
         ({"network": "MobileNet", "width": 0.5}, "set width to 0.25, or fetch them yourself and set initial to path"),
         ({"network": "MobileNet", "initial": "path"}, "initial is path, but path names no file"),
-        ({"path": "~/weights.h5"}, "weights.path: write the whole path"),
-        ({"path": "weights.pkl"}, "weights.path: expected a file .h5, .weights.h5 or .keras"),
+        ({"path": "~/weights.h5"}, "pretrained.path: write the whole path"),
+        ({"path": "weights.pkl"}, "pretrained.path: expected a file .h5, .weights.h5 or .keras"),
     ],
 )
 def test_what_cannot_be_had_is_said(values: dict[str, object], words: str) -> None:
     params = read_file(ROOT / "params.yaml")["weights"]
-    Weights.check(params)
+    Pretrained.check(params)
     with pytest.raises(UserError) as error:
-        Weights.check(params | values)
+        Pretrained.check(params | values)
     assert words in str(error.value)
 
 

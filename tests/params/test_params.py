@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from lesions.core.errors import UserError
-from lesions.core.params import nearest
+from lesions.core.params import did_you_mean
 from lesions.params.all import SECTIONS, check_all
 from lesions.params.prepare import Prepare
 from lesions.params.split import Split
@@ -47,8 +47,13 @@ def test_every_key_has_a_comment_over_it() -> None:
         ("train", "epochs", "ten", "train.epochs: input should be a valid integer; found 'ten'"),
         ("train", "learning_rate", "1e-3", "train.learning_rate: input should be a valid number"),
         ("split", "val", 0.9, "split: val + test must be below 1"),
-        ("prepare", "px", [64], "expected one number, or [height, width]"),
-        ("prepare", "px", 4, "prepare.px: expected one number, or [height, width], from 16 to 1024 pixels; found 4"),
+        ("prepare", "image_size", [64], "expected one number, or [height, width]"),
+        (
+            "prepare",
+            "image_size",
+            4,
+            "prepare.image_size: expected one number, or [height, width], from 16 to 1024 pixels; found 4",
+        ),
         ("rebalance", "target", 1, "rebalance.target: expected max"),
         ("rebalance", "target", 1.0, "rebalance.target: expected max"),
         ("rebalance", "target", 2.5, "rebalance.target: expected max"),
@@ -70,7 +75,7 @@ def test_every_key_has_a_comment_over_it() -> None:
             [{"operation": "rotate", "probability": 1, "max_left_rotation": 90, "max_right_rotation": 1}],
             "Augmentor refuses rotate: The max_left_rotation argument must be between 0 and 25.",
         ),
-        ("evaluate", "sides", ["train"], "evaluate.sides"),
+        ("evaluate", "sides", ["train"], "evaluate.splits"),
         ("clean", "max_rejected", 2, "clean.max_rejected: input should be less than or equal to 1; found 2"),
     ],
 )
@@ -87,7 +92,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         check_all(file)
     for words in (
         'unknown section `trian`; did you mean "train"?',
-        "split.test: missing",
+        "split.test_fraction: missing",
         "no section `predict`",
     ):
         assert words in str(error.value)
@@ -115,13 +120,13 @@ def test_something_always_trains(val: float, test: float) -> None:
 
 
 def test_px_is_height_and_width() -> None:
-    assert Prepare.check({"px": 64}).shape == (64, 64)
-    assert Prepare.check({"px": [75, 100]}).shape == (75, 100)
+    assert Prepare.check({"image_size": 64}).shape == (64, 64)
+    assert Prepare.check({"image_size": [75, 100]}).shape == (75, 100)
 
 
 @given(st.text(min_size=1), st.lists(st.text(min_size=1), min_size=1))
 def test_a_hint_only_names_what_is_known(word: str, known: list[str]) -> None:
-    hint = nearest(word, known)
+    hint = did_you_mean(word, known)
     assert any(name in hint for name in known)
 
 
@@ -129,5 +134,5 @@ def test_the_command_says_what_is_wrong_and_exits_with_1(tmp_path: Path) -> None
     assert "holds what the stages expect" in run("lesions check", ROOT)
     changed(tmp_path, PARAMS | {"predict": {"dihedral": "yes"}})
     printed = run("lesions check", tmp_path, fails=True)
-    assert "predict.dihedral: input should be a valid boolean; found 'yes'" in printed
+    assert "predict.tta: input should be a valid boolean; found 'yes'" in printed
     assert "Traceback" not in printed

@@ -155,7 +155,7 @@ def test_params_are_the_sections_read(stage: str) -> None:
         for file in code_behind(stage)
         if file.startswith("lesions/params/") and file != "lesions/params/keras_applications.py"
     }
-    only = {"predict": "evaluate.sides", "explain": "evaluate.sides"}  # of that section they read this key alone
+    only = {"predict": "evaluate.splits", "explain": "evaluate.splits"}  # of that section they read this key alone
     if stage in only:
         code = (ROOT / f"stages/{stage}.py").read_text()
         assert code.count("Evaluate.read()") == code.count("Evaluate.read().sides") == 1

@@ -20,7 +20,7 @@ HAM10000 = {"source": "folder", "folder": str(Path(os.environ.get("HAM10000_DIR"
 def test_the_table_the_groups_and_the_split_of_the_real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    edit_params(tmp_path, download=HAM10000, prepare={"px": 16})
+    edit_params(tmp_path, download=HAM10000, prepare={"image_size": 16})
     for stage in (download, clean, split, prepare):
         stage.main()
 
@@ -52,7 +52,7 @@ def test_the_table_the_groups_and_the_split_of_the_real_data(tmp_path: Path, mon
 @pytest.mark.long
 def test_the_whole_pipeline_on_the_real_data(tmp_path: Path) -> None:
     clone = copy_of_tree(tmp_path / "clone")
-    edit_params(clone, download=HAM10000, prepare={"px": 96}, rebalance={"target": 0.25})
+    edit_params(clone, download=HAM10000, prepare={"image_size": 96}, rebalance={"target": 0.25})
     started = monotonic()
     printed = run("dvc repro", clone)
     print(f"{monotonic() - started:.0f} s\n{printed[-2000:]}")

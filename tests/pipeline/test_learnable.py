@@ -23,7 +23,7 @@ def test_the_network_is_well_above_a_linear_model_on_mean_colour(
     """On the same test set: the committed figures of the default run, and a model fitted here."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    edit_params(tmp_path, prepare={"px": 16})
+    edit_params(tmp_path, prepare={"image_size": 16})
     for stage in (download, clean, split, prepare):
         stage.main()
     pixels, index = packed.read(Path("data/prepared"))

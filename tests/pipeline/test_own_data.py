@@ -217,7 +217,7 @@ def write_pictures(folders: dict[Path, int]) -> None:
 def prepared(folder: Path) -> pd.DataFrame:
     """Run the stages up to the pixels in the current folder, and return images.csv with the split."""
     Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    edit_params(Path.cwd(), download={"source": "folder", "folder": str(folder)}, prepare={"px": [16, 20]})
+    edit_params(Path.cwd(), download={"source": "folder", "folder": str(folder)}, prepare={"image_size": [16, 20]})
     for stage in (download, clean, split, prepare):
         stage.main()
     images = read_csv(Path("data/clean/images.csv"))

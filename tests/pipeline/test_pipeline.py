@@ -19,14 +19,14 @@ RERUNS: dict[str, tuple[object, list[str]]] = {
     "download.seed": (2, [stage for stage in STAGES[1:] if stage != "weights"]),
     "clean.max_rejected": (0.5, ["clean", "report"]),
     "split.seed": (2, ["split", "rebalance", "train", "predict", "evaluate", "explain", "report"]),
-    "prepare.px": (16, ["prepare", "rebalance", "train", "predict", "evaluate", "explain", "report"]),
+    "prepare.image_size": (16, ["prepare", "rebalance", "train", "predict", "evaluate", "explain", "report"]),
     "rebalance.seed": (2, ["rebalance", "train", "predict", "evaluate", "explain", "report"]),
-    "weights.initial": ("none", ["weights", "report"]),
+    "pretrained.weights": ("none", ["weights", "report"]),
     "train.learning_rate": (2e-3, ["train", "predict", "evaluate", "explain", "report"]),
-    "predict.dihedral": (True, ["predict", "evaluate", "explain", "report"]),
-    "evaluate.sides": (["val"], ["predict", "evaluate", "explain", "report"]),
-    "evaluate.resamples": (200, ["evaluate", "report"]),
-    "explain.examples": (2, ["explain", "report"]),
+    "predict.tta": (True, ["predict", "evaluate", "explain", "report"]),
+    "evaluate.splits": (["val"], ["predict", "evaluate", "explain", "report"]),
+    "evaluate.n_bootstrap": (200, ["evaluate", "report"]),
+    "explain.examples_per_class": (2, ["explain", "report"]),
 }
 """For a key of every section: another value, and which stages run after that change, beside `check`. The README
 shows this table."""
@@ -152,7 +152,7 @@ def test_an_experiment_in_a_copy_runs_its_own_code(workspace: Path, tmp_path: Pa
     with (clone / "lesions/evaluation/metrics.py").open("a") as code:
         code.write("\nprint('figures from', __file__)\n")
     commit(clone)
-    printed = run("dvc exp run --temp --set-param evaluate.sides=[val]", clone)
+    printed = run("dvc exp run --temp --set-param evaluate.splits=[val]", clone)
     (module,) = re.findall(r"figures from (.*)", printed)
     assert Path(module).is_relative_to(clone / ".dvc/tmp/exps")
     # While one chooses on validation, no test picture is disturbed, and none shown.

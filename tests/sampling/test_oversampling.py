@@ -94,10 +94,13 @@ def test_same_seed_same_assignment_as_ever() -> None:
             "target is 0.5 and extra is 500, and only one can say how many copies there are: "
             "set target to none for 500 copies a class, or extra to none for the target",
         ),
-        ({"extra": 0}, "rebalance.extra: expected none, or a whole number of copies a class from 1 to 100000; found 0"),
-        ({"extra": 2.5}, "rebalance.extra: expected none"),
-        ({"extra": True}, "rebalance.extra: expected none"),
-        ({"extra": "max"}, "rebalance.extra: expected none"),
+        (
+            {"extra": 0},
+            "rebalance.copies_per_class: expected none, or a whole number of copies a class from 1 to 100000; found 0",
+        ),
+        ({"extra": 2.5}, "rebalance.copies_per_class: expected none"),
+        ({"extra": True}, "rebalance.copies_per_class: expected none"),
+        ({"extra": "max"}, "rebalance.copies_per_class: expected none"),
         ({"when": "before"}, "rebalance.when: input should be 'after_split' or 'before_split'; found 'before'"),
         ({"operations": []}, "rebalance.operations"),
         ({"operations": [{"operation": "rotate", "probability": 0}]}, "probability: input should be greater than 0"),
@@ -121,6 +124,6 @@ def test_what_does_not_fit_is_named(values: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize("values", [{}, {"extra": 500}, {"extra": 500.0}, {"target": "max"}, {"target": 0.3}])
 def test_one_of_both_or_none(values: dict[str, Any]) -> None:
     params = Rebalance.check({"target": "none", "extra": "none", "operations": [OPERATION], "seed": 1, **values})
-    assert params.extra == values.get("extra", "none")
-    assert isinstance(params.extra, int | str)
+    assert params.copies_per_class == values.get("extra", "none")
+    assert isinstance(params.copies_per_class, int | str)
     assert params.when == "after_split"

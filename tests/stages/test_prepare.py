@@ -55,7 +55,7 @@ def test_workers_and_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setattr(parallel, "BATCH", batch)
         out = tmp_path / "out"
         pixels = decode_members(tmp_path / "data/raw", images, partial(to_pixels, recipe=how), workers=workers)
-        packed.write(out, images[["image_id", "label"]], pixels, how.px)
+        packed.write(out, images[["image_id", "label"]], pixels, how.image_size)
         seen.add(hashlib.sha256((out / "pixels.npy").read_bytes() + (out / "index.csv").read_bytes()).hexdigest())
     assert len(seen) == 1
 

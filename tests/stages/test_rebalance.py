@@ -216,7 +216,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     peaks = []
     for pictures in (300, 6_000):
         folder = tmp_path / str(pictures)
-        put_data(folder, pictures, px=64)
+        put_data(folder, pictures, image_size=64)
         flip = {"operation": "flip_random", "probability": 0.5}
         edit_params(folder, rebalance={"target": "none", "extra": pictures, "operations": [flip]})
         stage = start(folder, tell)

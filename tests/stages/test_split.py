@@ -251,7 +251,7 @@ def test_predictions_name_the_leak(monkeypatch: pytest.MonkeyPatch) -> None:
     ("values", "words"),
     [
         ({"method": "stratified"}, "split.method: input should be 'grouped', 'declared' or 'image'"),
-        ({"separated": "drop"}, "split.separated: input should be 'leave_out' or 'keep'"),
+        ({"separated": "drop"}, "split.group_overlap: input should be 'leave_out' or 'keep'"),
         ({"folds": 1}, "split.folds: expected none, or a whole number from 2 to 100; found 1"),
         ({"folds": True}, "split.folds: expected none, or a whole number"),
         ({"folds": "five"}, "split.folds: expected none, or a whole number"),

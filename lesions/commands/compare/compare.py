@@ -18,7 +18,7 @@ from lesions.reporting.common.tables import markdown_table
 from lesions.reporting.common.templates import render
 
 MIN_RESAMPLES = 100
-"""As for `evaluate.resamples`."""
+"""As for `evaluate.n_bootstrap`."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ def compare(first: str, second: str, name: str, resamples: int | None) -> Compar
         first: an experiment's name, or any Git revision, or `workspace`.
         second: as `first`.
         name: val or test.
-        resamples: of the bootstrap; None takes `evaluate.resamples` of params.yaml, whose `evaluate.seed` is taken too.
+        resamples: of the bootstrap; None takes `evaluate.n_bootstrap` of params.yaml, whose `evaluate.seed` is taken too.
 
     Raises:
         UserError: one of the two cannot be read, or they have other images, labels or classes.
     """
     params = Evaluate.read()
-    bootstrap = Bootstrap(params.resamples if resamples is None else resamples, params.seed)
+    bootstrap = Bootstrap(params.n_bootstrap if resamples is None else resamples, params.seed)
     if bootstrap.resamples < MIN_RESAMPLES:
         raise UserError(f"--resamples: expected at least {MIN_RESAMPLES}, found {bootstrap.resamples}.")
     one, other = predictions_at_revision(first, name), predictions_at_revision(second, name)

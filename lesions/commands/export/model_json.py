@@ -14,7 +14,7 @@ def content(classifier: Classifier) -> dict[str, Any]:
     """Return the content of model.json."""
     thresholds, recipe = classifier.thresholds, classifier.recipe
     temperature = classifier.calibration.temperature
-    height, width = recipe.px
+    height, width = recipe.image_size
     return {
         "notice": NOTICE,
         "protocol": thresholds.protocol,

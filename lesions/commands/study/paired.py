@@ -22,7 +22,7 @@ def paired_lines(names: str, honest: str, leaky: str, side: str) -> list[str]:
     except UserError:  # other pictures judge, or the predictions are not in the cache: there is nothing to pair
         return []
     params = Evaluate.read()
-    bootstrap = Bootstrap(params.resamples, params.seed)
+    bootstrap = Bootstrap(params.n_bootstrap, params.seed)
     leaks = other.side.table["group_id"].isin(trained_groups(leaky)).to_numpy()
     lines = []
     for what, rows in (("all pictures", np.ones(len(leaks), bool)), ("those with a sibling in train", leaks)):

@@ -188,7 +188,7 @@ def more_than_baseline(study: Study, found: dict[str, Found]) -> dict[str, Json]
     params = Evaluate.read()
     commits = {name: [str(one.planned.commit) for one in members] for name, members in done.items()}
     try:
-        return replicates.against(commits, study.baseline, study.side, Bootstrap(params.resamples, params.seed))
+        return replicates.against(commits, study.baseline, study.side, Bootstrap(params.n_bootstrap, params.seed))
     except UserError:  # the predictions are not in the cache
         return {}
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lesions.commands.presets import merged, read_preset
 from lesions.core.errors import UserError
-from lesions.core.params import nearest, read_file
+from lesions.core.params import did_you_mean, read_file
 from lesions.params.all import check_sections
 
 FOLDER = Path("studies")
@@ -91,14 +91,14 @@ class Study(BaseModel):
         self.experiments = [one for entry in self.experiments for one in expand_each(entry)]
         names = [entry.name for entry in self.experiments]
         if self.baseline and self.baseline not in given:
-            raise ValueError(f"baseline: there is no experiment {self.baseline}; {nearest(self.baseline, given)}")
+            raise ValueError(f"baseline: there is no experiment {self.baseline}; {did_you_mean(self.baseline, given)}")
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"two experiments are called {sorted(twice)[0]}")
         for entry in self.experiments:
             if not re.fullmatch(NAME, entry.name) or entry.name.endswith(".lock"):
                 raise ValueError(f"{entry.name!r} is no name for an experiment: use letters, digits and - . _ between")
             if entry.pairs_with is not None and (entry.pairs_with == entry.name or entry.pairs_with not in names):
-                hint = nearest(entry.pairs_with, [name for name in names if name != entry.name])
+                hint = did_you_mean(entry.pairs_with, [name for name in names if name != entry.name])
                 raise ValueError(f"{entry.name} pairs with {entry.pairs_with}, which is no other experiment; {hint}")
         return self
 
@@ -139,7 +139,7 @@ def read_study(name: str, folder: Path = FOLDER) -> Study:
     """
     files = list_studies(folder)
     if name not in files:
-        raise UserError(f"There is no study {name!r}; {nearest(name, files)}")
+        raise UserError(f"There is no study {name!r}; {did_you_mean(name, files)}")
     content = read_file(files[name])
     try:
         return Study.model_validate({**content, "name": name})
@@ -172,7 +172,7 @@ def merge_params(study: Study, entry: Entry, params: dict[str, Any]) -> dict[str
 
 
 def _with(params: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Return parameters with others in their place, each named with dots: `train.plateau.patience`."""
+    """Return parameters with others in their place, each named with dots: `train.reduce_lr_on_plateau.patience`."""
     params = deepcopy(params)
     for key, value in values.items():
         group: Any = params

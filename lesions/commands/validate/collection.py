@@ -14,7 +14,7 @@ from lesions.audit.matching import find_members, set_aside
 from lesions.audit.normalise import normalise, tidy
 from lesions.audit.scan import scan_images
 from lesions.core.errors import UserError
-from lesions.core.params import nearest
+from lesions.core.params import did_you_mean
 from lesions.core.sanitize import shown
 from lesions.sources.folder import fetch as folder_source
 from lesions.taxonomy import code_of
@@ -67,7 +67,7 @@ def parse(options: Sequence[str], classes: list[str]) -> dict[str, str]:
             )
         if code_of(ours) not in classes:
             raise UserError(
-                f"--class {shown(option)}: the model has no class {shown(ours)}; {nearest(code_of(ours), classes)}."
+                f"--class {shown(option)}: the model has no class {shown(ours)}; {did_you_mean(code_of(ours), classes)}."
             )
         if found.setdefault(code_of(theirs), code_of(ours)) != code_of(ours):
             raise UserError(f"--class maps {shown(theirs)} to {found[code_of(theirs)]} and to {ours}; expected one.")
@@ -96,7 +96,7 @@ def read(folder: Path, raw: Path, classes: list[str], own: dict[str, str], made_
     held = set(diagnosis) - {""}
     if absent := [name for name in own if name not in held]:
         raise UserError(
-            f"--class names {shown(absent[0])}, and {folder} has no such diagnosis; {nearest(absent[0], held)}. It "
+            f"--class names {shown(absent[0])}, and {folder} has no such diagnosis; {did_you_mean(absent[0], held)}. It "
             f"has: {', '.join(map(shown, sorted(held)))}."
         )
     label_of = made_of | {name: name for name in classes} | own

@@ -36,7 +36,7 @@ from lesions.models.calibration.metadata_prior import FIELDS, PatientMetadata
 from lesions.params.evaluate import Evaluate
 
 FEWEST = 100
-"""Resamples, as for `evaluate.resamples`."""
+"""Resamples, as for `evaluate.n_bootstrap`."""
 KINDS = {
     "seen": "the model has seen them",
     "unusable": "no picture, no row in the table, no diagnosis, or not readable",
@@ -56,7 +56,7 @@ class Request:
         mapping: THEIRS=OURS each.
         data: the pipeline's folder, which knows what the model has seen.
         out: where the report goes.
-        resamples: of the bootstrap; None takes `evaluate.resamples`.
+        resamples: of the bootstrap; None takes `evaluate.n_bootstrap`.
     """
 
     folder: Path
@@ -249,7 +249,7 @@ def _mapping(found: collection.Collection, judged: pd.DataFrame) -> list[dict[st
 def _bootstrap(resamples: int | None) -> Bootstrap:
     # Only how the intervals are drawn: a model's folder is all that is needed, wherever it lies.
     params = Evaluate.read() if FILE.exists() else Evaluate(sides=["test"], seed=1)
-    bootstrap = Bootstrap(params.resamples if resamples is None else resamples, params.seed)
+    bootstrap = Bootstrap(params.n_bootstrap if resamples is None else resamples, params.seed)
     if bootstrap.resamples < FEWEST:
         raise UserError(f"--resamples: expected at least {FEWEST}, found {bootstrap.resamples}.")
     return bootstrap

@@ -42,8 +42,8 @@ def build(shape: tuple[int, int, int], classes: int, folder: Path = WEIGHTS) -> 
     wanted = read_json(folder / "weights.json")
     if wanted["network"] == "none":
         raise UserError(
-            "train.architecture is pretrained, but no network is named: set weights.network in params.yaml, "
-            "for instance to MobileNet with weights.width 0.25."
+            "train.architecture is pretrained, but no network is named: set pretrained.model in params.yaml, "
+            "for instance to MobileNet with pretrained.alpha 0.25."
         )
     pixels = keras.Input(shape, name="pixels")
     application = getattr(keras.applications, wanted["network"])
@@ -105,7 +105,7 @@ def _backbone(application: Callable[..., keras.Model], width: float, pixels: Ker
         height, width_of_picture = pixels.shape[1:3]
         raise UserError(
             f"The network {application.__name__} needs pictures of at least {least[1]} pixels a side; these have "
-            f"{height}×{width_of_picture}. Set prepare.px in params.yaml to {least[1]} or more."
+            f"{height}×{width_of_picture}. Set prepare.image_size in params.yaml to {least[1]} or more."
         ) from None
 
 
@@ -125,5 +125,5 @@ def _load(backbone: keras.Model, file: Path, wanted: dict[str, object]) -> None:
         raise UserError(
             f"The weights from {wanted['source']} do not fit {wanted['network']} at width {wanted['width']} without "
             f"its last layer: {reason}\nExpected weights of that network (Keras's files for it end in notop.h5 or "
-            "no_top.h5): mend weights.network, weights.width or weights.path in params.yaml."
+            "no_top.h5): mend pretrained.model, pretrained.alpha or pretrained.path in params.yaml."
         )

@@ -1,7 +1,7 @@
 """A patient's age and sex and the lesion's site as a person writes them, in the words of images.csv."""
 
 from lesions.core.errors import UserError
-from lesions.core.params import nearest
+from lesions.core.params import did_you_mean
 from lesions.core.sanitize import shown
 from lesions.models.calibration.metadata_prior import FIELDS, REGIONS, MetadataPrior, PatientMetadata
 from lesions.taxonomy import MAX_AGE, SEXES, SITE_OF, SITES
@@ -36,7 +36,7 @@ def read(words: PatientMetadata, prior: MetadataPrior) -> PatientMetadata:
     for field, ours in (("sex", SEXES), ("site", SITE_OF)):
         word = said[field]
         if word and word not in ours:
-            raise UserError(f"{field} {shown(word)} is not known; {nearest(word, set(ours.values()))}.")
+            raise UserError(f"{field} {shown(word)} is not known; {did_you_mean(word, set(ours.values()))}.")
         said[field] = ours.get(word, "")
     return said
 

@@ -34,7 +34,9 @@ def copy_weights(path: Path, folder: Path) -> Path:
         UserError: the file is missing, too large or damaged, or holds anything but numbers.
     """
     if not path.is_file():
-        raise UserError(f"{path} is no file; expected weights, .h5, .weights.h5 or .keras (params.yaml, weights.path).")
+        raise UserError(
+            f"{path} is no file; expected weights, .h5, .weights.h5 or .keras (params.yaml, pretrained.path)."
+        )
     copy = folder / "copy.part"
     try:
         if path.suffix == ".keras":

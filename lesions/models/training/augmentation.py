@@ -68,7 +68,7 @@ class Augmentation:
         if wanted.transpose and height != width:
             raise UserError(
                 f"train.augment.transpose is true, and the pictures are {width} pixels wide and {height} high: only "
-                "square ones keep their shape. Set it to false, or prepare.px to one number."
+                "square ones keep their shape. Set it to false, or prepare.image_size to one number."
             )
         self._wanted = wanted
         self._pictures = pictures

@@ -98,8 +98,8 @@ class Fitted(NamedTuple):
 
 def phases(params: Train) -> list[Phase]:
     """Return the phases of the training."""
-    head = [Phase(0, params.head_epochs, head_only=True)] if params.head_epochs else []
-    return [*head, Phase(params.head_epochs, params.epochs, head_only=False)]
+    head = [Phase(0, params.freeze_backbone_epochs, head_only=True)] if params.freeze_backbone_epochs else []
+    return [*head, Phase(params.freeze_backbone_epochs, params.epochs, head_only=False)]
 
 
 def fit(model: keras.Model, pictures: Pictures, params: Train, checkpoint: Checkpoint, table: Table) -> Fitted:
@@ -121,7 +121,7 @@ def fit(model: keras.Model, pictures: Pictures, params: Train, checkpoint: Check
         print(f"Going on after epoch {len(log.history)} of {params.epochs}, where this training was interrupted.")
     loss = optimisation.loss(params, model.output_shape[-1])
     weights = optimisation.class_weights(train.labels, params)
-    steps = n_steps(len(train.rows), params.batch)
+    steps = n_steps(len(train.rows), params.batch_size)
     augment = augmentation(params.augment, arrays[0].shape[1:], sum(map(len, arrays)), params.seed)
     for phase in phases(params):
         if log.finished or len(log.history) >= phase.end:
@@ -135,7 +135,13 @@ def fit(model: keras.Model, pictures: Pictures, params: Train, checkpoint: Check
             validation = Validation(arrays, val.rows, val.labels, loss, interruption)
             model.fit(
                 train_batches(
-                    arrays, train.rows, train.labels, params.batch, params.seed, augment, first_epoch=len(log.history)
+                    arrays,
+                    train.rows,
+                    train.labels,
+                    params.batch_size,
+                    params.seed,
+                    augment,
+                    first_epoch=len(log.history),
                 ),
                 steps_per_epoch=steps,
                 initial_epoch=len(log.history),
@@ -158,12 +164,12 @@ def freeze(model: keras.Model, phase: Phase) -> None:
     for layer in model.layers:
         layer.trainable = optimisation.is_head(layer) or not phase.head_only
     if phase.head_only and not any(layer.weights for layer in model.layers if not layer.trainable):
-        raise UserError("train.head_epochs needs a network that has more than a head; set it to 0.")
+        raise UserError("train.freeze_backbone_epochs needs a network that has more than a head; set it to 0.")
 
 
 def steering(params: Train, phase: Phase) -> list[keras.callbacks.Callback]:
     """Return Keras's callbacks that change the learning rate and end the training."""
-    plateau, made = params.plateau, [keras.callbacks.TerminateOnNaN()]
+    plateau, made = params.reduce_lr_on_plateau, [keras.callbacks.TerminateOnNaN()]
     if params.schedule == "plateau":
         made.append(
             keras.callbacks.ReduceLROnPlateau(
@@ -176,10 +182,10 @@ def steering(params: Train, phase: Phase) -> list[keras.callbacks.Callback]:
                 min_lr=plateau.min_learning_rate,
             )
         )
-    if params.early_stopping != "none" and not phase.head_only:
+    if params.early_stopping_patience != "none" and not phase.head_only:
         made.append(
             keras.callbacks.EarlyStopping(
-                params.monitor, patience=params.early_stopping, mode=direction(params.monitor)
+                params.monitor, patience=params.early_stopping_patience, mode=direction(params.monitor)
             )
         )
     return made
@@ -239,7 +245,7 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]
         if not any(name.startswith("learning_rate") for name in figures):
             figures |= learning_rates(self.model.optimizer)
         self.history.append(figures)
-        last = self._params.keep == "last"
+        last = not self._params.restore_best_weights
         if epoch == 0 or last or is_better(monitor, figures[monitor], self.history[self.kept_epoch][monitor]):
             self.kept, self.kept_epoch = self.model.get_weights(), epoch
         self.finished = self.model.stop_training or epoch + 1 == self._params.epochs

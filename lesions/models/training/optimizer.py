@@ -25,11 +25,13 @@ def optimizer(params: Train, model: keras.Model, first: int, end: int, steps: in
         end: the first epoch after it. Where `schedule` is cosine, the learning rate has fallen to nothing there.
         steps: an epoch.
     """
-    if params.backbone_rate == 1:
-        return _single(params, params.learning_rate, (end - first) * steps, params.warmup * steps, params.optimizer)
+    if params.backbone_lr_multiplier == 1:
+        return _single(
+            params, params.learning_rate, (end - first) * steps, params.warmup_epochs * steps, params.optimizer
+        )
     head, backbone = (
-        _single(params, params.learning_rate * factor, (end - first) * steps, params.warmup * steps, name)
-        for name, factor in (("head", 1.0), ("backbone", params.backbone_rate))
+        _single(params, params.learning_rate * factor, (end - first) * steps, params.warmup_epochs * steps, name)
+        for name, factor in (("head", 1.0), ("backbone", params.backbone_lr_multiplier))
     )
     heads = {variable.path for layer in model.layers if is_head(layer) for variable in layer.variables}
     choose: Callable[[keras.Variable], keras.optimizers.Optimizer] = lambda variable: (  # noqa: E731

@@ -203,7 +203,7 @@ def robustness(found: Json) -> Json:
 
 def image_size(preprocessing: Json) -> Json:
     """Return the height and width of the network's input in pixels, and how an image is fit to them."""
-    px = preprocessing["px"]
+    px = preprocessing["image_size"]
     height, width = px if isinstance(px, list) else (px, px)
     return {"height": height, "width": width, "fit": preprocessing["fit"]}
 

@@ -89,9 +89,9 @@ class Picture:
 
 
 def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
-    """Draw `params.pictures` pictures into two archives in `raw`.
+    """Draw `params.n_images` pictures into two archives in `raw`.
 
-    The bytes depend on `params.pictures` and `params.seed` alone.
+    The bytes depend on `params.n_images` and `params.seed` alone.
 
     Args:
         params: the section `download` of params.yaml.
@@ -102,8 +102,8 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
         UserError: a process that draws was killed.
     """
     rng = np.random.default_rng([params.seed, 0, 0])  # lesions count from 1: none shares this stream
-    copies = 1 + max(2, params.pictures // 250)
-    rows = _add_defects(_describe_lesions(params.pictures - copies, rng), copies, rng)
+    copies = 1 + max(2, params.n_images // 250)
+    rows = _add_defects(_describe_lesions(params.n_images - copies, rng), copies, rng)
     rows["image_id"] = [f"SYN_{FIRST_IMAGE + n}" for n in rng.permutation(len(rows))]
     rows = rows.sort_values("image_id", ignore_index=True)
     pictures = [
@@ -139,7 +139,7 @@ def _in_processes(
     except TerminatedWorkerError:
         raise UserError(
             "A process that draws pictures was killed, most often by the system because memory ran out. Close other "
-            "programs, or set download.pictures lower, then run this again."
+            "programs, or set download.n_images lower, then run this again."
         ) from None
 
 
