@@ -1,7 +1,7 @@
 """How large is each network, and how fast does it train here? Writes the table of docs/architectures.md.
 
 Weights and multiply-adds are facts, and a test holds the table against the code; the speed is this machine's, of
-training steps alone, on pictures that lie in memory. Two minutes on two cores:
+training steps alone, on images that lie in memory. Two minutes on two cores:
 
     PYTHONPATH=. python benchmarks/architectures.py
 """
@@ -38,7 +38,7 @@ class Case(NamedTuple):
 
     Attributes:
         architecture: its name in params.yaml.
-        shape: of a picture: height, width, 3.
+        shape: of an image: height, width, 3.
         classes: how many.
         what: what the table says of it.
     """
@@ -66,7 +66,7 @@ HEAD = [
     "classes",
     "weights",
     "multiply-adds",
-    "pictures/s, trained",
+    "images/s, trained",
 ]
 
 
@@ -96,15 +96,15 @@ def facts(case: Case, model: keras.Model) -> list[str]:
 
 
 def speed(model: keras.Model, case: Case) -> float:
-    """Return pictures a second: of the median training step."""
+    """Return images a second: of the median training step."""
     random = np.random.default_rng(0)
-    pictures = random.integers(0, 256, (BATCH, *case.shape), np.uint8)
+    images = random.integers(0, 256, (BATCH, *case.shape), np.uint8)
     labels = random.integers(0, case.classes, BATCH)
     model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
     seconds = []
     for _ in range(2 + STEPS):
         start = time.perf_counter()
-        model.train_on_batch(pictures, labels)
+        model.train_on_batch(images, labels)
         seconds.append(time.perf_counter() - start)
     return BATCH / statistics.median(seconds[2:])
 

@@ -1,10 +1,10 @@
-"""How long do answers on 1,000 pictures take, beside decoding them and then asking the bare network?
+"""How long do answers on 1,000 images take, beside decoding them and then asking the bare network?
 
     PYTHONPATH=. python benchmarks/classify_speed.py [--rounds 5] [--models models]
 
-The model is that of `dvc repro`. The pictures are a hundred of HAM10000_FULL_SIZE_DIR, again and again, else drawn,
+The model is that of `dvc repro`. The images are a hundred of HAM10000_FULL_SIZE_DIR, again and again, else drawn,
 as large as HAM10000's own. Both decode on all cores. `--scale` measures the memory of a process that classifies more
-and more of them, and how long one picture takes from the start of Python.
+and more of them, and how long one image takes from the start of Python.
 """
 
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
@@ -31,31 +31,31 @@ from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import to_pixels
 from lesions.inference.predict import BATCH_SIZE, predict_batch
 
-PICTURES = 1_000
+IMAGES = 1_000
 MODELS = Path("models")
 
-Pictures = list[tuple[str, Callable[[], bytes]]]
+Images = list[tuple[str, Callable[[], bytes]]]
 
 
-def asked_about(count: int) -> Pictures:
-    """Return so many pictures in the form in which a classifier is asked."""
+def asked_about(count: int) -> Images:
+    """Return so many images in the form in which a classifier is asked."""
     contents = [heavy(content) for content in photographs()[: min(100, count)]]
     return [("", partial(bytes, content)) for content in islice(cycle(contents), count)]
 
 
-def time_answers(classifier: Classifier, pictures: Pictures) -> float:
+def time_answers(classifier: Classifier, images: Images) -> float:
     """Return the seconds until all are answered."""
     started = time.perf_counter()
-    for answer in classifier.classify_all(pictures, len(pictures)):
+    for answer in classifier.classify_all(images, len(images)):
         assert not answer.problem, answer.problem
     return time.perf_counter() - started
 
 
-def time_bare(classifier: Classifier, pictures: Pictures) -> float:
+def time_bare(classifier: Classifier, images: Images) -> float:
     """Return the seconds of decoding all, and then of the network alone on the finished batches."""
     started = time.perf_counter()
     decode = partial(decoded, classifier)
-    pixels = np.stack(list(parallel_map(decode, pictures, len(pictures), desc="decoding", use_cluster=False)))
+    pixels = np.stack(list(parallel_map(decode, images, len(images), desc="decoding", use_cluster=False)))
     for start in range(0, len(pixels), BATCH_SIZE):
         classifier.model.predict_on_batch(pixels[start : start + BATCH_SIZE])
     return time.perf_counter() - started
@@ -73,22 +73,22 @@ def time_asked(classifier: Classifier, eagerly: bool) -> float:
     return time.perf_counter() - started
 
 
-def decoded(classifier: Classifier, picture: tuple[str, Callable[[], bytes]]) -> NDArray[np.uint8]:
-    """Return the pixels of one picture."""
-    return to_pixels(picture[1](), classifier.recipe)
+def decoded(classifier: Classifier, image: tuple[str, Callable[[], bytes]]) -> NDArray[np.uint8]:
+    """Return the pixels of one image."""
+    return to_pixels(image[1](), classifier.recipe)
 
 
 def rows(rounds: int = 5, models: Path = MODELS) -> list[Row]:
     """Return a row a claim; see `collect`."""
     classifier = Classifier.of_folder(models)
-    pictures = asked_about(PICTURES)
-    time_answers(classifier, pictures[:BATCH_SIZE])
-    time_bare(classifier, pictures[:BATCH_SIZE])
-    answers = [(time_answers(classifier, pictures), time_bare(classifier, pictures)) for _ in range(rounds)]
+    images = asked_about(IMAGES)
+    time_answers(classifier, images[:BATCH_SIZE])
+    time_bare(classifier, images[:BATCH_SIZE])
+    answers = [(time_answers(classifier, images), time_bare(classifier, images)) for _ in range(rounds)]
     time_asked(classifier, eagerly=False)
     asking = [(time_asked(classifier, eagerly=False), time_asked(classifier, eagerly=True)) for _ in range(rounds)]
-    size = statistics.mean(len(read()) for _, read in pictures) / 1000
-    what = f"answers on {PICTURES:,} pictures (files of {size:.0f} kB)"
+    size = statistics.mean(len(read()) for _, read in images) / 1000
+    what = f"answers on {IMAGES:,} images (files of {size:.0f} kB)"
     return [
         compared(f"{what}, beside decoding them and then the bare network", *pairs(answers), form="{:.2f} s"),
         compared("asking the network about ten batches, beside asking it eagerly", *pairs(asking), form="{:.2f} s"),
@@ -101,14 +101,14 @@ def pairs(rounds: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
 
 
 def scale(models: Path = MODELS) -> list[Row]:
-    """Return the memory of processes that classify more and more pictures, and the time until the first answer."""
+    """Return the memory of processes that classify more and more images, and the time until the first answer."""
     table = []
     for count in (1, 1_000, 10_000):
         command = [sys.executable, __file__, "--one-process", str(count), "--models", str(models)]
         started = time.perf_counter()
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         seconds = time.perf_counter() - started
-        what = f"a process that classifies {count:,} pictures" if count > 1 else "a process that classifies one picture"
+        what = f"a process that classifies {count:,} images" if count > 1 else "a process that classifies one image"
         table.append(measured(f"{what}: memory", f"{int(done.stdout) / 1000:.0f} MB"))
         if count == 1:
             table.append(measured(f"{what}: all its time", f"{seconds:.1f} s"))

@@ -1,7 +1,7 @@
-"""How long does the stage clean take, beside decoding each picture once on all cores?
+"""How long does the stage clean take, beside decoding each image once on all cores?
 
-Pictures of 600×450, HAM10000's own size: those of HAM10000_DIR (enlarged where they are smaller), else drawn ones.
-The published files have 277 kB each (2,770,088,655 bytes in 10,015 pictures), and most of a decoder's time goes by the
+Images of 600×450, HAM10000's own size: those of HAM10000_DIR (enlarged where they are smaller), else drawn ones.
+The published files have 277 kB each (2,770,088,655 bytes in 10,015 images), and most of a decoder's time goes by the
 byte. Noise brings the enlarged ones to that length.
 
     python benchmarks/clean_speed.py [--rounds 3]
@@ -38,7 +38,7 @@ NOISE = 7.0
 
 
 def enlarge(content: bytes | ValueError) -> bytes:
-    """Return a picture as a JPEG of 600×450; a broken one as it is."""
+    """Return an image as a JPEG of 600×450; a broken one as it is."""
     assert isinstance(content, bytes)
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -55,7 +55,7 @@ def enlarge(content: bytes | ValueError) -> bytes:
 
 
 def decode(content: bytes | ValueError) -> None:
-    """Decode a picture to its last pixel."""
+    """Decode an image to its last pixel."""
     assert isinstance(content, bytes)
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -84,7 +84,7 @@ def prepare(raw: Path) -> None:
 
 
 def time_decoding(raw: Path, workers: int) -> float:
-    """Return the seconds of decoding each picture once; -1 workers are one a core."""
+    """Return the seconds of decoding each image once; -1 workers are one a core."""
     members = [(m.archive, m.name) for path in sorted(raw.glob("*.zip")) for m in list_members(path)]
     started = time.perf_counter()
     contents = read_members(raw, members)
@@ -119,7 +119,7 @@ def rows(rounds: int = 3) -> list[Row]:
         times = [(time_clean(clone), time_decoding(raw, -1), time_decoding(raw, 1)) for _ in range(rounds)]
     table = []
     for place, what in ((1, "on all cores"), (2, "on one core")):
-        claim = f"clean of {len(members):,} pictures of {length:.0f} kB, beside decoding each once {what}"
+        claim = f"clean of {len(members):,} images of {length:.0f} kB, beside decoding each once {what}"
         table.append(compared(claim, [each[0] for each in times], [each[place] for each in times], "{:.1f} s"))
     return table
 

@@ -1,11 +1,11 @@
-"""What does a Dask cluster cost: the scheduler, the program itself, and pictures that travel?
+"""What does a Dask cluster cost: the scheduler, the program itself, and images that travel?
 
 A scheduler and two workers are started as processes of their own on this machine, so that nothing is measured but
-the handing over; docs/cluster.md reckons from these figures how far a cluster carries.
+the handing over; docs/cluster.md reckons from these metrics how far a cluster carries.
 
-    python benchmarks/cluster.py [--pictures 1680] [--rounds 3]
+    python benchmarks/cluster.py [--images 1680] [--rounds 3]
 
-Pictures of 600×450: those of the archives in HAM10000_FULL_SIZE_DIR, else drawn ones, repeated.
+Images of 600×450: those of the archives in HAM10000_FULL_SIZE_DIR, else drawn ones, repeated.
 """
 
 import os
@@ -67,7 +67,7 @@ def two_workers() -> Iterator[Client]:
 
 
 def decode(content: bytes) -> Any:
-    """Do what prepare does to a picture."""
+    """Do what prepare does to an image."""
     return to_pixels(content, Recipe(image_size=(PX, PX), fit="squash", borders="keep", colour_constancy="none"))
 
 
@@ -102,9 +102,9 @@ def run(function: Callable[[Any], Any], items: list[Any], client: Client | None,
         os.environ.pop("LESIONS_CLUSTER", None)
 
 
-def rows(pictures: int = 1680, rounds: int = 3) -> list[Row]:
+def rows(images: int = 1680, rounds: int = 3) -> list[Row]:
     """Return a row a claim: claim, ours, theirs, ratio (median of the rounds'), spread (least to most)."""
-    contents = list(islice(cycle(photographs()), pictures))
+    contents = list(islice(cycle(photographs()), images))
     weight = statistics.mean(map(len, contents)) / 1000
     table = []
     with two_workers() as client:
@@ -123,14 +123,14 @@ def rows(pictures: int = 1680, rounds: int = 3) -> list[Row]:
         }
         for _ in range(rounds):
             for way, work in ways.items():
-                speeds.setdefault(way, []).append(pictures / cost(client, work).wall)
+                speeds.setdefault(way, []).append(images / cost(client, work).wall)
             for probe, work in probes.items():
                 costs.setdefault(probe, []).append(cost(client, work))
     files = f"(files of {weight:.0f} kB)"
     claim = f"prepare at {PX} px on a cluster of two workers, beside this machine without one {files}"
     table.append(compared(claim, speeds["cluster"], speeds["alone"]))
     for batch in (1, 4, 16, 64):
-        claim = f"the same with at most {parallel.CLUSTER_BATCH} pictures a task, beside {batch} {files}"
+        claim = f"the same with at most {parallel.CLUSTER_BATCH} images a task, beside {batch} {files}"
         table.append(compared(claim, speeds["cluster"], speeds[f"{batch}"]))
     for part, name in (("scheduler", "the scheduler"), ("program", "the program that sends the work")):
         of_tasks = [1000 * getattr(each, part) / TASKS for each in costs["a task"]]
@@ -146,8 +146,8 @@ def rows(pictures: int = 1680, rounds: int = 3) -> list[Row]:
 def one_core(contents: list[bytes]) -> list[Row]:
     """Return what one core does in a second, without any handing over."""
     operations = Rebalance.read(ROOT / "params.yaml").operations_of_augmentor()
-    picture = decode(contents[0])
-    copies = [(picture, AugmentedImage("original", number)) for number in range(2000)]
+    image = decode(contents[0])
+    copies = [(image, AugmentedImage("original", number)) for number in range(2000)]
     works: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
         f"prepare at {PX} px": (decode, contents),
         f"rebalance at {PX} px": (partial(augment, operations=operations, seed=1), copies),
@@ -158,7 +158,7 @@ def one_core(contents: list[bytes]) -> list[Row]:
         for item in items:
             function(item)
         speed = len(items) / (time.perf_counter() - started)
-        table.append(measured(f"{claim}, on one core", f"{speed:,.0f} pictures/s"))
+        table.append(measured(f"{claim}, on one core", f"{speed:,.0f} images/s"))
     return table + reading(contents)
 
 
@@ -183,4 +183,4 @@ def reading(contents: list[bytes]) -> list[Row]:
 
 
 if __name__ == "__main__":
-    print_table(rows, pictures=1680, rounds=3)
+    print_table(rows, images=1680, rounds=3)

@@ -39,7 +39,7 @@ def machine() -> list[Row]:
         {"what": "memory", "is": f"{memory:.0f} GB"},
         {"what": "system", "is": f"{platform.system()}, {platform.machine()}, Python {platform.python_version()}"},
         {"what": "packages", "is": ", ".join([*packages, f"libjpeg-turbo {features.version('libjpeg_turbo')}"])},
-        {"what": "pictures", "is": "real ones" if os.environ.get("HAM10000_FULL_SIZE_DIR") else "drawn ones"},
+        {"what": "images", "is": "real ones" if os.environ.get("HAM10000_FULL_SIZE_DIR") else "drawn ones"},
         {"what": "other work while it ran", "is": f"a load of {os.getloadavg()[0]:.1f} before the first benchmark"},
     ]
 
@@ -103,8 +103,8 @@ def write(about: list[Row], rows: list[Row], others: list[str]) -> None:
     lines = [
         "# What was measured",
         "",
-        "Written by `make bench`. Ours and the alternative did the same work on the same pictures, in turn, in one",
-        "run; figures are medians of the rounds, and the ratio is the median of their ratios. Ratios carry over to",
+        "Written by `make bench`. Ours and the alternative did the same work on the same images, in turn, in one",
+        "run; metrics are medians of the rounds, and the ratio is the median of their ratios. Ratios carry over to",
         "other machines; speeds do not.",
         "",
         *markdown(about, {"what": "", "is": ""}),

@@ -17,7 +17,7 @@ def compared(
     claim: str,
     ours: Sequence[float],
     theirs: Sequence[float],
-    form: str = "{:,.0f} pictures/s",
+    form: str = "{:,.0f} images/s",
     ratio_form: str = "{:.2f}",
 ) -> Row:
     """Return a row that compares two ways.

@@ -37,7 +37,7 @@ print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_m
 class Handler(BaseHTTPRequestHandler):
     """Gives as many zeros as its path says, as fast as the system can."""
 
-    protocol_version = "HTTP/1.1"
+    leakage_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         """Send a file with holes, which no disk has to be read for."""

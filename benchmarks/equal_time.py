@@ -3,11 +3,11 @@
     python benchmarks/equal_time.py [--minutes 20] [--folder .]
 
 The folder is one in which `dvc repro` has prepared a data set, HAM10000 say; its split is what both train on, and test
-is not read. The notebook's way: the pictures' files in a folder a class, Keras's `image_dataset_from_directory` with a
+is not read. The notebook's way: the images' files in a folder a class, Keras's `image_dataset_from_directory` with a
 cache at 180×180, the published network with Dropout, Adam at 0.001. Ours: params.yaml's network on the prepared pixels
 and the copies, with ReduceLROnPlateau and without early stopping. Both run at the same time, each on one core, and
 minutes are of that core's work, so that nothing else the machine does favours one of them. A line an epoch shows how
-far each is; at the end, the figure of the last epoch, as notebooks report it, and that of the epoch with the least
+far each is; at the end, the metric of the last epoch, as notebooks report it, and that of the epoch with the least
 loss on validation, as the stage `train` keeps it.
 """
 
@@ -72,28 +72,27 @@ def train_as_notebook(folder: Path, minutes: float) -> None:
     import tensorflow as tf
 
     from lesions.models.architectures import notebook_dropout
-    from lesions.models.training.validation_metrics import figures
 
     with tempfile.TemporaryDirectory() as name:
         write_files(folder, Path(name))
         train, val = (
             keras.utils.image_dataset_from_directory(
-                Path(name) / side, image_size=(PX, PX), batch_size=BATCH, shuffle=side == "train", verbose=False
+                Path(name) / split, image_size=(PX, PX), batch_size=BATCH, shuffle=split == "train", verbose=False
             )
-            for side in ("train", "val")
+            for split in ("train", "val")
         )
         labels = np.concatenate([batch.numpy() for _, batch in val]).astype(np.int64)
         model = notebook_dropout.build((PX, PX, 3), len(train.class_names))
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 
         class Judge(keras.callbacks.Callback):  # type: ignore[misc]
-            """Adds validation's figures, as ours has them."""
+            """Adds validation's metrics, as ours has them."""
 
             def on_epoch_end(self, _epoch: int, logs: dict[str, float]) -> None:
-                """Look at all validation pictures."""
+                """Look at all validation images."""
                 probabilities = self.model.predict(val, verbose=0)
                 own = np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-7))
-                logs |= {"val_loss": float(-own.mean()), **figures(labels, probabilities)}
+                logs |= {"val_loss": float(-own.mean()), **metrics(labels, probabilities)}
 
         val = val.cache()
         stream = train.cache().shuffle(1000).prefetch(tf.data.AUTOTUNE)
@@ -115,7 +114,7 @@ def fit(model: Any, batches: Any, limit: float, callbacks: list[Any], **how: Any
             self.model.stop_training |= time.process_time() - started > 60 * limit
 
         def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-            """Print the figures of validation."""
+            """Print the metrics of validation."""
             shown = {name: value for name, value in logs.items() if name.startswith("val_")}
             minutes = (time.process_time() - started) / 60
             print(json.dumps({"epoch": epoch + 1, "minutes": minutes, **shown}), flush=True)
@@ -124,7 +123,7 @@ def fit(model: Any, batches: Any, limit: float, callbacks: list[Any], **how: Any
 
 
 def write_files(folder: Path, out: Path) -> None:
-    """Write the pictures of train and val as files, a folder a class, as they stand in the archives."""
+    """Write the images of train and val as files, a folder a class, as they stand in the archives."""
     from lesions.archives import read_members
     from lesions.core.csv_files import read_csv
 

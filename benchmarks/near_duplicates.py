@@ -1,12 +1,12 @@
-"""How many copies of pictures are found, what else is taken for one, and how does it scale?
+"""How many copies of images are found, what else is taken for one, and how does it scale?
 
-On HAM10000 where HAM10000_DIR names a folder with its archives and table, else on drawn pictures:
+On HAM10000 where HAM10000_DIR names a folder with its archives and table, else on drawn images:
 
     python benchmarks/near_duplicates.py            # minutes
-    python benchmarks/near_duplicates.py --scale    # up to 100,000 pictures besides
+    python benchmarks/near_duplicates.py --scale    # up to 100,000 images besides
 
-Of each picture a copy is made with every change at once, each drawn at random, and with each change alone of every
-tenth. A join is false where the two pictures neither show one lesion nor are copies by themselves.
+Of each image a copy is made with every change at once, each drawn at random, and with each change alone of every
+tenth. A join is false where the two images neither show one lesion nor are copies by themselves.
 """
 
 import argparse
@@ -79,14 +79,14 @@ CHANGES: dict[str, list[Change]] = {
 
 
 def jpeg(image: Image.Image, quality: int) -> bytes:
-    """Return a picture as a JPEG file."""
+    """Return an image as a JPEG file."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 
 def read() -> tuple[pd.DataFrame, list[bytes]]:
-    """Return a row a picture with its lesion, sorted, and the pictures' bytes."""
+    """Return a row an image with its lesion, sorted, and the images' bytes."""
     with tempfile.TemporaryDirectory() as name:
         if "HAM10000_DIR" in os.environ:
             folder = Path(os.environ["HAM10000_DIR"])
@@ -105,7 +105,7 @@ def read() -> tuple[pd.DataFrame, list[bytes]]:
 
 
 def is_whole(content: bytes) -> bool:
-    """Tell whether a picture can be decoded."""
+    """Tell whether an image can be decoded."""
     try:
         decode_image(content, 8, 8)
     except ValueError:
@@ -114,7 +114,7 @@ def is_whole(content: bytes) -> bool:
 
 
 def look(content: bytes) -> Fingerprint:
-    """Return a picture's fingerprint, as the stage clean makes it."""
+    """Return an image's fingerprint, as the stage clean makes it."""
     return fingerprint(decode_image(content, SIZE, SIZE))
 
 
@@ -148,9 +148,9 @@ def measure_recall(table: pd.DataFrame, contents: list[bytes], originals: list[F
 
 
 def measure_scale(originals: list[Fingerprint]) -> None:
-    """Print time, memory and compared pairs for more and more pictures, mixed of two real ones each."""
+    """Print time, memory and compared pairs for more and more images, mixed of two real ones each."""
     luma, colour = stacked(originals)
-    print(f"\n{'pictures':>9} {'seconds':>8} {'near pairs':>11} {'of all pairs':>13} {'found':>6} {'peak GB':>8}")
+    print(f"\n{'images':>9} {'seconds':>8} {'near pairs':>11} {'of all pairs':>13} {'found':>6} {'peak GB':>8}")
     for count in (10_000, 30_000, 100_000):
         random = np.random.default_rng(count)
         share = random.uniform(0.3, 0.7, (count, 1, 1)).astype(np.float32)
@@ -170,9 +170,9 @@ def measure_scale(originals: list[Fingerprint]) -> None:
 
 
 def main() -> None:
-    """Print all figures."""
+    """Print all metrics."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--scale", action="store_true", help="up to 100,000 pictures besides")
+    parser.add_argument("--scale", action="store_true", help="up to 100,000 images besides")
     arguments = parser.parse_args()
     table, contents = read()
     originals = list(parallel_map(look, contents, len(contents), desc="looking at"))
@@ -180,7 +180,7 @@ def main() -> None:
     pairs = find_duplicates(table, *stacked(originals))
     lesion = table.set_index("image_id")["lesion_id"]
     across = pairs[lesion[pairs["one"]].to_numpy() != lesion[pairs["other"]].to_numpy()]
-    print(f"{len(table):,} pictures: {len(pairs)} pairs are copies, {len(across)} of them under two lesions:")
+    print(f"{len(table):,} images: {len(pairs)} pairs are copies, {len(across)} of them under two lesions:")
     print(across[["one", "other", "similarity"]].to_string(index=False))
     measure_recall(table, contents, originals, near_duplicate_ids(table, pairs))
     if arguments.scale:

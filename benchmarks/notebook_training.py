@@ -1,4 +1,4 @@
-"""Training as notebooks do it: TensorFlow as it comes, pictures from JPEG files. `train_speed.py` runs beside it.
+"""Training as notebooks do it: TensorFlow as it comes, images from JPEG files. `train_speed.py` runs beside it.
 
     python benchmarks/notebook_training.py FOLDER
 

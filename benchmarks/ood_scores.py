@@ -1,9 +1,9 @@
-"""Which score tells pictures of no lesion from those of the validation set best?
+"""Which score tells images of no lesion from those of the validation set best?
 
     dvc repro predict
     python benchmarks/ood_scores.py
 
-Of the model, the training and the validation pictures of this folder; test is not looked at. A picture is flagged
+Of the model, the training and the validation images of this folder; test is not looked at. An image is flagged
 that scores above the 99th percentile of validation.
 """
 
@@ -20,7 +20,7 @@ from sklearn.covariance import LedoitWolf
 
 from lesions.core.json_files import read_json
 from lesions.evaluation import roc as ranking
-from lesions.images import ood_images as other_pictures
+from lesions.images import ood_images as other_images
 from lesions.images.preprocessing import Recipe, to_pixels
 from lesions.inference.features import feature_model
 from lesions.models.common import dataset as parts
@@ -30,7 +30,7 @@ from stages.predict import as_png, batches_of, features, originals
 Array = NDArray[np.float64]
 Score = Callable[[Array], Array]
 RARE = 0.05
-"""A diagnosis with a smaller share of the training pictures; of these as many may be flagged as of others."""
+"""A diagnosis with a smaller share of the training images; of these as many may be flagged as of others."""
 
 
 def distance(means: Array, precision: Array) -> Score:
@@ -39,7 +39,7 @@ def distance(means: Array, precision: Array) -> Score:
 
 
 def neighbours(train: Array, number: int) -> Score:
-    """Return the distance to the so-manieth nearest training picture, of unit features (Sun et al., ICML 2022)."""
+    """Return the distance to the so-manieth nearest training image, of unit features (Sun et al., ICML 2022)."""
 
     def unit(given: Array) -> Array:
         length: Array = np.linalg.norm(given, axis=1, keepdims=True)
@@ -49,7 +49,7 @@ def neighbours(train: Array, number: int) -> Score:
 
 
 def scores(train: Array, label: NDArray[np.int64]) -> dict[str, Score]:
-    """Return the scores by name, fitted to the training pictures."""
+    """Return the scores by name, fitted to the training images."""
     classes, whose = np.unique(label, return_inverse=True)
     means = np.stack([train[label == number].mean(axis=0) for number in classes])
     within = LedoitWolf(assume_centered=True).fit(train - means[whose]).precision_
@@ -68,15 +68,15 @@ def scores(train: Array, label: NDArray[np.int64]) -> dict[str, Score]:
 def main() -> None:
     """Print a row a score."""
     data = parts.load(Path("data"))
-    recipe = Recipe.from_json(read_json(Path("models/recipe.json")), Path("models/recipe.json"))
+    recipe = Recipe.from_json(read_json(Path("models/preprocessing.json")), Path("models/preprocessing.json"))
     looking = feature_model(model_file.load(Path("models/model.keras")))
-    pictures = {
-        "generated": np.stack([pixels for *_, pixels in other_pictures.generated(*recipe.image_size, 1)]),
-        "shipped": np.stack([to_pixels(as_png(picture), recipe) for *_, picture in other_pictures.shipped()]),
+    images = {
+        "generated": np.stack([pixels for *_, pixels in other_images.generated(*recipe.image_size, 1)]),
+        "shipped": np.stack([to_pixels(as_png(image), recipe) for *_, image in other_images.shipped()]),
     }
-    rows = {side: originals(data, side) for side in ("train", "val")}
-    seen = {side: features(looking, batches_of(data, ours), len(ours), side) for side, ours in rows.items()}
-    for name, others in pictures.items():
+    rows = {split: originals(data, split) for split in ("train", "val")}
+    seen = {split: features(looking, batches_of(data, ours), len(ours), split) for split, ours in rows.items()}
+    for name, others in images.items():
         batches = (others[start : start + BATCH] for start in range(0, len(others), BATCH))
         seen[name] = features(looking, batches, len(others), name)
     known = {name: found.astype(np.float64) for name, found in seen.items()}
@@ -87,7 +87,7 @@ def main() -> None:
         val = score(known["val"])
         limit = np.quantile(val, 0.99, method="higher")
         row: dict[str, object] = {"score": name}
-        for kind in pictures:
+        for kind in images:
             found = score(known[kind])
             both = np.concatenate([found, val])
             area = ranking.areas(np.arange(len(both)) < len(found), both, np.ones((1, len(both))))[0][0]

@@ -1,12 +1,12 @@
 """How fast does the stage prepare decode, beside a notebook's loop and beside what libjpeg itself allows?
 
-Pictures of 600×450, HAM10000's own size: those of the archives in HAM10000_FULL_SIZE_DIR, else drawn ones, repeated.
+Images of 600×450, HAM10000's own size: those of the archives in HAM10000_FULL_SIZE_DIR, else drawn ones, repeated.
 
-    python benchmarks/prepare_speed.py [--pictures 1680] [--rounds 3] [--px 96 128]
-    python benchmarks/prepare_speed.py --scale          time and memory from 1,000 to 100,000 drawn pictures
+    python benchmarks/prepare_speed.py [--images 1680] [--rounds 3] [--px 96 128]
+    python benchmarks/prepare_speed.py --scale          time and memory from 1,000 to 100,000 drawn images
 
 The plain loop is what most notebooks have: one process, over files. libjpeg's limit decodes from memory, on all
-cores, at the scale that prepare chooses, and does nothing with the picture; of threads and processes, the faster.
+cores, at the scale that prepare chooses, and does nothing with the image; of threads and processes, the faster.
 With Pillow's resize alone, in threads, that is what the libraries leave: what prepare is slower is its own.
 """
 
@@ -39,7 +39,7 @@ from lesions.images.archive_images import decode_members
 from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import Recipe, to_pixels
 
-ARCHIVE = "pictures.zip"
+ARCHIVE = "images.zip"
 SIZE = (600, 450)
 
 
@@ -62,7 +62,7 @@ def drawn(number: int, size: tuple[int, int]) -> bytes:
 
 
 def heavy(content: bytes) -> bytes:
-    """Return the same picture in as large a JPEG file as HAM10000's own, some 280 kB: there is more to decode."""
+    """Return the same image in as large a JPEG file as HAM10000's own, some 280 kB: there is more to decode."""
     file = io.BytesIO()
     with Image.open(io.BytesIO(content)) as image:
         grain = np.random.default_rng(1).normal(0, 4, (image.height, image.width, 3))
@@ -109,7 +109,7 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def measure(contents: list[bytes], px: int, rounds: int) -> dict[str, list[float]]:
-    """Return pictures a second of each way, a value a round."""
+    """Return images a second of each way, a value a round."""
     recipe = Recipe(image_size=(px, px), fit="squash", borders="keep", colour_constancy="none")
     names = [f"{number:06}.jpg" for number in range(len(contents))]
     index = pd.DataFrame({"image_id": names, "label": "nv", "archive": ARCHIVE, "member": names})
@@ -155,14 +155,14 @@ def measure(contents: list[bytes], px: int, rounds: int) -> dict[str, list[float
     return speeds
 
 
-def rows(pictures: int = 1680, rounds: int = 3, px: Sequence[int] = (96, 128)) -> list[Row]:
+def rows(images: int = 1680, rounds: int = 3, px: Sequence[int] = (96, 128)) -> list[Row]:
     """Return a row a claim: claim, ours, theirs, ratio (median of the rounds'), spread (least to most)."""
     table = []
     stored = photographs()
     for size in px:
         for files in (stored, list(map(heavy, stored))):
             kind = f"{statistics.mean(map(len, files)) / 1000:.0f} kB"
-            speeds = measure(list(islice(cycle(files), pictures)), size, rounds)
+            speeds = measure(list(islice(cycle(files), images)), size, rounds)
             limit = max(("libjpeg, threads", "libjpeg, processes"), key=lambda way: statistics.median(speeds[way]))
             for claim, other in (
                 ("a plain Pillow loop", "plain loop"),
@@ -176,7 +176,7 @@ def rows(pictures: int = 1680, rounds: int = 3, px: Sequence[int] = (96, 128)) -
 
 
 def scale() -> list[Row]:
-    """Return a row for each number of pictures: the stage's time and its largest process; on Linux alone."""
+    """Return a row for each number of images: the stage's time and its largest process; on Linux alone."""
     sample = [drawn(number, (200, 150)) for number in range(50)]
     table = []
     for count in (1_000, 10_000, 100_000):
@@ -199,10 +199,10 @@ def scale() -> list[Row]:
             done = subprocess.run(run, cwd=clone, env=environment, check=True, stdout=subprocess.PIPE, text=True)
             taken = time.perf_counter() - started
         peak = int(done.stdout.split()[-1]) / 1000
-        speed = f"{count / taken:,.0f} pictures/s"
-        table.append(measured(f"prepare of {count:,} pictures", f"{taken:.1f} s, {peak:.0f} MB", "under 400 MB", speed))
+        speed = f"{count / taken:,.0f} images/s"
+        table.append(measured(f"prepare of {count:,} images", f"{taken:.1f} s, {peak:.0f} MB", "under 400 MB", speed))
     return table
 
 
 if __name__ == "__main__":
-    print_table(rows, scale, pictures=1680, rounds=3, image_size=(96, 128))
+    print_table(rows, scale, images=1680, rounds=3, image_size=(96, 128))

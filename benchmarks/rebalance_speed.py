@@ -1,15 +1,15 @@
 """How fast does the stage rebalance make copies, beside Augmentor's own `Pipeline.sample` with its threads?
 
-Pictures of 600×450, HAM10000's own size: those of the archives in HAM10000_FULL_SIZE_DIR, else drawn ones, repeated.
+Images of 600×450, HAM10000's own size: those of the archives in HAM10000_FULL_SIZE_DIR, else drawn ones, repeated.
 
     PYTHONPATH=. python benchmarks/rebalance_speed.py [--rounds 5] [--px 64 96 128]
     PYTHONPATH=. python benchmarks/rebalance_speed.py --scale      time and memory from 1,000 to 100,000 copies
 
 Two set-ups, both at a quarter or a tenth of their size, so that both ways meet the same load of the machine: nine
-classes of 2,239 pictures, of which each gets 500 copies by rotation, as published; and the 6,510 training pictures of
+classes of 2,239 images, of which each gets 500 copies by rotation, as published; and the 6,510 training images of
 HAM10000's 10,015, brought to the largest class's number by the operations of params.yaml. Both ways carry out the same
-operations on the same pictures; `sample` rounds its chances to tenths, so that 0.7 is 0.75 to it. "With decoding" adds
-the stage prepare, for all pictures. Augmentor works on the files as they are, or, as another row, on files that were
+operations on the same images; `sample` rounds its chances to tenths, so that 0.7 is 0.75 to it. "With decoding" adds
+the stage prepare, for all images. Augmentor works on the files as they are, or, as another row, on files that were
 brought to `px` before, which is not counted. It writes JPEG files, ours one array.
 """
 
@@ -53,7 +53,7 @@ class SetUp(NamedTuple):
 
     Attributes:
         name: as in the table.
-        classes: pictures of each, all of which are decoded.
+        classes: images of each, all of which are decoded.
         train: the fraction of them that may be copied.
         params: the section of params.yaml.
     """
@@ -77,14 +77,14 @@ def set_ups() -> list[SetUp]:
 
 
 def index_of(set_up: SetUp) -> pd.DataFrame:
-    """Return the table of the set-up's pictures, as clean would have it."""
+    """Return the table of the set-up's images, as clean would have it."""
     labels = [label for label, count in set_up.classes.items() for _ in range(count)]
     names = [f"{number:06}.jpg" for number in range(len(labels))]
     return pd.DataFrame({"image_id": names, "label": labels, "archive": ARCHIVE, "member": names})
 
 
 def prepare(folder: Path, index: pd.DataFrame, px: int) -> None:
-    """Decode all pictures, as the stage does."""
+    """Decode all images, as the stage does."""
     recipe = Recipe(image_size=(px, px), fit="squash", borders="keep", colour_constancy="none")
     packed.write(
         folder / "prepared",
@@ -170,12 +170,12 @@ def put_prepared(folder: Path, count: int, px: int) -> None:
     noise = (random.integers(0, 256, (px, px, 3), np.uint8) for _ in names)
     packed.write(folder / "data/prepared", pd.DataFrame({"image_id": names, "label": "nv"}), noise, (px, px))
     (folder / "data/split").mkdir()
-    split = pd.DataFrame({"image_id": names, "split": "train", "protocol": "honest"})
+    split = pd.DataFrame({"image_id": names, "split": "train", "leakage": "none"})
     split.to_csv(folder / "data/split/split.csv", index=False)
 
 
 def scale(px: int = 64) -> list[Row]:
-    """Return a row for each number of pictures, each copied once: the stage's time and memory; on Linux alone."""
+    """Return a row for each number of images, each copied once: the stage's time and memory; on Linux alone."""
     code = "import runpy; runpy.run_module('stages.rebalance', run_name='__main__'); "
     code += "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     table = []
@@ -194,7 +194,7 @@ def scale(px: int = 64) -> list[Row]:
             done = subprocess.run(run, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True)
             taken = time.perf_counter() - started
         peak = int(done.stdout.split()[-1]) / 1000
-        claim = f"rebalance: {count:,} copies of as many pictures at {px} px"
+        claim = f"rebalance: {count:,} copies of as many images at {px} px"
         table.append(measured(claim, f"{taken:.1f} s, {peak:.0f} MB", "under 400 MB", f"{count / taken:,.0f} copies/s"))
     return table
 

@@ -49,13 +49,13 @@ SPLITTERS: dict[str, Callable[[pd.DataFrame, int], pd.Series]] = {
 
 
 def ham10000(folder: str) -> pd.DataFrame:
-    """Return HAM10000's pictures, grouped by lesion."""
+    """Return HAM10000's images, grouped by lesion."""
     table = pd.read_csv(Path(folder, "HAM10000_metadata"), dtype=str)
     return table.rename(columns={"dx": "label"}).assign(group_id=table["lesion_id"])
 
 
 def patients(seed: int, *, mixed: bool) -> pd.DataFrame:
-    """Return the pictures of 400 patients, most with one or two, some with up to 120.
+    """Return the images of 400 patients, most with one or two, some with up to 120.
 
     Args:
         seed: what the table is drawn from.
@@ -105,14 +105,14 @@ def main() -> None:
 
 
 def leak(images: pd.DataFrame, seeds: int = 20) -> None:
-    """Print how many test pictures of a split by image have their lesion in train."""
-    print("\nHAM10000 split by image: test pictures whose lesion is in train, mean of", seeds, "seeds")
+    """Print how many test images of a split by image have their lesion in train."""
+    print("\nHAM10000 split by image: test images whose lesion is in train, mean of", seeds, "seeds")
     single = images.assign(group_id=images["image_id"])
     for train, val in ((0.65, 0.15), (0.8, 0.0)):
-        sides = {"train": train, "test": SHARE} | ({"val": val} if val else {})
+        splits = {"train": train, "test": SHARE} | ({"val": val} if val else {})
         found = []
         for seed in range(seeds):
-            split = images.assign(split=stratified_group_split(single, sides, seed))
+            split = images.assign(split=stratified_group_split(single, splits, seed))
             test = split[split["split"] == "test"].assign(seen=shares_value_with(split, "train", ["lesion_id"]))
             found.append({"all": test["seen"].mean(), **test.groupby("label")["seen"].mean()})
         means = pd.DataFrame(found).mean()

@@ -1,6 +1,6 @@
 """Training's speed, and whether its input keeps it waiting; this machine's matrix product beside it.
 
-    python benchmarks/train_speed.py               a row a claim; HAM10000_FULL_SIZE_DIR names a folder of real pictures
+    python benchmarks/train_speed.py               a row a claim; HAM10000_FULL_SIZE_DIR names a folder of real images
     python benchmarks/train_speed.py --steps 100   longer rounds
 
 Beside the default network with the pipeline's own feeding, a process of its own with TensorFlow's own settings, as
@@ -90,20 +90,20 @@ def streams(folder: Path, px: int) -> dict[str, tf.data.Dataset]:
     }
 
 
-def matrix_speed(side: int = 2048, repeats: int = 8) -> float:
+def matrix_speed(split: int = 2048, repeats: int = 8) -> float:
     """Return multiply-adds a second of a product of two square matrices in float32."""
-    one = tf.random.stateless_normal((side, side), (1, 1))
+    one = tf.random.stateless_normal((split, split), (1, 1))
     product = tf.function(partial(tf.linalg.matmul, one))
     product(one).numpy()
     started = time.perf_counter()
     for _ in range(repeats):
         product(one)
     product(one).numpy()
-    return (repeats + 1) * side**3 / (time.perf_counter() - started)
+    return (repeats + 1) * split**3 / (time.perf_counter() - started)
 
 
 def measure(folder: Path, steps: int, rounds: int) -> dict[str, list[float]]:
-    """Return pictures a second of each way, a value a round; of `matrix`, multiply-adds a second."""
+    """Return images a second of each way, a value a round; of `matrix`, multiply-adds a second."""
     lesions.models.common.determinism.seed(1)
     light = photographs()[:FILES]
     others = {}
@@ -149,7 +149,7 @@ def rows(steps: int = 60, rounds: int = 5) -> list[Row]:
         table.append(compared(claim, speeds[f"augmented {px}"], speeds[f"stream {px}"]))
     work = 3 * multiply_adds(plain.build((96, 96, 3), CLASSES))
     done = [speed * work for speed in speeds["stream 96"]]
-    claim = f"multiply-adds of plain's training at 96 px ({work / 1e6:.0f} M a picture) beside a matrix product's"
+    claim = f"multiply-adds of plain's training at 96 px ({work / 1e6:.0f} M an image) beside a matrix product's"
     table.append(
         compared(claim, [x / 1e9 for x in done], [x / 1e9 for x in speeds["matrix"]], "{:,.0f} G multiply-adds/s")
     )

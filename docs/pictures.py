@@ -1,4 +1,4 @@
-"""Draw the README's pictures anew from the last run: `python docs/pictures.py`, after `make repro`."""
+"""Draw the README's images anew from the last run: `python docs/images.py`, after `make repro`."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Classifiers of dermoscopy pictures: what the stages and the commands share.
+"""Classifiers of dermoscopy images: what the stages and the commands share.
 
     from lesions import Classifier
 

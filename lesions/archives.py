@@ -1,4 +1,4 @@
-"""Pictures inside zip archives: found and read in place, with nothing in an archive trusted.
+"""Images inside zip archives: found and read in place, with nothing in an archive trusted.
 
 No member's name is ever used as a path. What cannot be read safely gets a reason instead of bytes.
 """
@@ -22,17 +22,17 @@ EXTENSIONS = {
 }
 """What is looked at; those of the second line are set aside with a reason, instead of passed over."""
 MAX_BYTES = 100_000_000
-"""A member that unpacks to more is no dermoscopy picture but a bomb."""
+"""A member that unpacks to more is no dermoscopy image but a bomb."""
 MAX_RATIO = 100
-"""So is one of over a million bytes that unpacks to so many times its own; an uncompressed picture shrinks to a
+"""So is one of over a million bytes that unpacks to so many times its own; an uncompressed image shrinks to a
 fifth or so, and others hardly at all."""
 MAX_DIRECTORY = 100_000_000
-"""Bytes of the list of members that an archive ends with, some 100 a member: all of ISIC's half a million pictures
+"""Bytes of the list of members that an archive ends with, some 100 a member: all of ISIC's half a million images
 need half of it. zipfile reads the list whole, into ten times the memory."""
 
 
 class Member(NamedTuple):
-    """A picture in an archive.
+    """An image in an archive.
 
     Attributes:
         archive: the archive's file name.
@@ -78,7 +78,7 @@ def open_archive(path: Path) -> zipfile.ZipFile:
     """Open a zip archive.
 
     Raises:
-        UserError: it is truncated, no zip archive, or lists more members than any collection of pictures has;
+        UserError: it is truncated, no zip archive, or lists more members than any collection of images has;
             or its own name would do harm in our tables.
     """
     if harm := harm_in(path.name):
@@ -93,13 +93,13 @@ def open_archive(path: Path) -> zipfile.ZipFile:
 
 
 def list_members(path: Path) -> list[Member]:
-    """List the pictures of one archive, in its own order; other files and folders are passed over."""
+    """List the images of one archive, in its own order; other files and folders are passed over."""
     seen: set[str] = set()
     members = []
     with open_archive(path) as archive:
         overlapping = _overlapping(archive.infolist())
         for info in archive.infolist():
-            if is_picture(info.filename):
+            if is_image(info.filename):
                 problem = "name occurs twice in the archive" if info.filename in seen else _problem(info)
                 if not problem and info.header_offset in overlapping:
                     problem = "shares its bytes with another member of the archive"
@@ -145,14 +145,14 @@ def read_members(folder: Path, members: Iterable[tuple[str, str]]) -> Iterator[b
             opened.close()
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file's name is a picture's; folders, hidden files and what macOS adds to archives are not."""
+def is_image(name: str) -> bool:
+    """Whether a file's name is an image's; folders, hidden files and what macOS adds to archives are not."""
     *folders, last = _parts(name)
     return splitext(last)[1].lower() in EXTENSIONS and not last.startswith(".") and "__MACOSX" not in folders
 
 
 def stem(name: str) -> str:
-    """Return a picture's id: the last part of its name without the extension."""
+    """Return an image's id: the last part of its name without the extension."""
     return splitext(_parts(name)[-1])[0]
 
 

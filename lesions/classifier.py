@@ -38,7 +38,7 @@ from lesions.core.json_files import read_json
 from lesions.evaluation.common.tasks import SENSITIVITIES, Thresholds
 from lesions.explain.grad_cam import heat_maps
 from lesions.images.parallel_map import parallel_map
-from lesions.images.preprocessing import Recipe, to_pixels
+from lesions.images.preprocessing import Preprocessing, to_pixels
 from lesions.inference.features import feature_model
 from lesions.inference.predict import BATCH_SIZE, predict_batch
 from lesions.models.calibration import metadata_prior, ood, patient_input, temperature, thresholds
@@ -91,7 +91,7 @@ class Classifier:
     Attributes:
         model: from pixels to the probabilities.
         feature_model: the same, with the features before them.
-        recipe: how an image file becomes pixels.
+        preprocessing: how an image file becomes pixels.
         reference: of the out-of-distribution score.
         prior: the metadata prior.
         calibration: the temperature.
@@ -102,7 +102,7 @@ class Classifier:
 
     model: keras.Model
     feature_model: keras.Model
-    recipe: Recipe
+    preprocessing: Preprocessing
     reference: ood.OodReference
     prior: MetadataPrior
     calibration: Calibration
@@ -126,20 +126,20 @@ class Classifier:
             expected = ", ".join(f"{100 * one:.0f}" for one in SENSITIVITIES)
             raise UserError(f"a sensitivity of {sensitivity} % has no threshold; expected one of {expected}.")
         chosen = thresholds.load(folder)
-        made = read_json(folder / "recipe.json")
+        made = read_json(folder / "preprocessing.json")
         if made["classes"] != chosen.classes:
             raise UserError(f"{folder} holds a model of {made['classes']} and thresholds of {chosen.classes}.")
         model = saving.load(folder / "model.keras")
         return cls(
             model,
             feature_model(model),
-            Recipe.from_json(made, folder / "recipe.json"),
+            Preprocessing.from_json(made, folder / "preprocessing.json"),
             ood.load(folder / ood.FILE),
             metadata_prior.load(folder),
             temperature.load(folder),
             chosen,
             sensitivity / 100,
-            _warnings(made.get("packages", {}), chosen.protocol),
+            _warnings(made.get("packages", {}), chosen.leakage),
         )
 
     def classify(self, image: ImageInput, name: str = "", metadata: PatientMetadata | None = None) -> Prediction:
@@ -195,7 +195,7 @@ class Classifier:
         """Return a prediction that holds the pixels and the metadata alone, or the problem."""
         name, read, metadata = image
         try:
-            return Prediction(name, metadata=metadata, pixels=to_pixels(read(), self.recipe))
+            return Prediction(name, metadata=metadata, pixels=to_pixels(read(), self.preprocessing))
         except OSError as error:
             return Prediction(name, f"cannot be read: {error.strerror or error}")
         except ValueError as error:
@@ -240,19 +240,19 @@ class Classifier:
         return None if threshold is None else score >= threshold
 
 
-def _content(picture: ImageInput) -> bytes:
-    """Return it as a file's bytes: with those a recipe begins."""
-    if isinstance(picture, bytes):
-        return picture
-    if isinstance(picture, str | Path):
-        return Path(picture).read_bytes()
+def _content(image: ImageInput) -> bytes:
+    """Return it as a file's bytes: with those a preprocessing begins."""
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, str | Path):
+        return Path(image).read_bytes()
     file = io.BytesIO()
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(np.asarray(picture))
-    image.save(file, "PNG")
+    opened = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
+    opened.save(file, "PNG")
     return file.getvalue()
 
 
-def _warnings(trained_with: dict[str, str], protocol: str) -> list[str]:
+def _warnings(trained_with: dict[str, str], leakage: str) -> list[str]:
     found = []
     ours = {"keras": keras.__version__, "tensorflow": tf.__version__}
     other = [f"{name} {trained_with[name]}" for name in ours if trained_with.get(name, ours[name]) != ours[name]]
@@ -262,6 +262,6 @@ def _warnings(trained_with: dict[str, str], protocol: str) -> list[str]:
             f"the model was trained with {' and '.join(other)}, and here is {here}: its predictions may differ from "
             "those that were evaluated."
         )
-    if protocol != "honest":
-        found.append(f"the model's thresholds and calibration are of a leaky protocol: {protocol}.")
+    if leakage != "none":
+        found.append(f"the model's thresholds and calibration are of a leaky leakage: {leakage}.")
     return found

@@ -27,7 +27,7 @@ class Command(NamedTuple):
 
 def main() -> None:
     """Run one of the subcommands; exit with 1 on an error that the person can mend."""
-    parser = argparse.ArgumentParser(prog="lesions", description="Classifiers of dermoscopy pictures.")
+    parser = argparse.ArgumentParser(prog="lesions", description="Classifiers of dermoscopy images.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         subparser = commands.add_parser(name, help=command.help)
@@ -83,7 +83,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--side", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
     parser.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
     parser.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="also write it for a pull request, with pictures beside the file"
+        "--markdown", type=Path, metavar="FILE", help="also write it for a pull request, with images beside the file"
     )
 
 
@@ -91,7 +91,7 @@ def compare_experiments(arguments: argparse.Namespace) -> None:
     """Print how two experiments differ, and write it where that is asked for."""
     from lesions.commands.compare.compare import as_text, compare
 
-    comparison = compare(arguments.first, arguments.second, arguments.side, arguments.resamples)
+    comparison = compare(arguments.first, arguments.second, arguments.split, arguments.resamples)
     print(as_text(comparison))
     if arguments.markdown:
         from lesions.commands.compare.page import write_page
@@ -104,7 +104,7 @@ def add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help="of a file in studies/; without it, list them, and what is done")
     parser.add_argument("--dry", action="store_true", help="say what would run, and run nothing")
     parser.add_argument(
-        "--source-folder", type=Path, metavar="DIR", help="read the pictures there instead of fetching a published set"
+        "--source-folder", type=Path, metavar="DIR", help="read the images there instead of fetching a published set"
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help="where the report goes; else where the study says")
     parser.add_argument(
@@ -128,7 +128,7 @@ def run_study(arguments: argparse.Namespace) -> None:
     if on_cluster and arguments.source_folder:
         raise UserError(
             "--source-folder names a folder of this machine, which workers do not have. Name it in params.yaml instead "
-            "(download.source: folder), `dvc repro`, commit, and share that: workers then pull its pictures."
+            "(download.source: folder), `dvc repro`, commit, and share that: workers then pull its images."
         )
     if arguments.dry:
         planned = plan(study, arguments.source_folder, on_cluster=on_cluster)
@@ -173,11 +173,11 @@ def add_model(command: argparse.ArgumentParser) -> None:
 
 def add_classify(parser: argparse.ArgumentParser) -> None:
     """Add the options of `lesions classify`."""
-    parser.add_argument("pictures", nargs="+", metavar="PICTURE", help="a file, a folder, or - for standard input")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a file, a folder, or - for standard input")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_const", dest="form", const="csv", help="print a table for a spreadsheet")
     form.add_argument("--json", action="store_const", dest="form", const="json", help="print JSON for a program")
-    parser.add_argument("--heatmap", type=Path, metavar="DIR", help="write each picture beside its heat map there")
+    parser.add_argument("--heatmap", type=Path, metavar="DIR", help="write each image beside its heat map there")
     parser.add_argument("--age", default="", metavar="YEARS", help="of the patient, where the model weighs it")
     parser.add_argument("--sex", default="", help="female or male, likewise")
     parser.add_argument("--site", default="", help="of the lesion, likewise: back, face, lower extremity, ...")
@@ -185,15 +185,15 @@ def add_classify(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(form="table")
 
 
-def classify_pictures(arguments: argparse.Namespace) -> None:
-    """Print what the model says of pictures; exit with 1 if of some it could not."""
+def classify_images(arguments: argparse.Namespace) -> None:
+    """Print what the model says of images; exit with 1 if of some it could not."""
     from lesions.commands.classify.inputs import find
 
-    pictures = find(arguments.pictures)
+    images = find(arguments.images)
     from lesions.commands.classify.run import classify
 
     patient = {field: getattr(arguments, field) for field in ("age", "sex", "site")}
-    if not classify(pictures, arguments.models, arguments.form, arguments.heatmap, arguments.sensitivity, patient):
+    if not classify(images, arguments.models, arguments.form, arguments.heatmap, arguments.sensitivity, patient):
         sys.exit(1)
 
 
@@ -215,7 +215,7 @@ def serve_page(arguments: argparse.Namespace) -> None:
 
 def add_validate(parser: argparse.ArgumentParser) -> None:
     """Add the options of `lesions validate`."""
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="its pictures and diagnoses")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="its images and diagnoses")
     parser.add_argument(
         "--class",
         action="append",
@@ -257,10 +257,10 @@ def export_model(arguments: argparse.Namespace) -> None:
 COMMANDS = {
     "check": Command("say what is wrong in params.yaml, without running anything", no_options, check_params),
     "sources": Command("list where images can come from, and what of it is already here", no_options, print_sources),
-    "preset": Command("put a data set's recipe or a published system into params.yaml", add_preset, use_preset),
+    "preset": Command("put a data set's preprocessing or a published system into params.yaml", add_preset, use_preset),
     "compare": Command("say how two experiments differ, and whether by chance", add_compare, compare_experiments),
     "study": Command("run what is missing of a list of experiments, and report on them", add_study, run_study),
-    "classify": Command("classify images, with an alert for melanoma", add_classify, classify_pictures),
+    "classify": Command("classify images, with an alert for melanoma", add_classify, classify_images),
     "page": Command("serve a local web page on which images are dropped", add_page, serve_page),
     "validate": Command("evaluate a model on another collection", add_validate, validate_model),
     "export": Command("write a model as ONNX and LiteRT files, for other programs", add_export, export_model),

@@ -17,7 +17,7 @@ class Diagnosis:
     """One diagnosis.
 
     Attributes:
-        code: as in our tables and figures.
+        code: as in our tables and metrics.
         name: as a person says it.
         nature: what it counts as; `unstated` where it is neither (a precursor) or unknown.
         aliases: what data sets call it besides, in lower case.
@@ -49,7 +49,7 @@ DIAGNOSES = (
     Diagnosis("df", "dermatofibroma", "benign"),
     Diagnosis("vasc", "vascular lesion", "benign", ("vascular lesions",)),
 )
-"""In the order of figures and tables: malignant first."""
+"""In the order of metrics and tables: malignant first."""
 
 _BY_NAME = {name: diagnosis for diagnosis in DIAGNOSES for name in (diagnosis.code, diagnosis.name, *diagnosis.aliases)}
 

@@ -30,7 +30,7 @@ def main() -> None:
     classes = list(class_table["label"])
     images = predictions.read_images(DATA)
     table = predictions.read(OUTPUTS / "predictions.csv", images, classes)
-    corrupted = predictions.read(OUTPUTS / "corrupted.csv", images, classes, ("disturbance", "strength"))
+    corrupted = predictions.read(OUTPUTS / "corrupted.csv", images, classes, ("corruption", "strength"))
 
     prior = MetadataPrior(classes=classes)
     if params.use_metadata:
@@ -51,8 +51,8 @@ def main() -> None:
     features = np.load(OUTPUTS / "features.npy", allow_pickle=False)
     train = (index["split"] == "train").to_numpy()
     reference = ood.fit_reference(features[train], index["label"][train].map(classes.index).to_numpy(np.int64))
-    scores = index[~train].assign(unlikeness=ood.score(reference, features[~train]))
-    chosen.append(thresholds.ood_threshold(scores.loc[scores["split"] == "val", "unlikeness"].to_numpy()))
+    scores = index[~train].assign(ood_score=ood.score(reference, features[~train]))
+    chosen.append(thresholds.ood_threshold(scores.loc[scores["split"] == "val", "ood_score"].to_numpy()))
 
     OUT.mkdir(parents=True, exist_ok=True)
     final.to_csv(OUT / "predictions.csv", index=False, float_format=EXACT)
@@ -67,8 +67,8 @@ def main() -> None:
     network = read_json(OUTPUTS / "model.json")
     fitted = {name: thresholds.sha256_of(MODELS / name) for name in thresholds.FITTED}
     model = Model(sha256=network["sha256"] | fitted, tta=network["tta"], use_metadata=prior.is_active)
-    leakage = ", ".join(sorted(set(table["protocol"])))
-    Thresholds(model=model, classes=classes, protocol=leakage, tasks=tasks, thresholds=chosen).write(MODELS / FILE)
+    leakage = ", ".join(sorted(set(table["leakage"])))
+    Thresholds(model=model, classes=classes, leakage=leakage, tasks=tasks, thresholds=chosen).write(MODELS / FILE)
     print(f"{MODELS}: temperature {calibration.temperature}, {len(chosen)} thresholds, chosen on {len(val):,} images")
 
 

@@ -52,7 +52,7 @@ def main() -> None:
     provenance = read_json(RAW / "provenance.json")
     write_report(REPORT, images, rejects, classes, summary, params, provenance, views, EXAMPLES, DUPLICATES)
 
-    print(f"{CLEAN}: {len(images):,} usable pictures in {summary['groups']:,} groups, {len(rejects):,} set aside")
+    print(f"{CLEAN}: {len(images):,} usable images in {summary['groups']:,} groups, {len(rejects):,} set aside")
     if len(rejects):
         print(kind_of_reason(rejects["reason"]).value_counts().to_string(header=False))
     for warning in warnings:

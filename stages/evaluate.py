@@ -52,10 +52,10 @@ def main() -> None:
     thresholds = tasks.Thresholds.read(Path("models") / tasks.FILE)
     binary = tasks.binary_tasks(class_table)
     prior = class_fractions(images.loc[images["split"] == "train", "label"], classes)
-    leakage = ", ".join(sorted(set(final["protocol"])))
+    leakage = ", ".join(sorted(set(final["leakage"])))
     scores = ood.read_scores(PREDICTIONS / "ood_scores.csv")
     report = {
-        "protocol": leakage,
+        "leakage": leakage,
         "majority_class_of_train": classes[int(prior.argmax())],
         **evaluation_report(splits, binary, thresholds, prior, scores, bootstrap),
     }
@@ -68,7 +68,7 @@ def main() -> None:
         }
     if "test" in splits:
         corrupted = predictions.read(
-            PREDICTIONS / "predictions_corrupted.csv", images, classes, ("disturbance", "strength")
+            PREDICTIONS / "predictions_corrupted.csv", images, classes, ("corruption", "strength")
         )
         report |= report_on_test(splits["test"], corrupted, binary, thresholds, bootstrap)
 
@@ -80,12 +80,12 @@ def main() -> None:
     PLOTS.mkdir(exist_ok=True)
     for name, table in tables.items():
         # The templates put a leak into the plot's title.
-        table.assign(protocol=leakage).to_csv(PLOTS / f"{name}.csv", index=False)
+        table.assign(leakage=leakage).to_csv(PLOTS / f"{name}.csv", index=False)
     write_json(Path("reports/evaluation.json"), report)
     brief = {name: dvc_metrics(report[name], report["questions"]["melanoma"].get(name)) for name in splits}
-    write_json(Path("metrics/evaluate.json"), {"protocol": leakage, **brief})
+    write_json(Path("metrics/evaluate.json"), {"leakage": leakage, **brief})
     print(pd.DataFrame({name: printed(report[name]) for name in splits}).to_string())
-    if leakage != "honest":
+    if leakage != "none":
         print(f"WARNING: {leakage}. These metrics are too good; see metrics/split.json for what leaks.")
 
 

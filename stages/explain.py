@@ -23,7 +23,7 @@ GALLERY = Path("reports/gallery")
 def main() -> None:
     """Write the gallery, the embedding, and what is measured of both."""
     params = Explain.read()
-    split = explained.read(Path("data"), Evaluate.read().sides)
+    split = explained.read(Path("data"), Evaluate.read().splits)
     model = saving.load(Path("models/model.keras"))
     examples = gallery.choose(split.labels, split.probability, params.examples_per_class)
     counts = gallery.write_gallery(
@@ -32,10 +32,10 @@ def main() -> None:
     random = np.random.default_rng(params.seed)
     drawn = embedding.write_embedding(split, random, params.seed, Path("plots/embedding.png"))
     checked = sanity_check.check_split(model, split, random, params.seed)
-    found = {"side": split.split, "protocol": split.leakage, "gallery": counts, "embedding": drawn}
+    found = {"split": split.split, "leakage": split.leakage, "gallery": counts, "embedding": drawn}
     write_json(Path("metrics/explain.json"), {**found, "sanity_check": checked})
     print(f"{GALLERY}: {len(examples)} images of {split.split}. Heat maps: {checked['verdict']}")
-    if split.leakage != "honest":
+    if split.leakage != "none":
         print(f"WARNING: {split.leakage}. These images are no fair test; see metrics/split.json for what leaks.")
 
 

@@ -26,7 +26,7 @@ from lesions.params.evaluate import Evaluate
 from lesions.params.predict import Predict
 
 MODEL = Path("models/model.keras")
-PREPROCESSING = Path("models/recipe.json")
+PREPROCESSING = Path("models/preprocessing.json")
 OUT = Path("data/network_outputs")
 
 
@@ -45,21 +45,21 @@ def main() -> None:
         rows = data.rows(split, augmented=split == "val")  # rebalance may have put augmented images into val
         outputs = predict_images(model, data.batches(rows, BATCH_SIZE), len(rows), tta, f"predicting {split}")
         original = rows < len(data.arrays[0])
-        table = data.table.loc[rows, ["image_id", "split", "label"]].assign(protocol=data.leakage)
+        table = data.table.loc[rows, ["image_id", "split", "label"]].assign(leakage=data.leakage)
         tables.append(pd.concat([table.reset_index(drop=True), pd.DataFrame(outputs[1], columns=classes)], axis=1))
         features.append((table[original], outputs[0][original]))
     predictions = pd.concat(tables[1:], ignore_index=True)
     predictions.to_csv(OUT / "predictions.csv", index=False, float_format=EXACT)
 
-    test = data.rows("test", augmented=False) if "test" in Evaluate.read().sides else np.empty(0, np.int64)
-    known = data.table.loc[test, ["image_id", "split", "label"]].assign(protocol=data.leakage)
+    test = data.rows("test", augmented=False) if "test" in Evaluate.read().splits else np.empty(0, np.int64)
+    known = data.table.loc[test, ["image_id", "split", "label"]].assign(leakage=data.leakage)
     batches = data.batches(test, BATCH_SIZE)
     corrupted = predict_corrupted(model, batches, known, classes, tta=params.tta, seed=params.seed)
     corrupted.to_csv(OUT / "corrupted.csv", index=False, float_format=EXACT)
 
     pixels, index = image_array.read(Path("data/prepared/ood"))
     outputs = predict_images(model, in_batches(pixels), len(index), False, "predicting out-of-distribution images")
-    features.append((index.assign(protocol=data.leakage), outputs[0]))
+    features.append((index.assign(leakage=data.leakage), outputs[0]))
     pd.concat([table for table, _ in features]).to_csv(OUT / "features.csv", index=False)
     np.save(OUT / "features.npy", np.concatenate([array for _, array in features]), allow_pickle=False)
 

@@ -12,7 +12,7 @@ from lesions.core.json_files import write_json
 from lesions.core.stage import run_stage
 from lesions.images.archive_images import decode_members
 from lesions.images.ood_images import ood_images
-from lesions.images.preprocessing import Recipe, to_pixels
+from lesions.images.preprocessing import Preprocessing, to_pixels
 from lesions.params.prepare import Prepare
 
 RAW = Path("data/raw")
@@ -22,20 +22,20 @@ PREPARED = Path("data/prepared")
 def main() -> None:
     """Decode the images of data/clean/images.csv."""
     params = Prepare.read()
-    recipe = Recipe(
+    preprocessing = Preprocessing(
         image_size=params.shape,
         resize_mode=params.resize_mode,
         crop_borders=params.crop_borders,
         colour_constancy=params.colour_constancy,
     )
     images = read_csv(Path("data/clean/images.csv"))
-    write_json(PREPARED / "recipe.json", recipe.to_json())
-    pixels = decode_members(RAW, images, partial(to_pixels, recipe=recipe))
-    image_array.write(PREPARED, images[["image_id", "label"]], pixels, recipe.image_size)
-    ood_table, ood_pixels = ood_images(recipe, params.seed)
-    image_array.write(PREPARED / "ood", ood_table, ood_pixels, recipe.image_size)
-    height, width = recipe.image_size
-    print(f"{PREPARED}: {len(images):,} pictures of {height}×{width} pixels")
+    write_json(PREPARED / "preprocessing.json", preprocessing.to_json())
+    pixels = decode_members(RAW, images, partial(to_pixels, preprocessing=preprocessing))
+    image_array.write(PREPARED, images[["image_id", "label"]], pixels, preprocessing.image_size)
+    ood_table, ood_pixels = ood_images(preprocessing, params.seed)
+    image_array.write(PREPARED / "ood", ood_table, ood_pixels, preprocessing.image_size)
+    height, width = preprocessing.image_size
+    print(f"{PREPARED}: {len(images):,} images of {height}×{width} pixels")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Oversample rare classes: augment training images of the classes that have too few.
 
 The split comes before, on purpose: augmenting first, as published notebooks do, puts copies of one image into two
-splits. `when: before_split` does even that, to show what it is worth; the column `protocol` of index.csv then names the
+splits. `when: before_split` does even that, to show what it is worth; the column `leakage` of index.csv then names the
 leak, and every metric carries it on.
 """
 

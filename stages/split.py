@@ -1,6 +1,6 @@
 """Split the images into train, validation and test, and audit the split for leakage.
 
-A split that lets the lesions of test images train is named in the column `protocol` of split.csv, which every metric
+A split that lets the lesions of test images train is named in the column `leakage` of split.csv, which every metric
 made from it carries on.
 """
 

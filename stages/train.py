@@ -1,7 +1,7 @@
 """Train: the only slow stage. Interrupted, it goes on at the last finished epoch, to the same bits.
 
-The network learns from the training pictures and their copies; validation decides the learning rate, the end,
-and which epoch is kept. Test pictures are not looked at.
+The network learns from the training images and their copies; validation decides the learning rate, the end,
+and which epoch is kept. Test images are not looked at.
 """
 
 import lesions.models.common.determinism  # before all that imports Keras
@@ -22,7 +22,7 @@ from lesions.models.common import saving as model_file
 from lesions.models.training import ensemble
 from lesions.models.training import optimizer as optimisation
 from lesions.models.training.checkpoint import Checkpoint, packages
-from lesions.models.training.fit import Fitted, Pictures, Side, Table, fit
+from lesions.models.training.fit import Fitted, Images, Split, Table, fit
 from lesions.models.training.flops import multiply_adds
 from lesions.params.train import Train
 
@@ -34,9 +34,9 @@ def main() -> None:
     """Train the network that params.yaml names."""
     params = Train.read()
     data = dataset.load(Path("data"))
-    train, val = (Side(rows, data.labels(rows)) for rows in (data.rows("train"), data.rows("val")))
+    train, val = (Split(rows, data.labels(rows)) for rows in (data.rows("train"), data.rows("val")))
     refuse_empty_classes(train, data.classes)
-    pictures = Pictures(data.arrays, train, val)
+    images = Images(data.arrays, train, val)
 
     HISTORY.parent.mkdir(exist_ok=True)
     with Checkpoint.of_stage("train") as first:
@@ -50,7 +50,7 @@ def main() -> None:
                 with lesions.models.common.determinism.all_devices():
                     models.append(build(params, data.arrays[0].shape[1:], len(data.classes)))
                     table = Table(HISTORY, data.leakage, [epoch for fitted in fits for epoch in fitted.history])
-                    fits.append(fit(models[-1], pictures, ours, checkpoint, table))
+                    fits.append(fit(models[-1], images, ours, checkpoint, table))
         except (MemoryError, tf.errors.ResourceExhaustedError):
             raise UserError(
                 "the memory is too small for this training: lower train.batch_size or prepare.image_size."
@@ -65,7 +65,7 @@ def main() -> None:
     print(f"{MODEL}: {model.count_params():,} weights, of {kept}")
 
 
-def refuse_empty_classes(train: Side, classes: list[str]) -> None:
+def refuse_empty_classes(train: Split, classes: list[str]) -> None:
     """Stop where a class cannot be learnt.
 
     Raises:
@@ -74,7 +74,7 @@ def refuse_empty_classes(train: Side, classes: list[str]) -> None:
     present = set(train.labels.tolist())
     if missing := [name for number, name in enumerate(classes) if number not in present]:
         raise UserError(
-            f"of {', '.join(missing)} no picture is in train. Give split another seed or smaller val and test, "
+            f"of {', '.join(missing)} no image is in train. Give split another seed or smaller val and test, "
             "or leave the class out by clean.classes."
         )
 
@@ -93,21 +93,25 @@ def build(params: Train, shape: tuple[int, ...], classes: int) -> keras.Model:
 
 
 def write_outputs(model: keras.Model, data: dataset.Dataset, fits: list[Fitted]) -> None:
-    """Write the model, its recipe, and the figures of the epochs whose weights it has: of several networks, the means.
+    """Write the model, its preprocessing, and the metrics of the epochs whose weights it has: of several networks, the means.
 
     Epochs are counted through all of them, as in the table.
     """
     model_file.save(model, MODEL)
-    recipe = {"classes": data.classes, **read_json(Path("data/prepared/recipe.json")), "packages": packages()}
-    write_json(MODEL.parent / "recipe.json", recipe)
+    preprocessing = {
+        "classes": data.classes,
+        **read_json(Path("data/prepared/preprocessing.json")),
+        "packages": packages(),
+    }
+    write_json(MODEL.parent / "preprocessing.json", preprocessing)
     kept = pd.DataFrame([fitted.history[fitted.epoch] for fitted in fits]).mean()
-    figures = {str(name): float(f"{value:.4g}") for name, value in kept.items()}
+    metrics = {str(name): float(f"{value:.4g}") for name, value in kept.items()}
     epochs = sum(len(fitted.history) for fitted in fits)
     best = epochs - len(fits[-1].history) + fits[-1].epoch + 1
     # No times: they would change the file's hash.
     cost = {"weights": model.count_params(), "multiply_adds": multiply_adds(model)}
     counts = {**cost, "epochs": epochs, "best_epoch": best}
-    write_json(Path("metrics/train.json"), {"protocol": data.leakage, **counts, **figures, "packages": packages()})
+    write_json(Path("metrics/train.json"), {"leakage": data.leakage, **counts, **metrics, "packages": packages()})
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def stages_run(printed: str) -> list[str]:
 
 
 SMALL: dict[str, dict[str, object]] = {
-    "download": {"pictures": 120},
+    "download": {"images": 120},
     "prepare": {"image_size": 24},
     "rebalance": {"target": 0.3},
     "train": {"epochs": 2, "batch": 16},
@@ -86,7 +86,7 @@ def small_clone(folder: Path) -> Path:
 
 
 def put_clean(folder: Path, images: pd.DataFrame) -> None:
-    """Write what evaluate reads of clean's: the classes, and the pictures, of whose patients nothing is known."""
+    """Write what evaluate reads of clean's: the classes, and the images, of whose patients nothing is known."""
     (folder / "data/clean").mkdir(parents=True, exist_ok=True)
     unknown = dict.fromkeys(("lesion_id", "age", "age_status", "sex", "site", "source", "dx_type"), "")
     images.assign(**unknown).to_csv(folder / "data/clean/images.csv", index=False)
@@ -101,8 +101,8 @@ def put_network_outputs(folder: Path, table: pd.DataFrame) -> None:
     outputs = folder / "data/network_outputs"
     outputs.mkdir(parents=True, exist_ok=True)
     table.to_csv(outputs / "predictions.csv", index=False, float_format=EXACT)
-    table.iloc[:0].assign(disturbance="", strength="").to_csv(outputs / "corrupted.csv", index=False)
-    known = table[["image_id", "split", "label", "protocol"]]
+    table.iloc[:0].assign(corruption="", strength="").to_csv(outputs / "corrupted.csv", index=False)
+    known = table[["image_id", "split", "label", "leakage"]]
     train = known.assign(image_id="train " + known["image_id"], split="train")
     index = pd.concat([train, known])
     index.to_csv(outputs / "features.csv", index=False)

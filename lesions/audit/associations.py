@@ -11,11 +11,11 @@ from sklearn.metrics.cluster import contingency_matrix, expected_mutual_informat
 
 COLUMNS = {
     "dx_type": "How the diagnosis was confirmed (dx_type)",
-    "source": "Where the picture was taken (source)",
+    "source": "Where the image was taken (source)",
     "site": "The site on the body",
     "sex": "The sex",
     "age_status": "Whether the age is known (age_status)",
-    "size": "The picture's height and width",
+    "size": "The image's height and width",
 }
 """The columns compared with the diagnosis, in words."""
 

@@ -37,13 +37,13 @@ MIN_AUC = 0.75
 """The area under the ROC curve from which the sizes of images are said to tell a class."""
 
 ADVICE = {
-    "dx_type": "Use it to describe, never as an input: it was recorded because of the diagnosis. Read the figures for "
+    "dx_type": "Use it to describe, never as an input: it was recorded because of the diagnosis. Read the metrics for "
     "each way of confirmation apart; what was not worth a biopsy is the easier case.",
-    "source": "A network can learn to know the camera or the clinic instead of the lesion. Read the figures by source.",
-    "site": "Check how the pictures were collected; if this is chance or choice, read the figures by site.",
-    "sex": "Check how the pictures were collected, and read the figures by sex.",
-    "age_status": "The gaps are not random. Never let a gap be an input, and do not drop the pictures that have one.",
-    "size": "Resizing leaves traces that a network can learn. Read the figures for pictures of one size apart.",
+    "source": "A network can learn to know the camera or the clinic instead of the lesion. Read the metrics by source.",
+    "site": "Check how the images were collected; if this is chance or choice, read the metrics by site.",
+    "sex": "Check how the images were collected, and read the metrics by sex.",
+    "age_status": "The gaps are not random. Never let a gap be an input, and do not drop the images that have one.",
+    "size": "Resizing leaves traces that a network can learn. Read the metrics for images of one size apart.",
 }
 """What to do where one of these tells the class."""
 
@@ -92,15 +92,15 @@ def _no_ids(images: pd.DataFrame) -> Finding | None:
     unnamed = int(((images["lesion_id"] == "") & (images["patient_id"] == "")).sum())
     if not unnamed:
         return None
-    found = f"{unnamed:,} of {len(images):,} pictures name neither lesion nor patient: each counts as a lesion."
+    found = f"{unnamed:,} of {len(images):,} images name neither lesion nor patient: each counts as a lesion."
     if unnamed == len(images):
         found = (
-            "The data names neither lesions nor patients: only copies of a picture can be kept on one side of the "
+            "The data names neither lesions nor patients: only copies of an image can be kept in one split of the "
             "split, and two photographs of one lesion may stand on both."
         )
     advice = (
-        "Add a column lesion_id or patient_id if you can find out; else expect figures on new patients to be lower "
-        "than those on the test side."
+        "Add a column lesion_id or patient_id if you can find out; else expect metrics on new patients to be lower "
+        "than those on the test split."
     )
     return Finding("no_lesion_or_patient_ids", found, advice)
 
@@ -111,7 +111,7 @@ def _two_classes(images: pd.DataFrame) -> Finding | None:
     if divided.empty:
         return None
     examples = first_few([f"{lesion}: {join_words(ordered(classes))}" for lesion, classes in divided.items()])
-    found = f"{count_of(len(divided), 'lesion')} with pictures of more than one class ({examples})."
+    found = f"{count_of(len(divided), 'lesion')} with images of more than one class ({examples})."
     return Finding("lesions_of_two_classes", found, "Check these rows: a diagnosis or a lesion_id is wrong.")
 
 
@@ -125,7 +125,7 @@ def _column(images: pd.DataFrame, column: str, coefficients: dict[str, float]) -
     if not are_notable(cases, column, alone):
         alone = {}
     phrases = [
-        f"{value or 'no value'} {_always(share)} {label} ({counts[value]:,} pictures)"
+        f"{value or 'no value'} {_always(share)} {label} ({counts[value]:,} images)"
         for value, (label, share) in sorted(alone.items(), key=lambda item: -counts[item[0]])
     ]
     if column == "dx_type":
@@ -158,12 +158,12 @@ def _sizes(images: pd.DataFrame) -> Finding | None:
         return None
     named = first_few([f"{label} {auc:.2f}" for label, auc in sorted(separable, key=lambda pair: -round(pair[1], 2))])
     found = (
-        "The sizes of the pictures differ by class: their pixels or proportions alone tell classes from the others "
+        "The sizes of the images differ by class: their pixels or proportions alone tell classes from the others "
         f"(area under the ROC curve, where 0.5 is chance: {named})."
     )
     advice = (
-        "Resizing leaves traces in sharpness and proportions, and a network can learn these. Read the figures for "
-        "pictures of one size apart, or bring all to one size and shape the same way before they come here."
+        "Resizing leaves traces in sharpness and proportions, and a network can learn these. Read the metrics for "
+        "images of one size apart, or bring all to one size and shape the same way before they come here."
     )
     return Finding("sizes_differ_by_class", found, advice)
 
@@ -184,12 +184,12 @@ def _sources(images: pd.DataFrame) -> Finding | None:
         if labels and source not in of_one_class:
             held = n_images.loc[source].to_dict()
             few = join_words([f"{held[label] or 'no'} {label}" for label in labels])
-            phrases.append(f"{source} has {few} among {sum(held.values()):,} pictures")
+            phrases.append(f"{source} has {few} among {sum(held.values()):,} images")
     if not phrases:
         return None
     found = f"Not every source holds every class: {first_few(phrases, '; ')}."
     advice = (
-        "A network can learn to know the camera or the clinic instead of the lesion. Read the figures by source, and "
+        "A network can learn to know the camera or the clinic instead of the lesion. Read the metrics by source, and "
         "test on a source that took no part in training."
     )
     return Finding("sources_without_classes", found, advice)
@@ -202,7 +202,7 @@ def _few_lesions(images: pd.DataFrame) -> Finding | None:
         return None
     found = f"{count_of(len(few), 'class', 'classes')} with fewer than {FEW_LESIONS} lesions: {', '.join(few)}."
     advice = (
-        "A test side holds a fraction of them: read these classes' figures with their intervals. Collect more, or join "
+        "A test split holds a fraction of them: read these classes' metrics with their intervals. Collect more, or join "
         "classes (clean.classes)."
     )
     return Finding("few_lesions", found, advice)
@@ -214,12 +214,12 @@ def _imbalance(images: pd.DataFrame) -> Finding | None:
     if counts.iloc[0] < IMBALANCED * counts.iloc[-1]:
         return None
     found = (
-        f"The classes are very unequal: {largest} has {counts.iloc[0]:,} pictures, {smallest} {counts.iloc[-1]:,}. "
+        f"The classes are very unequal: {largest} has {counts.iloc[0]:,} images, {smallest} {counts.iloc[-1]:,}. "
         f'Always answering "{largest}" is right in {counts.iloc[0] / len(images):.1%} of all cases.'
     )
     advice = (
         "Read the balanced accuracy and each class's recall, not the accuracy. rebalance.target adds augmented copies "
-        "of the rare classes to the training side."
+        "of the rare classes to the training split."
     )
     return Finding("unequal_classes", found, advice)
 
@@ -229,7 +229,7 @@ def _unreadable(unreadable: dict[str, dict[str, int]]) -> Finding | None:
     for column, values in unreadable.items():
         if values:
             examples = first_few([f'"{value[:20]}"' for value in values])
-            found.append(f"The {column} of {count_of(sum(values.values()), 'picture')} cannot be read ({examples}).")
+            found.append(f"The {column} of {count_of(sum(values.values()), 'image')} cannot be read ({examples}).")
     advice = "They count as missing. Mend the table: an age is a number of years up to 120, a sex is male or female."
     return Finding("unread_values", " ".join(found), advice) if found else None
 

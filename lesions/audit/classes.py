@@ -34,7 +34,7 @@ def classify(table: pd.DataFrame, params: Clean) -> pd.DataFrame:
     other = sorted(set(diagnosis) - {""} - set(class_of)) if class_of else []
     if other and params.unmapped_diagnoses == "stop":
         counts = diagnosis.value_counts()
-        named = ", ".join(f'"{name}" ({counts[name]:,} pictures)' for name in ordered(set(other)))
+        named = ", ".join(f'"{name}" ({counts[name]:,} images)' for name in ordered(set(other)))
         absent = absent_diagnoses(table, params)
         hint = f" The data has none of: {', '.join(absent)}; is one of them misspelt?" if absent else ""
         raise UserError(
@@ -59,7 +59,7 @@ def refuse_classes(classes: list[str]) -> None:
     for label in classes:
         # The first are other columns of our tables; the marks would be read as HTML or as an escape.
         harmful = re.search(r'[<>&"\\]', label) or harm_in(label)
-        if label in ("image_id", "split", "label", "protocol") or harmful:
+        if label in ("image_id", "split", "label", "leakage") or harmful:
             raise UserError(
                 f"a class cannot be called {label!r}; rename it in the table, its folder, or clean.classes."
             )

@@ -25,7 +25,7 @@ def find_duplicates(images: pd.DataFrame, luma: NDArray[np.uint8], colour: NDArr
 
     Returns:
         One row per pair, sorted: `one` < `other`, both `image_id`s; `similarity`, two decimals; `identical`, whether
-        the bytes are the same; and both pictures' `label` and `lesion_id`. Of images with the same bytes each
+        the bytes are the same; and both images' `label` and `lesion_id`. Of images with the same bytes each
         is paired with the first alone.
     """
     order = np.argsort(images["image_id"].to_numpy())
@@ -82,12 +82,12 @@ def label_conflicts(images: pd.DataFrame, pairs: pd.DataFrame, policy: Policy) -
             labels = " and ".join(sorted(set(ours["label"])))
             others = ours.index if policy != "keep_first" else ours.index[ours["label"] != ours["label"].iloc[0]]
             reasons[others] = (
-                f"the same picture is diagnosed as {labels}: {first_few(list(ours['image_id']), most=_NAMED)}"
+                f"the same image is diagnosed as {labels}: {first_few(list(ours['image_id']), most=_NAMED)}"
             )
     if policy == "error" and (reasons != "").any():
         found = "".join(f"\n  {reason}" for reason in sorted(set(reasons) - {""})[:_NAMED])
         raise UserError(
-            f"{(reasons != '').sum()} pictures contradict a copy of theirs:{found}\n"
+            f"{(reasons != '').sum()} images contradict a copy of theirs:{found}\n"
             "Mend the table, or let clean.label_conflicts in params.yaml be drop or keep_first."
         )
     return reasons

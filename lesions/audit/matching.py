@@ -31,7 +31,7 @@ def find_members(raw: Path, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataF
         if not problem:
             problem = harm.get(member.image_id, "not listed in the table")
         if not problem and member.image_id in first:
-            problem = f"a second picture of this id; the first is {first[member.image_id].name}"
+            problem = f"a second image of this id; the first is {first[member.image_id].name}"
         if problem:
             rejects.append((member.image_id, member.archive, member.name, problem))
         else:

@@ -77,18 +77,18 @@ def plot_data(views: Sequence[tuple[View, bytes]], path: Path) -> None:
         views: as `draw_views` yields them.
         path: of the PNG.
     """
-    pictures = [Image.open(io.BytesIO(png)).convert("RGB") for _, png in views]
-    columns, gap, line = min(3, len(pictures)), 40, 40
-    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
-    width = max(picture.width for picture in pictures)
-    heights = [max(picture.height for picture in row) + line + gap for row in rows]
+    images = [Image.open(io.BytesIO(png)).convert("RGB") for _, png in views]
+    columns, gap, line = min(3, len(images)), 40, 40
+    rows = [images[start : start + columns] for start in range(0, len(images), columns)]
+    width = max(image.width for image in images)
+    heights = [max(image.height for image in row) + line + gap for row in rows]
     sheet = Image.new("RGB", (columns * (width + gap) + gap, sum(heights) + gap), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(26)
-    for number, ((view, _), picture) in enumerate(zip(views, pictures, strict=True)):
+    for number, ((view, _), image) in enumerate(zip(views, images, strict=True)):
         left = gap + number % columns * (width + gap)
         top = gap + sum(heights[: number // columns])
         draw.text((left, top), view.title, fill="black", font=font)
-        sheet.paste(picture, (left, top + line))
+        sheet.paste(image, (left, top + line))
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.resize((sheet.width // 2, sheet.height // 2), Image.Resampling.BOX).save(path)
 
@@ -110,7 +110,7 @@ def _with_given_ages(images: pd.DataFrame) -> pd.DataFrame:
 def _draw_diagnosis(images: pd.DataFrame, axes: Axes) -> None:
     """Draw images per class, and lesions where the data names them, with their numbers."""
     order = ordered(set(images["label"]))
-    counts = {"pictures": images["label"].value_counts()}
+    counts = {"images": images["label"].value_counts()}
     if (images["lesion_id"] != "").any():
         counts["lesions"] = lesion_of(images).groupby(images["label"]).nunique()
     table = pd.concat([number.rename("number").reset_index().assign(of=name) for name, number in counts.items()])
@@ -121,7 +121,7 @@ def _draw_diagnosis(images: pd.DataFrame, axes: Axes) -> None:
     _finish_counts(axes, " and ".join(counts))
     _name_rows(axes, order)
     if len(counts) > 1:
-        axes.legend(handles=[Patch(color=PALE, label="pictures"), Patch(color=BLUE, label="lesions")], frameon=False)
+        axes.legend(handles=[Patch(color=PALE, label="images"), Patch(color=BLUE, label="lesions")], frameon=False)
 
 
 def _draw_site(images: pd.DataFrame, axes: Axes) -> None:
@@ -131,7 +131,7 @@ def _draw_site(images: pd.DataFrame, axes: Axes) -> None:
     colours = [GREY if site in ("not stated", "other sites") else BLUE for site in order]
     counts = sites.value_counts()[order]
     sns.barplot(x=counts.to_numpy(), y=order, hue=order, palette=colours, saturation=1, legend=False, ax=axes)
-    _finish_counts(axes, "pictures")
+    _finish_counts(axes, "images")
     axes.set_yticks(range(len(order)), [_short(site) for site in order])
 
 
@@ -177,11 +177,11 @@ def _draw_boxes(images: pd.DataFrame, values: "pd.Series[float]", axes: Axes, *,
 
 
 def _draw_images_per_lesion(images: pd.DataFrame, axes: Axes) -> None:
-    """Draw how many lesions have one picture, two, and so on."""
+    """Draw how many lesions have one image, two, and so on."""
     lesions = images.loc[images["lesion_id"] != "", "lesion_id"].value_counts().value_counts().sort_index()
     bars = axes.bar(lesions.index, lesions, color=BLUE, width=0.7)
     axes.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8)
-    axes.set(xlabel="pictures of the lesion", ylabel="lesions, on a logarithmic scale", yscale="log")
+    axes.set(xlabel="images of the lesion", ylabel="lesions, on a logarithmic scale", yscale="log")
     axes.set_ylim(0.5, lesions.max() * 3)
     axes.yaxis.set_major_formatter("{x:,g}")
     axes.yaxis.set_minor_locator(mpl.ticker.NullLocator())
@@ -189,7 +189,7 @@ def _draw_images_per_lesion(images: pd.DataFrame, axes: Axes) -> None:
 
 
 def _draw_missing(images: pd.DataFrame, axes: Axes) -> None:
-    """Draw the share of pictures without a value, by class and column; no column that is empty for all."""
+    """Draw the share of images without a value, by class and column; no column that is empty for all."""
     table = _with_given_ages(images)
     columns = {column: name for column, name in DESCRIPTIVE.items() if (table[column] != "").any()}
     order = ordered(set(images["label"]))
@@ -199,7 +199,7 @@ def _draw_missing(images: pd.DataFrame, axes: Axes) -> None:
         shares, annot=marks, fmt="", cmap=sns.light_palette("#b5523b", as_cmap=True), vmin=0, vmax=100, cbar=False,
         linewidths=1, linecolor="#e4e4e4", ax=axes,
     )  # fmt: skip
-    axes.set(xlabel="% of the class's pictures without a value", ylabel="")
+    axes.set(xlabel="% of the class's images without a value", ylabel="")
     axes.set_xticks(np.arange(len(columns)) + 0.5, list(columns.values()), rotation=35, ha="right")
     axes.set_yticks(np.arange(len(order)) + 0.5, [_short(label) for label in order], rotation=0)
 
@@ -223,7 +223,7 @@ def _draw_shares(images: pd.DataFrame, values: "pd.Series[str]", axes: Axes) -> 
     # A name with an underscore before it would be left out of a legend.
     handles = [Patch(color=colours[kind], label=f"{_short(kind).lstrip('_')}  {counts[kind]:,}") for kind in kinds]
     axes.legend(handles=handles, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
-    axes.set(xlabel="share of the class's pictures", ylabel="", xlim=(0, 1))
+    axes.set(xlabel="share of the class's images", ylabel="", xlim=(0, 1))
     axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
     _name_rows(axes, order)
 
@@ -265,11 +265,11 @@ def _view_of_shares(key: str, title: str, column: str) -> View:
 
 
 VIEWS = (
-    View("diagnosis", "Pictures by class", _varies("label"), _draw_diagnosis, lambda classes: 0.9 + 0.45 * classes),
-    View("lesions", "Pictures per lesion", _varies("lesion_id"), _draw_images_per_lesion, lambda _: 3.4),
+    View("diagnosis", "Images by class", _varies("label"), _draw_diagnosis, lambda classes: 0.9 + 0.45 * classes),
+    View("lesions", "Images per lesion", _varies("lesion_id"), _draw_images_per_lesion, lambda _: 3.4),
     _view_of_shares("confirmation", "Confirmation of the diagnosis by class", "dx_type"),
     _view_of_shares("source", "Source by class", "source"),
-    View("sizes", "Size of the pictures by class, width×height", _varies("width", "height"), _draw_sizes, _by_classes),
+    View("sizes", "Size of the images by class, width×height", _varies("width", "height"), _draw_sizes, _by_classes),
     View("age", "Age by class", _varies("age"), _draw_age, _by_classes),
     _view_of_shares("sex", "Sex by class", "sex"),
     View("site", "Site", _varies("site"), _draw_site, lambda _: 4.6),

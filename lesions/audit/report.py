@@ -20,31 +20,31 @@ from lesions.reporting.common.templates import render
 REASONS = {
     "no diagnosis": "The table says nothing, or UNK, where the diagnosis should be. Fill it in, if it is known.",
     "its diagnosis is not among": "You left it out: no class of clean.classes holds it. It counts for no limit.",
-    "listed, but not in any archive": "The table has a row for it, and no archive has the picture. Add the picture, "
+    "listed, but not in any archive": "The table has a row for it, and no archive has the image. Add the image, "
     "or remove the row; if there are many, an archive is missing.",
-    "not listed in the table": "An archive has the picture, and the table no row for it. Add the row, or ignore it.",
-    "a second picture of this id": "Two files have this name; the first was taken. Rename one and list both.",
+    "not listed in the table": "An archive has the image, and the table no row for it. Add the row, or ignore it.",
+    "a second image of this id": "Two files have this name; the first was taken. Rename one and list both.",
     "name occurs twice in the archive": "The archive holds two files of this name; the first was taken.",
     "shares its bytes with another member": "The archive is not as any program packs it, and can be a trap. Pack the "
-    "pictures anew if you trust them.",
-    "compressed in a way that is not read": "Such members can grow without bound. Pack the pictures anew as plain zip.",
-    "declares more than": "No picture is so long. The archive is damaged, or a trap.",
-    "unpacks to more than": "No picture shrinks so well. The archive is a trap, or the picture of one colour.",
+    "images anew if you trust them.",
+    "compressed in a way that is not read": "Such members can grow without bound. Pack the images anew as plain zip.",
+    "declares more than": "No image is so long. The archive is damaged, or a trap.",
+    "unpacks to more than": "No image shrinks so well. The archive is a trap, or the image of one colour.",
     "encrypted": "The archive asks for a password: unpack it with that, and pack it anew without.",
-    "a link or device": "The member is no file: pack the picture itself.",
+    "a link or device": "The member is no file: pack the image itself.",
     **dict.fromkeys(
         ("begins like a formula", "holds the invisible character", "is longer than"),
         "This name or value could do harm in a spreadsheet or on a screen: mend it in the table, or rename the file.",
     ),
     "empty file": "The file has no bytes: copy or fetch it again.",
-    "no picture": "The bytes are those of no format that is read here, whatever the name says.",
-    "broken picture": "The file ends too early or is damaged: copy or fetch it again.",
+    "no image": "The bytes are those of no format that is read here, whatever the name says.",
+    "broken image": "The file ends too early or is damaged: copy or fetch it again.",
     "too large": "More pixels than a camera of today makes; it was not opened.",
     "32-bit grey values": "Nobody says which value is white: save it as 8-bit colour.",
     "16-bit grey values": "The values fill a part of their range only: save it as 8-bit colour.",
     "damaged in the archive": "The archive is damaged at this place: copy or fetch it again.",
-    "unsafe path": "The member's name leads out of the archive. Pack the pictures anew if you trust them.",
-    "the same picture is diagnosed as": "One of the diagnoses is wrong, and nobody says which. Find out, and mend the "
+    "unsafe path": "The member's name leads out of the archive. Pack the images anew if you trust them.",
+    "the same image is diagnosed as": "One of the diagnoses is wrong, and nobody says which. Find out, and mend the "
     "table.",
 }
 """What the reasons in `data/clean/rejects.csv` mean and what to do, by words that they hold."""
@@ -101,9 +101,9 @@ def _class_rows(classes: pd.DataFrame, summary: dict[str, Any]) -> list[dict[str
     return [
         {
             "label": row["label"],
-            "pictures": summary["classes"][row["label"]],
+            "images": summary["classes"][row["label"]],
             "lesions": summary["lesions_by_class"][row["label"]],
-            "share": summary["classes"][row["label"]] / summary["pictures"],
+            "share": summary["classes"][row["label"]] / summary["images"],
             "nature": row["nature"],
             "name": row["name"],
             "of": row["of"],

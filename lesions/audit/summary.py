@@ -45,7 +45,7 @@ def summarise(
     missing = {column: int((images[column] == "").sum()) for column in DESCRIPTIVE}
     filled = images.loc[images["age_status"] == "filled", "age"]
     return {
-        "pictures": len(images),
+        "images": len(images),
         "lesions": int(images.loc[images["lesion_id"] != "", "lesion_id"].nunique()),
         "patients": int(images.loc[images["patient_id"] != "", "patient_id"].nunique()),
         "groups": int(images["group_id"].nunique()),
@@ -76,7 +76,7 @@ def kind_of_reason(reasons: "pd.Series[str]") -> "pd.Series[str]":
 
 
 def _with_examples(values: dict[str, int]) -> dict[str, Any]:
-    return {"pictures": sum(values.values()), "examples": list(values)[:_EXAMPLES]}
+    return {"images": sum(values.values()), "examples": list(values)[:_EXAMPLES]}
 
 
 def _sizes(images: pd.DataFrame) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _sizes(images: pd.DataFrame) -> dict[str, Any]:
     commonest = next(iter(sizes))
     return {
         "different": len(sizes),
-        "commonest": {"size": commonest, "pictures": sizes[commonest]},
+        "commonest": {"size": commonest, "images": sizes[commonest]},
         "fewest_pixels": int(pixels.min()),
         "most_pixels": int(pixels.max()),
     }

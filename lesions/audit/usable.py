@@ -81,13 +81,13 @@ def _refuse_if_unusable(images: pd.DataFrame, rejects: pd.DataFrame, classes: li
     reasons = "".join(f"\n  {count:6,} {reason}" for reason, count in commonest.items())
     if share > limit:
         raise UserError(
-            f"{len(rejects):,} of {len(rejects) + len(images):,} pictures ({share:.1%}) must be set aside, "
+            f"{len(rejects):,} of {len(rejects) + len(images):,} images ({share:.1%}) must be set aside, "
             f"more than clean.max_rejected allows ({limit:.1%}):{reasons}\n"
             "Mend the data, or raise clean.max_rejected in params.yaml if this is as it should be."
         )
     empty = [label for label in classes if label not in set(images["label"])]
     if empty:
         raise UserError(
-            f"of {', '.join(empty)} no picture can be used, and of every class at least three are needed. "
-            f"Mend the pictures, or take the class out of the table. Set aside were:{reasons}"
+            f"of {', '.join(empty)} no image can be used, and of every class at least three are needed. "
+            f"Mend the images, or take the class out of the table. Set aside were:{reasons}"
         )

@@ -4,7 +4,7 @@ import importlib
 import re
 from pathlib import Path
 
-from lesions.archives import is_picture
+from lesions.archives import is_image
 from lesions.core import registry
 from lesions.sources.common.download import DOWNLOADS
 from lesions.sources.common.raw_data import Offer
@@ -40,8 +40,8 @@ def offers_of(source: str) -> list[Offer]:
 def there(offer: Offer, downloads: Path = DOWNLOADS) -> str:
     """Say how much of an offer is in data/downloads, by names and lengths."""
     if offer.folder:
-        pictures = sum(is_picture(path.name) for path in (downloads / offer.folder).glob("*/*"))
-        return f"{pictures:,} pictures"
+        images = sum(is_image(path.name) for path in (downloads / offer.folder).glob("*/*"))
+        return f"{images:,} images"
     states = [_state(downloads / file.name, file.n_bytes) for file in offer.files]
     complete = states.count("complete")
     if "other" in states:

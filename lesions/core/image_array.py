@@ -1,4 +1,4 @@
-"""`pixels.npy` and its `index.csv`: all pictures of a stage in one array, row i of one being row i of the other."""
+"""`pixels.npy` and its `index.csv`: all images of a stage in one array, row i of one being row i of the other."""
 
 import os
 from collections.abc import Iterable
@@ -13,16 +13,16 @@ from lesions.core.csv_files import read_csv
 from lesions.core.errors import NO_ROOM, UserError
 
 WRITTEN_AT_ONCE = 1_048_576
-"""Bytes handed to the system in one go: picture by picture takes it nearly twice the time."""
+"""Bytes handed to the system in one go: image by image takes it nearly twice the time."""
 
 
-def write(folder: Path, index: pd.DataFrame, pictures: Iterable[NDArray[np.uint8]], shape: tuple[int, int]) -> None:
-    """Write pictures one after the other, so that memory stays flat however many there are.
+def write(folder: Path, index: pd.DataFrame, images: Iterable[NDArray[np.uint8]], shape: tuple[int, int]) -> None:
+    """Write images one after the other, so that memory stays flat however many there are.
 
     Args:
         folder: gets `pixels.npy` (uint8, (N, height, width, 3)) and `index.csv`.
         index: N rows.
-        pictures: N arrays, uint8, (height, width, 3), in the order of the index.
+        images: N arrays, uint8, (height, width, 3), in the order of the index.
         shape: height and width.
 
     Raises:
@@ -35,8 +35,8 @@ def write(folder: Path, index: pd.DataFrame, pictures: Iterable[NDArray[np.uint8
         index.to_csv(folder / "index.csv", index=False)
         with unfinished.open("wb", buffering=WRITTEN_AT_ONCE) as file:
             write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (len(index), *shape, 3)})
-            for _, picture in zip(index.index, pictures, strict=True):
-                file.write(np.ascontiguousarray(picture, dtype=np.uint8).data)
+            for _, image in zip(index.index, images, strict=True):
+                file.write(np.ascontiguousarray(image, dtype=np.uint8).data)
         unfinished.replace(folder / "pixels.npy")
     except OSError as error:
         if error.errno not in NO_ROOM:
@@ -44,7 +44,7 @@ def write(folder: Path, index: pd.DataFrame, pictures: Iterable[NDArray[np.uint8
         needed = len(index) * shape[0] * shape[1] * 3
         raise UserError(
             f"{folder / 'pixels.npy'} could not be written: {os.strerror(error.errno)}. It needs {needed / 1e6:,.0f} "
-            f"MB ({len(index):,} pictures of {shape[0]}×{shape[1]} pixels). Make room, or lower prepare.image_size."
+            f"MB ({len(index):,} images of {shape[0]}×{shape[1]} pixels). Make room, or lower prepare.image_size."
         ) from None
 
 

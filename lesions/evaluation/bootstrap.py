@@ -1,9 +1,9 @@
-"""How far a figure would move with other lesions: 95 % intervals by a bootstrap over lesions.
+"""How far a metric would move with other lesions: 95 % intervals by a bootstrap over lesions.
 
-Pictures of one lesion, or of one patient, are alike, so a bootstrap over pictures takes them for more evidence than
+Images of one lesion, or of one patient, are alike, so a bootstrap over images takes them for more evidence than
 they are, and its intervals are too narrow. Here whole groups are drawn with replacement (the cluster bootstrap: Field
 and Welsh, J. R. Stat. Soc. B 69, 2007), unstratified, and the interval is from the 2.5th to the 97.5th percentile of
-the figure over the resamples (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
+the metric over the resamples (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lesions.evaluation.metrics import Metrics, why_undefined
 
 DIGITS = 4
-"""More digits than a test set of some thousand pictures supports would only look exact."""
+"""More digits than a test set of some thousand images supports would only look exact."""
 PERCENTILES = (2.5, 97.5)
 CELLS = 2**18
 """Weights at once: as many resamples as fit a processor's cache with what is made of them."""
@@ -36,10 +36,10 @@ class Bootstrap:
     seed: int
 
     def weights(self, groups: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
-        """Yield how often each picture stands in each resample, (B, N), some resamples at a time.
+        """Yield how often each image stands in each resample, (B, N), some resamples at a time.
 
         Args:
-            groups: (N,), the number of each picture's group, from 0 to one less than there are groups.
+            groups: (N,), the number of each image's group, from 0 to one less than there are groups.
         """
         number = int(groups.max()) + 1
         block = max(1, CELLS // len(groups))
@@ -51,19 +51,19 @@ class Bootstrap:
             yield times.astype(np.float64)[:, groups]
 
     def estimates(
-        self, figures: Callable[[NDArray[np.float64]], Metrics], groups: NDArray[np.int64]
+        self, metrics: Callable[[NDArray[np.float64]], Metrics], groups: NDArray[np.int64]
     ) -> dict[str, list[Json]]:
-        """Return each figure's value and interval.
+        """Return each metric's value and interval.
 
         Args:
-            figures: from weights (B, N) to values, (B,) or (B, classes) by name, NaN where undefined.
+            metrics: from weights (B, N) to values, (B,) or (B, classes) by name, NaN where undefined.
             groups: as for `weights`.
 
         Returns:
-            For each figure a list with an entry a class, or one alone; see `estimate`.
+            For each metric a list with an entry a class, or one alone; see `estimate`.
         """
-        values = figures(np.ones((1, len(groups))))
-        blocks = [figures(weights) for weights in self.weights(groups)]
+        values = metrics(np.ones((1, len(groups))))
+        blocks = [metrics(weights) for weights in self.weights(groups)]
         return {
             name: [
                 estimate(name, float(value), drawn, several=bool(groups.any()))
@@ -78,11 +78,11 @@ class Bootstrap:
 
 
 def estimate(name: str, value: float, drawn: NDArray[np.float64], *, several: bool) -> Json:
-    """Return a figure with its interval.
+    """Return a metric with its interval.
 
     Args:
-        name: the figure's.
-        value: of all pictures.
+        name: the metric's.
+        value: of all images.
         drawn: (resamples,), NaN in a resample in which it is undefined.
         several: whether there is more than one group.
 

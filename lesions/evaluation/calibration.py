@@ -22,15 +22,15 @@ def reliability(label: NDArray[np.int64], probability: NDArray[np.float64]) -> l
         probability: (N, classes).
 
     Returns:
-        At most `BINS` bins of equal mass, the least sure first: `pictures`, and the means `confidence` (of the most
-        probable class) and `accuracy`. Equally sure pictures stand in their order.
+        At most `BINS` bins of equal mass, the least sure first: `images`, and the means `confidence` (of the most
+        probable class) and `accuracy`. Equally sure images stand in their order.
     """
     confidence = probability.max(axis=1)
     hit = probability.argmax(axis=1) == label
     order = np.argsort(confidence, kind="stable")
     return [
         {
-            "pictures": len(bin_),
+            "images": len(bin_),
             "confidence": rounded(float(confidence[bin_].mean())),
             "accuracy": rounded(float(hit[bin_].mean())),
         }
@@ -40,7 +40,7 @@ def reliability(label: NDArray[np.int64], probability: NDArray[np.float64]) -> l
 
 def reliability_curves(split: SplitPredictions) -> pd.DataFrame:
     """Return the table of the reliability diagram: `probabilities` (before or after calibration) and the bins."""
-    tables = [pd.DataFrame(columns=["probabilities", "pictures", "confidence", "accuracy"])]
+    tables = [pd.DataFrame(columns=["probabilities", "images", "confidence", "accuracy"])]
     for name, probability in (("before", split.probability), ("after", split.calibrated)):
         if probability is not None and len(split.label):
             table = pd.DataFrame(reliability(split.label, probability))
@@ -52,8 +52,8 @@ def reliability_curves(split: SplitPredictions) -> pd.DataFrame:
 def ece(label: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
     """Return the expected calibration error: the mean difference of confidence and accuracy over equal-mass bins.
 
-    Equal mass, since bins of equal width leave most pictures in one (Nixon et al., Measuring Calibration in Deep
-    Learning, CVPR Workshops 2019). It is never 0, even of perfect probabilities, and larger the fewer pictures a
+    Equal mass, since bins of equal width leave most images in one (Nixon et al., Measuring Calibration in Deep
+    Learning, CVPR Workshops 2019). It is never 0, even of perfect probabilities, and larger the fewer images a
     bin holds.
     """
     confidence = probability.max(axis=1)

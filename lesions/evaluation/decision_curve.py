@@ -1,7 +1,7 @@
 """Does acting on the model do more good than harm? Net benefit, beside treating everybody and nobody.
 
 Whoever would biopsy ten to find one melanoma acts from a probability of 10 %: a biopsy in vain then costs a ninth of
-what a melanoma found is worth. Net benefit counts the found less the price of those in vain, per picture (Vickers and
+what a melanoma found is worth. Net benefit counts the found less the price of those in vain, per image (Vickers and
 Elkin, Decision Curve Analysis: A Novel Method for Evaluating Prediction Models, Medical Decision Making 26, 2006). It
 takes the probabilities at their word, so they are those after the temperature.
 """
@@ -31,7 +31,7 @@ def net_benefit(
     probability: NDArray[np.float64],
     weights: NDArray[np.float64],
 ) -> Metrics:
-    """Return, (B, thresholds) each, the net benefit per picture.
+    """Return, (B, thresholds) each, the net benefit per image.
 
     model, of treating who has at least that probability; treat_all; and gain, of the model over the better of
     treating all and none, whose net benefit is 0.
@@ -45,11 +45,11 @@ def net_benefit(
     limits = np.array(thresholds)
     price = limits / (1 - limits)
     called = probability[:, None] >= limits
-    pictures = weights.sum(axis=1, keepdims=True)
+    images = weights.sum(axis=1, keepdims=True)
     true, false = (weights @ (called & kind[:, None]).astype(np.float64) for kind in (positive, ~positive))
     ill = (weights @ positive)[:, None]
-    model = (true - price * false) / pictures
-    everybody = (ill - price * (pictures - ill)) / pictures
+    model = (true - price * false) / images
+    everybody = (ill - price * (images - ill)) / images
     return {"model": model, "treat_all": everybody, "gain": model - np.maximum(everybody, 0)}
 
 
@@ -71,12 +71,12 @@ def decision_curve_report(
             continue
         positive, probability, groups = binary_scores(task, split, calibrated=True)
         if not positive.any() or positive.all():
-            report[name] = {"why": "needs positive pictures and others"}
+            report[name] = {"why": "needs positive images and others"}
             continue
         found = bootstrap.estimates(partial(net_benefit, REPORTED, positive, probability), groups)
         report[name] = {
-            "pictures": len(positive),
-            "positive_pictures": int(positive.sum()),
+            "images": len(positive),
+            "positive_images": int(positive.sum()),
             "thresholds": [
                 {
                     "threshold": threshold,

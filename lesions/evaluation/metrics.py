@@ -1,7 +1,7 @@
-"""The figures of a classifier: predictions in, figures out.
+"""The metrics of a classifier: predictions in, metrics out.
 
 Definitions are scikit-learn's. All take weights, a row a resample (see `intervals`), and give one value a row; a
-figure that cannot be computed is NaN, and `WHY_UNDEFINED` has the reason.
+metric that cannot be computed is NaN, and `WHY_UNDEFINED` has the reason.
 """
 
 import numpy as np
@@ -26,17 +26,17 @@ WHY_UNDEFINED = {
     "npv": "nothing else predicted",
     "f1": "neither occurs nor is predicted",
     "misclassified": "does not occur",
-    "auc": "needs pictures of this class and of others",
+    "auc": "needs images of this class and of others",
     "average_precision": "does not occur",
-    "partial_auc_above_80_sensitivity": "needs pictures of this class and of others",
-    "specificity_at_dermatologists_sensitivity": "needs pictures of this class and of others",
+    "partial_auc_above_80_sensitivity": "needs images of this class and of others",
+    "specificity_at_dermatologists_sensitivity": "needs images of this class and of others",
     "number_needed_to_biopsy": "no positive among those that the threshold would biopsy",
 }
-"""Why a figure can be undefined; those not named have a value for every set of pictures."""
+"""Why a metric can be undefined; those not named have a value for every set of images."""
 
 
 def why_undefined(name: str) -> str:
-    """Return the reason, also for a figure of melanoma alone, or one at another prevalence."""
+    """Return the reason, also for a metric of melanoma alone, or one at another prevalence."""
     at_no_prevalence = name.removeprefix("melanoma_").partition("_at_")[0]
     return WHY_UNDEFINED.get(name) or WHY_UNDEFINED.get(at_no_prevalence, "undefined")
 
@@ -44,7 +44,7 @@ def why_undefined(name: str) -> str:
 def overall_metrics(
     label: NDArray[np.int64], probability: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> Metrics:
-    """Return the figures for all classes together.
+    """Return the metrics for all classes together.
 
     Args:
         label: (N,), the numbers of the true classes.
@@ -56,7 +56,7 @@ def overall_metrics(
         rest, undefined if one of them is; log_loss (natural logarithm); brier, the sum over the classes of the
         squared difference from the truth, from 0 to 2 (Brier, Monthly Weather Review 78, 1950).
     """
-    pictures = weights.sum(axis=1)
+    images = weights.sum(axis=1)
     truth = np.eye(probability.shape[1])[label]
     aucs = [
         roc.auc_and_average_precision(label == n, probability[:, n], weights)[0] for n in range(probability.shape[1])
@@ -64,8 +64,8 @@ def overall_metrics(
     return {
         **label_metrics(confusion(label, probability, weights)),
         "macro_auc": np.mean(aucs, axis=0),
-        "log_loss": weights @ nll(label, probability) / pictures,
-        "brier": weights @ ((probability - truth) ** 2).sum(axis=1) / pictures,
+        "log_loss": weights @ nll(label, probability) / images,
+        "brier": weights @ ((probability - truth) ** 2).sum(axis=1) / images,
     }
 
 
@@ -86,7 +86,7 @@ def confusion(
 
 
 def label_metrics(counts: NDArray[np.float64]) -> Metrics:
-    """Return the figures that need the answers alone, not how sure they are.
+    """Return the metrics that need the answers alone, not how sure they are.
 
     Args:
         counts: (B, classes, classes), as from `confusion`.
@@ -94,7 +94,7 @@ def label_metrics(counts: NDArray[np.float64]) -> Metrics:
     Returns:
         (B,) each: accuracy, and misclassified, its complement; balanced_accuracy (the mean sensitivity of the
         classes that occur); macro_f1 (the mean of the classes that occur or are predicted); weighted_f1 (weighted
-        by the pictures of each); mcc (Matthews's correlation for several classes: Gorodkin, Comput. Biol. Chem.
+        by the images of each); mcc (Matthews's correlation for several classes: Gorodkin, Comput. Biol. Chem.
         28, 2004); kappa (Cohen, Educ. Psychol. Meas. 20, 1960).
     """
     hits = np.diagonal(counts, axis1=1, axis2=2)
@@ -123,10 +123,10 @@ def _mean(of_class: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def per_class(label: NDArray[np.int64], probability: NDArray[np.float64], weights: NDArray[np.float64]) -> Metrics:
-    """Return the figures of each class against the rest, (B, classes) each.
+    """Return the metrics of each class against the rest, (B, classes) each.
 
     sensitivity (recall), specificity, ppv (precision) and npv of the most probable class as the answer; f1;
-    misclassified, the fraction of the class's pictures; auc and average_precision of the class's probability.
+    misclassified, the fraction of the class's images; auc and average_precision of the class's probability.
     """
     counts = confusion(label, probability, weights)
     hits = np.diagonal(counts, axis1=1, axis2=2)
@@ -151,11 +151,11 @@ def per_class(label: NDArray[np.int64], probability: NDArray[np.float64], weight
 
 
 def constant_baseline(label: NDArray[np.int64], probability: NDArray[np.float64]) -> Metrics:
-    """Return the headline of giving every picture the same probabilities: the baseline of every figure.
+    """Return the headline of giving every image the same probabilities: the baseline of every metric.
 
     Args:
         label: (N,).
-        probability: (classes,): 1 for one class and 0 for the others, or each class's share of the training pictures.
+        probability: (classes,): 1 for one class and 0 for the others, or each class's share of the training images.
             Of the former the log loss would be infinite, and is undefined.
     """
     found = overall_metrics(label, np.tile(probability, (len(label), 1)), np.ones((1, len(label))))
@@ -166,7 +166,7 @@ def roc_curves(scores: dict[str, tuple[NDArray[np.bool_], NDArray[np.float64]]])
     """Return a ROC curve a question: `diagnosis, false_positive_rate, true_positive_rate`, corners only.
 
     Args:
-        scores: by name which pictures are positive, (N,), and their scores, (N,). A question without positives, or
+        scores: by name which images are positive, (N,), and their scores, (N,). A question without positives, or
             without others, has no curve.
     """
     curves = [pd.DataFrame(columns=["diagnosis", "false_positive_rate", "true_positive_rate"])]

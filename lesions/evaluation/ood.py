@@ -12,9 +12,9 @@ from lesions.core.errors import UserError
 from lesions.evaluation import roc
 from lesions.evaluation.bootstrap import rounded
 
-FIXED = ["image_id", "split", "label", "protocol", "unlikeness"]
+FIXED = ["image_id", "split", "label", "leakage", "ood_score"]
 OTHERS = ("generated", "shipped")
-"""Pictures that show no lesion; see predict."""
+"""Images that show no lesion; see predict."""
 
 
 def read_scores(file: Path) -> pd.DataFrame:
@@ -27,15 +27,15 @@ def read_scores(file: Path) -> pd.DataFrame:
     missing = [column for column in FIXED if column not in table]
     if missing:
         raise UserError(f"{file} has no column {', '.join(missing)}. Run `dvc repro calibrate --force`.")
-    scores = pd.to_numeric(table["unlikeness"], errors="coerce")
+    scores = pd.to_numeric(table["ood_score"], errors="coerce")
     wrong = ~np.isfinite(scores)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise UserError(
             f"{file}, row {row + 1} ({table['image_id'].iloc[row]}): expected a number, found "
-            f"{table['unlikeness'].iloc[row]!r}. Did training diverge? Its losses are in plots/history.csv."
+            f"{table['ood_score'].iloc[row]!r}. Did training diverge? Its losses are in plots/history.csv."
         )
-    return table.assign(unlikeness=scores)
+    return table.assign(ood_score=scores)
 
 
 def ood_report(table: pd.DataFrame, splits: list[str], limit: float | None) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def ood_report(table: pd.DataFrame, splits: list[str], limit: float | None) -> d
         splits: which of val and test may be looked at.
         limit: the score above which an image is flagged, chosen on validation; None where there was none.
     """
-    scores = {name: table.loc[table["split"] == name, "unlikeness"].to_numpy() for name in (*splits, *OTHERS)}
+    scores = {name: table.loc[table["split"] == name, "ood_score"].to_numpy() for name in (*splits, *OTHERS)}
     scores = {name: found for name, found in scores.items() if len(found)}
     report: dict[str, Any] = {"flagged_above": limit}
     if limit is None:
@@ -56,7 +56,7 @@ def ood_report(table: pd.DataFrame, splits: list[str], limit: float | None) -> d
     else:
         report["chosen_for"] = "no flag on 99% of val"
     for name, found in scores.items():
-        report[name] = {"pictures": len(found), "flagged": share_flagged(found, limit)}
+        report[name] = {"images": len(found), "flagged": share_flagged(found, limit)}
         if name in OTHERS:
             for split in (split for split in splits if split in scores):
                 both = np.concatenate([found, scores[split]])
@@ -69,11 +69,11 @@ def ood_report(table: pd.DataFrame, splits: list[str], limit: float | None) -> d
 
 
 def share_flagged(scores: NDArray[np.float64], threshold: float | None) -> float | None:
-    """Return which fraction of the pictures is flagged; None where no threshold is known."""
+    """Return which fraction of the images is flagged; None where no threshold is known."""
     return None if threshold is None else rounded(float((scores > threshold).mean()))
 
 
 def flagged_by_label(rows: pd.DataFrame, threshold: float) -> dict[str, float | None]:
     """Return the fraction flagged of each `label`, in the order in which they stand."""
-    by_label = (rows["unlikeness"] > threshold).groupby(rows["label"], sort=False).mean()
+    by_label = (rows["ood_score"] > threshold).groupby(rows["label"], sort=False).mean()
     return {str(label): rounded(share) for label, share in by_label.items()}

@@ -124,8 +124,8 @@ def task_report(
     sensitivity = DERMATOLOGISTS["sensitivity"] if name == "melanoma" else None
     for split, (positive, score, groups) in scores.items():
         report[split] = {
-            "pictures": len(positive),
-            "positive_pictures": int(positive.sum()),
+            "images": len(positive),
+            "positive_images": int(positive.sum()),
             **alone(bootstrap.estimates(partial(ranking_metrics, positive, score, sensitivity=sensitivity), groups)),
         }
     report["operating_points"] = [

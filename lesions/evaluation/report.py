@@ -53,7 +53,7 @@ def evaluation_report(
         },
         "calibration": {name: calibration.calibration_report(ours) for name, ours in splits.items()},
         "abstention": {name: selective.selective_report(ours, bootstrap) for name, ours in splits.items()},
-        "unlikeness": ood.ood_report(ood_scores, list(splits), thresholds.ood_limit),
+        "ood": ood.ood_report(ood_scores, list(splits), thresholds.ood_limit),
     }
 
 
@@ -118,7 +118,7 @@ def split_plots(split: SplitPredictions, tasks: dict[str, BinaryTask | str]) -> 
     return {
         # In the order of the classes, which the confusion matrix takes over.
         "confusion": pairs.iloc[np.argsort(split.label, kind="stable")],
-        "per_class": pd.DataFrame(rows, columns=["diagnosis", "figure", "value"]),
+        "per_class": pd.DataFrame(rows, columns=["diagnosis", "metric", "value"]),
         "roc": roc_curves(split, tasks),
         "reliability": calibration.reliability_curves(split),
         "abstention": selective.coverage_curve(split),

@@ -1,4 +1,4 @@
-"""Do the figures hold on worse pictures? What is lost under each disturbance, beside the same pictures undisturbed."""
+"""Do the metrics hold on worse images? What is lost under each corruption, beside the same images uncorrupted."""
 
 from dataclasses import replace
 from functools import partial
@@ -19,65 +19,65 @@ from lesions.evaluation.roc import safe_divide
 
 SHOWN = ("accuracy", "balanced_accuracy", "macro_auc")
 """Of the headline."""
-COLUMNS = ["disturbance", "strength", "figure", "value"]
+COLUMNS = ["corruption", "strength", "metric", "value"]
 """Of the plot's table."""
 
 
 def probabilities_by_corruption(
-    disturbed: pd.DataFrame, undisturbed: SplitPredictions
+    corrupted: pd.DataFrame, uncorrupted: SplitPredictions
 ) -> dict[tuple[str, int], NDArray[np.float64]]:
-    """Return the probabilities, (N, classes), under each disturbance and strength, in the order of a side's pictures.
+    """Return the probabilities, (N, classes), under each corruption and strength, in the order of a split's images.
 
     Args:
-        disturbed: rows of disturbed.csv, in its order.
-        undisturbed: those of test; it must have the same pictures.
+        corrupted: rows of corrupted.csv, in its order.
+        uncorrupted: those of test; it must have the same images.
 
     Raises:
         UserError: it has others.
     """
     found = {}
-    way = disturbed["disturbance"] + " " + disturbed["strength"]
-    for both, rows in disturbed.groupby(way, sort=False):
+    way = corrupted["corruption"] + " " + corrupted["strength"]
+    for both, rows in corrupted.groupby(way, sort=False):
         name, _, strength = str(both).rpartition(" ")
-        if list(rows["image_id"]) != list(undisturbed.table["image_id"]):
+        if list(rows["image_id"]) != list(uncorrupted.table["image_id"]):
             raise UserError(
                 f"data/predictions/predictions_corrupted.csv has other images under {name}, strength {strength}, than "
                 "predictions.csv has of test. Run `dvc repro calibrate --force`."
             )
-        found[name, int(strength)] = rows[undisturbed.classes].to_numpy(np.float64)
+        found[name, int(strength)] = rows[uncorrupted.classes].to_numpy(np.float64)
     return found
 
 
 def robustness_report(
-    side: SplitPredictions,
+    split: SplitPredictions,
     worse: dict[tuple[str, int], NDArray[np.float64]],
     melanoma: BinaryTask | None,
     threshold: float | None,
     bootstrap: Bootstrap,
 ) -> dict[str, Any]:
-    """Return the figures of the undisturbed pictures, of each disturbance and strength, and what is lost.
+    """Return the metrics of the uncorrupted images, of each corruption and strength, and what is lost.
 
     Args:
-        side: test.
+        split: test.
         worse: of `probabilities_by_corruption`.
         melanoma: the question, or None where melanoma is no class of its own.
-        threshold: the score, chosen on val, from which a picture is called melanoma, if one was found.
-        bootstrap: how the intervals of the losses are drawn: of the same lesions with and without disturbance.
+        threshold: the score, chosen on val, from which an image is called melanoma, if one was found.
+        bootstrap: how the intervals of the losses are drawn: of the same lesions with and without corruption.
     """
     if not worse:
-        return {"why": "data/predictions/predictions_corrupted.csv has no pictures"}
-    losses = alone(bootstrap.estimates(partial(accuracy_drop, side.label, side.probability, worse), side.groups))
+        return {"why": "data/predictions/predictions_corrupted.csv has no images"}
+    losses = alone(bootstrap.estimates(partial(accuracy_drop, split.label, split.probability, worse), split.groups))
     why = "melanoma is no class of its own" if melanoma is None else "no threshold reaches 90 % sensitivity on val"
     return {
-        "strengths_are": "1 (mild) to 3 (a picture that one would take again); 0 is undisturbed",
+        "strengths_are": "1 (mild) to 3 (an image that one would take again); 0 is uncorrupted",
         "melanoma_threshold": threshold,
         **({} if threshold is not None else {"why": why}),
-        "undisturbed": _metrics_at(side, side.probability, melanoma, threshold),
-        "disturbances": [
+        "uncorrupted": _metrics_at(split, split.probability, melanoma, threshold),
+        "corruptions": [
             {
-                "disturbance": name,
+                "corruption": name,
                 "strength": strength,
-                **_metrics_at(side, probability, melanoma, threshold),
+                **_metrics_at(split, probability, melanoma, threshold),
                 "balanced_accuracy_lost": losses[f"{name} {strength}"],
             }
             for (name, strength), probability in worse.items()
@@ -91,11 +91,11 @@ def accuracy_drop(
     worse: dict[tuple[str, int], NDArray[np.float64]],
     weights: NDArray[np.float64],
 ) -> Metrics:
-    """Return, (B,) each, by how much each disturbance lowers the balanced accuracy, by its name and strength.
+    """Return, (B,) each, by how much each corruption lowers the balanced accuracy, by its name and strength.
 
     Args:
         label: (N,).
-        probability: (N, classes), of the undisturbed pictures.
+        probability: (N, classes), of the uncorrupted images.
         worse: of `probabilities_by_corruption`.
         weights: (B, N).
     """
@@ -113,19 +113,19 @@ def accuracy_drop(
 def robustness_curves(report: dict[str, Any]) -> pd.DataFrame:
     """Return the plot's table, `COLUMNS`, from a `robustness_report`; every curve begins with the clean images."""
     rows = []
-    entries = report.get("disturbances", [])
-    for name in dict.fromkeys(entry["disturbance"] for entry in entries):
-        mine = [{**report["undisturbed"], "strength": 0}, *(e for e in entries if e["disturbance"] == name)]
-        for figure in (*SHOWN, "melanoma_sensitivity"):
-            rows += [(name, entry["strength"], figure.replace("_", " "), entry[figure]) for entry in mine]
+    entries = report.get("corruptions", [])
+    for name in dict.fromkeys(entry["corruption"] for entry in entries):
+        mine = [{**report["uncorrupted"], "strength": 0}, *(e for e in entries if e["corruption"] == name)]
+        for metric in (*SHOWN, "melanoma_sensitivity"):
+            rows += [(name, entry["strength"], metric.replace("_", " "), entry[metric]) for entry in mine]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _metrics_at(
-    side: SplitPredictions, probability: NDArray[np.float64], melanoma: BinaryTask | None, threshold: float | None
+    split: SplitPredictions, probability: NDArray[np.float64], melanoma: BinaryTask | None, threshold: float | None
 ) -> dict[str, Any]:
-    """Return figures without intervals, null where undefined, then with the reason in `undefined`."""
-    found = metrics.overall_metrics(side.label, probability, np.ones((1, len(side.label))))
+    """Return metrics without intervals, null where undefined, then with the reason in `undefined`."""
+    found = metrics.overall_metrics(split.label, probability, np.ones((1, len(split.label))))
     values = {name: rounded(float(found[name][0])) for name in SHOWN}
     undefined = {name: why_undefined(name) for name, value in values.items() if value is None}
     for name in ("melanoma_sensitivity", "melanoma_specificity"):
@@ -133,7 +133,7 @@ def _metrics_at(
     if melanoma is None or threshold is None:
         undefined["melanoma_sensitivity"] = undefined["melanoma_specificity"] = "no threshold"
     else:
-        positive, score, _ = binary_scores(melanoma, replace(side, probability=probability))
+        positive, score, _ = binary_scores(melanoma, replace(split, probability=probability))
         for name, ours, called in (
             ("melanoma_sensitivity", positive, score >= threshold),
             ("melanoma_specificity", ~positive, score < threshold),

@@ -1,7 +1,7 @@
-"""How well a score ranks the positive pictures before the others: the ROC curve and what is read off it.
+"""How well a score ranks the positive images before the others: the ROC curve and what is read off it.
 
-All figures take weights, a row a resample, and give one value a row, so that a thousand resamples cost one sort.
-Whole-number weights count a picture so many times; the figures are then scikit-learn's on the repeated pictures.
+All metrics take weights, a row a resample, and give one value a row, so that a thousand resamples cost one sort.
+Whole-number weights count an image so many times; the metrics are then scikit-learn's on the repeated images.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ def auc_and_average_precision(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the area under the ROC curve, and the average precision.
 
-    The former is the chance that a positive scores higher than another picture, equal scores counting half; the
+    The former is the chance that a positive scores higher than another image, equal scores counting half; the
     latter, averaged over the positives, the precision among those that score at least as high.
 
     Args:
@@ -35,11 +35,11 @@ def auc_and_average_precision(
     true = _sums(of_positive)
     true_before, true_with = (true[:, np.searchsorted(places, limit)] for limit in (begin, end))
     with_equals = above[:, end]
-    positives, pictures = true[:, -1], above[:, -1]
+    positives, images = true[:, -1], above[:, -1]
     worse = (above[:, begin] - true_before + with_equals - true_with) / 2
     lost = (of_positive * worse).sum(axis=1)
     precise = (of_positive * true_with / np.maximum(with_equals, 1)).sum(axis=1)
-    return 1 - safe_divide(lost, positives * (pictures - positives)), safe_divide(precise, positives)
+    return 1 - safe_divide(lost, positives * (images - positives)), safe_divide(precise, positives)
 
 
 def partial_auc(

@@ -1,8 +1,8 @@
-"""What if the pictures that the model is least certain of are left to a person? Metrics of the rest.
+"""What if the images that the model is least certain of are left to a person? Metrics of the rest.
 
 Certainty is the probability of the most probable class (Hendrycks and Gimpel, A Baseline for Detecting Misclassified
-and Out-of-Distribution Examples, ICLR 2017). Coverage is the fraction of pictures that the model answers itself. Of
-equally certain pictures at the edge, each counts in part: the figure expected if the edge were drawn among them.
+and Out-of-Distribution Examples, ICLR 2017). Coverage is the fraction of images that the model answers itself. Of
+equally certain images at the edge, each counts in part: the metric expected if the edge were drawn among them.
 """
 
 from functools import partial
@@ -19,16 +19,16 @@ from lesions.evaluation.roc import safe_divide
 
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 PLOTTED = np.arange(1, 101) / 100
-COLUMNS = ["coverage", "figure", "value"]
+COLUMNS = ["coverage", "metric", "value"]
 """Of the plot's table."""
 
 
 def answered_weight(certainty: NDArray[np.float64], coverage: float) -> NDArray[np.float64]:
-    """Return (N,): which part of each picture the model answers, 1 or 0, and of the equals at the edge a fraction.
+    """Return (N,): which part of each image the model answers, 1 or 0, and of the equals at the edge a fraction.
 
     Args:
         certainty: (N,).
-        coverage: above 0, to 1; of N pictures, rounded to a whole number, at least one.
+        coverage: above 0, to 1; of N images, rounded to a whole number, at least one.
     """
     number = max(1, round(coverage * len(certainty)))
     edge = np.sort(certainty)[::-1][number - 1]
@@ -42,9 +42,9 @@ def metrics_at(
     probability: NDArray[np.float64],
     weights: NDArray[np.float64],
 ) -> Metrics:
-    """Return accuracy and balanced_accuracy, (B, coverages) each, of the pictures kept.
+    """Return accuracy and balanced_accuracy, (B, coverages) each, of the images kept.
 
-    Which are kept is decided once, of all pictures; the latter is the mean sensitivity of the classes left.
+    Which are kept is decided once, of all images; the latter is the mean sensitivity of the classes left.
 
     Args:
         coverages: see `kept`.
@@ -68,9 +68,9 @@ def metrics_at(
 def aurc(label: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
     """Return the area under the risk-coverage curve: the mean share of errors at the coverages 1/N, 2/N, ... 1.
 
-    Of equally certain pictures the expected one, so that their order does not matter. AURC of Geifman, Uziel and
+    Of equally certain images the expected one, so that their order does not matter. AURC of Geifman, Uziel and
     El-Yaniv (ICLR 2019), over the curve of Geifman and El-Yaniv (Selective Classification for Deep Neural Networks,
-    NeurIPS 2017); the less, the better. Certainty that says nothing gives the share of errors of all pictures.
+    NeurIPS 2017); the less, the better. Certainty that says nothing gives the share of errors of all images.
 
     Args:
         label: (N,).
@@ -85,14 +85,14 @@ def aurc(label: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
     return float((errors / answered).mean())
 
 
-def selective_report(side: SplitPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
-    """Return one side's figures at each of `COVERAGES`, with intervals, and the areas under the curve.
+def selective_report(split: SplitPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
+    """Return one split's metrics at each of `COVERAGES`, with intervals, and the areas under the curve.
 
     `risk_coverage_area_at_best` is that of the same answers, if every error were less certain than every hit.
     """
-    ours = (side.label, side.probability)
-    found = bootstrap.estimates(partial(metrics_at, COVERAGES, *ours), side.groups)
-    certainty, hit = side.probability.max(axis=1), side.probability.argmax(axis=1) == side.label
+    ours = (split.label, split.probability)
+    found = bootstrap.estimates(partial(metrics_at, COVERAGES, *ours), split.groups)
+    certainty, hit = split.probability.max(axis=1), split.probability.argmax(axis=1) == split.label
     best = np.cumsum(np.sort(~hit)) / np.arange(1, len(hit) + 1)
     rows = []
     for place, coverage in enumerate(COVERAGES):
@@ -101,8 +101,8 @@ def selective_report(side: SplitPredictions, bootstrap: Bootstrap) -> dict[str, 
             {
                 "coverage": coverage,
                 "certain_from": rounded(float(certainty[share > 0].min())),
-                "pictures": round(float(share.sum())),
-                "classes_left": len(set(side.label[share > 0])),
+                "images": round(float(share.sum())),
+                "classes_left": len(set(split.label[share > 0])),
                 "accuracy": found["accuracy"][place],
                 "balanced_accuracy": found["balanced_accuracy"][place],
             }
@@ -115,20 +115,20 @@ def selective_report(side: SplitPredictions, bootstrap: Bootstrap) -> dict[str, 
     }
 
 
-def coverage_curve(side: SplitPredictions) -> pd.DataFrame:
-    """Return the plot's table, `COLUMNS`, at `PLOTTED`; none where there is no picture.
+def coverage_curve(split: SplitPredictions) -> pd.DataFrame:
+    """Return the plot's table, `COLUMNS`, at `PLOTTED`; none where there is no image.
 
-    Balanced accuracy only while no class has vanished from the rest: of fewer classes it is another figure.
+    Balanced accuracy only while no class has vanished from the rest: of fewer classes it is another metric.
     """
-    if not len(side.label):
+    if not len(split.label):
         return pd.DataFrame(columns=COLUMNS)
-    found = metrics_at(tuple(PLOTTED.tolist()), side.label, side.probability, np.ones((1, len(side.label))))
-    certainty = side.probability.max(axis=1)
+    found = metrics_at(tuple(PLOTTED.tolist()), split.label, split.probability, np.ones((1, len(split.label))))
+    certainty = split.probability.max(axis=1)
     for place, coverage in enumerate(PLOTTED.tolist()):
-        if set(side.label[answered_weight(certainty, coverage) > 0]) != set(side.label):
+        if set(split.label[answered_weight(certainty, coverage) > 0]) != set(split.label):
             found["balanced_accuracy"][0, place] = np.nan
     tables = [
-        pd.DataFrame({"coverage": PLOTTED, "figure": name.replace("_", " "), "value": values[0].round(4)})
+        pd.DataFrame({"coverage": PLOTTED, "metric": name.replace("_", " "), "value": values[0].round(4)})
         for name, values in found.items()
     ]
     return pd.concat(tables, ignore_index=True)

@@ -1,4 +1,4 @@
-"""The figures of one set of pictures, for all classes together and for each: of val, of test, of another collection."""
+"""The metrics of one set of images, for all classes together and for each: of val, of test, of another collection."""
 
 from functools import partial
 from typing import Any
@@ -15,62 +15,62 @@ from lesions.evaluation.metrics import Metrics, why_undefined
 SHOWN = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "log_loss")
 """By `dvc metrics` and `dvc exp show`, a column each: what more there is stands in reports/evaluation.json."""
 SHOWN_DIGITS = 3
-"""Of 2,000 pictures, one more that is right is 0.0005; and the intervals are a hundred times as wide."""
+"""Of 2,000 images, one more that is right is 0.0005; and the intervals are a hundred times as wide."""
 
 
-def split_report(side: SplitPredictions, prior: NDArray[np.float64], bootstrap: Bootstrap) -> dict[str, Any]:
-    """Return the figures of one side, and of the baselines: always the majority, and always train's shares."""
-    ours = (side.label, side.probability)
-    of_class = bootstrap.estimates(partial(metrics.per_class, *ours), side.groups)
-    lesions = predictions.by_lesion(side)
+def split_report(split: SplitPredictions, prior: NDArray[np.float64], bootstrap: Bootstrap) -> dict[str, Any]:
+    """Return the metrics of one split, and of the baselines: always the majority, and always train's shares."""
+    ours = (split.label, split.probability)
+    of_class = bootstrap.estimates(partial(metrics.per_class, *ours), split.groups)
+    lesions = predictions.by_lesion(split)
     majority = np.eye(len(prior))[prior.argmax()]
     return {
-        "pictures": len(side.label),
-        "groups": side.n_groups,
-        "figures": overall_with_intervals(side, bootstrap),
-        "figures_by_lesion": {"why": "the data name no lesions"}
+        "images": len(split.label),
+        "groups": split.n_groups,
+        "metrics": overall_with_intervals(split, bootstrap),
+        "metrics_by_lesion": {"why": "the data name no lesions"}
         if lesions is None
         else {
             "lesions": len(lesions.label),
             **overall_with_intervals(lesions, bootstrap),
         },
-        "majority_baseline": plain(metrics.constant_baseline(side.label, majority)),
-        "prior_baseline": plain(metrics.constant_baseline(side.label, prior)),
+        "majority_baseline": plain(metrics.constant_baseline(split.label, majority)),
+        "prior_baseline": plain(metrics.constant_baseline(split.label, prior)),
         "classes": [
             {
                 "diagnosis": name,
-                "support": int((side.label == number).sum()),
-                "groups": len(set(side.groups[side.label == number])),
-                **{figure: found[number] for figure, found in of_class.items()},
+                "support": int((split.label == number).sum()),
+                "groups": len(set(split.groups[split.label == number])),
+                **{metric: found[number] for metric, found in of_class.items()},
             }
-            for number, name in enumerate(side.classes)
+            for number, name in enumerate(split.classes)
         ],
         "confusion": {
             "rows_are": "actual, columns predicted, in the order of the classes",
-            "counts": metrics.confusion(*ours, np.ones((1, len(side.label))))[0].astype(int).tolist(),
+            "counts": metrics.confusion(*ours, np.ones((1, len(split.label))))[0].astype(int).tolist(),
         },
     }
 
 
-def overall_with_intervals(side: SplitPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
-    """Return the figures of all classes together."""
-    return alone(bootstrap.estimates(partial(metrics.overall_metrics, side.label, side.probability), side.groups))
+def overall_with_intervals(split: SplitPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
+    """Return the metrics of all classes together."""
+    return alone(bootstrap.estimates(partial(metrics.overall_metrics, split.label, split.probability), split.groups))
 
 
 def plain(found: Metrics) -> dict[str, Any]:
-    """Return figures without intervals; the reasons for undefined ones stand in `undefined`."""
+    """Return metrics without intervals; the reasons for undefined ones stand in `undefined`."""
     values = {name: rounded(float(value[0])) for name, value in found.items()}
     return {**values, "undefined": {name: why_undefined(name) for name, value in values.items() if value is None}}
 
 
 def dvc_metrics(judged: dict[str, Any], melanoma: dict[str, Any] | None) -> dict[str, float | None]:
-    """Return the few figures of a side that DVC shows.
+    """Return the few metrics of a split that DVC shows.
 
     Args:
         judged: as `split_report` has it.
-        melanoma: what is reported of the side's ranking for melanoma, or None where no class is melanoma.
+        melanoma: what is reported of the split's ranking for melanoma, or None where no class is melanoma.
     """
-    found = {name: judged["figures"][name] for name in SHOWN}
+    found = {name: judged["metrics"][name] for name in SHOWN}
     if melanoma is not None:
         found["melanoma_auc"] = melanoma["auc"]
     values = {name: entry["value"] for name, entry in found.items()}
@@ -78,10 +78,10 @@ def dvc_metrics(judged: dict[str, Any], melanoma: dict[str, Any] | None) -> dict
 
 
 def printed(judged: dict[str, Any]) -> dict[str, str]:
-    """Return the headline of a side for a person: 0.733 [0.712, 0.755]."""
-    words = {"pictures": f"{judged['pictures']:,}", "lesions": f"{judged['groups']:,}"}
+    """Return the headline of a split for a person: 0.733 [0.712, 0.755]."""
+    words = {"images": f"{judged['images']:,}", "lesions": f"{judged['groups']:,}"}
     for name in (*SHOWN, "mcc"):
-        value, lower, upper = (judged["figures"][name][part] for part in ("value", "lower", "upper"))
+        value, lower, upper = (judged["metrics"][name][part] for part in ("value", "lower", "upper"))
         words[name] = "-" if value is None else f"{value:.3f}"
         words[name] += "" if lower is None else f" [{lower:.3f}, {upper:.3f}]"
     return {**words, "always the majority": f"{judged['majority_baseline']['accuracy']:.3f} accuracy"}

@@ -1,4 +1,4 @@
-"""For whom do the figures hold? The same figures for women and men, by age, site, source and confirmation."""
+"""For whom do the metrics hold? The same metrics for women and men, by age, site, source and confirmation."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -15,12 +15,12 @@ from lesions.evaluation.metrics import Metrics, confusion, label_metrics
 from lesions.evaluation.roc import safe_divide
 
 FEWEST_LESIONS = 20
-"""With fewer, a figure says more of these lesions than of the group."""
+"""With fewer, a metric says more of these lesions than of the group."""
 BANDS = {"under 30": 30, "30 to 49": 50, "50 to 69": 70, "70 and over": np.inf}
 """Age bands, and the age that each ends before."""
 NOT_STATED = "not stated"
 OF_MELANOMAS = ("melanoma_sensitivity", "melanoma_auc")
-"""The figures that hang on the group's melanomas alone, however large it is otherwise."""
+"""The metrics that hang on the group's melanomas alone, however large it is otherwise."""
 TOO_FEW_MELANOMAS = {
     "value": None,
     "lower": None,
@@ -30,7 +30,7 @@ TOO_FEW_MELANOMAS = {
 
 
 def columns(images: pd.DataFrame) -> dict[str, "pd.Series[str]"]:
-    """Return the columns to group by, as words; `NOT_STATED` where a picture has none.
+    """Return the columns to group by, as words; `NOT_STATED` where an image has none.
 
     Args:
         images: rows of `data/clean/images.csv`, as text.
@@ -60,7 +60,7 @@ def members(values: "pd.Series[str]") -> Iterator[tuple[str, NDArray[np.bool_]]]
 def subgroup_metrics(
     label: NDArray[np.int64], probability: NDArray[np.float64], melanoma: int | None, weights: NDArray[np.float64]
 ) -> Metrics:
-    """Return, (B,) each, the figures of a subgroup.
+    """Return, (B,) each, the metrics of a subgroup.
 
     balanced_accuracy, of the classes that the group holds; and, where melanoma is a class, its sensitivity and
     specificity as the most probable class, and its auc.
@@ -85,26 +85,26 @@ def subgroup_metrics(
 
 
 def subgroup_report(
-    side: SplitPredictions, melanoma: str | None, bootstrap: Bootstrap
+    split: SplitPredictions, melanoma: str | None, bootstrap: Bootstrap
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return for each column its groups, each with pictures, lesions, and figures with intervals.
+    """Return for each column its groups, each with images, lesions, and metrics with intervals.
 
     Args:
-        side: of test.
+        split: of test.
         melanoma: its label, or None where it is no class of its own.
         bootstrap: how the intervals are drawn, of each group's lesions for themselves.
 
     Returns:
-        Groups of fewer lesions than `FEWEST_LESIONS` have `suppressed` in place of figures; those of fewer melanomas
+        Groups of fewer lesions than `FEWEST_LESIONS` have `suppressed` in place of metrics; those of fewer melanomas
         have none of `OF_MELANOMAS`.
     """
-    number = None if melanoma is None else side.classes.index(melanoma)
+    number = None if melanoma is None else split.classes.index(melanoma)
     report: dict[str, list[dict[str, Any]]] = {}
-    for name, values in columns(side.table).items():
+    for name, values in columns(split.table).items():
         report[name] = []
         for group, rows in members(values):
-            ours = side.only(rows)
-            entry: dict[str, Any] = {"group": group, "pictures": len(ours.label), "lesions": ours.n_groups}
+            ours = split.only(rows)
+            entry: dict[str, Any] = {"group": group, "images": len(ours.label), "lesions": ours.n_groups}
             if ours.n_groups < FEWEST_LESIONS:
                 entry["suppressed"] = f"fewer than {FEWEST_LESIONS} lesions"
             else:

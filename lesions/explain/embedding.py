@@ -1,4 +1,4 @@
-"""A map of pictures on which those lie together that the network finds alike."""
+"""A map of images on which those lie together that the network finds alike."""
 
 import textwrap
 import warnings
@@ -18,9 +18,9 @@ from lesions.core.sanitize import shown
 from lesions.explain.explained import ExplainedSplit, leakage_note, sample
 
 MAX_IMAGES = 2000
-"""Pictures: t-SNE of these takes some seconds, and more dots hide one another."""
+"""Images: t-SNE of these takes some seconds, and more dots hide one another."""
 MIN_IMAGES = 10
-"""Below, t-SNE's neighbourhoods mean nothing; PCA alone places the pictures."""
+"""Below, t-SNE's neighbourhoods mean nothing; PCA alone places the images."""
 COMPONENTS = 50
 """As van der Maaten and Hinton did before t-SNE (JMLR 9, 2008)."""
 PERPLEXITY = 30
@@ -55,13 +55,13 @@ def write_embedding(split: ExplainedSplit, random: np.random.Generator, seed: in
     title = f"{split.split.capitalize()} images as the network sees them, by diagnosis ({method})"
     note = f"{leakage_note(split.leakage)}; {len(chosen):,} of {len(split.rows):,} images; nearness alone has a meaning"
     draw(place, split.labels[chosen], split.classes, title, note, path)
-    return {"method": method, "pictures": len(chosen), "of": len(split.rows), "features": split.features.shape[1]}
+    return {"method": method, "images": len(chosen), "of": len(split.rows), "features": split.features.shape[1]}
 
 
 def places(found: NDArray[np.float32], seed: int) -> tuple[NDArray[np.float32], str]:
-    """Return a place in the plane for each picture, (N, 2), and by what method.
+    """Return a place in the plane for each image, (N, 2), and by what method.
 
-    PCA to at most 50 components, then t-SNE; PCA alone for fewer than 10 pictures, or fewer different ones.
+    PCA to at most 50 components, then t-SNE; PCA alone for fewer than 10 images, or fewer different ones.
 
     Args:
         found: (N, features), N at least 1.
@@ -86,12 +86,12 @@ def places(found: NDArray[np.float32], seed: int) -> tuple[NDArray[np.float32], 
 def draw(
     place: NDArray[np.float32], labels: NDArray[np.int64], classes: list[str], title: str, note: str, path: Path
 ) -> None:
-    """Write a PNG with a dot a picture, in its class's colour and shape.
+    """Write a PNG with a dot an image, in its class's colour and shape.
 
     Args:
         place: (N, 2).
         labels: (N,), the numbers of the true classes.
-        classes: their names; one without pictures has no place in the legend.
+        classes: their names; one without images has no place in the legend.
         title: stands over it.
         note: stands under the title, smaller.
         path: of the PNG.

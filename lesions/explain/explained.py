@@ -19,7 +19,7 @@ class ExplainedSplit(NamedTuple):
 
     Attributes:
         split: test, or val.
-        leakage: `honest`, or what leaks.
+        leakage: `none`, or what leaks.
         classes: labels of the classes.
         ids: (N,), image_id.
         pixels: uint8, (all images, height, width, 3), not read yet.
@@ -64,7 +64,7 @@ def read(data: Path, splits: Sequence[str]) -> ExplainedSplit:
     features = np.load(data / "network_outputs/features.npy", mmap_mode="r", allow_pickle=False)
     return ExplainedSplit(
         split,
-        ", ".join(sorted(set(ours["protocol"]))),
+        ", ".join(sorted(set(ours["leakage"]))),
         classes,
         list(ours["image_id"]),
         pixels,
@@ -82,4 +82,4 @@ def sample(n_images: int, most: int, random: np.random.Generator) -> NDArray[np.
 
 def leakage_note(leakage: str) -> str:
     """Return the leakage as a title says it."""
-    return "no leakage" if leakage == "honest" else f"LEAKAGE: {leakage}"
+    return "no leakage" if leakage == "none" else f"LEAKAGE: {leakage}"

@@ -1,4 +1,4 @@
-"""A network opened: its last feature maps and the features that it decides by, beside what it says of a picture."""
+"""A network opened: its last feature maps and the features that it decides by, beside what it says of an image."""
 
 from typing import Any, NamedTuple
 

@@ -1,6 +1,6 @@
-"""The pictures worth a look: of each class the most confident errors and the least certain hits, with their heat.
+"""The images worth a look: of each class the most confident errors and the least certain hits, with their heat.
 
-What comes from tables is text here and nothing else: no file is named after a picture or a class, and what is drawn
+What comes from tables is text here and nothing else: no file is named after an image or a class, and what is drawn
 or read aloud has passed `foreign_text.shown`.
 """
 
@@ -24,10 +24,10 @@ Kind = Literal["confident_error", "uncertain_hit"]
 KINDS: dict[Kind, str] = {"confident_error": "confident error", "uncertain_hit": "uncertain hit"}
 
 BOX = (512, 256)
-"""Width and height into which each picture of a file in the gallery is scaled: 256 high, if it is not very wide."""
+"""Width and height into which each image of a file in the gallery is scaled: 256 high, if it is not very wide."""
 SMALL_BOX = (208, 104)
 LINE = 17
-"""Pixels of the sheet: between pictures, and for a line of text."""
+"""Pixels of the sheet: between images, and for a line of text."""
 MOST_ROWS = 40
 """Classes on the sheet; the folder has all."""
 
@@ -39,7 +39,7 @@ _PLACES = [
 
 
 class Example(NamedTuple):
-    """One picture of the gallery.
+    """One image of the gallery.
 
     Attributes:
         row: its row in the table of predictions.
@@ -55,10 +55,10 @@ class Example(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A place of the sheet: lines of text over a picture."""
+    """A place of the sheet: lines of text over an image."""
 
     caption: tuple[str, str]
-    picture: Image.Image
+    image: Image.Image
 
 
 def choose(labels: NDArray[np.int64], probability: NDArray[np.float64], examples: int) -> list[Example]:
@@ -86,9 +86,9 @@ def choose(labels: NDArray[np.int64], probability: NDArray[np.float64], examples
 
 
 def alt_text(
-    image_id: str, truth: str, predicted: str, probability: float, kind: Kind, heat: NDArray[np.float32], protocol: str
+    image_id: str, truth: str, predicted: str, probability: float, kind: Kind, heat: NDArray[np.float32], leakage: str
 ) -> str:
-    """Return a sentence that stands for the picture where it is not seen."""
+    """Return a sentence that stands for the image where it is not seen."""
     rows, columns = heat.shape
     row, column = divmod(int(heat.argmax()), columns)
     if heat.max() > 0:
@@ -96,9 +96,9 @@ def alt_text(
         where = f"the heat map for {shown(predicted)} is hottest at the {place}"
     else:
         where = f"no place spoke for {shown(predicted)}"
-    leak = "" if protocol == "honest" else f" The protocol is leaky: {shown(protocol)}."
+    leak = "" if leakage == "none" else f" The leakage is leaky: {shown(leakage)}."
     return (
-        f"{KINDS[kind].capitalize()}: picture {shown(image_id)} of {shown(truth)}, taken for {shown(predicted)} with "
+        f"{KINDS[kind].capitalize()}: image {shown(image_id)} of {shown(truth)}, taken for {shown(predicted)} with "
         f"probability {probability:.2f}; {where}.{leak}"
     )
 
@@ -130,19 +130,19 @@ def write_gallery(
         highest = float(split.probability[example.row][example.predicted])
         caption = (entries[-1]["image_id"], f"{entries[-1]['truth']} -> {entries[-1]['predicted']} {highest:.2f}")
         cells.append(Cell(caption, beside(overlay(image, heat, SMALL_BOX))))
-    write_json(folder / "gallery.json", {"side": split.split, "protocol": split.leakage, "entries": entries})
+    write_json(folder / "gallery.json", {"split": split.split, "leakage": split.leakage, "entries": entries})
 
     wrong = split.probability.argmax(axis=1) != split.labels
     counts, rows = {}, []
     for number, name in enumerate(split.classes):
         ours = split.labels == number
-        counts[name] = {"pictures": int(ours.sum()), "errors": int((ours & wrong).sum())}
+        counts[name] = {"images": int(ours.sum()), "errors": int((ours & wrong).sum())}
         of_kind = [
             [cell for cell, one in zip(cells, examples, strict=True) if one.truth == number and one.kind == kind]
             for kind in KINDS
         ]
         places = [cell for few in of_kind for cell in [*few, *[None] * (most - len(few))]]
-        of = f"{counts[name]['errors']:,} of {counts[name]['pictures']:,} wrong" if ours.any() else "no image"
+        of = f"{counts[name]['errors']:,} of {counts[name]['images']:,} wrong" if ours.any() else "no image"
         rows.append((f"{name}: {of}", places))
     title = [
         f"{split.split.capitalize()} images, {leakage_note(split.leakage)}. Of each class the most confident errors "
@@ -167,7 +167,7 @@ def _entry(split: ExplainedSplit, example: Example, heat: NDArray[np.float32], f
         "truth": truth,
         "predicted": predicted,
         "probabilities": dict(zip(split.classes, probability.tolist(), strict=True)),
-        "protocol": split.leakage,
+        "leakage": split.leakage,
         "file": file,
         "alt": alt_text(image_id, truth, predicted, highest, example.kind, heat, split.leakage),
     }
@@ -185,7 +185,7 @@ def write_sheet(
         columns: cells in a row.
     """
     cells = [cell for _, row in rows for cell in row if cell]
-    width, height = cells[0].picture.size if cells else (2 * SMALL_BOX[1] + GAP, SMALL_BOX[1])
+    width, height = cells[0].image.size if cells else (2 * SMALL_BOX[1] + GAP, SMALL_BOX[1])
     step = 3 * LINE + height + 2 * GAP
     top = GAP + LINE * len(title) + GAP
     sheet = Image.new("RGB", (GAP + columns * (width + 3 * GAP), top + len(rows) * step), "white")
@@ -201,14 +201,14 @@ def write_sheet(
             if cell:
                 for line, words in enumerate(cell.caption, 1):
                     pen.text((left, above + line * LINE), _fit(words, plain, width), "black", plain)
-                sheet.paste(cell.picture, (left, above + 3 * LINE))
+                sheet.paste(cell.image, (left, above + 3 * LINE))
     save(sheet, path)
 
 
-def save(picture: Image.Image, path: Path) -> None:
+def save(image: Image.Image, path: Path) -> None:
     """Write a JPEG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path, "JPEG", quality=90)
+    image.save(path, "JPEG", quality=90)
 
 
 def _font(name: str) -> ImageFont.FreeTypeFont:

@@ -1,4 +1,4 @@
-"""A picture, and beside it the same under its heat map."""
+"""An image, and beside it the same under its heat map."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,15 @@ COLOURS = mpl.colormaps["viridis"]
 """Reads the same to the colour-blind, and its bright end, yellow and green, is no colour of skin."""
 
 
-def overlay(picture: NDArray[np.uint8], heat: NDArray[np.float32], box: tuple[int, int]) -> tuple[Image.Image, ...]:
-    """Return the picture, and the picture under its heat, both scaled into the box.
+def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32], box: tuple[int, int]) -> tuple[Image.Image, ...]:
+    """Return the image, and the image under its heat, both scaled into the box.
 
     Args:
-        picture: uint8, (height, width, 3).
+        image: uint8, (height, width, 3).
         heat: (height, width), 0 to 1; the cold is as it was, the hot is covered by three fifths.
         box: the most width and height.
     """
-    plain = ImageOps.contain(Image.fromarray(np.asarray(picture)), box, Image.Resampling.BICUBIC)
+    plain = ImageOps.contain(Image.fromarray(np.asarray(image)), box, Image.Resampling.BICUBIC)
     grey = Image.fromarray(np.round(255 * heat).astype(np.uint8)).resize(plain.size, Image.Resampling.BICUBIC)
     warmth = np.asarray(grey, np.float32)[..., None] / 255
     colour = 255 * COLOURS(warmth[..., 0])[..., :3]
@@ -30,10 +30,10 @@ def overlay(picture: NDArray[np.uint8], heat: NDArray[np.float32], box: tuple[in
     return plain, Image.fromarray(np.round(mixed).astype(np.uint8))
 
 
-def beside(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Return two pictures of one size side by side, on white."""
-    width, height = pictures[0].size
+def beside(images: Sequence[Image.Image]) -> Image.Image:
+    """Return two images of one size side by side, on white."""
+    width, height = images[0].size
     both = Image.new("RGB", (2 * width + GAP, height), "white")
-    for place, picture in enumerate(pictures):
-        both.paste(picture, (place * (width + GAP), 0))
+    for place, image in enumerate(images):
+        both.paste(image, (place * (width + GAP), 0))
     return both

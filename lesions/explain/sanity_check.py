@@ -45,13 +45,13 @@ def check(
     Args:
         model: the trained network.
         pixels: uint8, (N, height, width, 3).
-        classes: (N,), the class that is asked of each picture, also of the random networks.
+        classes: (N,), the class that is asked of each image, also of the random networks.
         maps: (N, height, width), what `heat_maps` says of them.
         seed: random seed of the weights.
 
     Returns:
-        The mean Spearman correlation between the maps of one picture, over pictures and draws, and of each draw;
-        beside it that between the trained network's maps of different pictures, which says how much all maps have in
+        The mean Spearman correlation between the maps of one image, over images and draws, and of each draw;
+        beside it that between the trained network's maps of different images, which says how much all maps have in
         common; and a verdict in words. Null where no two maps can be compared.
     """
     draws = [
@@ -60,10 +60,10 @@ def check(
     ]
     mean = _mean(np.concatenate(draws))
     return {
-        "pictures": len(pixels),
+        "images": len(pixels),
         "rank_correlation": mean,
         "of_each_draw": [_mean(draw) for draw in draws],
-        "between_pictures": _mean(correlations(maps, np.roll(maps, 1, axis=0))) if len(maps) > 1 else None,
+        "between_images": _mean(correlations(maps, np.roll(maps, 1, axis=0))) if len(maps) > 1 else None,
         "undefined": int(np.isnan(draws).sum()),
         "verdict": verdict(mean),
     }
@@ -100,7 +100,7 @@ def verdict(correlation: float | None) -> str:
         )
     return (
         f"Failed: with random weights the maps are much the same (rank correlation {correlation:.2f}, {ALIKE} or "
-        "more), so they show the pictures rather than what the network learnt. Do not read them."
+        "more), so they show the images rather than what the network learnt. Do not read them."
     )
 
 

@@ -46,5 +46,5 @@ def decode_members(
 
 def _decode_one(content: bytes | ValueError, decode: Callable[[bytes], Pixels], raw: Path) -> Pixels:
     if isinstance(content, ValueError):
-        raise UserError(f"a picture in {raw} was good before and no longer is: {content}") from content
+        raise UserError(f"an image in {raw} was good before and no longer is: {content}") from content
     return decode(content)

@@ -1,4 +1,4 @@
-"""Colour constancy: pictures as if under white light, whatever the lamp and camera."""
+"""Colour constancy: images as if under white light, whatever the lamp and camera."""
 
 import math
 from typing import Final
@@ -11,7 +11,7 @@ MINKOWSKI_P: Final = 6
 
 
 def shades_of_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Take the colour of the light out of a picture.
+    """Take the colour of the light out of an image.
 
     The light's colour is taken to be each channel's Minkowski mean, `(mean of values**p)**(1 / p)`, scaled to length
     1; each channel is divided by sqrt(3) times its part of that, so white light changes nothing (Finlayson and

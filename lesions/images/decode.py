@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from lesions.images.decode_limits import PictureError, refuse_bomb
+from lesions.images.decode_limits import ImageError, refuse_bomb
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 MAX_PIXELS = 50_000_000
-"""Pictures of more pixels are refused unread; dermatoscopes have some 20 million."""
+"""Images of more pixels are refused unread; dermatoscopes have some 20 million."""
 MAX_LENGTH = 65_535
 """Pixels, JPEG's limit: of longer images, a decoder's bookkeeping takes more memory than the pixels."""
 MAX_PIXELS_A_BYTE = 200
-"""Of pictures over a million pixels that hold more a byte, 50 million could stand in 50 bytes. JPEG needs a byte
+"""Of images over a million pixels that hold more a byte, 50 million could stand in 50 bytes. JPEG needs a byte
 for 150 pixels of a plain surface, and skin is not plain."""
 
 LARGE = 10_000_000
-"""Pixels from which no more than two pictures are decoded at a time: one takes 20 bytes a pixel at worst, and there
+"""Pixels from which no more than two images are decoded at a time: one takes 20 bytes a pixel at worst, and there
 may be many threads."""
 _two_large = BoundedSemaphore(2)
 
@@ -42,7 +42,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF's tag for how a camera was held, and what turns its picture upright."""
+"""EXIF's tag for how a camera was held, and what turns its image upright."""
 
 DECODERS_RAISE = (
     *(OSError, SyntaxError, EOFError, TypeError, ValueError, IndexError, KeyError, OverflowError, MemoryError),
@@ -51,7 +51,7 @@ DECODERS_RAISE = (
 """What Pillow's decoders raise on broken files."""
 
 SWAPS_AXES = (5, 6, 7, 8)
-"""Of these, the stored height is the upright picture's width."""
+"""Of these, the stored height is the upright image's width."""
 
 Fit = Literal["squash", "crop", "pad"]
 
@@ -84,7 +84,7 @@ def decode_image(
         content: the file's bytes.
         height: of the result, in pixels.
         width: of the result, in pixels.
-        fit: squash, all of the picture, whatever its shape; crop, its largest middle part of the wanted shape;
+        fit: squash, all of the image, whatever its shape; crop, its largest middle part of the wanted shape;
             pad, all of it in its own shape, in as much of the result as it fills.
         find_field: finds in a small image, as stored, in RGB, the part to use; None for all.
 
@@ -92,7 +92,7 @@ def decode_image(
         uint8, (height, width, 3), RGB; with pad height or width may be smaller.
 
     Raises:
-        ValueError: the bytes are no picture of a known format, broken, too large, or a bomb; says which.
+        ValueError: the bytes are no image of a known format, broken, too large, or a bomb; says which.
     """
     if not content:
         raise ValueError("empty file")
@@ -107,26 +107,26 @@ def decode_image(
             image, orientation = _resized(content, (height, width), fit, field)
             # Last, since it is less to turn.
             return np.asarray(image.transpose(TURNS[orientation]) if orientation in TURNS else image)
-    except PictureError:
+    except ImageError:
         raise
     except Image.DecompressionBombError:
         raise ValueError("too large: more pixels than any camera has") from None
     except UnidentifiedImageError:
-        raise ValueError(f"no picture: not one of {', '.join(FORMATS)}") from None
+        raise ValueError(f"no image: not one of {', '.join(FORMATS)}") from None
     except DECODERS_RAISE as error:
-        raise ValueError(f"broken picture: {error}") from None
+        raise ValueError(f"broken image: {error}") from None
 
 
 def _refuse_size(image: Image.Image, length: int) -> None:
     pixels = image.width * image.height
     if pixels > MAX_PIXELS or max(image.size) > MAX_LENGTH:
-        raise PictureError(f"too large: {image.width}×{image.height} pixels")
+        raise ImageError(f"too large: {image.width}×{image.height} pixels")
     if pixels > max(1_000_000, MAX_PIXELS_A_BYTE * length):
-        raise PictureError(f"not read safely: {image.width}×{image.height} pixels in {length:,} bytes")
+        raise ImageError(f"not read safely: {image.width}×{image.height} pixels in {length:,} bytes")
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         tile = [image.tag_v2.get(tag, 1) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH)]
         if tile[0] * tile[1] > MAX_PIXELS:
-            raise PictureError(f"too large: tiles of {tile[0]}×{tile[1]} pixels")
+            raise ImageError(f"too large: tiles of {tile[0]}×{tile[1]} pixels")
 
 
 def _resized(content: bytes, shape: tuple[int, int], fit: Fit, field: CropBox) -> tuple[Image.Image, int]:
@@ -141,7 +141,7 @@ def _resized(content: bytes, shape: tuple[int, int], fit: Fit, field: CropBox) -
             math.ceil(length * pixels / (end - begin))
             for length, pixels, begin, end in zip(full, target, part[:2], part[2:], strict=True)
         ]
-        # What libjpeg decodes at a reduced scale covers a whole number of pixels, while the picture may end within
+        # What libjpeg decodes at a reduced scale covers a whole number of pixels, while the image may end within
         # the last one: without this, all would be shifted by up to half of that.
         drafted = image.draft("RGB", (needed[0], needed[1]))
         # In one piece: at each end of a piece, libjpeg begins what it was about again.
@@ -158,7 +158,7 @@ def _resized(content: bytes, shape: tuple[int, int], fit: Fit, field: CropBox) -
 def _fitted(
     full: tuple[int, int], wanted: tuple[int, int], fit: Fit, field: CropBox
 ) -> tuple[tuple[float, float, float, float], tuple[int, int]]:
-    """Return which part of a picture is used, and the size it gets; sizes are width and height in pixels."""
+    """Return which part of an image is used, and the size it gets; sizes are width and height in pixels."""
     left, right = field.left * full[0], field.right * full[0]
     top, bottom = field.top * full[1], field.bottom * full[1]
     width, height = right - left, bottom - top
@@ -177,18 +177,18 @@ def _orientation(image: Image.Image) -> int:
     try:
         orientation = image.getexif().get(ORIENTATION)
     except (struct.error, ValueError, OSError, SyntaxError, TypeError, KeyError):
-        return 1  # damaged EXIF in a good picture
+        return 1  # damaged EXIF in a good image
     return orientation if orientation in TURNS else 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
-        raise PictureError("32-bit grey values, of which nobody says what is white")
+        raise ImageError("32-bit grey values, of which nobody says what is white")
     if image.mode.startswith("I;16"):
         # Pillow's own conversion would cut everything above 255 off.
         values = np.asarray(image)
         if values.max() < 4096:
-            raise PictureError(f"16-bit grey values that end at {values.max()}: save it with the full range")
+            raise ImageError(f"16-bit grey values that end at {values.max()}: save it with the full range")
         return Image.fromarray((values / 257).round().astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -1,6 +1,6 @@
-"""Picture files made to keep a decoder busy for minutes, or to fill the memory, before it knows the picture's size.
+"""Image files made to keep a decoder busy for minutes, or to fill the memory, before it knows the image's size.
 
-A good picture stays far below each limit. What a picture declares as its size is looked at where it is decoded.
+A good image stays far below each limit. What an image declares as its size is looked at where it is decoded.
 """
 
 import re
@@ -11,7 +11,7 @@ from PIL import JpegImagePlugin, TiffImagePlugin
 
 MAX_SCANS = 100
 """Passes over all pixels that a JPEG file may ask for, each of which can be a few bytes long; libtiff has the same
-limit. Progressive pictures have some ten."""
+limit. Progressive images have some ten."""
 MAX_SEGMENTS = 500
 """Of a JPEG file before its first scan: colour profile, EXIF and the like, in pieces of 64 kB. Pillow copies all
 EXIF that it has read for each further piece."""
@@ -26,21 +26,21 @@ makes an object of each."""
 _SEGMENT = re.compile(rb"\xff[\x01-\xfe]")
 _SCAN = 0xDA
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-"""Markers that tell the picture's size and channels. 0xC4 and 0xCC are tables, and 0xC8 is nothing."""
+"""Markers that tell the image's size and channels. 0xC4 and 0xCC are tables, and 0xC8 is nothing."""
 _SEQUENTIAL = (0xC0, 0xC1)
 _TEXT_OR_BYTES = {1, 2, 6, 7}
 """Types of TIFF tags that are no lists of numbers."""
 
 
-class PictureError(ValueError):
-    """Why a picture is not used, in our own words."""
+class ImageError(ValueError):
+    """Why an image is not used, in our own words."""
 
 
 def refuse_bomb(content: bytes) -> None:
-    """Look through a picture file's outer structure, without decoding it.
+    """Look through an image file's outer structure, without decoding it.
 
     Raises:
-        PictureError: some part is there more often than in any good picture; says which.
+        ImageError: some part is there more often than in any good image; says which.
         struct.error: it says that it is TIFF and ends before its first directory.
     """
     if content.startswith(b"\xff\xd8"):
@@ -56,7 +56,7 @@ def refuse_bomb(content: bytes) -> None:
 
 def _refuse_more(found: int, limit: int, what: str) -> None:
     if found > limit:
-        raise PictureError(f"not read safely: more than {limit:,} {what}")
+        raise ImageError(f"not read safely: more than {limit:,} {what}")
 
 
 def _count_scans(content: bytes) -> int:
@@ -82,7 +82,7 @@ def _segments(content: bytes) -> list[tuple[int, int]]:
     while len(segments) <= MAX_SEGMENTS + 1:
         marker = _SEGMENT.search(content, at, at + MAX_GAP)
         if marker is None:
-            raise PictureError("broken picture: no JPEG marker where one must be")
+            raise ImageError("broken image: no JPEG marker where one must be")
         kind, at = content[marker.start() + 1], marker.end()
         segments.append((kind, at))
         if kind == _SCAN:
@@ -96,7 +96,7 @@ def _segments(content: bytes) -> list[tuple[int, int]]:
 def _has_one_scan(content: bytes, segments: list[tuple[int, int]]) -> bool:
     """Whether libjpeg reads one scan of a JPEG file at most, whatever follows.
 
-    So it is where the picture is not progressive and its first scan has all channels: each further scan is an error.
+    So it is where the image is not progressive and its first scan has all channels: each further scan is an error.
     """
     frames = [(kind, at) for kind, at in segments if kind in _FRAMES]
     if len(frames) != 1 or frames[0][0] not in _SEQUENTIAL:
@@ -115,7 +115,7 @@ def _count_chunks(content: bytes) -> int:
 
 
 def _longest_list(content: bytes) -> int:
-    """Return how many tags a TIFF file's first picture says it has, or numbers its longest one, if these are more."""
+    """Return how many tags a TIFF file's first image says it has, or numbers its longest one, if these are more."""
     order = "<" if content.startswith(b"II") else ">"
     big = content[2] == 43  # BigTIFF
     (at,) = struct.unpack_from(order + ("Q" if big else "L"), content, 8 if big else 4)

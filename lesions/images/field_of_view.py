@@ -1,8 +1,8 @@
 """Find the bright field of a dermatoscope: an image without black borders or the corners of a circular vignette.
 
-Nothing else is to be cut: a dark lesion or dark hair at the edge of a picture is no border. So a border is only
+Nothing else is to be cut: a dark lesion or dark hair at the edge of an image is no border. So a border is only
 what is dark in at least two corners, hangs together with them, and leaves a convex field: a rectangle or circle
-does, while a lesion in a corner bulges into the picture.
+does, while a lesion in a corner bulges into the image.
 """
 
 import numpy as np
@@ -14,19 +14,19 @@ from scipy.spatial import ConvexHull, QhullError
 from lesions.images.decode import WHOLE, CropBox
 
 CORNER = 3
-"""Width in pixels of the corners that decide whether there is a border; pictures are some 100 pixels wide here."""
+"""Width in pixels of the corners that decide whether there is a border; images are some 100 pixels wide here."""
 DARK = 0.4
-"""What is darker than this part of the picture's own bright tone (its upper quartile) may be border."""
+"""What is darker than this part of the image's own bright tone (its upper quartile) may be border."""
 BULGE = 0.1
 """The part of a border that may lie within the field's convex hull."""
 TOUCH = 0.05
 """The part of a field's outermost row or column that may be border: cut further, and lesion goes with it."""
 LEAST = 0.4
-"""The part of the width and of the height that must remain; where less would, the picture is left as it is."""
+"""The part of the width and of the height that must remain; where less would, the image is left as it is."""
 
 
 def bright_field(image: Image.Image) -> CropBox:
-    """Find what of a picture is not border.
+    """Find what of an image is not border.
 
     Args:
         image: RGB, some 100 pixels wide.

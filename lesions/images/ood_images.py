@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from sklearn.datasets import load_sample_image
 
-from lesions.images.preprocessing import Recipe, to_pixels
+from lesions.images.preprocessing import Preprocessing, to_pixels
 
 Pixels = NDArray[np.uint8]
 
@@ -61,22 +61,22 @@ def _rings(random: Generator, height: int, width: int) -> Pixels:
 
 
 def _shapes(random: Generator, height: int, width: int) -> Pixels:
-    picture = Image.fromarray(_flat(random, height, width))
-    draw = ImageDraw.Draw(picture)
+    image = Image.fromarray(_flat(random, height, width))
+    draw = ImageDraw.Draw(image)
     for _ in range(int(random.integers(3, 10))):
         corners = [tuple((random.random(2) * (width, height)).tolist()) for _ in range(3)]
         draw.polygon(corners, fill=_colour(random))
-    return np.asarray(picture)
+    return np.asarray(image)
 
 
 def _text(random: Generator, height: int, width: int) -> Pixels:
-    picture = Image.new("RGB", (width, height), _colour(random))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (width, height), _colour(random))
+    draw = ImageDraw.Draw(image)
     colour = _colour(random)
     for top in range(1, height, 11):  # a line of Pillow's own letters
         words = "".join(LETTERS[number] if number < len(LETTERS) else " " for number in random.integers(31, size=width))
         draw.text((1, top), words, fill=colour)
-    return np.asarray(picture)
+    return np.asarray(image)
 
 
 KINDS: dict[str, Callable[[Generator, int, int], Pixels]] = {
@@ -92,19 +92,19 @@ KINDS: dict[str, Callable[[Generator, int, int], Pixels]] = {
 }
 
 
-def ood_images(recipe: Recipe, seed: int) -> tuple[pd.DataFrame, NDArray[np.uint8]]:
+def ood_images(preprocessing: Preprocessing, seed: int) -> tuple[pd.DataFrame, NDArray[np.uint8]]:
     """Return out-of-distribution images, preprocessed as those of lesions are.
 
     Args:
-        recipe: the preprocessing.
+        preprocessing: the preprocessing.
         seed: random seed of the generated images.
 
     Returns:
         A table with `image_id`, `label` (the kind) and `split` (`generated` or `shipped`), and the pixels, uint8,
         (N, height, width, 3), in its order.
     """
-    images = [("generated", *one) for one in generated(*recipe.image_size, seed)]
-    images += [("shipped", name, kind, to_pixels(as_png(image), recipe)) for name, kind, image in shipped()]
+    images = [("generated", *one) for one in generated(*preprocessing.image_size, seed)]
+    images += [("shipped", name, kind, to_pixels(as_png(image), preprocessing)) for name, kind, image in shipped()]
     rows = [(name, kind, split) for split, name, kind, _ in images]
     table = pd.DataFrame(rows, columns=["image_id", "label", "split"])
     return table, np.stack([pixels for *_, pixels in images])

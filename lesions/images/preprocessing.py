@@ -15,10 +15,10 @@ from lesions.images.field_of_view import bright_field
 Length = Annotated[int, Field(ge=16, le=1024)]
 
 
-class Recipe(BaseModel):
-    """All that decides how a picture becomes pixels: the chosen values, then what this code always does.
+class Preprocessing(BaseModel):
+    """All that decides how an image becomes pixels: the chosen values, then what this code always does.
 
-    Whoever changes what the code does gives it another `version`, so that an older model's recipe is refused instead
+    Whoever changes what the code does gives it another `version`, so that an older model's preprocessing is refused instead
     of followed wrongly.
     """
 
@@ -32,11 +32,11 @@ class Recipe(BaseModel):
     orientation: Literal["as EXIF says"] = "as EXIF says"
     transparency: Literal["over white"] = "over white"
     filter: Literal["bilinear"] = "bilinear"
-    fill: Literal["the median colour of the picture's rim"] = "the median colour of the picture's rim"
+    fill: Literal["the median colour of the image's rim"] = "the median colour of the image's rim"
     minkowski_p: Literal[6] = MINKOWSKI_P
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as `recipe.json` has it."""
+        """Return it as `preprocessing.json` has it."""
         return self.model_dump(mode="json")
 
     @classmethod
@@ -48,7 +48,7 @@ class Recipe(BaseModel):
             file: which to name in a message.
 
         Raises:
-            UserError: it is a recipe that this version of the project cannot follow.
+            UserError: it is a preprocessing that this version of the project cannot follow.
         """
         missing = [key for key in cls.model_fields if key not in content]
         problems = [f"{key}: missing" for key in missing]
@@ -59,19 +59,19 @@ class Recipe(BaseModel):
                 details = error.errors()
                 problems = [f"{'.'.join(map(str, d['loc']))}: {d['msg']}; found {d['input']!r}" for d in details]
         raise UserError(
-            f"{file} says how pictures become pixels in a way that this version of the project cannot follow "
+            f"{file} says how images become pixels in a way that this version of the project cannot follow "
             f"({'; '.join(problems)}). Use the version that made it, or make it anew with `dvc repro`."
         )
 
 
-def to_pixels(content: bytes, recipe: Recipe) -> NDArray[np.uint8]:
+def to_pixels(content: bytes, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """Preprocess an image file, exactly as those that a network was trained on.
 
     The steps, in order: turn upright; crop borders; crop or fit to `image_size` and resize; correct colours; pad.
 
     Args:
         content: the file's bytes.
-        recipe: the settings.
+        preprocessing: the settings.
 
     Returns:
         uint8, (height, width, 3), RGB.
@@ -79,18 +79,18 @@ def to_pixels(content: bytes, recipe: Recipe) -> NDArray[np.uint8]:
     Raises:
         ValueError: see `decode_image`.
     """
-    find_field = bright_field if recipe.crop_borders else None
-    pixels = decode_image(content, *recipe.image_size, recipe.resize_mode, find_field)
-    if recipe.colour_constancy == "shades_of_grey":
+    find_field = bright_field if preprocessing.crop_borders else None
+    pixels = decode_image(content, *preprocessing.image_size, preprocessing.resize_mode, find_field)
+    if preprocessing.colour_constancy == "shades_of_grey":
         pixels = shades_of_grey(pixels)
-    return _padded(pixels, recipe.image_size) if pixels.shape[:2] != recipe.image_size else pixels
+    return _padded(pixels, preprocessing.image_size) if pixels.shape[:2] != preprocessing.image_size else pixels
 
 
 def _padded(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Put a picture in the middle of a plain surface.
+    """Put an image in the middle of a plain surface.
 
-    The surface has the median colour of the picture's rim: skin for most, black for a picture with a black border.
-    Black for all would put edges where no picture has any.
+    The surface has the median colour of the image's rim: skin for most, black for an image with a black border.
+    Black for all would put edges where no image has any.
     """
     rim = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     padded = np.empty((*shape, 3), np.uint8)

@@ -26,7 +26,7 @@ Pixels = NDArray[np.uint8]
 
 STRENGTHS = (1, 2, 3)
 BLUR = (0.006, 0.012, 0.024)
-"""The Gaussian's standard deviation, as a fraction of the shorter side. Pictures of few pixels lost as much when
+"""The Gaussian's standard deviation, as a fraction of the shorter side. Images of few pixels lost as much when
 they were prepared, and the mildest changes nothing there."""
 QUALITY = (40, 20, 8)
 """Of JPEG, as libjpeg counts it."""
@@ -159,6 +159,6 @@ def predict_corrupted(
                 worse = [corrupt(image, name, strength, seed, one) for image, one in zip(batch, ids, strict=True)]
                 probability[number, rows] = predict_batch(model, np.stack(worse), tta)[1]
                 bar.update(len(batch))
-    tables = [table.assign(disturbance=name, strength=strength) for name, strength in kinds]
+    tables = [table.assign(corruption=name, strength=strength) for name, strength in kinds]
     outputs = pd.DataFrame(probability.reshape(-1, len(classes)), columns=classes)
     return pd.concat([pd.concat(tables, ignore_index=True), outputs], axis=1)

@@ -1,4 +1,4 @@
-"""`clean`: which pictures can be used, what their classes are, and how gaps in the table are read."""
+"""`clean`: which images can be used, what their classes are, and how gaps in the table are read."""
 
 from typing import Literal
 

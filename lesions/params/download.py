@@ -1,4 +1,4 @@
-"""`download`: where the pictures come from."""
+"""`download`: where the images come from."""
 
 from pathlib import Path
 from typing import Annotated, Literal

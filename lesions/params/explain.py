@@ -1,4 +1,4 @@
-"""`explain`: how many pictures are shown, and what chance decides."""
+"""`explain`: how many images are shown, and what chance decides."""
 
 from pydantic import Field
 

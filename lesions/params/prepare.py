@@ -1,4 +1,4 @@
-"""`prepare`: how a picture becomes pixels."""
+"""`prepare`: how an image becomes pixels."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""`rebalance`: how many augmented copies of which pictures, made by which of Augmentor's operations."""
+"""`rebalance`: how many augmented copies of which images, made by which of Augmentor's operations."""
 
 import inspect
 from typing import Any, Literal, Self
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from lesions.core.params import Section, did_you_mean
 
 MOST = 100_000
-"""Pictures or copies a class."""
+"""Images or copies a class."""
 
 
 def operations() -> dict[str, list[str]]:
@@ -73,7 +73,7 @@ class Rebalance(Section):
             return target
         raise ValueError(
             "expected max (as many as the largest class), none, a fraction of the largest class between 0 and 1, "
-            f"or a whole number of pictures from 2 to {MOST}"
+            f"or a whole number of images from 2 to {MOST}"
         )
 
     @field_validator("copies_per_class", mode="before")

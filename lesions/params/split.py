@@ -1,4 +1,4 @@
-"""`split`: which pictures train, which choose, which judge."""
+"""`split`: which images train, which choose, which judge."""
 
 from typing import Literal, Self
 

@@ -23,7 +23,7 @@ class ReduceLrOnPlateau(Section):
 
 
 class Augment(BaseModel):
-    """`train.augment`: random changes of the training pictures in each epoch; see params.yaml. By default, none."""
+    """`train.augment`: random changes of the training images in each epoch; see params.yaml. By default, none."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

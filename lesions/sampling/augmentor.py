@@ -95,7 +95,7 @@ def augment(
             except Exception as error:  # Augmentor checks few of its arguments; whatever they cause
                 arguments = ", ".join(f"{name} {value!r}" for name, value in vars(operation).items())
                 raise UserError(
-                    f"Augmentor's {type(operation).__name__} fails on {made.original}, a picture of {width}×{height} "
+                    f"Augmentor's {type(operation).__name__} fails on {made.original}, an image of {width}×{height} "
                     f"pixels ({error!r}): mend its arguments ({arguments}) in rebalance.operations."
                 ) from None
             if image.mode != "RGB":

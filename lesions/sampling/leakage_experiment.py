@@ -9,7 +9,7 @@ import pandas as pd
 from lesions.core.errors import UserError
 from lesions.sampling.split import LEFT_OUT, random_number
 
-LEAK = "siblings of test pictures in train (leaky)"
+LEAK = "siblings of test images in train (leaky)"
 
 
 def drop_same_lesion(images: pd.DataFrame, seed: int) -> pd.Series:
@@ -32,8 +32,8 @@ def drop_same_lesion(images: pd.DataFrame, seed: int) -> pd.Series:
     gone = sorted(set(test["label"]) - set(test.loc[stays, "label"]))
     if gone:
         raise UserError(
-            f"split.same_lesion keeps one picture of each group in test, and then of {', '.join(gone)} there is "
-            "none: its pictures are of groups with other classes. Try another split.seed, or set split.same_lesion to "
+            f"split.same_lesion keeps one image of each group in test, and then of {', '.join(gone)} there is "
+            "none: its images are of groups with other classes. Try another split.seed, or set split.same_lesion to "
             "apart."
         )
     return splits
@@ -59,7 +59,7 @@ def leak_same_lesion(images: pd.DataFrame, seed: int) -> pd.Series:
         ours = train.index[train["label"] == label]
         if len(ours) < wanted:
             raise UserError(
-                f"of {label} there are {wanted:,} siblings of test pictures, and {len(ours):,} training pictures to "
+                f"of {label} there are {wanted:,} siblings of test images, and {len(ours):,} training images to "
                 "exchange for them. Lower split.test_fraction."
             )
         splits[ours[:wanted]] = LEFT_OUT

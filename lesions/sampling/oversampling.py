@@ -94,7 +94,7 @@ def index_table(planned: list[AugmentedImage], images: pd.DataFrame, params: Reb
         params: whether they were augmented before the split, and the random seed.
 
     Returns:
-        One row per augmented image: `image_id`, `original`, `copy` (its number), `label`, `split`, `protocol`.
+        One row per augmented image: `image_id`, `original`, `copy` (its number), `label`, `split`, `leakage`.
 
     Raises:
         UserError: an augmented image would have the id of an image.
@@ -104,14 +104,14 @@ def index_table(planned: list[AugmentedImage], images: pd.DataFrame, params: Reb
     in_use = rows.loc[rows["image_id"].isin(images["image_id"]), "image_id"]
     if len(in_use):
         raise UserError(
-            f"the pictures have the id {in_use.iloc[0]!r} already, which a copy would get: rename that picture. "
+            f"the images have the id {in_use.iloc[0]!r} already, which a copy would get: rename that image. "
             "An id followed by + and a number is a copy's."
         )
     rows["label"] = rows["original"].map(images.set_index("image_id")["label"])
     if params.when == "after_split":
-        return rows.assign(split="train", protocol="honest")
+        return rows.assign(split="train", leakage="none")
     splits = images.loc[images["split"].isin(AUGMENTED_SPLITS[params.when]), "split"]
-    return rows.assign(split=assign_split(planned, float((splits == "val").mean()), params.seed), protocol=LEAK)
+    return rows.assign(split=assign_split(planned, float((splits == "val").mean()), params.seed), leakage=LEAK)
 
 
 def augment_all(
@@ -164,7 +164,7 @@ def class_balance(images: pd.DataFrame, index: pd.DataFrame, classes: list[str])
     after = pd.concat([before, index.loc[index["split"] == "train", "label"]])
     return pd.DataFrame(
         [
-            {"diagnosis": label, "when": when, "pictures": int((labels == label).sum())}
+            {"diagnosis": label, "when": when, "images": int((labels == label).sum())}
             for label in classes
             if label in set(before)
             for when, labels in (("before", before), ("after", after))
@@ -206,7 +206,7 @@ def example_rows(
             images += [_thumbnail(pixels[row], framed=True), *(_thumbnail(augmented[place]) for place in copies)]
         made = int((index["label"] == label).sum())
         if len(ours):
-            cells.append((f"{label}: {len(ours):,} pictures (framed), {f'{made:,}' if made else 'no'} copies", images))
+            cells.append((f"{label}: {len(ours):,} images (framed), {f'{made:,}' if made else 'no'} copies", images))
     return cells
 
 
@@ -225,11 +225,11 @@ def describe_oversampling(images: pd.DataFrame, index: pd.DataFrame) -> str:
     """
     originals = {split: images.loc[images["split"] == split, "image_id"] for split in ("train", "val")}
     augmented = {split: index.loc[index["split"] == split, "original"] for split in ("train", "val")}
-    text = f"{len(augmented['train']):,} copies beside {len(originals['train']):,} training pictures"
-    if (index["protocol"] == LEAK).any():
+    text = f"{len(augmented['train']):,} copies beside {len(originals['train']):,} training images"
+    if (index["leakage"] == LEAK).any():
         seen = pd.concat([originals["val"], augmented["val"]]).isin({*originals["train"], *augmented["train"]})
         text += (
             f"\nWARNING: {LEAK}: {len(augmented['val']):,} more copies stand in val, and of {seen.mean():.1%} of the "
-            "validation pictures, the original or a copy is in train. Every figure made from this is named so."
+            "validation images, the original or a copy is in train. Every metric made from this is named so."
         )
     return text

@@ -113,7 +113,7 @@ def _refuse_few_groups(counts: pd.DataFrame, fractions: dict[str, float]) -> Non
         if groups < len(fractions):
             raise UserError(
                 f"class {label!r} has {groups} independent lesion(s), and {', '.join(fractions)} need at "
-                f"least one each ({len(fractions)}). Add pictures of it, or leave the class out."
+                f"least one each ({len(fractions)}). Add images of it, or leave the class out."
             )
 
 
@@ -121,8 +121,8 @@ def _refuse_empty(table: pd.DataFrame) -> None:
     for label, counts in table.iterrows():
         if (counts == 0).any():
             raise UserError(
-                f"class {label!r} has no picture in {', '.join(counts.index[counts == 0])}: its pictures belong "
-                "together with those of other classes. Try another split.seed, or add pictures of it."
+                f"class {label!r} has no image in {', '.join(counts.index[counts == 0])}: its images belong "
+                "together with those of other classes. Try another split.seed, or add images of it."
             )
 
 
@@ -161,7 +161,7 @@ def published_split(images: pd.DataFrame) -> pd.Series:
     declared = images["declared_split"]
     if (declared == "").all():
         raise UserError(
-            "split.method is declared, but no picture has a published side: the column declared_split of "
+            "split.method is declared, but no image has a published split: the column declared_split of "
             "data/clean/images.csv is empty. Set split.method to grouped, or give the table a column `split`."
         )
     other = images[~declared.isin([*SPLITS, ""])]
@@ -212,7 +212,7 @@ def split_off(images: pd.DataFrame, splits: pd.Series, fractions: dict[str, floa
     untrained = sorted(set(images["label"]) - set(train["label"]))
     if untrained:
         raise UserError(
-            f"of {', '.join(untrained)} no picture is in the training part of the published split. "
+            f"of {', '.join(untrained)} no image is in the training part of the published split. "
             "Set split.method to grouped, or leave the class out."
         )
     if missing:

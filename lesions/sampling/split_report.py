@@ -22,7 +22,7 @@ KEYS = {
     "groups": "group_id",
     "patients": "patient_id",
     "lesions": "lesion_id",
-    "identical_pictures": "sha256",
+    "identical_images": "sha256",
     "near_duplicates": "near_duplicate_id",
 }
 """What must not be in two splits, and the column of images.csv that names it."""
@@ -46,9 +46,9 @@ def split_images(images: pd.DataFrame, classes: list[str], params: Split) -> tup
         images = _at_random(images, params)
     if params.same_lesion != "apart":
         images, report["siblings"] = _with_one_image_a_group_in_test(images, classes, params)
-    images["protocol"] = _leakage(images, params)
-    columns = [column for column in ("image_id", "split", "protocol", "fold") if column in images]
-    name = {"method": params.method, "protocol": images["protocol"].iloc[0]}
+    images["leakage"] = _leakage(images, params)
+    columns = [column for column in ("image_id", "split", "leakage", "fold") if column in images]
+    name = {"method": params.method, "leakage": images["leakage"].iloc[0]}
     return images[columns], {**name, **report, **audit_split(images, classes)}
 
 
@@ -70,9 +70,9 @@ def _as_published(images: pd.DataFrame, classes: list[str], params: Split) -> tu
     images = images.assign(split=published_split(images))
     report = {
         "published": {name: int((images["declared_split"] == name).sum()) for name in SPLITS},
-        "without_a_published_side": int((images["declared_split"] == "").sum()),
+        "without_a_published_split": int((images["declared_split"] == "").sum()),
         "carved_from_train": [name for name in SPLITS if not (images["split"] == name).any()],
-        "groups_on_two_published_sides": n_groups_in_two_splits(images, "group_id"),
+        "groups_on_two_published_splits": n_groups_in_two_splits(images, "group_id"),
         "separated": params.group_overlap,
     }
     if params.group_overlap == "leave_out":
@@ -98,9 +98,9 @@ def _with_one_image_a_group_in_test(
     others = images[(images["split"] == "test") & ~test]
     return changed, {
         "became": params.same_lesion,
-        "of_test_pictures": int(changed.loc[test, "group_id"].isin(others["group_id"]).sum()),
-        "pictures": len(others),
-        "pictures_by_class": _by_class(others, classes),
+        "of_test_images": int(changed.loc[test, "group_id"].isin(others["group_id"]).sum()),
+        "images": len(others),
+        "images_by_class": _by_class(others, classes),
         "left_out_by_class": _by_class(images[changed["split"] == LEFT_OUT], classes),
     }
 
@@ -110,14 +110,14 @@ def _by_class(images: pd.DataFrame, classes: list[str]) -> dict[str, int]:
 
 
 def _leakage(images: pd.DataFrame, params: Split) -> str:
-    """Return `honest`, or the name of the leak."""
+    """Return `none`, or the name of the leak."""
     if params.method == "image":
         return "split by image (leaky)"
     if params.same_lesion == "injected":
         return leakage_experiment.LEAK
     if n_groups_in_two_splits(images, "group_id"):
         return "published split that divides lesions (leaky)"
-    return "honest"
+    return "none"
 
 
 def audit_split(images: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def audit_split(images: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
     """
     unnamed = [name for name in ("patients", "lesions") if (images[KEYS[name]] == "").all()]
     result: dict[str, Any] = {
-        f"{name}_on_two_sides": None if name in unnamed else n_groups_in_two_splits(images, key)
+        f"{name}_in_two_splits": None if name in unnamed else n_groups_in_two_splits(images, key)
         for name, key in KEYS.items()
     }
     result["undefined"] = [f"{name}: the data name none" for name in unnamed]
@@ -157,7 +157,7 @@ def _metrics(images: pd.DataFrame) -> dict[str, int | float | None]:
     lesions = images.loc[images["lesion_id"] != "", "lesion_id"]
     seen = images["seen_in_train"]
     return {
-        "pictures": len(images),
+        "images": len(images),
         "groups": int(images["group_id"].nunique()),
         "lesions": int(lesions.nunique()) if len(lesions) else None,
         "lesion_unknown": len(images) - len(lesions),
@@ -167,27 +167,27 @@ def _metrics(images: pd.DataFrame) -> dict[str, int | float | None]:
 
 def describe_split(report: dict[str, Any]) -> list[str]:
     """Return in sentences what was made, and what must not be overlooked, from `metrics/split.json`."""
-    counts = ", ".join(f"{split} {report[split]['pictures']:,}" for split in SPLITS)
-    lines = [f"{counts}; {report['groups_on_two_sides']:,} groups stand on two sides"]
-    declared = report.get("declared", {"groups_on_two_published_sides": 0, "carved_from_train": []})
-    if divided := declared["groups_on_two_published_sides"]:
+    counts = ", ".join(f"{split} {report[split]['images']:,}" for split in SPLITS)
+    lines = [f"{counts}; {report['groups_in_two_splits']:,} groups stand in two splits"]
+    declared = report.get("declared", {"groups_on_two_published_splits": 0, "carved_from_train": []})
+    if divided := declared["groups_on_two_published_splits"]:
         mended = "they were kept there (split.group_overlap)"
         if declared["separated"] == "leave_out":
-            mended = f"{declared['left_out']:,} pictures of them were left out, so that none does now"
-        lines.append(f"The published split has {divided:,} groups on two sides: {mended}.")
+            mended = f"{declared['left_out']:,} images of them were left out, so that none does now"
+        lines.append(f"The published split has {divided:,} groups in two splits: {mended}.")
     if added := declared["carved_from_train"]:
         lines.append(f"It has no {' and no '.join(added)}: dealt from its training part, by group.")
     if moved := report.get("siblings"):
         became = {
             "withheld": "left out",
-            "injected": "put into train, in exchange for as many training pictures of each class",
+            "injected": "put into train, in exchange for as many training images of each class",
         }[moved["became"]]
-        lines.append(f"{moved['of_test_pictures']:,} test pictures have siblings: {moved['pictures']:,}, {became}.")
-    if report["protocol"] != "honest":
+        lines.append(f"{moved['of_test_images']:,} test images have siblings: {moved['images']:,}, {became}.")
+    if report["leakage"] != "none":
         seen = report["test"]["seen_in_train"]
         share = "an unknown share" if seen is None else f"{seen:.1%}"
         lines.append(
-            f"WARNING: {report['protocol']}: of {share} of the test pictures, the lesion or a copy is in train. "
-            "Every figure made from this split is named so."
+            f"WARNING: {report['leakage']}: of {share} of the test images, the lesion or a copy is in train. "
+            "Every metric made from this split is named so."
         )
     return lines

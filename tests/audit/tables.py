@@ -25,14 +25,14 @@ def params(**changes: object) -> Clean:
 
 
 def table(rows: int = 1, **columns: object) -> pd.DataFrame:
-    """A table of pictures as it comes, past the classes."""
+    """A table of images as it comes, past the classes."""
     ids = [f"p{number:04}" for number in range(rows)]
     fixed = {"image_id": ids, "archive": "a.zip", "member": ids, "sha256": ids, "height": 450, "width": 600}
     return pd.DataFrame({**fixed, "label": "nv", "diagnosis": "nv", **columns}, index=range(rows))
 
 
 def images(rows: int, **columns: object) -> pd.DataFrame:
-    """A table of pictures past the audit, each of a lesion of its own, of mel and nv in turns."""
+    """A table of images past the audit, each of a lesion of its own, of mel and nv in turns."""
     labels = np.resize(["mel", "nv"], rows)
     given = {"label": labels, "diagnosis": labels, "lesion_id": [f"L{number}" for number in range(rows)], **columns}
     done = normalise(table(rows, **given), "placeholder")

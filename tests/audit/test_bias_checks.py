@@ -54,7 +54,7 @@ def test_a_column_that_tells_the_diagnosis(column: str, values: list[str], key: 
 
 
 def test_one_lesion_is_one_case() -> None:
-    """Forty pictures of three lesions at one site prove nothing."""
+    """Forty images of three lesions at one site prove nothing."""
     site = ["face"] * 40 + ["back", "chest"] * 180
     label = ["df"] * 40 + ["mel", "mel", "nv", "nv"] * 90
     three = [f"few {number % 3}" for number in range(40)] + [f"L{number}" for number in range(360)]
@@ -74,8 +74,8 @@ def test_a_source_without_a_class() -> None:
     label = [*halves("mel", "nv", 200), *halves("mel", "nv", 100), *["nv", "df"] * 50]
     (warning,) = [w for w in warnings_of(images(400, dataset=dataset, label=label)) if "source" in w.key]
     assert warning.key == "sources_without_classes"
-    assert "b has no mel among 150 pictures" in warning.found
-    assert "a has no df among 250 pictures" in warning.found
+    assert "b has no mel among 150 images" in warning.found
+    assert "a has no df among 250 images" in warning.found
 
 
 def test_sizes_that_tell_a_class() -> None:
@@ -92,7 +92,7 @@ def test_few_lesions_and_imbalance() -> None:
     lesions = [f"L{number // 2}" for number in range(400)]
     found = {w.key: w.found for w in warnings_of(images(400, label=label, lesion_id=lesions))}
     assert found["few_lesions"] == "2 classes with fewer than 50 lesions: mel 15, df 5."
-    assert "nv has 360 pictures, df 10" in found["unequal_classes"]
+    assert "nv has 360 images, df 10" in found["unequal_classes"]
     assert "right in 90.0% of all cases" in found["unequal_classes"]
 
 

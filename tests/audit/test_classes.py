@@ -65,7 +65,7 @@ def test_a_diagnosis_of_no_class(raw: Raw) -> None:
     raw.write()
     mapped = {"classes": {"mel": {"of": ["mel"]}, "mole": {"of": ["nv", "scc"], "nature": "unstated"}}}
     edit_params(raw.folder, clean={**mapped, "max_rejected": 0.01})
-    with pytest.raises(UserError, match=r'what becomes of "df" \(10 pictures\). The data has none of: scc'):
+    with pytest.raises(UserError, match=r'what becomes of "df" \(10 images\). The data has none of: scc'):
         clean.main()
     edit_params(raw.folder, clean={"other_diagnoses": "keep"})
     clean.main()

@@ -1,4 +1,4 @@
-"""Copies of one picture: found whatever was done to them, and nothing else taken for one."""
+"""Copies of one image: found whatever was done to them, and nothing else taken for one."""
 
 import io
 from collections.abc import Callable
@@ -57,12 +57,12 @@ def originals(drawn: list[Image.Image]) -> list[Fingerprint]:
     return [read(image, 90) for image in drawn]
 
 
-def test_different_pictures_are_no_copies(originals: list[Fingerprint]) -> None:
+def test_different_images_are_no_copies(originals: list[Fingerprint]) -> None:
     assert find_near_duplicates(*stacked(originals)).empty
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_picture_is_found(change: str, drawn: list[Image.Image], originals: list[Fingerprint]) -> None:
+def test_a_changed_image_is_found(change: str, drawn: list[Image.Image], originals: list[Fingerprint]) -> None:
     copies = [read(CHANGES[change](image), 40) for image in drawn]
     found = find_near_duplicates(*stacked(originals + copies))
     missed = set(range(len(drawn))) - set(found["one"])
@@ -113,11 +113,11 @@ def test_vector_is_invariant_to_rotations(seed: int, turn: int) -> None:
 @pytest.mark.parametrize("value", [0, 255])
 def test_blank_images(value: int) -> None:
     blank = fingerprint(np.full((SIZE, SIZE, 3), value, np.uint8))
-    assert find_near_duplicates(*stacked([blank] * 5)).empty  # nothing says that they are one picture
+    assert find_near_duplicates(*stacked([blank] * 5)).empty  # nothing says that they are one image
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_few_pictures_are_no_trouble(number: int, originals: list[Fingerprint]) -> None:
+def test_few_images_are_no_trouble(number: int, originals: list[Fingerprint]) -> None:
     luma = np.zeros((0, SIZE, SIZE), np.uint8), np.zeros((0, 2, 8, 8), np.float32)
     assert find_near_duplicates(*(stacked(originals[:number]) if number else luma)).empty
 
@@ -134,7 +134,7 @@ IMAGES = pd.DataFrame(
 
 @pytest.fixture(scope="module")
 def pairs(originals: list[Fingerprint]) -> pd.DataFrame:
-    """a, b and e are one picture, a and b with the same bytes."""
+    """a, b and e are one image, a and b with the same bytes."""
     return find_duplicates(IMAGES, *stacked([originals[0], originals[0], originals[2], originals[4], originals[0]]))
 
 
@@ -147,10 +147,10 @@ def test_pairs_say_whose_they_are(pairs: pd.DataFrame) -> None:
 
 
 def test_label_conflicts(pairs: pd.DataFrame) -> None:
-    said = "the same picture is diagnosed as mel and nv: a, b, e"
+    said = "the same image is diagnosed as mel and nv: a, b, e"
     assert list(label_conflicts(IMAGES, pairs, "drop")) == [said, said, "", "", said]
     assert list(label_conflicts(IMAGES, pairs, "keep_first")) == ["", said, "", "", ""]
     assert list(label_conflicts(IMAGES.iloc[::-1], pairs, "keep_first")) == ["", "", "", said, ""]
-    with pytest.raises(UserError, match=r"3 pictures contradict a copy[^$]*diagnosed as mel and nv: a, b, e"):
+    with pytest.raises(UserError, match=r"3 images contradict a copy[^$]*diagnosed as mel and nv: a, b, e"):
         label_conflicts(IMAGES, pairs, "error")
     assert (label_conflicts(IMAGES.assign(label="nv"), pairs, "error") == "").all()

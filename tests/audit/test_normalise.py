@@ -72,7 +72,7 @@ def test_filled_ages_are_counted(raw: Raw) -> None:
     found = json.loads(Path("metrics/data.json").read_text())
     assert found["ages"] == {"given": 37, "placeholder": 0, "missing": 0, "unread": 0, "filled": 3}
     assert found["ages_filled_with"] == pytest.approx((45 + 0 + 35 * 50) / 37, abs=0.01)
-    assert found["unread"]["age"] == {"pictures": 1, "examples": ["abc"]}
+    assert found["unread"]["age"] == {"images": 1, "examples": ["abc"]}
     assert (data.loc[data["age_status"] == "filled", "image_id"]).tolist() == ["p01", "p03", "p04"]
     assert "were given 48.51 years, the mean" in Path("reports/data.html").read_text(encoding="utf-8")
 

@@ -25,7 +25,7 @@ from tests.stages.test_clean import raw as raw  # noqa: PLC0414 - the fixture
 
 
 class Page(HTMLParser):
-    """What a page would load, its pictures, and its words."""
+    """What a page would load, its images, and its words."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,8 +44,8 @@ class Page(HTMLParser):
 
 
 def test_report_is_complete_and_self_contained(raw: Raw) -> None:
-    raw.members["pictures/p01.jpg"] = b""
-    raw.members["pictures/p02.jpg"] = b"a text file"
+    raw.members["images/p01.jpg"] = b""
+    raw.members["images/p02.jpg"] = b"a text file"
     raw.table.loc[5, "dx"] = " "
     raw.table["dx_type"] = ["follow_up"] * 20 + ["histo"] * 20
     raw.table["dataset"] = "the <b>only</b> clinic"
@@ -68,13 +68,13 @@ def test_report_is_complete_and_self_contained(raw: Raw) -> None:
     assert "default-src 'none'" in text
     assert len(page.addresses) >= 4
     for address in page.addresses:
-        with Image.open(io.BytesIO(base64.b64decode(address.removeprefix("data:image/").partition(",")[2]))) as picture:
-            picture.load()
+        with Image.open(io.BytesIO(base64.b64decode(address.removeprefix("data:image/").partition(",")[2]))) as image:
+            image.load()
     for words in (
-        "37 pictures of 20 lesions in 2 classes can be used; 3 were set aside",
+        "37 images of 20 lesions in 2 classes can be used; 3 were set aside",
         REASONS["empty file"],
         REASONS["no diagnosis"],
-        "The data says where a picture was taken in one word: the <b>only</b> clinic.",
+        "The data says where an image was taken in one word: the <b>only</b> clinic.",
         'Examples of ages that cannot be read: "abc".',
         "Source: drawn for <this> test. Licence: none.",
         *(warning["found"] for warning in found["warnings"]),

@@ -34,7 +34,7 @@ def classifier(workspace: Path) -> Classifier:
 
 @pytest.fixture(scope="module")
 def judged(workspace: Path) -> pd.DataFrame:
-    """Validation and test: what the pipeline said of each picture, and the file's bytes."""
+    """Validation and test: what the pipeline said of each image, and the file's bytes."""
     data = workspace / "data"
     predicted = pd.read_csv(data / "predictions/predictions.csv", dtype=str, keep_default_na=False)
     images = pd.read_csv(data / "clean/images.csv", dtype=str, keep_default_na=False)
@@ -46,8 +46,8 @@ def judged(workspace: Path) -> pd.DataFrame:
 
 @pytest.fixture
 def files(judged: pd.DataFrame, tmp_path: Path) -> Path:
-    """A folder with six pictures in it, two of them in a folder below, and a file that is none."""
-    folder = tmp_path / "pictures"
+    """A folder with six images in it, two of them in a folder below, and a file that is none."""
+    folder = tmp_path / "images"
     (folder / "below").mkdir(parents=True)
     for number, content in enumerate(judged["content"].head(6)):
         (folder / ("below" if number > 3 else ".") / f"{number}.jpg").write_bytes(content)
@@ -79,11 +79,11 @@ def change(file: Path, **values: Any) -> None:
 def test_the_answers_are_those_of_predict_and_evaluate(
     workspace: Path, classifier: Classifier, judged: pd.DataFrame
 ) -> None:
-    pictures = [(name, lambda content=content: content) for name, content in judged[["image_id", "content"]].to_numpy()]
+    images = [(name, lambda content=content: content) for name, content in judged[["image_id", "content"]].to_numpy()]
     patients = [dict(zip(FIELDS, row, strict=True)) for row in judged[list(FIELDS)].to_numpy()]
     assert classifier.prior.is_active
-    answers = list(classifier.classify_all(pictures, len(pictures), patients))
-    alone = pd.read_csv(workspace / "data/predictions/pictures_alone.csv").set_index("image_id")
+    answers = list(classifier.classify_all(images, len(images), patients))
+    alone = pd.read_csv(workspace / "data/predictions/network_outputs/predictions.csv").set_index("image_id")
     for answer in answers:
         said = alone.loc[answer.name, classifier.thresholds.classes].to_numpy(float)
         assert list(answer.image_only.values()) == pytest.approx(said, abs=1e-6)
@@ -93,50 +93,50 @@ def test_the_answers_are_those_of_predict_and_evaluate(
             f"{float(getattr(row, name)):.7g}" for name in classifier.thresholds.classes
         ]
         assert sum(answer.probabilities.values()) == pytest.approx(1)
-    unlike = pd.read_csv(workspace / "data/predictions/unlikeness.csv").set_index("image_id")["unlikeness"]
+    unlike = pd.read_csv(workspace / "data/predictions/ood_scores.csv").set_index("image_id")["ood_score"]
     assert [f"{answer.ood_score:.6g}" for answer in answers] == [f"{unlike[answer.name]:.6g}" for answer in answers]
     report = json.loads((workspace / "reports/evaluation.json").read_text())
     assert np.mean(
-        [answer.is_ood for answer, side in zip(answers, judged["split"], strict=True) if side == "test"]
-    ) == (pytest.approx(report["unlikeness"]["test"]["flagged"], abs=1e-4))
+        [answer.is_ood for answer, split in zip(answers, judged["split"], strict=True) if split == "test"]
+    ) == (pytest.approx(report["ood"]["test"]["flagged"], abs=1e-4))
     melanoma = report["questions"]["melanoma"]["operating_points"][1]
     assert melanoma["chosen_for"] == "sensitivity of at least 90% on val"
     alerts = np.array([bool(answer.alerts["melanoma"]) for answer in answers])
-    for side in ("val", "test"):
-        found = alerts[(judged["split"] == side) & (judged["label"] == "mel")]
-        assert found.mean() == pytest.approx(melanoma[side]["sensitivity"]["value"], abs=1e-4)
+    for split in ("val", "test"):
+        found = alerts[(judged["split"] == split) & (judged["label"] == "mel")]
+        assert found.mean() == pytest.approx(melanoma[split]["sensitivity"]["value"], abs=1e-4)
 
 
 def test_age_sex_and_site_are_weighed_in(workspace: Path, files: Path, classifier: Classifier) -> None:
-    picture = next(files.glob("*.jpg"))
-    asked = classify(workspace, picture, "--json", "--age", "81", "--sex", "F", "--site", "posterior torso")
-    (found,) = json.loads(asked.stdout)["pictures"]
+    image = next(files.glob("*.jpg"))
+    asked = classify(workspace, image, "--json", "--age", "81", "--sex", "F", "--site", "posterior torso")
+    (found,) = json.loads(asked.stdout)["images"]
     assert found["patient"] == {"age": "81", "sex": "female", "site": "back"}
-    known = classifier.classify(picture, patient={"age": "81", "sex": "female", "site": "back"})
+    known = classifier.classify(image, patient={"age": "81", "sex": "female", "site": "back"})
     assert found["uncalibrated"] == known.uncalibrated
-    alone = classifier.classify(picture)
+    alone = classifier.classify(image)
     assert known.alone == alone.alone == pytest.approx(alone.uncalibrated)
     model = classifier.prior
     ratios = np.sum([model.age["80"], model.sex["female"], model.site["trunk"]], axis=0)
     due = np.array(list(alone.alone.values())) * np.exp(ratios)
     assert list(known.uncalibrated.values()) == pytest.approx(due / due.sum(), abs=1e-6)
-    wrong = classify(workspace, picture, "--age", "old")
+    wrong = classify(workspace, image, "--age", "old")
     assert (wrong.returncode, wrong.stderr) == (1, "ERROR: age old: expected years from 0 to 120.\n")
 
 
-def test_a_picture_gets_the_same_answer_alone_among_others_and_in_any_form(
+def test_a_image_gets_the_same_answer_alone_among_others_and_in_any_form(
     classifier: Classifier, judged: pd.DataFrame, tmp_path: Path
 ) -> None:
     content = judged["content"].iloc[3]
-    pictures = [("", lambda content=content: content) for content in judged["content"].head(70)]
-    among = list(classifier.classify_all(pictures, 70))[3]
+    images = [("", lambda content=content: content) for content in judged["content"].head(70)]
+    among = list(classifier.classify_all(images, 70))[3]
     (tmp_path / "a").write_bytes(content)
-    for picture in (content, tmp_path / "a", str(tmp_path / "a")):
-        alone = classifier.classify(picture)
-        assert (alone.uncalibrated, alone.ood_score) == (among.uncalibrated, among.unlikeness)
-    # Decoded pixels know nothing of a JPEG's reduced scales: of a picture of the recipe's size there are none.
+    for image in (content, tmp_path / "a", str(tmp_path / "a")):
+        alone = classifier.classify(image)
+        assert (alone.uncalibrated, alone.ood_score) == (among.uncalibrated, among.ood_score)
+    # Decoded pixels know nothing of a JPEG's reduced scales: of an image of the preprocessing's size there are none.
     with Image.open(io.BytesIO(content)) as image:
-        small = image.resize(classifier.recipe.image_size[::-1])
+        small = image.resize(classifier.preprocessing.image_size[::-1])
     png = io.BytesIO()
     small.save(png, "PNG")
     assert (
@@ -169,18 +169,18 @@ def test_a_folder_as_a_table(workspace: Path, files: Path, classifier: Classifie
     done = classify(workspace, files, files / "0.jpg", files / "none.jpg", "--heatmap", files / "heat")
     assert done.returncode == 1, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["picture", "diagnosis", "probability", "malignant", "melanoma"]
+    assert lines[0].split() == ["image", "diagnosis", "probability", "malignant", "melanoma"]
     named = [Path(line.split("  ")[0]).name for line in lines[1 : lines.index("")]]
     assert named == ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "4.jpg", "5.jpg", "broken.png", "0.jpg", "none.jpg"]
     assert lines[1].split(None, 1)[1] == lines[8].split(None, 1)[1]
-    assert "no picture: not one of JPEG" in lines[7]
+    assert "no image: not one of JPEG" in lines[7]
     assert "No such file" in lines[9]
     assert formats.NOTICE in done.stdout
-    assert done.stderr.strip() == "2 of 9 pictures could not be classified."
+    assert done.stderr.strip() == "2 of 9 images could not be classified."
     drawn = sorted(file.name for file in (files / "heat").iterdir())
     assert drawn == [*(f"{number:05d}-{number - 1}.png" for number in range(1, 7)), "00008-0.png"]
-    with Image.open(files / "heat/00001-0.png") as picture:
-        assert np.asarray(picture.convert("RGB")).std() > 10
+    with Image.open(files / "heat/00001-0.png") as image:
+        assert np.asarray(image.convert("RGB")).std() > 10
     answer = classifier.classify(files / "0.jpg")
     (heat,) = classifier.heat_maps([answer])
     assert heat.shape == answer.pixels.shape[:2]
@@ -190,16 +190,16 @@ def test_as_csv_and_json(workspace: Path, files: Path, classifier: Classifier) -
     (files / "=cmd.jpg").write_bytes(b"")
     rows = list(csv.DictReader(io.StringIO(classify(files, "--csv", "--models", workspace / "models", ".").stdout)))
     named = ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "'=cmd.jpg", "below/4.jpg", "below/5.jpg"]
-    assert [row["picture"] for row in rows] == named
+    assert [row["image"] for row in rows] == named
     assert rows[4]["problem"] == "empty file"
     done = classify(workspace, "--json", files / "1.jpg", files / "=cmd.jpg", "--sensitivity", "80")
     told = json.loads(done.stdout)
     assert "found 80 % on validation" in told["notes"][0]
-    assert told["pictures"][1] == {"picture": str(files / "=cmd.jpg"), "problem": "empty file"}
+    assert told["images"][1] == {"image": str(files / "=cmd.jpg"), "problem": "empty file"}
     answer = classifier.classify(files / "1.jpg")
-    assert told["pictures"][0]["uncalibrated"] == answer.uncalibrated
-    assert told["pictures"][0]["probabilities"] == answer.probabilities
-    assert rows[1]["diagnosis"] == told["pictures"][0]["diagnosis"] == answer.diagnosis
+    assert told["images"][0]["uncalibrated"] == answer.uncalibrated
+    assert told["images"][0]["probabilities"] == answer.probabilities
+    assert rows[1]["diagnosis"] == told["images"][0]["diagnosis"] == answer.diagnosis
     assert float(rows[1]["probability_mel"]) == pytest.approx(answer.probabilities["mel"], rel=1e-6)
 
 
@@ -207,11 +207,11 @@ def test_standard_input(workspace: Path, files: Path) -> None:
     with (files / "0.jpg").open("rb") as stdin:
         done = classify(workspace, "--csv", "-", stdin=stdin)
     (row,) = csv.DictReader(io.StringIO(done.stdout))
-    assert (done.returncode, row["picture"], row["problem"]) == (0, "standard input", "")
+    assert (done.returncode, row["image"], row["problem"]) == (0, "standard input", "")
     done = classify(workspace, "-", preexec_fn=lambda: os.close(0))
     assert done.returncode == 1
     assert done.stderr == (
-        "ERROR: standard input is closed; expected a picture's bytes, as in `lesions classify - < FILE`.\n"
+        "ERROR: standard input is closed; expected an image's bytes, as in `lesions classify - < FILE`.\n"
     )
 
 
@@ -228,15 +228,15 @@ def of_a_lying_header(content: bytes) -> bytes:
     return content[: at + 5] + b"\xea\x60\xea\x60" + content[at + 9 :]
 
 
-def test_what_is_no_picture_is_told_in_its_row(classifier: Classifier, judged: pd.DataFrame, tmp_path: Path) -> None:
+def test_what_is_no_image_is_told_in_its_row(classifier: Classifier, judged: pd.DataFrame, tmp_path: Path) -> None:
     good = judged["content"].iloc[0]
     for content, words in (
         (b"", "empty file"),
-        (b"%PDF-1.7\n", "no picture"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "no picture"),
-        (animated_gif(), "no picture"),
+        (b"%PDF-1.7\n", "no image"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "no image"),
+        (animated_gif(), "no image"),
         (of_a_lying_header(good), "too large: more pixels than any camera has"),
-        (good[: len(good) // 2], "broken picture"),
+        (good[: len(good) // 2], "broken image"),
     ):
         answer = classifier.classify(content, "x")
         assert (answer.name, answer.diagnosis, answer.alerts) == ("x", "", {})
@@ -247,7 +247,7 @@ def test_what_is_no_picture_is_told_in_its_row(classifier: Classifier, judged: p
 
 
 def test_an_empty_folder_or_one_without_rights_ends_with_a_message(tmp_path: Path, workspace: Path) -> None:
-    with pytest.raises(UserError, match="has no picture"):
+    with pytest.raises(UserError, match="has no image"):
         inputs.find([str(tmp_path)])
     (tmp_path / "file").touch()
     found = inputs.find([str(tmp_path / "file")])
@@ -261,14 +261,14 @@ def test_an_empty_folder_or_one_without_rights_ends_with_a_message(tmp_path: Pat
     tmp_path.chmod(0o700)
 
 
-@pytest.mark.parametrize("name", ["model.keras", "recipe.json", "likeness.npz", "decision.json"])
+@pytest.mark.parametrize("name", ["model.keras", "preprocessing.json", "ood.npz", "thresholds.json"])
 def test_without_a_part_there_is_no_model(models: Path, name: str) -> None:
     (models / name).unlink()
     with pytest.raises(UserError, match=f"{name} is missing, so there is no model to ask. Make one with `dvc repro`"):
         Decision.of_folder(models)
 
 
-@pytest.mark.parametrize("name", ["model.keras", "recipe.json", "likeness.npz"])
+@pytest.mark.parametrize("name", ["model.keras", "preprocessing.json", "ood.npz"])
 def test_a_changed_byte_is_noticed(models: Path, name: str) -> None:
     content = bytearray((models / name).read_bytes())
     content[len(content) // 2] ^= 1
@@ -278,10 +278,10 @@ def test_a_changed_byte_is_noticed(models: Path, name: str) -> None:
 
 
 def test_a_decision_that_says_something_else_is_refused(models: Path) -> None:
-    change(models / "decision.json", temperature="warm")
+    change(models / "thresholds.json", temperature="warm")
     with pytest.raises(UserError, match=r"no decision that this version of the project can follow \(temperature"):
         Decision.of_folder(models)
-    (models / "decision.json").write_text("{")
+    (models / "thresholds.json").write_text("{")
     with pytest.raises(UserError, match="no decision that this version"):
         Decision.of_folder(models)
     with pytest.raises(UserError, match="is no folder"):
@@ -292,22 +292,22 @@ def test_a_decision_that_says_something_else_is_refused(models: Path) -> None:
 
 def test_another_tensorflow_and_a_leak_give_a_warning(models: Path, classifier: Classifier) -> None:
     assert classifier.warnings == []
-    change(models / "recipe.json", packages={"tensorflow": "1.0", "keras": "0.1"})
-    decision = json.loads((models / "decision.json").read_text())
+    change(models / "preprocessing.json", packages={"tensorflow": "1.0", "keras": "0.1"})
+    decision = json.loads((models / "thresholds.json").read_text())
     parts = hashes(models)
-    change(models / "decision.json", protocol="split by image", model={**decision["model"], "sha256": parts})
+    change(models / "thresholds.json", leakage="split by image", model={**decision["model"], "sha256": parts})
     first, second = Classifier.of_folder(models).warnings
     assert "trained with keras 0.1 and tensorflow 1.0" in first
-    assert "leaky protocol: split by image" in second
+    assert "leaky leakage: split by image" in second
 
 
 def test_a_model_without_thresholds_gives_no_alert(
     models: Path, judged: pd.DataFrame, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    decision = json.loads((models / "decision.json").read_text())
+    decision = json.loads((models / "thresholds.json").read_text())
     decision["thresholds"].pop("malignant")
     decision["thresholds"]["melanoma"]["at_least"] = dict.fromkeys(decision["thresholds"]["melanoma"]["at_least"])
-    change(models / "decision.json", **decision | {"temperature": None, "unlikeness": {"flagged_above": None}})
+    change(models / "thresholds.json", **decision | {"temperature": None, "ood_score": {"flagged_above": None}})
     classifier = Classifier.of_folder(models)
     answer = classifier.classify(judged["content"].iloc[0])
     assert (answer.alerts, answer.is_ood) == ({"melanoma": None}, None)
@@ -319,23 +319,23 @@ def test_a_model_without_thresholds_gives_no_alert(
 
 
 def test_orientations_are_averaged_where_predict_did(models: Path, judged: pd.DataFrame) -> None:
-    decision = json.loads((models / "decision.json").read_text())
-    change(models / "decision.json", model={**decision["model"], "dihedral": True})
+    decision = json.loads((models / "thresholds.json").read_text())
+    change(models / "thresholds.json", model={**decision["model"], "dihedral": True})
     classifier = Classifier.of_folder(models)
     with Image.open(io.BytesIO(judged["content"].iloc[0])) as image:
-        pixels = np.asarray(image.convert("RGB").resize(classifier.recipe.image_size[::-1]))
+        pixels = np.asarray(image.convert("RGB").resize(classifier.preprocessing.image_size[::-1]))
     turned = [classifier.classify(np.rot90(pixels, turns)).uncalibrated for turns in range(4)]
     for other in turned[1:]:
         assert other == pytest.approx(turned[0], abs=1e-6)
-    change(models / "decision.json", model={**decision["model"], "dihedral": False})
+    change(models / "thresholds.json", model={**decision["model"], "dihedral": False})
     assert Classifier.of_folder(models).classify(pixels).uncalibrated != pytest.approx(turned[0], abs=1e-6)
 
 
-def test_the_recipe_is_the_models_own(models: Path) -> None:
+def test_the_preprocessing_is_the_models_own(models: Path) -> None:
     """Whatever params.yaml says by now."""
-    change(models / "recipe.json", version=99)
-    decision = json.loads((models / "decision.json").read_text())
+    change(models / "preprocessing.json", version=99)
+    decision = json.loads((models / "thresholds.json").read_text())
     parts = hashes(models)
-    change(models / "decision.json", model={**decision["model"], "sha256": parts})
+    change(models / "thresholds.json", model={**decision["model"], "sha256": parts})
     with pytest.raises(UserError, match="in a way that this version of the project cannot follow"):
         Classifier.of_folder(models)

@@ -20,14 +20,14 @@ from lesions.commands.compare.predictions_at_revision import ModelPredictions
 from lesions.commands.compare.significance import Areas, delong, mcnemar
 from lesions.core.errors import UserError
 from lesions.evaluation.bootstrap import Bootstrap
-from lesions.evaluation.common.predictions import Side
+from lesions.evaluation.common.predictions import Split
 from tests.conftest import ROOT, commit, run
 
 CLASSES = ["mel", "bcc", "nv"]
 
 
 @given(st.lists(st.integers(-1, 1), min_size=1, max_size=60))
-def test_mcnemar_with_one_picture_a_lesion_is_the_exact_binomial_test(surplus: list[int]) -> None:
+def test_mcnemar_with_one_image_a_lesion_is_the_exact_binomial_test(surplus: list[int]) -> None:
     better, worse = surplus.count(1), surplus.count(-1)
     expected = binomtest(better, better + worse).pvalue if better + worse else 1
     assert mcnemar(np.array(surplus), np.arange(len(surplus))) == pytest.approx(expected)
@@ -44,7 +44,7 @@ def test_mcnemar_exchanges_whole_lesions_in_all_ways(seed: int) -> None:
     assert mcnemar(surplus, groups) == pytest.approx(np.mean([value >= abs(sum(of_group)) for value in sums]))
 
 
-def test_pictures_of_one_lesion_are_no_more_evidence_than_it() -> None:
+def test_images_of_one_lesion_are_no_more_evidence_than_it() -> None:
     surplus = np.ones(12, dtype=np.int64)
     assert mcnemar(surplus, np.arange(12)) == pytest.approx(2 / 2**12)
     assert mcnemar(surplus, np.repeat(np.arange(3), 4)) == pytest.approx(2 / 2**3)
@@ -85,7 +85,7 @@ def by_pairs(positive: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> tu
 
 
 def drawn(seed: int, lesions: int, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positives, two scores that have ties and err alike, and groups of 1 to `most` pictures, some of both kinds."""
+    """Positives, two scores that have ties and err alike, and groups of 1 to `most` images, some of both kinds."""
     random = np.random.default_rng(seed)
     groups = np.repeat(np.arange(lesions), random.integers(1, most + 1, lesions))
     positive = random.random(len(groups)) < 0.4
@@ -105,7 +105,7 @@ def test_delong_is_that_of_the_pairs(seed: int, most: int) -> None:
     assert found.auc == pytest.approx([roc_auc_score(positive, score) for score in scores])
     assert found.covariance == pytest.approx(covariance, abs=1e-12)
     if most == 1:
-        # DeLong's own: covariances of the placements, with one less than there are pictures below.
+        # DeLong's own: covariances of the placements, with one less than there are images below.
         ill, well = scores[:, positive, None], scores[:, None, ~positive]
         kernels = (ill > well) + 0.5 * (ill == well)
         textbook = sum(np.cov(kernels.mean(axis=axis)) / kernels.shape[3 - axis] for axis in (1, 2))
@@ -115,8 +115,8 @@ def test_delong_is_that_of_the_pairs(seed: int, most: int) -> None:
         assert found.p == pytest.approx(2 * norm.sf(abs(areas[1] - areas[0]) / np.sqrt(variance)))
 
 
-def test_delong_by_lesion_keeps_its_level_and_by_picture_does_not() -> None:
-    """600 draws without a difference; each lesion has five pictures that a model ranks alike."""
+def test_delong_by_lesion_keeps_its_level_and_by_image_does_not() -> None:
+    """600 draws without a difference; each lesion has five images that a model ranks alike."""
     found = []
     for seed in range(600):
         random = np.random.default_rng(seed)
@@ -125,9 +125,9 @@ def test_delong_by_lesion_keeps_its_level_and_by_picture_does_not() -> None:
         scores = random.normal(size=(2, 80))[:, groups] + 0.3 * random.normal(size=(2, 400)) + positive
         tests = [delong(positive, scores, which) for which in (groups, np.arange(400))]
         found.append([test is not None and test.p is not None and test.p < 0.05 for test in tests])
-    by_lesion, by_picture = np.mean(found, axis=0)
+    by_lesion, by_image = np.mean(found, axis=0)
     assert 0.03 <= by_lesion <= 0.08
-    assert by_picture > 0.2
+    assert by_image > 0.2
 
 
 def test_delong_without_spread_or_lesions_says_so() -> None:
@@ -140,7 +140,7 @@ def test_delong_without_spread_or_lesions_says_so() -> None:
 
 
 def modelled(seed: int, skill: float, lesions: int = 300) -> pd.DataFrame:
-    """What a model says of 1 to 3 pictures a lesion; seeds differ in a third of what they err in."""
+    """What a model says of 1 to 3 images a lesion; seeds differ in a third of what they err in."""
     common, own = np.random.default_rng(1), np.random.default_rng(seed)
     lesion = np.repeat(np.arange(lesions), common.integers(1, 4, lesions))
     label = common.choice(3, lesions, p=[0.2, 0.2, 0.6])[lesion]
@@ -148,7 +148,7 @@ def modelled(seed: int, skill: float, lesions: int = 300) -> pd.DataFrame:
     logits = hard + 0.3 * own.normal(size=hard.shape) + skill * np.eye(3)[label]
     table = pd.DataFrame({"image_id": [f"p{n:04}" for n in range(len(lesion))], "split": "val"})
     table.loc[lesion % 2 == 0, "split"] = "test"
-    table["label"], table["protocol"] = np.array(CLASSES)[label], "honest"
+    table["label"], table["leakage"] = np.array(CLASSES)[label], "none"
     table[CLASSES] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     return table.assign(group_id=[f"g{n}" for n in lesion])
 
@@ -157,7 +157,7 @@ def as_answers(table: pd.DataFrame, revision: str) -> ModelPredictions:
     label = table["label"].map(CLASSES.index).to_numpy(np.int64)
     groups = np.unique(table["group_id"], return_inverse=True)[1]
     return ModelPredictions(
-        revision, "all", Side(table, CLASSES, label, table[CLASSES].to_numpy(), groups), "mel", "honest"
+        revision, "all", Split(table, CLASSES, label, table[CLASSES].to_numpy(), groups), "mel", "none"
     )
 
 
@@ -210,9 +210,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "moved": moved,
         "relabelled": relabelled,
         "other-classes": plain.rename(columns={"bcc": "akiec"}).replace({"label": {"bcc": "akiec"}}),
-        "by-picture": plain.assign(group_id=plain["image_id"]),
-        "leaky": plain.assign(protocol="split by picture"),
-        "no-column": plain.drop(columns="protocol"),
+        "by-image": plain.assign(group_id=plain["image_id"]),
+        "leaky": plain.assign(leakage="split by image"),
+        "no-column": plain.drop(columns="leakage"),
         "no-numbers": plain.assign(nv="much"),
         "better": modelled(3, 3.5),
     }
@@ -229,16 +229,16 @@ def compare(first: str, second: str, name: str, resamples: int) -> str:
 
 def test_a_planted_difference_is_found(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
-    for side in ("val", "test"):
-        printed = compare("plain", "workspace", side, 300)
+    for split in ("val", "test"):
+        printed = compare("plain", "workspace", split, 300)
         rows = {line.split()[0]: line for line in printed.splitlines() if line}
         assert all(rows[name].endswith("workspace") for name in COMPARED)
         assert "exchanging whole lesions: p < 0.001" in printed
         delong_p = re.search(r"its variance by lesion: p [=<] ([\d.]+)", printed)
         assert delong_p is not None
         assert float(delong_p[1]) < 0.05
-        assert f"{side}: " in printed
-        assert ("Chosen by these figures?" in printed) == (side == "val")
+        assert f"{split}: " in printed
+        assert ("Chosen by these metrics?" in printed) == (split == "val")
         assert "WARNING" not in printed
     assert {line.split()[-1] for line in compare("better", "plain", "val", 300).splitlines()[3:8]} == {"better"}
 
@@ -252,28 +252,28 @@ def test_an_experiment_does_not_differ_from_itself(repository: Path, monkeypatch
     assert "both rank every pair alike" in printed
 
 
-def test_a_leaky_protocol_is_named(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leaky_leakage_is_named(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
-    assert "WARNING: leaky: split by picture. Its figures are too good" in compare("plain", "leaky", "test", 100)
+    assert "WARNING: leaky: split by image. Its metrics are too good" in compare("plain", "leaky", "test", 100)
 
 
 def test_the_page_for_a_pull_request(repository: Path, tmp_path: Path) -> None:
     printed = run(f"lesions compare plain leaky --resamples 100 --markdown {tmp_path}/out/page.md", repository)
     page = (tmp_path / "out/page.md").read_text()
-    # Every figure as it is printed.
+    # Every metric as it is printed.
     rows = re.findall(r"^(\w+)(?: \(less is better\))? +([\d.]+) +([\d.]+) +([+-][\d.]+) ", printed, re.MULTILINE)
     assert [row[0] for row in rows] == [*COMPARED, *OF_MELANOMA]
-    for figure, *numbers in rows:
-        name = figure.replace("_", r"\_")
+    for metric, *numbers in rows:
+        name = metric.replace("_", r"\_")
         assert re.search(rf"^\| {re.escape(name)}[^|]* \| {re.escape(' | '.join(numbers))} \|", page, re.MULTILINE)
-    assert "> **WARNING: leaky: split by picture. Its figures are too good" in page
-    assert "Chosen by these figures?" in page
+    assert "> **WARNING: leaky: split by image. Its metrics are too good" in page
+    assert "Chosen by these metrics?" in page
     names = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page)
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"page.md", *names}
     first = {name: (tmp_path / "out" / name).read_bytes() for name in names}
     for name in names:
-        with Image.open(tmp_path / "out" / name) as picture:
-            assert np.asarray(picture.convert("RGB")).std() > 10
+        with Image.open(tmp_path / "out" / name) as image:
+            assert np.asarray(image.convert("RGB")).std() > 10
     run(f"lesions compare plain leaky --resamples 100 --markdown {tmp_path}/out/page.md", repository)
     assert {name: (tmp_path / "out" / name).read_bytes() for name in names} == first
     run(f"lesions compare plain plain --resamples 100 --markdown {tmp_path}/out/page.md", repository)
@@ -290,11 +290,11 @@ def test_a_page_that_cannot_be_written_ends_with_a_message(repository: Path) -> 
     [
         ("nowhere", "nowhere cannot be read: unknown Git revision 'nowhere'. Expected an experiment"),
         ("empty", "empty has no data/clean/classes.csv, neither in Git nor in DVC's cache"),
-        ("moved", "have other pictures on val"),
+        ("moved", "have other images on val"),
         ("relabelled", "have other labels: p"),
         ("other-classes", "have other classes: mel, akiec, nv against mel, bcc, nv"),
-        ("by-picture", "group the pictures of val otherwise, into"),
-        ("no-column", "predictions.csv of no-column has no column protocol: an earlier version"),
+        ("by-image", "group the images of val otherwise, into"),
+        ("no-column", "predictions.csv of no-column has no column leakage: an earlier version"),
         ("no-numbers", "predictions.csv of no-numbers, row 1 (p0000): expected probabilities"),
     ],
 )

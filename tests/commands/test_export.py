@@ -29,7 +29,7 @@ from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
 from lesions.evaluation import calibration
 from lesions.images.ood_images import generated
-from lesions.images.preprocessing import Recipe
+from lesions.images.preprocessing import Preprocessing
 from lesions.inference import metadata_prior as patient
 from lesions.inference.features import feature_model
 from lesions.inference.predict import dihedral_views
@@ -41,12 +41,12 @@ from tests.models.test_architectures import CASE, NAMES, build
 CLASSES = ["mel", "bcc", "nv"]
 QUESTIONS = {"melanoma": ["mel"], "malignant": ["mel", "bcc"]}
 AT_LEAST = {"sensitivity of at least 90% on val": 0.3}
-RECIPE = Recipe(image_size=(32, 32), fit="squash", borders="keep", colour_constancy="none")
+RECIPE = Preprocessing(image_size=(32, 32), fit="squash", borders="keep", colour_constancy="none")
 
 
 def lively(model: keras.Model) -> keras.Model:
-    """Let a network with random weights tell pictures apart: else any file would agree with it."""
-    pixels = np.stack([picture for *_, picture in generated(model.input.shape[1], model.input.shape[2], seed=1)])[::3]
+    """Let a network with random weights tell images apart: else any file would agree with it."""
+    pixels = np.stack([image for *_, image in generated(model.input.shape[1], model.input.shape[2], seed=1)])[::3]
     normalised = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
     momenta = [layer.momentum for layer in normalised]
     for layer in normalised:
@@ -69,22 +69,22 @@ def put_model(folder: Path, model: keras.Model, *, dihedral: bool = False, tempe
     """Write a model's folder."""
     model_file.save(model, folder / "model.keras")
     height, width = model.input.shape[1:3]
-    recipe = RECIPE.model_copy(update={"image_size": (height, width)})
+    preprocessing = RECIPE.model_copy(update={"image_size": (height, width)})
     classes = CLASSES[: model.output.shape[1]]
-    write_json(folder / "recipe.json", {"classes": classes, **recipe.to_json()})
-    pixels = np.stack([picture for *_, picture in generated(height, width, seed=2)])
+    write_json(folder / "preprocessing.json", {"classes": classes, **preprocessing.to_json()})
+    pixels = np.stack([image for *_, image in generated(height, width, seed=2)])
     features = feature_model(model)(pixels)[0].numpy()
-    likeness.save(likeness.fit(features, np.arange(len(pixels)) % len(classes)), folder / "likeness.npz")
+    likeness.save(likeness.fit(features, np.arange(len(pixels)) % len(classes)), folder / "ood.npz")
     patient.save(patient.MetadataPrior(classes=classes), folder)
     decision = {
         "model": {"sha256": hashes(folder), "dihedral": dihedral, "patient": False},
         "classes": classes,
-        "protocol": "honest",
+        "leakage": "none",
         "temperature": temperature,
         "thresholds": {name: {"positive": of, "at_least": AT_LEAST} for name, of in QUESTIONS.items()},
-        "unlikeness": {"flagged_above": 100.0},
+        "ood_score": {"flagged_above": 100.0},
     }
-    write_json(folder / "decision.json", decision)
+    write_json(folder / "thresholds.json", decision)
 
 
 @pytest.fixture(scope="module")
@@ -97,26 +97,26 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
     noise = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.fromarray(noise).resize((301, 227), Image.Resampling.BICUBIC).save(folder / "picture.jpg", exif=exif)
+    Image.fromarray(noise).resize((301, 227), Image.Resampling.BICUBIC).save(folder / "image.jpg", exif=exif)
     return folder
 
 
 def some_images() -> NDArray[np.uint8]:
-    return np.stack([picture for *_, picture in generated(*RECIPE.image_size, seed=3)][::7])
+    return np.stack([image for *_, image in generated(*RECIPE.image_size, seed=3)][::7])
 
 
-def as_png(picture: NDArray[np.uint8]) -> bytes:
+def as_png(image: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
+    Image.fromarray(image).save(file, "PNG")
     return file.getvalue()
 
 
 def test_both_files_answer_as_classify_does(there: Path) -> None:
-    classifier, pictures = Classifier.of_folder(there / "models"), some_images()
-    asked = ((str(number), partial(as_png, picture)) for number, picture in enumerate(pictures))
-    answers = list(classifier.classify_all(asked, len(pictures)))
-    by_onnx = convert.run_onnx((there / "exported/model.onnx").read_bytes(), pictures)
-    by_litert = convert.run_litert((there / "exported/model.tflite").read_bytes(), pictures)
+    classifier, images = Classifier.of_folder(there / "models"), some_images()
+    asked = ((str(number), partial(as_png, image)) for number, image in enumerate(images))
+    answers = list(classifier.classify_all(asked, len(images)))
+    by_onnx = convert.run_onnx((there / "exported/model.onnx").read_bytes(), images)
+    by_litert = convert.run_litert((there / "exported/model.tflite").read_bytes(), images)
     assert np.ptp([answer.probabilities["mel"] for answer in answers]) > 0.3
     for found in (by_onnx, by_litert):
         for name in export_model.OUTPUTS:
@@ -157,7 +157,7 @@ def test_a_file_alone_says_what_it_is(there: Path) -> None:
     assert facts["thresholds"]["malignant"]["positive"] == ["mel", "bcc"]
     assert facts["thresholds"]["malignant"]["at_least"] == AT_LEAST
     assert facts["made_from"]["sha256"] == hashes(there / "models")
-    assert facts["recipe"]["image_size"] == [32, 32]
+    assert facts["preprocessing"]["image_size"] == [32, 32]
     assert "medical" in facts["notice"]
     proto = onnx.load(there / "exported/model.onnx")
     assert {entry.key: entry.value for entry in proto.metadata_props} == {"model.json": text}
@@ -174,7 +174,7 @@ def test_the_examples_run_as_written_without_keras(there: Path, number: int, run
     printed = run_python(f"{example}\nimport sys; print('tensorflow' in sys.modules, 'lesions' in sys.modules)", there)
     *probabilities, alert, without = printed.splitlines()
     assert without == "False False"
-    answer = Classifier.of_folder(there / "models").classify(there / "picture.jpg")
+    answer = Classifier.of_folder(there / "models").classify(there / "image.jpg")
     shown = [float(value) for value in re.findall(r"\d\.\d+", probabilities[0])]
     assert shown == pytest.approx(list(answer.probabilities.values()), abs=1e-3)
     assert alert == ("ALERT" if answer.alerts["melanoma"] else "no alert")
@@ -212,12 +212,12 @@ def test_a_file_that_the_runtime_refuses_is_a_clear_error() -> None:
 
 def test_a_layer_without_counterpart_is_named() -> None:
     pixels = keras.Input((16, 16, 3))
-    x = layers.Resizing(8, 8, "bicubic", name="small_pictures")(pixels)
+    x = layers.Resizing(8, 8, "bicubic", name="small_images")(pixels)
     x = layers.GlobalAveragePooling2D()(ops.erfinv(x / 300))
     model = keras.Model(pixels, layers.Dense(2, activation="softmax")(x))
     whole = keras.Input((16, 16, 3), dtype="uint8", name="pixels")
     outside = keras.Model(whole, {"uncalibrated": model(ops.cast(whole, "float32"))})
-    with pytest.raises(UserError, match=r"cannot be written as LiteRT: .*ResizeBicubic in the layer small_pictures"):
+    with pytest.raises(UserError, match=r"cannot be written as LiteRT: .*ResizeBicubic in the layer small_images"):
         convert.to_litert(outside, model)
     with pytest.raises(UserError, match=r"cannot be written as ONNX: it has nothing for Erfinv \("):
         convert.to_onnx(outside, model)
@@ -225,9 +225,9 @@ def test_a_layer_without_counterpart_is_named() -> None:
 
 @pytest.mark.parametrize("shape", [(6, 6, 3), (4, 6, 3)])
 def test_orientations_and_temperature_are_those_of_the_project(shape: tuple[int, int, int]) -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (2, *shape)).astype(np.float32)
-    ours = {view.numpy().tobytes() for view in export_model.dihedral_views(ops.convert_to_tensor(pictures))}
-    assert ours == {view.astype(np.float32).tobytes() for view in dihedral_views(pictures.astype(np.uint8))}
+    images = np.random.default_rng(0).integers(0, 256, (2, *shape)).astype(np.float32)
+    ours = {view.numpy().tobytes() for view in export_model.dihedral_views(ops.convert_to_tensor(images))}
+    assert ours == {view.astype(np.float32).tobytes() for view in dihedral_views(images.astype(np.uint8))}
     probability = np.array([[1, 0, 0], [0.7, 0.3, 1e-30], [1 / 3, 1 / 3, 1 / 3], [0.02, 0.97, 0.01]])
     for temperature in (0.05, 1.0, 1.3, 20.0):
         found = export_model.apply_temperature(ops.convert_to_tensor(probability.astype(np.float32)), temperature)
@@ -239,7 +239,7 @@ def agreement(model: keras.Model, folder: Path, *, dihedral: bool) -> float:
     """Return by how much the two files of a network differ from Keras."""
     put_model(folder, model, dihedral=dihedral)
     classifier = Classifier.of_folder(folder)
-    images = np.stack([image for *_, image in generated(*classifier.recipe.image_size, seed=4)])[::20]
+    images = np.stack([image for *_, image in generated(*classifier.preprocessing.image_size, seed=4)])[::20]
     expected, whole = export_model.keras_outputs(classifier, images), export_model.export_model(classifier)
     assert np.ptp(expected["probabilities"], axis=0).max() > 0.05
     proto, lite = convert.to_onnx(whole, classifier.model), convert.to_litert(whole, classifier.model)

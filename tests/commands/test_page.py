@@ -37,10 +37,10 @@ SECONDS = 30
 """The most that any one thing is waited for."""
 
 
-def picture(seed: int, kind: str = "JPEG", side: int = 60) -> bytes:
+def image(seed: int, kind: str = "JPEG", split: int = 60) -> bytes:
     """A dark spot on skin, each at another place."""
     chance = np.random.default_rng(seed)
-    y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
+    y, x = np.mgrid[-1 : 1 : split * 1j, -1 : 1 : split * 1j]
     centre, size = chance.uniform(-0.4, 0.4, 2), chance.uniform(0.1, 0.5)
     inside = np.hypot(x - centre[0], y - centre[1]) < size
     pixels = np.where(inside[..., None], chance.integers(30, 120, 3), [210, 160, 140])
@@ -57,8 +57,8 @@ def huge() -> bytes:
 
 
 SVG = b"""<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>top.harm = 1; alert(1)</script></svg>"""
-NO_PICTURES = {"empty": b"", "broken": picture(0)[:-400], "huge": huge(), "svg": SVG}
-WORDS = {"empty": "empty file", "broken": "broken picture", "huge": "too large", "svg": "no picture: not one of JPEG"}
+NO_IMAGES = {"empty": b"", "broken": image(0)[:-400], "huge": huge(), "svg": SVG}
+WORDS = {"empty": "empty file", "broken": "broken image", "huge": "too large", "svg": "no image: not one of JPEG"}
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def post(address: str, content: bytes, **headers: str) -> requests.Response:
 
 
 def begin(address: str, length: int, sent: bytes, path: str = "/classify") -> socket.socket:
-    """Begin to send a picture of that length."""
+    """Begin to send an image of that length."""
     host, port = address.removeprefix("http://").split(":")
     connection = socket.create_connection((host, int(port)), SECONDS)
     head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {length}\r\n\r\n"
@@ -144,13 +144,13 @@ def pixels_of(part: dict[str, str]) -> np.ndarray[Any, Any]:
 
 def expected(answer: Prediction, classifier: Classifier) -> dict[str, Any]:
     found = as_object(answer, classifier)
-    del found["picture"]
+    del found["image"]
     return found
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF", "WEBP"])
 def test_the_answer_is_the_classifiers(address: str, classifier: Classifier, kind: str) -> None:
-    content = picture(1, kind)
+    content = image(1, kind)
     reply = post(address, content)
     answer = classifier.classify(content)
     found = reply.json()
@@ -165,7 +165,7 @@ def test_the_answer_is_the_classifiers(address: str, classifier: Classifier, kin
 
 def test_age_sex_and_site_are_weighed_in(address: str, classifier: Classifier) -> None:
     known = {"age": "72", "sex": "male", "site": "head and neck"}
-    content = picture(1)
+    content = image(1)
     reply = requests.post(f"{address}/classify", data=content, params=known, timeout=SECONDS).json()
     due = classifier.classify(content, patient=known)
     assert reply["patient"] == known
@@ -181,19 +181,19 @@ def test_who_weighs_nothing_asks_for_nothing(classifier: Classifier) -> None:
     assert fields not in server.page(Site(alone))
 
 
-@pytest.mark.parametrize("name", NO_PICTURES)
-def test_what_is_no_picture_gets_a_reason(address: str, name: str) -> None:
-    reply = post(address, NO_PICTURES[name])
+@pytest.mark.parametrize("name", NO_IMAGES)
+def test_what_is_no_image_gets_a_reason(address: str, name: str) -> None:
+    reply = post(address, NO_IMAGES[name])
     assert reply.status_code == 422
     assert list(reply.json()) == ["problem"]
     assert WORDS[name] in reply.json()["problem"]
 
 
 def test_fifty_at_once_each_get_their_own(address: str, classifier: Classifier) -> None:
-    pictures = [picture(number) for number in range(50)]
+    images = [image(number) for number in range(50)]
     with ThreadPoolExecutor(50) as people:
-        found = list(people.map(lambda content: post(address, content).json(), pictures))
-    for one, content in zip(found, pictures, strict=True):
+        found = list(people.map(lambda content: post(address, content).json(), images))
+    for one, content in zip(found, images, strict=True):
         answer = classifier.classify(content)
         assert {name: one[name] for name in expected(answer, classifier)} == expected(answer, classifier)
         assert (pixels_of(one["seen"]) == answer.pixels).all()
@@ -201,9 +201,9 @@ def test_fifty_at_once_each_get_their_own(address: str, classifier: Classifier) 
 
 def test_heat_is_said_in_words() -> None:
     heat = np.zeros((30, 60), np.float32)
-    assert heat_words("melanoma", heat) == "Heat map: no place of the picture spoke for melanoma."
+    assert heat_words("melanoma", heat) == "Heat map: no place of the image spoke for melanoma."
     heat[25, :15] = 1
-    assert "the lower left spoke most for melanoma; 1% of the picture" in heat_words("melanoma", heat)
+    assert "the lower left spoke most for melanoma; 1% of the image" in heat_words("melanoma", heat)
     heat[15, 30] = 2
     assert "the middle spoke most" in heat_words("melanoma", heat)
 
@@ -215,10 +215,10 @@ def test_a_network_that_cannot_be_explained_still_answers(
         raise UserError("no dense layer")
 
     monkeypatch.setattr(Classifier, "heat", refuse)
-    found = respond(picture(1), classifier, {})
+    found = respond(image(1), classifier, {})
     assert found["no_heat"] == "no dense layer"
     assert "heat" not in found
-    assert found["seen"]["words"] == "The picture as the network saw it, 24×24 pixels."
+    assert found["seen"]["words"] == "The image as the network saw it, 24×24 pixels."
 
 
 # What is refused.
@@ -230,7 +230,7 @@ def test_too_large_is_refused(serve: Callable[..., tuple[str, Site]]) -> None:
         assert connection.recv(12) == b"HTTP/1.1 400"
         while connection.recv(10_000):
             pass
-    assert post(address, picture(1).ljust(10_000, b"\0")).status_code == 200
+    assert post(address, image(1).ljust(10_000, b"\0")).status_code == 200
 
 
 def test_slow_sender_is_dropped(serve: Callable[..., tuple[str, Site]]) -> None:
@@ -240,7 +240,7 @@ def test_slow_sender_is_dropped(serve: Callable[..., tuple[str, Site]]) -> None:
     with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), SECONDS) as connection:
         connection.sendall(b"GET / HT")
         assert connection.recv(1) == b""
-    assert post(address, picture(1)).status_code == 200
+    assert post(address, image(1)).status_code == 200
 
 
 def test_another_sites_requests_are_refused(address: str) -> None:
@@ -250,12 +250,12 @@ def test_another_sites_requests_are_refused(address: str) -> None:
             reply = requests.get(f"{address}{path}", headers={"Host": host}, timeout=SECONDS)
             assert reply.status_code in (400, 403)
             assert "lesion" not in reply.text.replace("`lesions page`", "")
-        assert post(address, picture(1), Host=host).status_code in (400, 403)
+        assert post(address, image(1), Host=host).status_code in (400, 403)
     for origin in ("http://evil.example", "null", f"https://127.0.0.1:{port}", "http://127.0.0.1:1", f"{address}.x"):
-        assert post(address, picture(1), Origin=origin).status_code == 403
-    assert post(address, picture(1), Origin=address).status_code == 200
+        assert post(address, image(1), Origin=origin).status_code == 403
+    assert post(address, image(1), Origin=address).status_code == 200
     for name in ("localhost", "LOCALHOST", "127.0.0.1", "[::1]"):
-        assert post(address, picture(1), Host=f"{name}:{port}", Origin=f"http://{name}:{port}").status_code == 200
+        assert post(address, image(1), Host=f"{name}:{port}", Origin=f"http://{name}:{port}").status_code == 200
 
 
 def test_a_server_in_a_network_has_addresses_and_its_own_name(classifier: Classifier) -> None:
@@ -316,13 +316,13 @@ def test_the_command_serves_writes_nothing_and_ends_quietly(workspace: Path, tmp
         assert address.startswith("http://127.0.0.1:"), words
         assert "up to 20 %" in requests.get(address, timeout=SECONDS).text
         assert "Model card" in requests.get(f"{address}/card", timeout=SECONDS).text
-        for content, status in ((picture(1), 200), (SVG, 422), (picture(1).ljust(3_000_000, b"\0"), 200)):
+        for content, status in ((image(1), 200), (SVG, 422), (image(1).ljust(3_000_000, b"\0"), 200)):
             reply = requests.post(f"{address}/classify?name=Anna_Example.jpg", data=content, timeout=SECONDS)
             assert reply.status_code == status
         assert requests.get(f"{address}/Anna_Example.jpg", timeout=SECONDS).status_code == 404
-        assert post(address, picture(1), Origin="http://evil.example").status_code == 403
+        assert post(address, image(1), Origin="http://evil.example").status_code == 403
         with ThreadPoolExecutor(40) as people:  # who are answered or hung up on, but never half answered
-            waiting = [people.submit(post, address, picture(number)) for number in range(40)]
+            waiting = [people.submit(post, address, image(number)) for number in range(40)]
             until(lambda: any(one.done() for one in waiting))
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=SECONDS)
@@ -344,7 +344,7 @@ def test_a_fault_of_ours_is_logged_without_the_request(
         raise RuntimeError("disk of the moon")
 
     monkeypatch.setattr(server, "respond", fail)
-    reply = requests.post(f"{address}/classify?Anna_Example", data=picture(1), timeout=SECONDS)
+    reply = requests.post(f"{address}/classify?Anna_Example", data=image(1), timeout=SECONDS)
     assert (reply.status_code, reply.json()) == (500, {"problem": "Internal Server Error"})
     assert "disk of the moon" in caplog.text
     assert "Anna" not in caplog.text
@@ -373,7 +373,7 @@ def test_a_page_for_others_is_warned_of(
     out, err = capsys.readouterr()
     assert "http://localhost:" in out
     assert ("put this computer's address" in out) == warns
-    assert ("pictures travel unencrypted" in err) == warns
+    assert ("images travel unencrypted" in err) == warns
 
 
 # In a browser.
@@ -434,7 +434,7 @@ def test_a_person_sees_the_answer(browser: Any, address: str, classifier: Classi
     browser.get(address)
     assert NOTICE in browser.find_element("tag name", "header").text
     assert not browser.find_element("id", "found").is_displayed()
-    content = picture(3)
+    content = image(3)
     send(browser, written(tmp_path, HOSTILE, content))
     (shown,) = cards(browser)
     answer = classifier.classify(content)
@@ -449,15 +449,15 @@ def test_a_person_sees_the_answer(browser: Any, address: str, classifier: Classi
     assert (f"Malignant: {'yes' if answer.alerts['malignant'] else 'no'}" in shown) == (
         answer.alerts["malignant"] is not None
     )
-    assert ("Unlike the training pictures" in shown) == (answer.is_ood is True)
+    assert ("Unlike the training images" in shown) == (answer.is_ood is True)
     image = browser.find_element("css selector", "article img")
     assert image.get_property("naturalWidth") == 24
     assert image.get_attribute("alt") == heat_words(about(answer.diagnosis).name, classifier.heat_maps([answer])[0])
     heat = image.get_attribute("src")
-    button = browser.find_element("css selector", "figure button")
+    button = browser.find_element("css selector", "metric button")
     button.click()
     assert (pixels_of({"address": image.get_attribute("src")}) == answer.pixels).all()
-    assert image.get_attribute("alt").startswith("The picture as the network saw it")
+    assert image.get_attribute("alt").startswith("The image as the network saw it")
     assert button.text == "Show heat map"
     button.click()
     assert image.get_attribute("src") == heat
@@ -471,7 +471,7 @@ def test_a_person_says_what_is_known_of_the_patient(
     browser: Any, address: str, classifier: Classifier, tmp_path: Path
 ) -> None:
     browser.get(address)
-    content = picture(3)
+    content = image(3)
     browser.find_element("name", "age").send_keys("72")
     browser.find_element("name", "site").send_keys("head")
     send(browser, written(tmp_path, "a.jpg", content))
@@ -483,10 +483,10 @@ def test_a_person_says_what_is_known_of_the_patient(
         assert shown[about(code).name] == ("< 0.1 %" if probability < 0.001 else f"{100 * probability:.1f} %")
 
 
-def test_no_pictures_and_hostile_ones_get_their_reason(browser: Any, address: str, tmp_path: Path) -> None:
+def test_no_images_and_hostile_ones_get_their_reason(browser: Any, address: str, tmp_path: Path) -> None:
     browser.get(address)
-    send(browser, *[written(tmp_path, f"{name}.png", content) for name, content in NO_PICTURES.items()])
-    for name, shown in zip(NO_PICTURES, cards(browser), strict=True):
+    send(browser, *[written(tmp_path, f"{name}.png", content) for name, content in NO_IMAGES.items()])
+    for name, shown in zip(NO_IMAGES, cards(browser), strict=True):
         assert shown.startswith(f"{name}.png\nNo answer: ")
         assert WORDS[name] in shown
     assert "none with an alert, 4 without an answer" in browser.find_element("id", "status").text
@@ -499,7 +499,7 @@ def test_fifty_at_once_and_no_more_than_allowed(
 ) -> None:
     address, _ = serve(max_files=50, max_bytes=20_000)
     browser.get(address)
-    files = [written(tmp_path, f"{number}.jpg", picture(number)) for number in range(52)]
+    files = [written(tmp_path, f"{number}.jpg", image(number)) for number in range(52)]
     files[7].write_bytes(bytes(20_001))
     send(browser, *files)
     shown = cards(browser)
@@ -528,7 +528,7 @@ def test_by_drop_and_by_keyboard_alone(browser: Any, address: str) -> None:
     webdriver = pytest.importorskip("selenium.webdriver")
     keys = webdriver.Keys
     browser.get(address)
-    assert browser.execute_script(DROP, list(picture(1)))
+    assert browser.execute_script(DROP, list(image(1)))
     finish(browser)
     assert cards(browser)[0].startswith("dropped.jpg")
 
@@ -556,7 +556,7 @@ def test_by_drop_and_by_keyboard_alone(browser: Any, address: str) -> None:
 def test_a_server_that_is_gone_is_named(browser: Any, classifier: Classifier, tmp_path: Path) -> None:
     with served(Site(classifier)) as address:
         browser.get(address)
-    send(browser, written(tmp_path, "a.jpg", picture(1)))
+    send(browser, written(tmp_path, "a.jpg", image(1)))
     assert "No answer: the server is gone" in cards(browser)[0]
 
 
@@ -565,7 +565,7 @@ def test_without_scripts_the_command_is_named(browser: Any, address: str) -> Non
     browser.get(address)
     shown = browser.find_element("tag name", "main").text
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
-    assert "lesions classify PICTURE" in shown
+    assert "lesions classify IMAGE" in shown
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -573,7 +573,7 @@ def test_it_fits_and_axe_finds_nothing_serious(browser: Any, address: str, tmp_p
     axe = Path(pytest.importorskip("axe_core_python").__file__).with_name("axe.min.js").read_text(encoding="utf-8")
     look(browser, width)
     browser.get(address)
-    files = [written(tmp_path, f"{'a long name ' * 15}{n}{'x' * 60}.jpg", picture(n)) for n in range(3)]
+    files = [written(tmp_path, f"{'a long name ' * 15}{n}{'x' * 60}.jpg", image(n)) for n in range(3)]
     send(browser, *files, written(tmp_path, "no.jpg", SVG))
     for scheme in ("light", "dark"):
         look(browser, width, scheme)

@@ -116,7 +116,7 @@ def test_the_published_systems_are_as_their_texts_state() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_network_of_a_preset_takes_its_pictures(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_network_of_a_preset_takes_its_images(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib
 
     import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras

@@ -23,7 +23,7 @@ from lesions.commands.study.study import Study, list_studies, merge_params, read
 from lesions.core.errors import UserError
 from lesions.core.params import read_file
 from lesions.evaluation.bootstrap import Bootstrap
-from lesions.evaluation.common.predictions import Side
+from lesions.evaluation.common.predictions import Split
 from lesions.sources.common.download import downloads
 from tests.conftest import ROOT, commit, run, stages_run
 
@@ -106,7 +106,7 @@ A = {"name": "a"}
         ([{**A, "pairs_with": "b"}, {"name": "bb"}], 'a pairs with b, which is no other experiment; did you mean "bb"'),
         ([{**A, "pairs_with": "a"}], "a pairs with a, which is no other experiment"),
         (
-            [{**A, "published": {"value": 83.5, "side": "val", "source": "x"}}],
+            [{**A, "published": {"value": 83.5, "split": "val", "source": "x"}}],
             "experiment a.published.value: input should",
         ),
         ([{**A, "preset": ["lifecycle"]}], "experiment a.preset: unknown key; remove it"),
@@ -224,13 +224,13 @@ def test_a_study_runs_is_reported_and_runs_again_what_changed_alone(clone: Path)
     assert "2 of 4 done" in printed
     page = (clone / "docs/draws.md").read_text()
     assert "| `wrong` | not run yet |" in page
-    assert "| `elsewhere` | its pictures are not here |" in page
-    assert "- `draw-2` against `same`, test, all pictures" in page
+    assert "| `elsewhere` | its images are not here |" in page
+    assert "- `draw-2` against `same`, test, all images" in page
     assert "![By how much each is more than same; the tables below have the numbers](draws.png)" in page
     assert str(clone) not in page
     # `same` has the parameters of the workspace.
-    figures = json.loads((clone / "metrics/evaluate.json").read_text())["test"]
-    assert f"| `same` | test | {figures['accuracy']:.3f} (" in page
+    metrics = json.loads((clone / "metrics/evaluate.json").read_text())["test"]
+    assert f"| `same` | test | {metrics['accuracy']:.3f} (" in page
     for file in ("draws.md", "draws.png"):
         (clone / "docs" / file).unlink()
     assert state(clone) == before
@@ -254,7 +254,7 @@ def test_a_study_runs_is_reported_and_runs_again_what_changed_alone(clone: Path)
     code.write_text(f"{code.read_text()}\nprint('this is the code of', __file__)\n")
     assert "calibration.py: changed, and not committed" in run("lesions study draws", clone, fails=True)
     commit(clone)
-    assert "there is one of other code, parameters or pictures" in run("lesions study draws --dry", clone)
+    assert "there is one of other code, parameters or images" in run("lesions study draws --dry", clone)
     printed = run("lesions study draws", clone)
     assert re.search(r"this is the code of \S+/\.dvc/tmp/exps/\S+/lesions/evaluation/calibration.py", printed)
     old = re.findall(r"is kept as (draws-draw-2-was-\w{7})\.", printed)[0]
@@ -300,8 +300,8 @@ def test_one_that_was_shot_is_finished_too(clone: Path) -> None:
 
 
 @pytest.mark.long
-def test_pictures_that_git_does_not_track_reach_the_copy(clone: Path, tmp_path: Path) -> None:
-    outside = tmp_path / "my pictures"
+def test_images_that_git_does_not_track_reach_the_copy(clone: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "my images"
     for folder in (outside, clone / "data/incoming"):
         folder.mkdir()
         for file in (clone / "data/raw").glob("*.zip"):
@@ -335,17 +335,17 @@ def entry(value: float | None, spread: float = 0.05) -> dict[str, object]:
     return {"value": value, "lower": value - spread, "upper": value + spread}
 
 
-def evaluation(value: float | None, protocol: str = "honest") -> dict[str, object]:
-    side = {
-        "figures": dict.fromkeys(replicates.SHOWN, entry(value)),
+def evaluation(value: float | None, leakage: str = "none") -> dict[str, object]:
+    split = {
+        "metrics": dict.fromkeys(replicates.SHOWN, entry(value)),
         "majority_baseline": {"accuracy": 0.5, "balanced_accuracy": 0.25, "macro_auc": 0.5},
     }
-    return {"protocol": protocol, "val": side, "test": side}
+    return {"leakage": leakage, "val": split, "test": split}
 
 
 @pytest.fixture
 def found(here: Path) -> tuple[Study, list[Planned], dict[str, report.Found]]:
-    given = {"value": 0.83, "side": "val", "source": "a [notebook](x)"}
+    given = {"value": 0.83, "split": "val", "source": "a [notebook](x)"}
     write(
         here,
         "mine",
@@ -358,11 +358,11 @@ def found(here: Path) -> tuple[Study, list[Planned], dict[str, report.Found]]:
     )
     study = read_study("mine")
     planned = [Planned(one, one.name, {}, None if one.name == "later" else "c", [], "") for one in study.experiments]
-    figures = {"leaky": evaluation(0.8, "it leaks"), "clean": evaluation(0.6), "undefined": evaluation(None)}
-    return study, planned, {one.name: report.Found(one, figures[one.name], {}) for one in planned if one.commit}
+    metrics = {"leaky": evaluation(0.8, "it leaks"), "clean": evaluation(0.6), "undefined": evaluation(None)}
+    return study, planned, {one.name: report.Found(one, metrics[one.name], {}) for one in planned if one.commit}
 
 
-def test_the_report_holds_each_figure_beside_its_honest_one(
+def test_the_report_holds_each_metric_beside_its_honest_one(
     found: tuple[Study, list[Planned], dict[str, report.Found]],
 ) -> None:
     study, planned, read = found
@@ -387,11 +387,11 @@ def test_mean_and_spread_are_of_what_one_each_made(here: Path) -> None:
     ]
     write(here, "mine", experiments)
     study = read_study("mine")
-    figures = {"a-1": 0.5, "a-2": 0.7, "b-1": 0.4}
+    metrics = {"a-1": 0.5, "a-2": 0.7, "b-1": 0.4}
     read = {
-        entry.name: report.Found(Planned(entry, "", {}, "c", [], ""), evaluation(figures[entry.name]), {})
+        entry.name: report.Found(Planned(entry, "", {}, "c", [], ""), evaluation(metrics[entry.name]), {})
         for entry in study.experiments
-        if entry.name in figures
+        if entry.name in metrics
     }
     told, text = report.together(study, read, {})
     assert told == "Mean and standard deviation over the runs, test."
@@ -406,14 +406,14 @@ def test_a_baseline_is_one_of_the_experiments(here: Path) -> None:
 
 
 def test_differences_are_of_the_means_over_the_runs_and_paired() -> None:
-    """By hand: of four lesions with one picture each, the first has one run with 1 and one with 3 right, mean .5."""
+    """By hand: of four lesions with one image each, the first has one run with 1 and one with 3 right, mean .5."""
     label = np.array([0, 0, 1, 1])
 
-    def side(*right: bool) -> Side:
+    def split(*right: bool) -> Split:
         probability = np.where(np.array(right)[:, None] == (label[:, None] == [0, 1]), 0.9, 0.1)
-        return Side(pd.DataFrame(index=range(4)), ["a", "b"], label, probability, np.arange(4))
+        return Split(pd.DataFrame(index=range(4)), ["a", "b"], label, probability, np.arange(4))
 
-    worse, better = side(True, False, False, False), side(True, True, True, False)
+    worse, better = split(True, False, False, False), split(True, True, True, False)
     found = replicates.differences([worse, better], [better, better], Bootstrap(200, 1))
     assert found["accuracy"]["value"] == pytest.approx(0.25)
     assert 0 <= found["accuracy"]["lower"] < 0.25 < found["accuracy"]["upper"] <= 0.5
@@ -424,10 +424,10 @@ def test_differences_are_of_the_means_over_the_runs_and_paired() -> None:
 
 def test_the_plot_shows_what_there_is(found: tuple[Study, list[Planned], dict[str, report.Found]]) -> None:
     rows = report.rows(found[0], found[2])
-    picture = draw(rows, "accuracy")
-    assert picture == draw(rows, "accuracy")
-    assert picture[:4] == b"\x89PNG"
-    assert picture != draw([*rows[1:], rows[0]], "accuracy")
+    image = draw(rows, "accuracy")
+    assert image == draw(rows, "accuracy")
+    assert image[:4] == b"\x89PNG"
+    assert image != draw([*rows[1:], rows[0]], "accuracy")
 
 
 def test_the_plot_of_differences_shows_what_is_none_too() -> None:

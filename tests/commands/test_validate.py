@@ -1,4 +1,4 @@
-"""Judging another collection: evaluate's figures of the same pictures, nothing seen before, nothing guessed."""
+"""Judging another collection: evaluate's metrics of the same images, nothing seen before, nothing guessed."""
 
 import errno
 import io
@@ -48,10 +48,10 @@ def judge(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> J
     return judge
 
 
-def pictures_of(side: str) -> tuple[pd.DataFrame, dict[str, bytes]]:
-    """Return the rows of the raw table of one side of the split, and the bytes of each picture."""
+def images_of(split_name: str) -> tuple[pd.DataFrame, dict[str, bytes]]:
+    """Return the rows of the raw table of one split_name of the split, and the bytes of each image."""
     images = read_csv(Path("data/clean/images.csv")).merge(read_csv(Path("data/split/split.csv")), on="image_id")
-    images = images[images["split"] == side]
+    images = images[images["split"] == split_name]
     contents: dict[str, bytes] = {}
     for archive, rows in images.groupby("archive"):
         with zipfile.ZipFile(Path("data/raw", str(archive))) as opened:
@@ -63,7 +63,7 @@ def pictures_of(side: str) -> tuple[pd.DataFrame, dict[str, bytes]]:
 
 
 def put(folder: Path, table: pd.DataFrame, contents: dict[str, bytes]) -> Path:
-    """Write a collection in HAM10000's layout, its pictures loose."""
+    """Write a collection in HAM10000's layout, its images loose."""
     folder.mkdir(parents=True)
     table.to_csv(folder / "table.csv", index=False)
     for name, content in contents.items():
@@ -71,10 +71,10 @@ def put(folder: Path, table: pd.DataFrame, contents: dict[str, bytes]) -> Path:
     return folder
 
 
-def otherwise(content: bytes, side: int = 100) -> bytes:
-    """Return a picture in another size, compressed again."""
+def otherwise(content: bytes, split_name: int = 100) -> bytes:
+    """Return an image in another size, compressed again."""
     file = io.BytesIO()
-    Image.open(io.BytesIO(content)).resize((side, side * 3 // 4)).save(file, "JPEG", quality=80)
+    Image.open(io.BytesIO(content)).resize((split_name, split_name * 3 // 4)).save(file, "JPEG", quality=80)
     return file.getvalue()
 
 
@@ -97,14 +97,14 @@ def assert_equal_to_evaluate(found: dict[str, Any]) -> None:
     assert found["decision_curves"] == due["decision_curves_of_test"]
     assert found["majority_class"] == due["majority_class_of_train"]
     assert found["patient"]["without_age_sex_and_site"] == due["without_age_sex_and_site"]["test"]
-    assert found["unlikeness"] == {
-        "flagged_above": due["unlikeness"]["flagged_above"],
-        **due["unlikeness"]["test"],
+    assert found["ood_score"] == {
+        "flagged_above": due["ood_score"]["flagged_above"],
+        **due["ood_score"]["test"],
     }
 
 
-def test_the_same_pictures_get_the_figures_of_evaluate(judge: Judge, tmp_path: Path) -> None:
-    found = judge(put(tmp_path / "theirs", *pictures_of("test")))
+def test_the_same_images_get_the_metrics_of_evaluate(judge: Judge, tmp_path: Path) -> None:
+    found = judge(put(tmp_path / "theirs", *images_of("test")))
     assert_equal_to_evaluate(found)
     assert found["warnings"] == []
     assert found["seen"]["left_out"] == 0
@@ -120,14 +120,14 @@ def test_of_the_run_s_own_data_all_but_test_is_found(judge: Judge, tmp_path: Pat
     found = judge(Path("data/raw"))
     assert_equal_to_evaluate(found)
     left_out = read_csv(tmp_path / "out/left_out.csv")
-    sides = read_csv(Path("data/split/split.csv"))
-    seen = sides.loc[sides["split"] != "test", "image_id"]
+    splits = read_csv(Path("data/split/split.csv"))
+    seen = splits.loc[splits["split"] != "test", "image_id"]
     assert set(left_out.loc[left_out["kind"] == "seen", "image_id"]) == set(seen)
     assert found["seen"]["left_out"] == len(seen)
 
 
-def test_folders_with_names_of_their_own_get_the_same_figures(judge: Judge, tmp_path: Path) -> None:
-    table, contents = pictures_of("test")
+def test_folders_with_names_of_their_own_get_the_same_metrics(judge: Judge, tmp_path: Path) -> None:
+    table, contents = images_of("test")
     for name, dx in zip(table["image_id"], table["dx"], strict=True):
         place = tmp_path / "theirs" / OWN_WORDS.get(dx, dx.upper())
         place.mkdir(parents=True, exist_ok=True)
@@ -136,30 +136,30 @@ def test_folders_with_names_of_their_own_get_the_same_figures(judge: Judge, tmp_
     found = judge(tmp_path / "theirs", *mapping)["collection"]
     due = read_json(Path("reports/evaluation.json"))["without_age_sex_and_site"]["test"]
     # Folders name no patients, and no lesions: the intervals are other ones.
-    assert {name: entry["value"] for name, entry in found["figures"].items()} == {
+    assert {name: entry["value"] for name, entry in found["metrics"].items()} == {
         name: entry["value"] for name, entry in due.items()
     }
-    assert found["figures_by_lesion"] == {"why": "the data name no lesions"}
+    assert found["metrics_by_lesion"] == {"why": "the data name no lesions"}
     report = read_json(tmp_path / "out/validation.json")
     assert report["patient"] == {
         "known": {"age": 0, "sex": 0, "site": 0},
-        "without_age_sex_and_site": found["figures"],
+        "without_age_sex_and_site": found["metrics"],
     }
     assert {row["theirs"]: row["ours"] for row in report["mapping"]}["muttermal"] == "nv"
     # Nothing is guessed: without the mapping these are counted apart.
     report = judge(tmp_path / "theirs")
     assert {row["diagnosis"] for row in report["unknown_classes"]} == {word.lower() for word in OWN_WORDS.values()}
-    assert report["collection"]["pictures"] == len(table) - table["dx"].isin(list(OWN_WORDS)).sum()
+    assert report["collection"]["images"] == len(table) - table["dx"].isin(list(OWN_WORDS)).sum()
 
 
 def test_what_the_model_has_seen_is_found_and_left_out(judge: Judge, tmp_path: Path) -> None:
-    table, contents = pictures_of("test")
+    table, contents = images_of("test")
     before = judge(put(tmp_path / "clean", table, contents))
     reasons: dict[str, str] = {}
-    for number, side in enumerate(("train", "val")):
-        rows, seen = pictures_of(side)
+    for number, split_name in enumerate(("train", "val")):
+        rows, seen = images_of(split_name)
         first, second, third = rows["image_id"].iloc[:3]
-        names = [f"{kind}_{side}" for kind in ("bytes", "resized", "lesion", "group")]
+        names = [f"{kind}_{split_name}" for kind in ("bytes", "resized", "lesion", "group")]
         noise = np.random.default_rng(number).integers(256, size=(2, 40, 40, 3), dtype=np.uint8)
         drawn = [io.BytesIO(), io.BytesIO()]
         for file, pixels in zip(drawn, noise, strict=True):
@@ -168,14 +168,14 @@ def test_what_the_model_has_seen_is_found_and_left_out(judge: Judge, tmp_path: P
         contents |= dict(zip(names, new, strict=True))
         lesion = rows.set_index("image_id").loc[third, "lesion_id"]
         # The last is of a lesion that only the collection knows, and so is a copy of what was seen.
-        lesions = ["", f"of_{side}", lesion, f"of_{side}"]
+        lesions = ["", f"of_{split_name}", lesion, f"of_{split_name}"]
         more = pd.DataFrame({"image_id": names, "dx": "nv", "lesion_id": lesions})
         table = pd.concat([table, more]).fillna("")
         reasons |= {
-            names[0]: f"the same bytes as a picture of {side}: {first}",
-            names[1]: f"in another form a picture of {side}: {second}",
-            names[2]: f"of a lesion of {side}: {lesion}",
-            names[3]: "belongs to a picture that was seen",
+            names[0]: f"the same bytes as an image of {split_name}: {first}",
+            names[1]: f"in another form an image of {split_name}: {second}",
+            names[2]: f"of a lesion of {split_name}: {lesion}",
+            names[3]: "belongs to an image that was seen",
         }
     found = judge(put(tmp_path / "mixed", table, contents))
     left_out = read_csv(tmp_path / "out/left_out.csv").set_index("image_id")
@@ -186,11 +186,11 @@ def test_what_the_model_has_seen_is_found_and_left_out(judge: Judge, tmp_path: P
     assert found["seen"]["left_out"] == 8
     assert found["collection"] == before["collection"]
     told = (tmp_path / "out/validation.md").read_text(encoding="utf-8")
-    assert "8 pictures of the collection are copies of such a picture" in told
+    assert "8 images of the collection are copies of such an image" in told
 
 
 def test_diagnoses_that_the_model_does_not_know_are_counted_apart(judge: Judge, tmp_path: Path) -> None:
-    table, contents = pictures_of("test")
+    table, contents = images_of("test")
     scars = table["image_id"].iloc[:3]
     known = table[~table["lesion_id"].isin(table["lesion_id"].iloc[:3])]
     alone = judge(put(tmp_path / "known", known, {name: contents[name] for name in known["image_id"]}))
@@ -198,9 +198,9 @@ def test_diagnoses_that_the_model_does_not_know_are_counted_apart(judge: Judge, 
     found = judge(put(tmp_path / "both", table, {name: contents[name] for name in table["image_id"]}))
     assert found["collection"] == alone["collection"]
     (entry,) = found["unknown_classes"]
-    assert (entry["diagnosis"], entry["pictures"], sum(entry["called"].values())) == ("sc|ar", 3, 3)
+    assert (entry["diagnosis"], entry["images"], sum(entry["called"].values())) == ("sc|ar", 3, 3)
     predictions = read_csv(Path("data/predictions/predictions.csv")).set_index("image_id").loc[scars]
-    least = read_json(Path("models/decision.json"))["thresholds"]["melanoma"]["at_least"]
+    least = read_json(Path("models/thresholds.json"))["thresholds"]["melanoma"]["at_least"]
     least = least["sensitivity of at least 90% on val"]
     due = None if least is None else round(float((predictions["mel"].astype(float) >= least).mean()), 4)
     assert entry["alert_melanoma"] == due
@@ -211,7 +211,7 @@ def test_diagnoses_that_the_model_does_not_know_are_counted_apart(judge: Judge, 
 
 def test_what_a_class_was_made_of_is_known_from_the_training_data(judge: Judge, tmp_path: Path) -> None:
     """As where clean.classes joined diagnoses into coarser classes."""
-    table, contents = pictures_of("test")
+    table, contents = images_of("test")
     folder = put(tmp_path / "theirs", table.assign(dx=table["dx"].replace("nv", "Blue nevus")), contents)
     shutil.copytree("data", tmp_path / "data")
     classes = read_csv(Path("data/clean/classes.csv"))
@@ -227,8 +227,8 @@ def test_what_a_class_was_made_of_is_known_from_the_training_data(judge: Judge, 
     assert [entry["diagnosis"] for entry in found["unknown_classes"]] == ["blue nevus"]
 
 
-def test_unreadable_pictures_are_listed_and_the_rest_is_judged(judge: Judge, tmp_path: Path) -> None:
-    table, contents = pictures_of("test")
+def test_unreadable_images_are_listed_and_the_rest_is_judged(judge: Judge, tmp_path: Path) -> None:
+    table, contents = images_of("test")
     first, second = table["image_id"].iloc[:2]
     contents[first] = contents[first][: len(contents[first]) // 2]
     del contents[second]
@@ -237,24 +237,24 @@ def test_unreadable_pictures_are_listed_and_the_rest_is_judged(judge: Judge, tmp
     assert set(left_out.index) == {first, second}
     assert left_out.loc[second, "reason"] == "listed, but not in any archive"
     assert left_out.loc[first, "reason"]
-    assert found["collection"]["pictures"] == len(table) - 2
-    assert found["left_out"]["unusable"]["pictures"] == 2
+    assert found["collection"]["images"] == len(table) - 2
+    assert found["left_out"]["unusable"]["images"] == 2
 
 
-def test_where_the_training_pictures_are_not_here_the_report_says_so(judge: Judge, tmp_path: Path) -> None:
-    table, contents = pictures_of("test")
+def test_where_the_training_images_are_not_here_the_report_says_so(judge: Judge, tmp_path: Path) -> None:
+    table, contents = images_of("test")
     folder = put(tmp_path / "theirs", table, contents)
     found = judge(folder, data=tmp_path / "nothing")
-    assert "is not here: which pictures the model has seen is not known" in found["warnings"][0]
+    assert "is not here: which images the model has seen is not known" in found["warnings"][0]
     assert found["baselines_are_of"].startswith("this collection")
     told = (tmp_path / "out/validation.md").read_text(encoding="utf-8")
-    assert "**Pictures that the model has seen could not be looked for**" in told
+    assert "**Images that the model has seen could not be looked for**" in told
 
     # Tables alone: by bytes, lesions and patients, not by looks. And of which model, nobody says.
     for name in ("clean/images.csv", "split/split.csv"):
         (tmp_path / "tables" / name).parent.mkdir(parents=True)
         shutil.copyfile(Path("data", name), tmp_path / "tables" / name)
-    more, seen = pictures_of("train")
+    more, seen = images_of("train")
     rows = more.iloc[:1].assign(image_id="same", lesion_id="")
     content = seen[more["image_id"].iloc[0]]
     put(tmp_path / "mixed", pd.concat([table, rows]), contents | {"same": content})
@@ -267,28 +267,28 @@ def test_where_the_training_pictures_are_not_here_the_report_says_so(judge: Judg
 
 def test_a_leaky_model_is_called_so_first(judge: Judge, tmp_path: Path) -> None:
     shutil.copytree("models", tmp_path / "models")
-    decision = read_json(tmp_path / "models/decision.json")
-    write_json(tmp_path / "models/decision.json", decision | {"protocol": "leaky: copies in val"})
-    folder = put(tmp_path / "theirs", *pictures_of("test"))
-    assert judge(folder, models=tmp_path / "models")["protocol"] == "leaky: copies in val"
+    decision = read_json(tmp_path / "models/thresholds.json")
+    write_json(tmp_path / "models/thresholds.json", decision | {"leakage": "leaky: copies in val"})
+    folder = put(tmp_path / "theirs", *images_of("test"))
+    assert judge(folder, models=tmp_path / "models")["leakage"] == "leaky: copies in val"
     told = (tmp_path / "out/validation.md").read_text(encoding="utf-8").split("\n\n")
     assert told[1].startswith(
-        "**Warning:** the model's thresholds and calibration are of a leaky protocol: leaky: copies"
+        "**Warning:** the model's thresholds and calibration are of a leaky leakage: leaky: copies"
     )
-    assert set(read_csv(tmp_path / "out/predictions.csv")["protocol"]) == {"leaky: copies in val"}
+    assert set(read_csv(tmp_path / "out/predictions.csv")["leakage"]) == {"leaky: copies in val"}
 
 
 def test_a_model_whose_validation_was_not_judged_gets_no_threshold(judge: Judge, tmp_path: Path) -> None:
     """As with evaluate.splits: [test]; and one whose classes do not allow to ask for melanoma."""
     shutil.copytree("models", tmp_path / "models")
-    decision = read_json(tmp_path / "models/decision.json") | {
+    decision = read_json(tmp_path / "models/thresholds.json") | {
         "temperature": None,
-        "unlikeness": {"flagged_above": None},
+        "ood_score": {"flagged_above": None},
     }
     del decision["thresholds"]["melanoma"]
     decision["thresholds"]["malignant"]["at_least"] = {}
-    write_json(tmp_path / "models/decision.json", decision)
-    table, contents = pictures_of("test")
+    write_json(tmp_path / "models/thresholds.json", decision)
+    table, contents = images_of("test")
     table["dx"] = table["dx"].replace("df", "scar")
     found = judge(put(tmp_path / "theirs", table, contents), models=tmp_path / "models")
     assert "do not allow the question" in found["questions"]["melanoma"]["why"]
@@ -297,17 +297,17 @@ def test_a_model_whose_validation_was_not_judged_gets_no_threshold(judge: Judge,
     assert found["questions"]["malignant"]["collection"]["auc"]["value"] is not None
     assert "after" not in found["calibration"]
     (entry,) = found["unknown_classes"]
-    assert (entry["alert_malignant"], entry["unlike"], found["unlikeness"]["flagged"]) == (None, None, None)
+    assert (entry["alert_malignant"], entry["unlike"], found["ood_score"]["flagged"]) == (None, None, None)
     told = (tmp_path / "out/validation.md").read_text(encoding="utf-8")
     assert "The model has no temperature" in told
-    assert "no threshold above which a picture is flagged" in told
-    assert found["collection"]["figures"]["macro_auc"]["why"] == "a class does not occur, or no other does"
+    assert "no threshold above which an image is flagged" in told
+    assert found["collection"]["metrics"]["macro_auc"]["why"] == "a class does not occur, or no other does"
 
 
 def test_patients_and_turned_copies_are_found_and_ids_of_both_may_be_alike() -> None:
     random = np.random.default_rng(1)
     pixels = [smooth(random.integers(256, size=(8, 8, 3))) for _ in range(6)]
-    prints = [fingerprint(picture) for picture in [*pixels[:3], pixels[3][:, ::-1], *pixels[3:]]]
+    prints = [fingerprint(image) for image in [*pixels[:3], pixels[3][:, ::-1], *pixels[3:]]]
     luma, colour = (np.stack([getattr(found, name) for found in prints]) for name in ("luma", "colour"))
     ours = pd.DataFrame(
         {"image_id": ["a", "b", "c", "d"], "label": "nv", "lesion_id": "", "patient_id": ["", "p", "", ""]}
@@ -320,16 +320,16 @@ def test_patients_and_turned_copies_are_found_and_ids_of_both_may_be_alike() -> 
     copies, reason = seen_by_model.find(ours, luma[:4], colour[:4], before)
     assert copies.empty
     assert list(reason[:3]) == ["", "of a patient of val: p, as c", ""]
-    assert reason[3].startswith("in another form a picture of train: a, similarity ")
+    assert reason[3].startswith("in another form an image of train: a, similarity ")
 
 
 def smooth(coarse: np.ndarray) -> np.ndarray:
-    """Return a smooth picture of 64 by 64 pixels."""
+    """Return a smooth image of 64 by 64 pixels."""
     return np.asarray(Image.fromarray(coarse.astype(np.uint8)).resize((64, 64), Image.Resampling.BICUBIC))
 
 
 def test_a_full_disk_loses_no_earlier_report(judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = put(tmp_path / "theirs", *pictures_of("test"))
+    folder = put(tmp_path / "theirs", *images_of("test"))
     judge(folder)
     before = [(tmp_path / "out" / name).read_bytes() for name in FILES]
 
@@ -346,7 +346,7 @@ def test_a_full_disk_loses_no_earlier_report(judge: Judge, tmp_path: Path, monke
 def test_what_cannot_be_judged_ends_with_a_message_and_the_last_report_stays(
     judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table, contents = pictures_of("test")
+    table, contents = images_of("test")
     good = put(tmp_path / "good", table, contents)
     judge(good)
     before = [(tmp_path / "out" / name).read_bytes() for name in FILES]
@@ -358,13 +358,13 @@ def test_what_cannot_be_judged_ends_with_a_message_and_the_last_report_stays(
         table.assign(dx=["scar", "burn"] * (len(table) // 2) + ["scar"] * (len(table) % 2)),
         contents,
     )
-    seen = put(tmp_path / "seen", *pictures_of("train"))
+    seen = put(tmp_path / "seen", *images_of("train"))
     two_runs = shutil.copytree("models", tmp_path / "two_runs")
-    (two_runs / "recipe.json").write_bytes((two_runs / "recipe.json").read_bytes() + b"\n")
+    (two_runs / "preprocessing.json").write_bytes((two_runs / "preprocessing.json").read_bytes() + b"\n")
     early = shutil.copytree("models", tmp_path / "early")
-    decision = read_json(early / "decision.json")
+    decision = read_json(early / "thresholds.json")
     del decision["thresholds"]["melanoma"]["negative"]
-    write_json(early / "decision.json", decision)
+    write_json(early / "thresholds.json", decision)
     diverged = tmp_path / "split_only"
     (diverged / "clean").mkdir(parents=True)
     (diverged / "split").mkdir()
@@ -378,7 +378,7 @@ def test_what_cannot_be_judged_ends_with_a_message_and_the_last_report_stays(
         (good, [], {"out": good / "report"}, "lies in the collection's folder"),
         (good, [], {"out": good / "table.csv" / "report"}, "lies in the collection's folder"),
         (good, [], {"out": Path("params.yaml")}, "is no folder to write a report into"),
-        (tmp_path / "empty", [], {}, "holds no pictures"),
+        (tmp_path / "empty", [], {}, "holds no images"),
         (tmp_path / "missing", [], {}, "does not exist"),
         (wrong, [], {}, "table.csv has no column dx"),
         (strange, [], {}, "knows none of the diagnoses"),
@@ -400,12 +400,12 @@ def test_what_cannot_be_judged_ends_with_a_message_and_the_last_report_stays(
     monkeypatch.setattr(sys, "argv", ["lesions", "validate", str(tmp_path / "empty"), "--out", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as ended:
         main()
-    assert str(ended.value.code).startswith(f"ERROR: {tmp_path / 'empty'} holds no pictures")
+    assert str(ended.value.code).startswith(f"ERROR: {tmp_path / 'empty'} holds no images")
 
 
 @pytest.mark.usefixtures("judge")
 def test_the_command_prints_mapping_and_headline(workspace: Path, tmp_path: Path) -> None:
-    table, contents = pictures_of("test")
+    table, contents = images_of("test")
     table = table.assign(dx=table["dx"].replace({"nv": "Naevus benignus", "mel": "MEL"}))
     table.loc[table[table["dx"] == "MEL"].index[0], "dx"] = "Melanoma"  # two spellings of one diagnosis
     folder = put(tmp_path / "theirs", table, contents)
@@ -417,7 +417,7 @@ def test_the_command_prints_mapping_and_headline(workspace: Path, tmp_path: Path
     rows = [line.split() for line in printed.splitlines()]
     assert ["Naevus", "benignus", "nv", "--class", str(count), str(count)] in rows
     assert ["Melanoma", "mel", "its", "name", "1", "1"] in rows
-    due = read_json(workspace / "reports/evaluation.json")["test"]["figures"]["accuracy"]["value"]
+    due = read_json(workspace / "reports/evaluation.json")["test"]["metrics"]["accuracy"]["value"]
     assert ["accuracy", f"{due:.3f}"] in [row[:2] for row in rows]
     assert "Traceback" not in printed
 
@@ -432,10 +432,10 @@ def test_no_class_is_guessed() -> None:
 
 @pytest.mark.long
 @pytest.mark.skipif("HAM10000_DIR" not in os.environ, reason="HAM10000_DIR is not set")
-def test_a_source_of_the_real_data_gets_the_figures_of_evaluate(
+def test_a_source_of_the_real_data_gets_the_metrics_of_evaluate(
     workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One source is test, and then a collection: by a model of drawn pictures, since it is the figures that count."""
+    """One source is test, and then a collection: by a model of drawn images, since it is the metrics that count."""
     source = Path(os.environ["HAM10000_DIR"])
     shutil.copytree(workspace / "models", tmp_path / "models")
     monkeypatch.chdir(tmp_path)
@@ -463,5 +463,5 @@ def test_a_source_of_the_real_data_gets_the_figures_of_evaluate(
     print(validate(judge_all))
     found = json.loads(Path("out/validation.json").read_text())
     assert_equal_to_evaluate(found)
-    assert found["collection"]["pictures"] > 400
+    assert found["collection"]["images"] > 400
     assert found["seen"]["of_these_looked_at"] > 9_000

@@ -1,4 +1,4 @@
-"""Each figure, weighted, against scikit-learn's on the repeated pictures, and what is undefined against its reason."""
+"""Each metric, weighted, against scikit-learn's on the repeated images, and what is undefined against its reason."""
 
 import warnings
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def or_nan(defined: bool, compute: partial[float]) -> float:
 
 @settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1))
-def test_weighted_figures_are_those_of_the_repeated_pictures(seed: int) -> None:
+def test_weighted_metrics_are_those_of_the_repeated_images(seed: int) -> None:
     label, probability, weights = drawn(seed)
     headline = metrics.overall_metrics(label, probability, weights)
     of_class = metrics.per_class(label, probability, weights)
@@ -93,7 +93,7 @@ def test_weighted_figures_are_those_of_the_repeated_pictures(seed: int) -> None:
 def one_by_one(
     found: NDArray[np.float64], positive: NDArray[np.bool_], score: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> Iterator[tuple[float, NDArray[np.bool_], NDArray[np.float64]]]:
-    """Yield each resample's figure with its pictures, as often as they count; without both kinds there is no figure."""
+    """Yield each resample's metric with its images, as often as they count; without both kinds there is no metric."""
     for value, weight in zip(found, weights.astype(int), strict=True):
         ours = np.repeat(positive, weight)
         if ours.all() or not ours.any():
@@ -142,13 +142,13 @@ def test_a_class_that_does_not_occur_is_null_with_a_reason() -> None:
         "ppv": "never predicted",
         "f1": "neither occurs nor is predicted",
         "misclassified": "does not occur",
-        "auc": "needs pictures of this class and of others",
+        "auc": "needs images of this class and of others",
         "average_precision": "does not occur",
     }
     assert set(curves(label, probability)["diagnosis"]) == {"mel", "nv"}
 
 
-def test_one_picture_alone() -> None:
+def test_one_image_alone() -> None:
     label, probability = np.array([2]), np.array([[0.2, 0.3, 0.5]])
     found = alone(Bootstrap(100, 1).estimates(partial(metrics.overall_metrics, label, probability), np.array([0])))
     assert found["macro_auc"]["value"] is None
@@ -185,25 +185,25 @@ def test_equal_scores_are_worth_nothing() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 0.0, 20.0]))
 def test_calibration_is_that_of_a_count_bin_by_bin(seed: int, sharper: float) -> None:
-    """Also where all are equally sure, or all without doubt, and of one picture."""
+    """Also where all are equally sure, or all without doubt, and of one image."""
     label, probability, _ = drawn(seed)
     probability = probability**sharper / (probability**sharper).sum(axis=1, keepdims=True)
-    pictures = sorted(
+    images = sorted(
         ((max(row), list(row).index(max(row)) == actual) for row, actual in zip(probability, label, strict=True)),
-        key=lambda picture: picture[0],  # and equally sure ones in their order
+        key=lambda image: image[0],  # and equally sure ones in their order
     )
-    bins, expected = min(calibration.BINS, len(pictures)), 0.0
+    bins, expected = min(calibration.BINS, len(images)), 0.0
     table = calibration.reliability(label, probability)
     for number in range(bins):
-        # The first bins take one picture more where they do not come out even.
-        size, longer = divmod(len(pictures), bins)
+        # The first bins take one image more where they do not come out even.
+        size, longer = divmod(len(images), bins)
         start = number * size + min(number, longer)
-        bin_ = pictures[start : start + size + (number < longer)]
+        bin_ = images[start : start + size + (number < longer)]
         confidence = sum(sure for sure, _ in bin_) / len(bin_)
         accuracy = sum(hit for _, hit in bin_) / len(bin_)
-        expected += len(bin_) / len(pictures) * abs(accuracy - confidence)
+        expected += len(bin_) / len(images) * abs(accuracy - confidence)
         assert table[number] == {
-            "pictures": len(bin_),
+            "images": len(bin_),
             "confidence": pytest.approx(confidence, abs=6e-5),
             "accuracy": pytest.approx(accuracy, abs=6e-5),
         }
@@ -215,13 +215,13 @@ def test_calibration_is_that_of_a_count_bin_by_bin(seed: int, sharper: float) ->
 
 
 @pytest.mark.parametrize("positive", [True, False])
-def test_a_question_with_one_kind_of_picture_has_no_area(positive: bool) -> None:
+def test_a_question_with_one_kind_of_image_has_no_area(positive: bool) -> None:
     asked, score = np.full(4, positive), np.array([0.1, 0.4, 0.4, 0.8])
     ranks = partial(operating_points.ranks, asked, score, readers=operating_points.READERS)
     found = alone(Bootstrap(100, 1).estimates(ranks, np.arange(4)))
     for name in ("auc", "partial_auc_above_80_sensitivity", "specificity_at_readers_sensitivity"):
         assert found[name]["value"] is None
-        assert found[name]["why"] == "needs pictures of this class and of others"
+        assert found[name]["why"] == "needs images of this class and of others"
     assert found["average_precision"]["value"] == (1 if positive else None)
     assert all(point.threshold is None for point in operating_points.operating_points(asked, score))
     at = Bootstrap(100, 1).estimates(partial(operating_points.at, [0.9], asked, score), np.arange(4))

@@ -1,4 +1,4 @@
-"""Explain: heat maps, whether they mean anything, the gallery, and the map of the pictures."""
+"""Explain: heat maps, whether they mean anything, the gallery, and the map of the images."""
 
 import lesions.models.common.determinism  # before all that imports Keras
 
@@ -33,18 +33,18 @@ HOSTILE = ["../../outside", "<script>alert(1)</script>", "=HYPERLINK($x^2$)"]
 """Names of classes."""
 
 
-def noise(pictures: int, px: int = PX, seed: int = 0) -> NDArray[np.uint8]:
-    return np.random.default_rng(seed).integers(0, 256, (pictures, px, px, 3), np.uint8)
+def noise(images: int, px: int = PX, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (images, px, px, 3), np.uint8)
 
 
-def blobs(pictures: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+def blobs(images: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
     """Return grey noise with one blob in a quarter of it, dark in class 0 and bright in class 1, and the quarters."""
     random = np.random.default_rng(seed)
-    pixels = random.integers(100, 140, (pictures, PX, PX, 3), np.uint8)
-    labels, quarters = random.integers(0, 2, pictures), random.integers(0, 4, pictures)
-    for picture, label, quarter in zip(pixels, labels, quarters, strict=True):
+    pixels = random.integers(100, 140, (images, PX, PX, 3), np.uint8)
+    labels, quarters = random.integers(0, 2, images), random.integers(0, 4, images)
+    for image, label, quarter in zip(pixels, labels, quarters, strict=True):
         top, left = (PX // 2 * part + PX // 8 for part in divmod(int(quarter), 2))
-        picture[top : top + PX // 4, left : left + PX // 4] = 250 if label else 10
+        image[top : top + PX // 4, left : left + PX // 4] = 250 if label else 10
     return pixels, labels, quarters
 
 
@@ -139,27 +139,27 @@ def test_random_weights_change_the_maps_and_the_same_maps_fail(trained: keras.Mo
     assert not np.array_equal(one, other)
 
 
-def test_maps_that_say_nothing_are_counted_and_never_a_figure(trained: keras.Model) -> None:
+def test_maps_that_say_nothing_are_counted_and_never_a_metric(trained: keras.Model) -> None:
     found = sanity.check(trained, noise(2), np.zeros(2, np.int64), np.zeros((2, PX, PX), np.float32), 1)
-    assert (found["rank_correlation"], found["between_pictures"]) == (None, None)
+    assert (found["rank_correlation"], found["between_images"]) == (None, None)
     assert found["undefined"] == 2 * sanity.DRAWS
     assert "No map could be compared" in found["verdict"]
 
 
-@pytest.mark.parametrize("pictures", [1, 2, 3, 9, 10, 40])
+@pytest.mark.parametrize("images", [1, 2, 3, 9, 10, 40])
 @pytest.mark.parametrize("columns", [1, 2, 60])
-def test_any_number_of_pictures_has_places(pictures: int, columns: int) -> None:
-    for found in (np.random.default_rng(1).normal(size=(pictures, columns)), np.ones((pictures, columns))):
+def test_any_number_of_images_has_places(images: int, columns: int) -> None:
+    for found in (np.random.default_rng(1).normal(size=(images, columns)), np.ones((images, columns))):
         place, method = embedding.places(found.astype(np.float32), 1)
-        assert place.shape == (pictures, 2)
+        assert place.shape == (images, 2)
         assert np.isfinite(place).all()
-        assert method == ("t-SNE" if pictures >= 10 and columns > 1 and np.ptp(found) > 0 else "PCA")
+        assert method == ("t-SNE" if images >= 10 and columns > 1 and np.ptp(found) > 0 else "PCA")
         assert np.array_equal(place, embedding.places(found.astype(np.float32), 1)[0])
 
 
 def test_what_lies_apart_stays_apart() -> None:
     random = np.random.default_rng(1)
-    found = np.concatenate([random.normal(3 * side, 1, (30, 20)) for side in (-1, 1)]).astype(np.float32)
+    found = np.concatenate([random.normal(3 * split, 1, (30, 20)) for split in (-1, 1)]).astype(np.float32)
     place = embedding.places(found, 1)[0]
     nearest = np.linalg.norm(place[:, None] - place + 1e9 * np.eye(60)[..., None], axis=2).argmin(axis=1)
     assert ((nearest < 30) == (np.arange(60) < 30)).all()
@@ -181,23 +181,23 @@ def put(folder: Path, model: keras.Model, said: pd.DataFrame, pixels: NDArray[np
     (folder / "data/predictions").mkdir()
     said.to_csv(folder / "data/predictions/predictions.csv", index=False)
     model_file.save(model, folder / "models/model.keras")
-    write_json(folder / "models/recipe.json", {"classes": classes})
+    write_json(folder / "models/preprocessing.json", {"classes": classes})
     copyfile(ROOT / "params.yaml", folder / "params.yaml")
 
 
-def predictions(pictures: int, classes: list[str], protocol: str = "honest") -> pd.DataFrame:
+def predictions(images: int, classes: list[str], leakage: str = "none") -> pd.DataFrame:
     """Return predictions in which one of three is wrong."""
     random = np.random.default_rng(1)
-    labels = np.arange(pictures) % len(classes)
-    said = random.dirichlet(np.ones(len(classes)), pictures)
-    for row, label in enumerate((labels + (np.arange(pictures) % 3 == 0)) % len(classes)):
+    labels = np.arange(images) % len(classes)
+    said = random.dirichlet(np.ones(len(classes)), images)
+    for row, label in enumerate((labels + (np.arange(images) % 3 == 0)) % len(classes)):
         said[row, [label, said[row].argmax()]] = said[row, [said[row].argmax(), label]]
     table = pd.DataFrame(
         {
-            "image_id": [f"picture {row}" for row in range(pictures)],
+            "image_id": [f"image {row}" for row in range(images)],
             "split": "test",
             "label": [classes[label] for label in labels],
-            "protocol": protocol,
+            "leakage": leakage,
         }
     )
     table[classes] = said
@@ -217,7 +217,7 @@ def written(folder: Path) -> dict[str, bytes]:
 def test_the_stage_names_nothing_after_its_input_and_gives_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = predictions(30, HOSTILE, "picture by picture")
+    said = predictions(30, HOSTILE, "image by image")
     said.loc[:5, "image_id"] = ["../../x", "a\x1b[31m\u202eb", "=1+1", "<img src=x>", "名前\nline", "é" * 299]
     results = []
     for name in ("one", "two"):
@@ -238,15 +238,15 @@ def test_the_stage_names_nothing_after_its_input_and_gives_the_same_bits(
     assert {entry["class"] for entry in report["entries"]} == set(HOSTILE)
     for entry in report["entries"]:
         assert entry["alt"].isprintable()
-        assert entry["protocol"] == "picture by picture"
-        assert "leaky: picture by picture" in entry["alt"]
+        assert entry["leakage"] == "image by image"
+        assert "leaky: image by image" in entry["alt"]
         assert (entry["truth"] != entry["predicted"]) == (entry["kind"] == "confident_error")
         assert max(entry["probabilities"], key=entry["probabilities"].get) == entry["predicted"]
-        with Image.open(folder / "reports/gallery" / entry["file"]) as picture:
-            assert picture.size == (2 * 256 + overlay.GAP, 256)
+        with Image.open(folder / "reports/gallery" / entry["file"]) as image:
+            assert image.size == (2 * 256 + overlay.GAP, 256)
 
 
-@pytest.mark.parametrize("case", ["no errors", "no hits", "one picture", "only val", "test is not judged"])
+@pytest.mark.parametrize("case", ["no errors", "no hits", "one image", "only val", "test is not judged"])
 def test_what_is_missing_is_left_out(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classes = ["mel", "nv", "df"]
     said = predictions(12, classes)
@@ -256,7 +256,7 @@ def test_what_is_missing_is_left_out(case: str, tmp_path: Path, monkeypatch: pyt
         said[classes] = right
     elif case == "no hits":
         said[classes] = right[:, [1, 0, 2]]
-    elif case == "one picture":
+    elif case == "one image":
         said = said[:1]
     else:
         said["split"] = "val"
@@ -266,16 +266,16 @@ def test_what_is_missing_is_left_out(case: str, tmp_path: Path, monkeypatch: pyt
     put(tmp_path, small(3), said, noise(len(said), 24), classes)
     monkeypatch.chdir(tmp_path)
     if case == "test is not judged":
-        edit_params(tmp_path, evaluate={"sides": ["val"]})
+        edit_params(tmp_path, evaluate={"splits": ["val"]})
     explain.main()
     report = json.loads(Path("reports/gallery/gallery.json").read_text())
     kinds = {entry["kind"] for entry in report["entries"]}
-    expected = {"no errors": {"uncertain_hit"}, "no hits": {"confident_error"}, "one picture": {"confident_error"}}
+    expected = {"no errors": {"uncertain_hit"}, "no hits": {"confident_error"}, "one image": {"confident_error"}}
     assert kinds == expected.get(case, {"confident_error", "uncertain_hit"})
-    assert report["side"] == ("val" if case in ("only val", "test is not judged") else "test")
-    figures = json.loads(Path("metrics/explain.json").read_text())
-    assert figures["gallery"]["df"] == {"pictures": 0, "errors": 0}
-    assert figures["sanity_check"]["pictures"] == shown
+    assert report["split"] == ("val" if case in ("only val", "test is not judged") else "test")
+    metrics = json.loads(Path("metrics/explain.json").read_text())
+    assert metrics["gallery"]["df"] == {"images": 0, "errors": 0}
+    assert metrics["sanity_check"]["images"] == shown
 
 
 def test_predictions_of_other_classes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

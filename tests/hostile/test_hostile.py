@@ -1,4 +1,4 @@
-"""Hostile archives, pictures and tables: set aside with a reason, in bounded time and memory, and nothing escapes."""
+"""Hostile archives, images and tables: set aside with a reason, in bounded time and memory, and nothing escapes."""
 
 import io
 import os
@@ -22,12 +22,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lesions.archives import is_picture, list_members, open_archive, read_members
+from lesions.archives import is_image, list_members, open_archive, read_members
 from lesions.audit.matching import REJECTS, find_members, set_aside
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.core.sanitize import harm_in, shown
-from lesions.images import decode as pictures
+from lesions.images import decode as images
 from lesions.sources.common import metadata_table as metadata
 from lesions.sources.common.metadata_table import check_table, read_ham10000, read_header, read_table
 from stages import clean, download, prepare
@@ -88,13 +88,13 @@ def write_zip(path: Path, members: Sequence[dict[str, Any]], *, directory: bytes
 def within_bounds(code: str, files: Sequence[Path], *, megabytes: int) -> str:
     """Run code on `paths` in a process of its own, and return what it prints.
 
-    It may compute for a minute, and grow by so many megabytes after the imports and a first picture.
+    It may compute for a minute, and grow by so many megabytes after the imports and a first image.
     """
     whole = f"""
 import re, resource, sys
 from pathlib import Path
 import pandas as pd
-from lesions import archives, errors, metadata, pictures
+from lesions import archives, errors, metadata, images
 from lesions.audit import matching as cleaning
 
 def used():
@@ -103,7 +103,7 @@ def used():
     # Not ru_maxrss, which on Linux begins with what the parent used.
     return int(re.search("VmHWM: +(.+) kB", Path("/proc/self/status").read_text().replace("\\t", " "))[1]) // 1_000
 
-pictures.decode_image(bytes.fromhex("{JPEG.hex()}"), 8, 8)
+images.decode_image(bytes.fromhex("{JPEG.hex()}"), 8, 8)
 paths = [Path(name) for name in sys.argv[1:]]
 resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 before = used()
@@ -171,7 +171,7 @@ LISTED = pd.DataFrame({"image_id": ["good", "a", "b"], "dx": ["nv", "mel", "nv"]
 
 
 def matched(raw: Path, table: pd.DataFrame = LISTED) -> tuple[dict[str, bytes | str], pd.DataFrame]:
-    """Return what each usable picture's bytes are, or why there are none; and what was set aside."""
+    """Return what each usable image's bytes are, or why there are none; and what was set aside."""
     found, rejects = find_members(raw, table)
     read = read_members(raw, zip(found["archive"], found["member"], strict=True))
     contents = [content if isinstance(content, bytes) else str(content) for content in read]
@@ -192,7 +192,7 @@ SET_ASIDE: dict[str, tuple[dict[str, Any], str]] = {
     "drive alone": (member("c:a.jpg"), "unsafe path"),
     "address": (member("file:///a.jpg"), "unsafe path"),
     "link": (member("a.jpg", b"/etc/passwd", attributes=0o120777 << 16), "a link or device"),
-    "link that is a picture": (member("a.jpg", attributes=0o120777 << 16), "a link or device"),
+    "link that is an image": (member("a.jpg", attributes=0o120777 << 16), "a link or device"),
     "pipe": (member("a.jpg", attributes=0o010644 << 16), "a link or device"),
     "escape": (member("a\x1b[31m.jpg"), "invisible character U+001B"),
     "line end": (member("a\n.jpg"), "invisible character U+000A"),
@@ -248,7 +248,7 @@ def test_of_doubled_names_the_first_is_read(tmp_path: Path) -> None:
     write_zip(tmp_path / "y.zip", [member("good.jpg", second)])
     contents, rejects = matched(tmp_path)
     assert contents == {"a": JPEG, "good": JPEG}
-    reasons = ["name occurs twice in the archive", "a second picture of this id; the first is other/good.jpg"]
+    reasons = ["name occurs twice in the archive", "a second image of this id; the first is other/good.jpg"]
     assert list(rejects["reason"])[:2] == reasons
 
 
@@ -266,7 +266,7 @@ def test_folders_nested_archives_and_other_files_are_passed_over(tmp_path: Path)
     contents, rejects = matched(tmp_path)
     assert contents == {"good": JPEG}
     assert set(rejects["reason"]) == {"listed, but not in any archive"}
-    assert not is_picture("b.jpg/")
+    assert not is_image("b.jpg/")
 
 
 def test_overlapping_members_are_all_refused(tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ def test_every_archive_is_read_whatever_the_case_of_its_ending(tmp_path: Path) -
     assert contents == {"a": JPEG, "good": JPEG}
 
 
-# Pictures
+# Images
 
 
 def png(width: int, height: int, chunks: Sequence[tuple[bytes, bytes]] = ()) -> bytes:
@@ -407,10 +407,10 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "PNG, one colour": (lambda: encoded(BLACK, "PNG"), "not read safely: 7000×7000 pixels in"),
     "PNG, text": (
         lambda: png(9, 9, [(b"zTXt", b"a\0\0" + zlib.compress(bytes(10**8)))]),
-        "broken picture: Decompressed",
+        "broken image: Decompressed",
     ),
-    "PNG, long text": (lambda: png(9, 9, [(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(bytes(10**8)))]), "broken picture"),
-    "PNG, colour profile": (lambda: png(9, 9, [(b"iCCP", b"a\0\0" + zlib.compress(bytes(10**8)))]), "broken picture"),
+    "PNG, long text": (lambda: png(9, 9, [(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(bytes(10**8)))]), "broken image"),
+    "PNG, colour profile": (lambda: png(9, 9, [(b"iCCP", b"a\0\0" + zlib.compress(bytes(10**8)))]), "broken image"),
     "PNG, chunks": (lambda: png(9, 9, [(b"prVt", b"")] * 200_000), "more than 100,000 chunks"),
     "BMP": (lambda: patched(encoded(noise(1), "BMP"), 18, "<2l", 2**31 - 1, 2**31 - 1), "too large"),
     "BMP, upside down": (lambda: patched(encoded(noise(1), "BMP"), 18, "<2l", -(2**31), -(2**31)), "too large"),
@@ -423,7 +423,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "JPEG, rather large": (lambda: patched(JPEG, JPEG_SIZE, ">2H", 7000, 7000), "not read safely"),
     "JPEG, scans": (many_scans, "more than 100 scans"),
     "JPEG, scans of one channel": (lambda: scans_of(1), "more than 100 scans"),
-    "JPEG, scans of all channels": (lambda: scans_of(3), "broken picture"),
+    "JPEG, scans of all channels": (lambda: scans_of(3), "broken image"),
     "JPEG, EXIF": (lambda: with_segments(b"\xff\xe1\0\x09Exif\0\0a", 1_000_000), "more than 500 segments"),
     "JPEG, comments": (lambda: with_segments(b"\xff\xfe\0\2", 5_000_000), "more than 500 segments"),
     "JPEG, padding": (lambda: with_segments(b"\xff", 50_000_000), "no JPEG marker"),
@@ -432,15 +432,15 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "TIFF, strips": (lambda: offsets(10_000_000), "more than 262,140"),
     "TIFF, four thousand million strips": (lambda: tiff((273, 4, 2**32 - 1, 8)), "more than 262,140"),
     "TIFF, bits": (lambda: tiff((258, 3, 10**7, 200), tail=b"\x08\0" * 10**7), "more than 262,140"),
-    "SVG": (lambda: b"<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>", "no picture"),
-    "HTML": (lambda: b"<!DOCTYPE html><title>Log in</title>", "no picture"),
-    "GIF": (lambda: encoded(noise(1), "GIF", save_all=True, append_images=[noise(2)]), "no picture"),
-    "cut short": (lambda: JPEG[:700], "broken picture"),
-    "cut in the middle of TIFF's head": (lambda: b"II*\0\x08", "broken picture"),
+    "SVG": (lambda: b"<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>", "no image"),
+    "HTML": (lambda: b"<!DOCTYPE html><title>Log in</title>", "no image"),
+    "GIF": (lambda: encoded(noise(1), "GIF", save_all=True, append_images=[noise(2)]), "no image"),
+    "cut short": (lambda: JPEG[:700], "broken image"),
+    "cut in the middle of TIFF's head": (lambda: b"II*\0\x08", "broken image"),
 }
 
 
-def test_pictures_that_are_refused_stay_within_bounds(tmp_path: Path) -> None:
+def test_images_that_are_refused_stay_within_bounds(tmp_path: Path) -> None:
     files = []
     for number, (make, _) in enumerate(BOMBS.values()):
         files.append(tmp_path / str(number))
@@ -449,7 +449,7 @@ def test_pictures_that_are_refused_stay_within_bounds(tmp_path: Path) -> None:
 for path in paths:
     content = path.read_bytes()
     try:
-        print("pixels", pictures.decode_image(content, 8, 8).shape)
+        print("pixels", images.decode_image(content, 8, 8).shape)
     except ValueError as error:
         print(error)
 """
@@ -491,17 +491,17 @@ ODD: dict[str, tuple[bytes, bytes]] = {
 
 
 @pytest.mark.parametrize("what", ODD)
-def test_odd_pictures_are_what_their_first_frame_is(what: str) -> None:
+def test_odd_images_are_what_their_first_frame_is(what: str) -> None:
     content, plain = ODD[what]
-    assert (pictures.decode_image(content, 30, 40) == pictures.decode_image(plain, 30, 40)).all()
+    assert (images.decode_image(content, 30, 40) == images.decode_image(plain, 30, 40)).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 60_000), (60_000, 1)])
-def test_pictures_of_extreme_shape_are_squashed(shape: tuple[int, int]) -> None:
-    assert (pictures.decode_image(encoded(Image.new("RGB", shape, "red"), "PNG"), 8, 8) == [255, 0, 0]).all()
+def test_images_of_extreme_shape_are_squashed(shape: tuple[int, int]) -> None:
+    assert (images.decode_image(encoded(Image.new("RGB", shape, "red"), "PNG"), 8, 8) == [255, 0, 0]).all()
 
 
-def test_two_large_pictures_are_decoded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_large_images_are_decoded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     lock = threading.Lock()
     under_way, most = 0, 0
 
@@ -515,10 +515,10 @@ def test_two_large_pictures_are_decoded_at_a_time(monkeypatch: pytest.MonkeyPatc
             under_way -= 1
         return image
 
-    monkeypatch.setattr(pictures, "LARGE", 100)
-    monkeypatch.setattr(pictures, "_to_rgb", slowly)
+    monkeypatch.setattr(images, "LARGE", 100)
+    monkeypatch.setattr(images, "_to_rgb", slowly)
     with ThreadPoolExecutor(6) as threads:
-        list(threads.map(lambda _: pictures.decode_image(JPEG, 8, 8), range(12)))
+        list(threads.map(lambda _: images.decode_image(JPEG, 8, 8), range(12)))
     assert most == 2
 
 
@@ -549,7 +549,7 @@ STOPS: dict[str, tuple[bytes | str, tuple[str, ...]]] = {
     "a formula for a diagnosis": (HEAD + "a,=cmd|' /C calc'!A0\n", ("diagnosis '=cmd", "begins like a formula")),
     "an escape for a diagnosis": (HEAD + "a,\x1b[2J\n", ("diagnosis \\x1b[2J", "U+001B")),
     "a novel for a diagnosis": (HEAD + "a," + "m" * 1000 + "\n", ("longer than 300",)),
-    "a diagnosis a picture": (HEAD + "".join(f"{n},d{n}\n" for n in range(2000)), ("2,000 diagnoses", "called dx")),
+    "a diagnosis an image": (HEAD + "".join(f"{n},d{n}\n" for n in range(2000)), ("2,000 diagnoses", "called dx")),
 }
 
 
@@ -659,7 +659,7 @@ def special_files(folder: Path) -> list[str]:
 
 
 def drawn_folder(folder: Path) -> None:
-    """Make a folder of 24 pictures of two classes and their table."""
+    """Make a folder of 24 images of two classes and their table."""
     folder.mkdir()
     rows = []
     for number in range(24):
@@ -708,7 +708,7 @@ def test_a_hostile_folder_through_the_stages(
     for table_written in (images, rejects):
         assert not any(harm_in(value) for column in table_written for value in table_written[column])
     assert {"'=1+1", "formula", "shell", "bomb", "link"} <= set(rejects["image_id"])
-    assert "hard link" in set(rejects["image_id"])  # a picture as any other, not listed
+    assert "hard link" in set(rejects["image_id"])  # an image as any other, not listed
     assert "<script>alert" not in Path("reports/data.html").read_text()
     outs = ("data/raw/", "data/clean/", "data/prepared/", "metrics/", "plots/", "reports/")
     written = files_below(tmp_path) - before
@@ -724,7 +724,7 @@ def test_files_that_are_none_do_not_hang(tmp_path: Path, monkeypatch: pytest.Mon
     special_files(mine)
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     edit_params(tmp_path, download={"source": "folder", "folder": str(mine)})
-    refused(download.main, "holds no pictures")
+    refused(download.main, "holds no images")
     (mine / "round.jpg").symlink_to("round.jpg")
     refused(download.main, "round.jpg cannot be read", "link to nothing")
     (mine / "round.jpg").unlink()

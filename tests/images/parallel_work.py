@@ -10,13 +10,13 @@ from lesions.core.errors import UserError
 
 
 def digest(item: bytes) -> bytes:
-    """Stand for the work on a picture."""
+    """Stand for the work on an image."""
     return hashlib.sha256(item).digest()
 
 
 def fail_at_a_hundred(item: int) -> int:
     if item == 100:
-        raise UserError("picture 100 is bad")
+        raise UserError("image 100 is bad")
     return item
 
 

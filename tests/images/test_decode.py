@@ -20,7 +20,7 @@ FITS: tuple[Fit, ...] = ("squash", "crop", "pad")
 
 
 def smooth(height: int = 450, width: int = 600) -> Image.Image:
-    """A picture with gradients: red grows downwards, green to the right."""
+    """An image with gradients: red grows downwards, green to the right."""
     down, right = np.mgrid[0:height, 0:width]
     return Image.fromarray(
         np.stack([down * 255 / height, right * 255 / width, np.full_like(down, 90)], axis=2).astype(np.uint8)
@@ -46,8 +46,8 @@ def test_height_and_width_are_not_mixed_up() -> None:
 
 
 def likeness(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
-    """Return the structural similarity of two pictures' luma (Wang et al. 2004: Gaussian of 1.5 pixels)."""
-    x, y = (picture @ [0.299, 0.587, 0.114] for picture in (one, other))
+    """Return the structural similarity of two images' luma (Wang et al. 2004: Gaussian of 1.5 pixels)."""
+    x, y = (image @ [0.299, 0.587, 0.114] for image in (one, other))
 
     def mean(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         averaged: np.ndarray[Any, Any] = gaussian_filter(values, 1.5, truncate=3.5)
@@ -77,7 +77,7 @@ REAL = [os.environ[name] for name in ("HAM10000_FULL_SIZE_DIR", "HAM10000_DIR") 
 
 @pytest.mark.skipif(not REAL, reason="neither HAM10000_FULL_SIZE_DIR nor HAM10000_DIR is set")
 @pytest.mark.parametrize("folder", REAL)
-def test_nor_is_it_on_real_pictures(folder: str) -> None:
+def test_nor_is_it_on_real_images(folder: str) -> None:
     members = [(m.archive, m.name) for path in sorted(Path(folder).glob("*.zip")) for m in list_members(path)]
     contents = [content for content in read_members(Path(folder), members[::10][:100]) if isinstance(content, bytes)]
     assert len(contents) > 40
@@ -113,7 +113,7 @@ def test_exif_orientation_is_obeyed(turned: int) -> None:
     ],
     ids=["grey", "palette", "cmyk", "alpha", "grey alpha", "16 bit"],
 )
-def test_other_kinds_of_picture_look_alike(image: Image.Image, kind: str) -> None:
+def test_other_kinds_of_image_look_alike(image: Image.Image, kind: str) -> None:
     grey = image.mode in ("L", "LA", "I;16")
     expected = decode_image(encoded(smooth().convert("L" if grey else "RGB")), 48, 64)
     assert difference(decode_image(encoded(image, kind), 48, 64), expected) < 6
@@ -149,19 +149,19 @@ def test_16_bit_grey_keeps_its_range() -> None:
     ("content", "words"),
     [
         (b"", "empty file"),
-        (b"a text, called .jpg", "no picture"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'></svg>", "no picture"),
-        (encoded(smooth(), "JPEG")[:3000], "broken picture"),
-        (encoded(smooth())[:900], "broken picture"),
+        (b"a text, called .jpg", "no image"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'></svg>", "no image"),
+        (encoded(smooth(), "JPEG")[:3000], "broken image"),
+        (encoded(smooth())[:900], "broken image"),
         (encoded(Image.new("1", (20_000, 20_000))), "too large"),
         (encoded(Image.new("1", (8_000, 8_000))), "too large: 8000×8000"),
-        (encoded(smooth(), "GIF"), "no picture"),
+        (encoded(smooth(), "GIF"), "no image"),
         (encoded(Image.fromarray(np.full((20, 20), 0.5, np.float32)), "TIFF"), "32-bit grey"),
         (encoded(Image.fromarray(np.full((20, 20), 4000, np.uint16))), "16-bit grey values that end at 4000"),
     ],
     ids=["empty", "text", "svg", "cut jpeg", "cut png", "bomb", "large", "gif", "float", "12 bit"],
 )
-def test_what_is_no_picture_says_why(content: bytes, words: str) -> None:
+def test_what_is_no_image_says_why(content: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         decode_image(content, 16, 16)
 

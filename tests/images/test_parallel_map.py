@@ -35,7 +35,7 @@ from stages import clean, download, prepare, rebalance, split
 from tests.conftest import ROOT, edit_params
 from tests.images.parallel_work import digest, fail_at_a_hundred, killed_always, killed_once, late, no_disk
 
-ITEMS = [f"picture {number}".encode() * (number % 7) for number in range(500)]
+ITEMS = [f"image {number}".encode() * (number % 7) for number in range(500)]
 EXPECTED = [digest(item) for item in ITEMS]
 
 
@@ -75,7 +75,7 @@ def on_cluster(two_workers: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> Lo
 def test_results_do_not_depend_on_workers_or_chunks(
     items: list[bytes], workers: int, length: int, weight: int, error: int
 ) -> None:
-    """Nor on a wrong total, which a data set with unreadable pictures could cause."""
+    """Nor on a wrong total, which a data set with unreadable images could cause."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parallel, "BATCH", length)
         patch.setattr(parallel, "BATCH_BYTES", weight)
@@ -93,7 +93,7 @@ def test_a_cluster_gives_the_same(length: int, weight: int, monkeypatch: pytest.
 
 
 @pytest.mark.usefixtures("on_cluster")
-def test_arrays_and_what_is_no_picture_travel_unchanged() -> None:
+def test_arrays_and_what_is_no_image_travel_unchanged() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 9, 3), np.uint8)
     items = [(row, number) for number, row in enumerate(pixels)]
     for before, after in zip(items, work(tuple, items), strict=True):
@@ -121,7 +121,7 @@ def test_no_more_is_drawn_than_is_under_way() -> None:
     assert len(drawn) == 2000
 
 
-def test_large_pictures_make_small_batches() -> None:
+def test_large_images_make_small_batches() -> None:
     large, small = bytes(parallel.BATCH_BYTES), b"small"
     batches = list(parallel._batches([large, small, large, small, small], 3, parallel.BATCH_BYTES))
     assert [len(batch) for batch in batches] == [1, 2, 2]
@@ -131,13 +131,13 @@ def test_large_pictures_make_small_batches() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_exception_comes_out_as_it_is(workers: int) -> None:
-    with pytest.raises(UserError, match=r"^picture 100 is bad$"):
+    with pytest.raises(UserError, match=r"^image 100 is bad$"):
         work(fail_at_a_hundred, range(2000), workers)
 
 
 @pytest.mark.usefixtures("on_cluster")
 def test_an_exception_comes_out_of_a_cluster_as_it_is() -> None:
-    with pytest.raises(UserError, match=r"^picture 100 is bad$"):
+    with pytest.raises(UserError, match=r"^image 100 is bad$"):
         work(fail_at_a_hundred, range(2000))
 
     with pytest.raises(OSError, match="No space left"):
@@ -166,7 +166,7 @@ def test_a_lost_worker_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("on_cluster")
-def test_a_picture_that_kills_each_worker_is_not_tried_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_image_that_kills_each_worker_is_not_tried_forever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "CLUSTER_BATCH", 20)
     with pytest.raises(UserError, match="on 4 different workers"):
         work(killed_always, range(1000))
@@ -353,7 +353,7 @@ def test_a_log_gets_lines_at_long_intervals(
     assert capsys.readouterr().err == ""
 
 
-def test_a_terminal_gets_a_bar_with_pictures_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_a_bar_with_images_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -369,7 +369,7 @@ STAGES = (clean, prepare, rebalance)
 
 
 def run_stages(raw: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Run the heavy stages on some pictures, and return the SHA-256 of every file that they wrote."""
+    """Run the heavy stages on some images, and return the SHA-256 of every file that they wrote."""
     copytree(raw, folder)
     monkeypatch.chdir(folder)
     for stage in STAGES:
@@ -386,7 +386,7 @@ def test_the_stages_give_the_same_bytes_everywhere(
     raw = tmp_path / "raw"
     raw.mkdir()
     copyfile(ROOT / "params.yaml", raw / "params.yaml")
-    edit_params(raw, download={"pictures": 150}, prepare={"image_size": 24}, rebalance={"target": 0.5})
+    edit_params(raw, download={"images": 150}, prepare={"image_size": 24}, rebalance={"target": 0.5})
     monkeypatch.chdir(raw)
     download.main()
     clean.main()
@@ -410,12 +410,12 @@ def test_the_stages_give_the_same_bytes_everywhere(
     assert run_stages(raw, tmp_path / "cluster", monkeypatch) == first
     assert len(connected) == len(STAGES)
 
-    def write(folder: Path, index: Any, pictures: Iterator[Any], shape: Any) -> None:
-        write_packed(folder, index, kill_a_worker_after(20, pictures), shape)
+    def write(folder: Path, index: Any, images: Iterator[Any], shape: Any) -> None:
+        write_packed(folder, index, kill_a_worker_after(20, images), shape)
 
-    def kill_a_worker_after(number: int, pictures: Iterator[Any]) -> Iterator[Any]:
-        for done, picture in enumerate(pictures, 1):
-            yield picture
+    def kill_a_worker_after(number: int, images: Iterator[Any]) -> Iterator[Any]:
+        for done, image in enumerate(images, 1):
+            yield image
             if done == number:
                 killed.append(two_workers.workers[0].process.pid)
                 os.kill(killed[-1], signal.SIGKILL)

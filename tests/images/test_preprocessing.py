@@ -14,13 +14,13 @@ from lesions.core.errors import UserError
 from lesions.images.colour_constancy import shades_of_grey
 from lesions.images.decode import WHOLE
 from lesions.images.field_of_view import bright_field
-from lesions.images.preprocessing import Recipe, to_pixels
+from lesions.images.preprocessing import Preprocessing, to_pixels
 
 SKIN = (200, 150, 140)
 
 
-def recipe(px: tuple[int, int] = (32, 32), **other: Any) -> Recipe:
-    return Recipe(**{"image_size": px, "fit": "squash", "borders": "keep", "colour_constancy": "none", **other})
+def preprocessing(px: tuple[int, int] = (32, 32), **other: Any) -> Preprocessing:
+    return Preprocessing(**{"image_size": px, "fit": "squash", "borders": "keep", "colour_constancy": "none", **other})
 
 
 def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
@@ -39,7 +39,7 @@ def lesion(size: tuple[int, int] = (600, 450), seed: int = 0) -> Image.Image:
 
 
 def under_a_circle(radius: float, *, seed: int = 0) -> Image.Image:
-    """The field of a dermatoscope, `radius` in parts of the picture's height, black around it."""
+    """The field of a dermatoscope, `radius` in parts of the image's height, black around it."""
     image = lesion(seed=seed)
     mask = Image.new("L", image.size, 0)
     reach = radius * image.height
@@ -56,19 +56,19 @@ def thirds() -> bytes:
 
 
 def test_squash_and_crop() -> None:
-    squashed = to_pixels(thirds(), recipe((30, 30)))
+    squashed = to_pixels(thirds(), preprocessing((30, 30)))
     assert (squashed[15, [0, 15, 29]] == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]).all()
-    cropped = to_pixels(thirds(), recipe((30, 30), fit="crop"))
+    cropped = to_pixels(thirds(), preprocessing((30, 30), fit="crop"))
     assert (cropped[:, 1:-1] == [0, 255, 0]).all()  # the outermost mix with their neighbours
     assert (cropped[..., 1] > 200).all()
-    wide = to_pixels(thirds(), recipe((20, 40), fit="crop"))
+    wide = to_pixels(thirds(), preprocessing((20, 40), fit="crop"))
     assert (wide[10, [0, 20, 39]] == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]).all()
 
 
 def test_pad_fills_with_the_rim_colour() -> None:
     image = Image.new("RGB", (300, 100), SKIN)
     image.paste("blue", (100, 30, 200, 70))
-    padded = to_pixels(encoded(image), recipe((90, 90), fit="pad"))
+    padded = to_pixels(encoded(image), preprocessing((90, 90), fit="pad"))
     blue = (padded[..., 2] > 200).nonzero()
     assert (padded[[0, 29, 60, 89]] == SKIN).all()
     assert np.ptp(blue[1]) + 1 == pytest.approx(30, abs=2)
@@ -84,10 +84,10 @@ def test_pad_fills_with_the_rim_colour() -> None:
     st.sampled_from(["keep", "crop"]),
     st.sampled_from(["PNG", "JPEG"]),
 )
-def test_any_picture_gets_the_wanted_shape(
+def test_any_image_gets_the_wanted_shape(
     fit: str, size: tuple[int, int], px: tuple[int, int], borders: str, kind: str
 ) -> None:
-    pixels = to_pixels(encoded(Image.new("RGB", size, SKIN), kind), recipe(px, fit=fit, borders=borders))
+    pixels = to_pixels(encoded(Image.new("RGB", size, SKIN), kind), preprocessing(px, fit=fit, borders=borders))
     assert pixels.shape == (*px, 3)
     assert np.abs(pixels.astype(int) - SKIN).max() < 4
 
@@ -95,7 +95,7 @@ def test_any_picture_gets_the_wanted_shape(
 @pytest.mark.parametrize("radius", [0.55, 0.6, 0.7])
 def test_a_vignette_is_cropped(radius: float) -> None:
     content = encoded(under_a_circle(radius), "JPEG")
-    kept, cropped = (to_pixels(content, recipe((96, 128), borders=borders)) for borders in ("keep", "crop"))
+    kept, cropped = (to_pixels(content, preprocessing((96, 128), borders=borders)) for borders in ("keep", "crop"))
     assert (kept.max(axis=2) < 40).mean() > 1.3 * (cropped.max(axis=2) < 40).mean()
     assert (np.concatenate([cropped[0], cropped[-1], cropped[:, 0], cropped[:, -1]]).max(axis=1) < 60).mean() < 0.06
     assert (cropped[48, 64] < 60).all()
@@ -107,8 +107,8 @@ def test_black_frame_is_cropped(frame: tuple[int, int, int, int]) -> None:
     image = Image.new("RGB", (600, 450))
     inner = lesion((600 - left - right, 450 - top - bottom))
     image.paste(inner, (left, top))
-    cropped = to_pixels(encoded(image), recipe(borders="crop"))
-    expected = to_pixels(encoded(inner), recipe())
+    cropped = to_pixels(encoded(image), preprocessing(borders="crop"))
+    expected = to_pixels(encoded(inner), preprocessing())
     assert np.abs(cropped.astype(int) - expected).mean() < 6
     assert cropped.max(axis=2)[[0, -1]].min() > 100
     assert cropped.max(axis=2)[:, [0, -1]].min() > 100
@@ -145,7 +145,7 @@ def spot_in_two_corners() -> Image.Image:
 def test_what_has_no_border_is_not_cropped(image: Image.Image) -> None:
     assert bright_field(image.resize((100, 75))) == WHOLE
     content = encoded(image)
-    assert (to_pixels(content, recipe(borders="crop")) == to_pixels(content, recipe())).all()
+    assert (to_pixels(content, preprocessing(borders="crop")) == to_pixels(content, preprocessing())).all()
 
 
 @settings(max_examples=100)
@@ -168,7 +168,7 @@ def test_light_colour_is_removed() -> None:
     ratio = (corrected**6).mean(axis=(0, 1)) ** (1 / 6)
     assert np.ptp(ratio) < 1
     assert np.ptp((lit.astype(float) ** 6).mean(axis=(0, 1)) ** (1 / 6)) > 50
-    # But for brightness, the same picture whatever the light.
+    # But for brightness, the same image whatever the light.
     assert np.abs(corrected / corrected.mean() - plain / plain.mean()).mean() < 0.02
 
 
@@ -181,14 +181,14 @@ def test_grey_stays_grey_and_black_black() -> None:
 
 def test_colours_are_corrected_before_padding() -> None:
     content = encoded(Image.new("RGB", (200, 100), SKIN))
-    padded = to_pixels(content, recipe((50, 50), fit="pad", colour_constancy="shades_of_grey"))
+    padded = to_pixels(content, preprocessing((50, 50), fit="pad", colour_constancy="shades_of_grey"))
     assert np.ptp(padded, axis=2).max() <= 1
 
 
-def test_recipe_round_trip() -> None:
-    mine = recipe((75, 100), fit="pad", borders="crop", colour_constancy="shades_of_grey")
+def test_preprocessing_round_trip() -> None:
+    mine = preprocessing((75, 100), fit="pad", borders="crop", colour_constancy="shades_of_grey")
     stored = {"classes": ["mel", "nv"], **mine.to_json()}
-    assert Recipe.from_json(stored, Path("recipe.json")) == mine
+    assert Preprocessing.from_json(stored, Path("preprocessing.json")) == mine
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_recipe_round_trip() -> None:
         ({"borders": None}, "borders: missing"),
     ],
 )
-def test_recipe_of_another_version_is_refused(change: dict[str, Any], words: str) -> None:
-    stored = {key: value for key, value in {**recipe().to_json(), **change}.items() if value is not None}
-    with pytest.raises(UserError, match=f"models/recipe.json says .*{words}.*dvc repro"):
-        Recipe.from_json(stored, Path("models/recipe.json"))
+def test_preprocessing_of_another_version_is_refused(change: dict[str, Any], words: str) -> None:
+    stored = {key: value for key, value in {**preprocessing().to_json(), **change}.items() if value is not None}
+    with pytest.raises(UserError, match=f"models/preprocessing.json says .*{words}.*dvc repro"):
+        Preprocessing.from_json(stored, Path("models/preprocessing.json"))

@@ -122,20 +122,20 @@ def test_pixels_go_in_and_probabilities_come_out_of_the_file_too(name: str, tmp_
 
 
 @pytest.mark.parametrize(("name", "least"), [("plain", 16), ("residual", 32), ("notebook_generator", 22)])
-def test_a_picture_that_is_too_small_is_refused(name: str, least: int) -> None:
+def test_a_image_that_is_too_small_is_refused(name: str, least: int) -> None:
     module = importlib.import_module(f"lesions.models.architectures.{name}")
     module.build((least, least, 3), 2)
-    with pytest.raises(UserError, match=f"{name} needs pictures of at least {least} pixels .*{least}×{least - 1}"):
+    with pytest.raises(UserError, match=f"{name} needs images of at least {least} pixels .*{least}×{least - 1}"):
         module.build((least, least - 1, 3), 2)
 
 
 @pytest.mark.parametrize(("network", "least"), [("MobileNet", 32), ("InceptionV3", 75)])
 def test_keras_own_bounds_are_told_as_ours(network: str, least: int, tmp_path: Path) -> None:
     write_json(tmp_path / "weights.json", {"network": network, "width": 1.0, "file": None, "source": "random"})
-    with pytest.raises(UserError, match=f"{network} needs pictures of at least {least} pixels"):
+    with pytest.raises(UserError, match=f"{network} needs images of at least {least} pixels"):
         pretrained.build((least - 1, least, 3), 2, tmp_path)
 
 
-def test_others_take_the_smallest_pictures_there_are() -> None:
+def test_others_take_the_smallest_images_there_are() -> None:
     for name in ("notebook_basic", "notebook_dropout", "notebook_5x5", "lifecycle"):
         build(CASE[name]._replace(shape=(16, 16, 3)))

@@ -33,28 +33,28 @@ amounts = st.builds(
 )
 
 
-def noise(pictures: int, height: int = 24, width: int = 24) -> NDArray[np.uint8]:
-    return np.random.default_rng(0).integers(0, 256, (pictures, height, width, 3), np.uint8)
+def noise(images: int, height: int = 24, width: int = 24) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (images, height, width, 3), np.uint8)
 
 
 @settings(max_examples=30)
 @given(wanted=amounts, shape=st.tuples(st.integers(16, 33), st.integers(16, 33)), order=st.permutations(range(7)))
-def test_a_picture_becomes_the_same_in_any_batch(wanted: Augment, shape: tuple[int, int], order: list[int]) -> None:
-    pictures, rows = noise(7, *shape), np.array(order) * 3
-    together = Augmentation(wanted, (*shape, 3), 20, seed=5)(pictures[order], rows, 4)
-    assert together.shape == pictures.shape
+def test_a_image_becomes_the_same_in_any_batch(wanted: Augment, shape: tuple[int, int], order: list[int]) -> None:
+    images, rows = noise(7, *shape), np.array(order) * 3
+    together = Augmentation(wanted, (*shape, 3), 20, seed=5)(images[order], rows, 4)
+    assert together.shape == images.shape
     more_rows = Augmentation(wanted, (*shape, 3), 50, seed=5)
-    more_rows(pictures, np.arange(7), 9)
+    more_rows(images, np.arange(7), 9)
     for place, number in enumerate(order):
-        alone = more_rows(pictures[[number]], rows[[place]], 4)
+        alone = more_rows(images[[number]], rows[[place]], 4)
         assert np.array_equal(alone[0], together[place])
 
 
-def test_seed_epoch_and_row_each_change_the_picture() -> None:
-    pictures = noise(1)
+def test_seed_epoch_and_row_each_change_the_image() -> None:
+    images = noise(1)
 
     def changed(seed: int, epoch: int, row: int) -> bytes:
-        return Augmentation(ALL, (24, 24, 3), 9, seed)(pictures, np.array([row]), epoch).tobytes()
+        return Augmentation(ALL, (24, 24, 3), 9, seed)(images, np.array([row]), epoch).tobytes()
 
     assert len({changed(*which) for which in [(1, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 1)]}) == 4
 
@@ -63,18 +63,18 @@ def test_seed_epoch_and_row_each_change_the_picture() -> None:
     ("flip", "transpose", "views"), [("horizontal", False, 2), ("all", False, 4), ("all", True, 8)]
 )
 def test_flips_and_transposes_keep_every_pixel(flip: str, transpose: bool, views: int) -> None:
-    picture = noise(1)[0]
+    image = noise(1)[0]
     wanted = Augment.model_validate({"flip": flip, "transpose": transpose})
-    seen = Augmentation(wanted, picture.shape, 60, seed=1)(np.stack([picture] * 60), np.arange(60), 0)
-    turns = [picture, picture.swapaxes(0, 1)] if transpose else [picture]
-    rows = [picture[::-1] for picture in turns] if flip == "all" else []
+    seen = Augmentation(wanted, image.shape, 60, seed=1)(np.stack([image] * 60), np.arange(60), 0)
+    turns = [image, image.swapaxes(0, 1)] if transpose else [image]
+    rows = [image[::-1] for image in turns] if flip == "all" else []
     possible = {view.tobytes() for turn in [*turns, *rows] for view in (turn, turn[:, ::-1])}
     assert len(possible) == views
     assert {view.tobytes() for view in seen} == possible
 
 
 @pytest.mark.parametrize("shape", [(40, 40), (30, 52)])
-def test_pictures_are_placed_as_by_scipys_interpolation(shape: tuple[int, int]) -> None:
+def test_images_are_placed_as_by_scipys_interpolation(shape: tuple[int, int]) -> None:
     smooth = ndimage.gaussian_filter(noise(1, *shape)[0].astype(float), (4, 4, 0))
     smooth = np.interp(smooth, (smooth.min(), smooth.max()), (0, 255)).astype(np.uint8)
     wanted = Augment(flip="all", rotate=180, shift=0.3, zoom=0.4)
@@ -101,13 +101,13 @@ def test_what_is_beyond_the_edge_is_reflected_not_black() -> None:
 
 
 def test_brightness_contrast_and_colour_do_what_they_say() -> None:
-    picture = np.clip(noise(1, 64, 64), 60, 180)
+    image = np.clip(noise(1, 64, 64), 60, 180)
     rows = np.arange(200)
-    batch = np.repeat(picture, 200, axis=0)
+    batch = np.repeat(image, 200, axis=0)
     for wanted in (Augment(brightness=0.2), Augment(contrast=0.3), Augment(colour=0.1)):
         seen = Augmentation(wanted, (64, 64, 3), 200, 1)(batch, rows, 0).astype(float)
-        gains = seen.mean((1, 2)) / picture.mean((1, 2))
-        spreads = seen.std((1, 2)) / picture.std((1, 2))
+        gains = seen.mean((1, 2)) / image.mean((1, 2))
+        spreads = seen.std((1, 2)) / image.std((1, 2))
         by_channel = np.ptp(gains, axis=1)
         if wanted.brightness:
             assert 0.79 < gains.min() < 0.82
@@ -134,10 +134,10 @@ def test_nothing_is_asked_for_by_default_and_wrong_amounts_are_refused() -> None
 
 
 def batches(count: int, first_epoch: int = 0, batch: int = 4) -> list[tuple[bytes, list[int]]]:
-    pictures = noise(11)
+    images = noise(11)
     rows = np.array([1, 2, 3, 5, 6, 7, 8, 9, 10])
-    augment = augmentation(ALL, pictures.shape[1:], 11, 1)
-    stream = iter(train_batches([pictures[:4], pictures[4:]], rows, rows, batch, 1, augment, first_epoch))
+    augment = augmentation(ALL, images.shape[1:], 11, 1)
+    stream = iter(train_batches([images[:4], images[4:]], rows, rows, batch, 1, augment, first_epoch))
     return [
         (pixels.numpy().tobytes(), labels.numpy().tolist()) for pixels, labels in (next(stream) for _ in range(count))
     ]
@@ -160,8 +160,8 @@ def test_the_next_batches_are_made_while_a_step_runs() -> None:
         made.append(epoch)
         return pixels
 
-    pictures = noise(8)
-    stream = iter(train_batches([pictures], np.arange(8), np.arange(8), 2, 1, augment))
+    images = noise(8)
+    stream = iter(train_batches([images], np.arange(8), np.arange(8), 2, 1, augment))
     next(stream)
     for _ in range(500):  # as long as a slow machine needs
         if len(made) >= 4:
@@ -170,9 +170,9 @@ def test_the_next_batches_are_made_while_a_step_runs() -> None:
     assert len(made) >= 4
 
 
-def test_validation_is_each_picture_once() -> None:
-    pictures = noise(5)
+def test_validation_is_each_image_once() -> None:
+    images = noise(5)
     rows = np.array([4, 0, 2])
-    seen = list(eval_batches([pictures], rows, rows, batch=2))
-    assert np.array_equal(tf.concat([pixels for pixels, _ in seen], 0), pictures[rows])
-    assert len(eval_batches([pictures], rows, rows, batch=2)) == 2
+    seen = list(eval_batches([images], rows, rows, batch=2))
+    assert np.array_equal(tf.concat([pixels for pixels, _ in seen], 0), images[rows])
+    assert len(eval_batches([images], rows, rows, batch=2)) == 2

@@ -66,7 +66,7 @@ def test_a_rare_class_is_not_ruled_out_by_what_train_happens_not_to_hold() -> No
     assert np.log(0.5) < ratio < 0
 
 
-def test_pictures_of_one_lesion_count_once() -> None:
+def test_images_of_one_lesion_count_once() -> None:
     once = train()
     often = pd.concat([once, *[once.head(100)] * 9])
     assert patient.fit(often, CLASSES) == patient.fit(once, CLASSES)
@@ -163,5 +163,5 @@ def test_what_is_not_understood_is_said(said: tuple[str, str, str], message: str
 
 
 def test_a_model_that_weighs_nothing_is_told_nothing() -> None:
-    with pytest.raises(UserError, match="looks at the picture alone"):
+    with pytest.raises(UserError, match="looks at the image alone"):
         patient_input.read({"age": "55"}, patient.MetadataPrior(classes=CLASSES))

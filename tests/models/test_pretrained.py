@@ -197,7 +197,7 @@ def text(path: Path) -> None:
 
 def other_hdf5(path: Path) -> None:
     with h5py.File(path, "w") as file:
-        file["pictures"] = np.zeros(4)
+        file["images"] = np.zeros(4)
 
 
 @pytest.mark.parametrize(

@@ -76,10 +76,10 @@ def test_a_model_file_holds_no_times(tmp_path: Path) -> None:
 
 def test_fused_normalisation_is_that_of_keras_and_not_in_the_file(tmp_path: Path) -> None:
     numbers = np.random.default_rng(2)
-    pictures = numbers.normal(3, 2, (16, 8, 8, 5)).astype(np.float32)
+    images = numbers.normal(3, 2, (16, 8, 8, 5)).astype(np.float32)
     ours, theirs = BatchNormalization(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9)
     for _ in range(2):
-        one, other = (keras.ops.convert_to_numpy(layer(pictures, training=True)) for layer in (ours, theirs))
+        one, other = (keras.ops.convert_to_numpy(layer(images, training=True)) for layer in (ours, theirs))
         assert one == pytest.approx(other, abs=1e-4)
     mean, variance = (keras.ops.convert_to_numpy(moving) for moving in (theirs.moving_mean, theirs.moving_variance))
     assert keras.ops.convert_to_numpy(ours.moving_mean) == pytest.approx(mean, rel=1e-5)
@@ -87,7 +87,7 @@ def test_fused_normalisation_is_that_of_keras_and_not_in_the_file(tmp_path: Path
     unbiased = 0.81 + (variance - 0.81) * (16 * 8 * 8) / (16 * 8 * 8 - 1)
     assert keras.ops.convert_to_numpy(ours.moving_variance) == pytest.approx(unbiased, rel=1e-5)
     theirs.moving_variance.assign(ours.moving_variance)
-    one, other = (keras.ops.convert_to_numpy(layer(pictures, training=False)) for layer in (ours, theirs))
+    one, other = (keras.ops.convert_to_numpy(layer(images, training=False)) for layer in (ours, theirs))
     assert one == pytest.approx(other, abs=1e-4)
     model_file.save(trained(), tmp_path / "model.keras")
     with zipfile.ZipFile(tmp_path / "model.keras") as archive:
@@ -110,7 +110,7 @@ def test_a_file_with_code_in_it_or_a_damaged_one_is_refused(tmp_path: Path) -> N
     assert not Path(ran).exists()
 
 
-def test_every_epoch_feeds_each_picture_once_in_an_order_of_its_own() -> None:
+def test_every_epoch_feeds_each_image_once_in_an_order_of_its_own() -> None:
     first, second = np.zeros((6, 2, 2, 3), np.uint8), np.zeros((5, 2, 2, 3), np.uint8)
     first[:] = np.arange(6)[:, None, None, None]
     second[:] = np.arange(6, 11)[:, None, None, None]
@@ -133,17 +133,17 @@ def test_dihedral_views_are_the_eight_of_a_square_and_the_four_of_a_rectangle() 
     assert flat == [(2, 6, 8, 3)] * 4
 
 
-def test_a_picture_is_answered_to_the_same_bits_whatever_is_asked_beside_it() -> None:
+def test_a_image_is_answered_to_the_same_bits_whatever_is_asked_beside_it() -> None:
     looking = feature_model(trained())
-    pictures = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), np.uint8)
-    features, probabilities = predict_batch(looking, pictures, dihedral=True)
+    images = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), np.uint8)
+    features, probabilities = predict_batch(looking, images, dihedral=True)
     for number in range(5):
-        alone = predict_batch(looking, pictures[number : number + 1], dihedral=True)
+        alone = predict_batch(looking, images[number : number + 1], dihedral=True)
         assert np.array_equal(alone[0][0], features[number])
         assert np.array_equal(alone[1][0], probabilities[number])
-    views = [looking(view, training=False)[1].numpy() for view in dihedral_views(pictures)]
+    views = [looking(view, training=False)[1].numpy() for view in dihedral_views(images)]
     assert np.array_equal(np.mean(views, axis=0), probabilities)
-    assert np.array_equal(looking(pictures, training=False)[0].numpy(), features)
+    assert np.array_equal(looking(images, training=False)[0].numpy(), features)
 
 
 @pytest.mark.parametrize(("loss", "val_loss"), [(math.nan, 1.0), (1.0, math.inf)])

@@ -31,9 +31,8 @@ from lesions.models.common import saving as model_file
 from lesions.models.training import ensemble
 from lesions.models.training import optimizer as optimisation
 from lesions.models.training.checkpoint import Checkpoint, State, inputs_hash
-from lesions.models.training.fit import Fitted, Pictures, Side, Table, fit, phases
+from lesions.models.training.fit import Fitted, Images, Split, Table, fit, phases
 from lesions.models.training.interrupt import Interruption
-from lesions.models.training.validation_metrics import figures
 from lesions.params.train import Train
 from stages.train import build, refuse_empty_classes
 from tests.conftest import edit_params
@@ -59,14 +58,14 @@ def network() -> keras.Model:
     return keras.Model(pixels, keras.layers.Dense(CLASSES, activation="softmax", name="probabilities")(x))
 
 
-def data() -> Pictures:
-    """Pictures whose class can be seen, for train and val."""
+def data() -> Images:
+    """Images whose class can be seen, for train and val."""
     numbers = np.random.default_rng(0)
     labels = numbers.integers(0, CLASSES, 60)
     pixels = numbers.integers(0, 120, (60, 16, 16, 3)).astype(np.uint8)
     pixels[np.arange(60), :, :, labels] += 60
     train, val = np.arange(40), np.arange(40, 60)
-    return Pictures([pixels], Side(train, labels[train]), Side(val, labels[val]))
+    return Images([pixels], Split(train, labels[train]), Split(val, labels[val]))
 
 
 class Interrupted(Checkpoint):
@@ -83,9 +82,9 @@ class Interrupted(Checkpoint):
 
 
 def trained(folder: Path, given: Train, stops: tuple[int, ...] = ()) -> tuple[list[bytes], Fitted, bytes]:
-    """Train, interrupted after so many epochs each time; return the weights, the figures and the table."""
+    """Train, interrupted after so many epochs each time; return the weights, the metrics and the table."""
     folder.mkdir()
-    table = Table(folder / "history.csv", "honest")
+    table = Table(folder / "history.csv", "none")
     for epochs in stops:
         checkpoint = Interrupted(folder / "state")
         checkpoint.epochs_left = epochs
@@ -119,10 +118,10 @@ def test_interrupted_it_ends_with_the_same_bits(tmp_path: Path, values: dict[str
 
 def test_the_learning_rate_falls_as_asked(tmp_path: Path) -> None:
     _, fitted, _ = trained(tmp_path / "plateau", params(plateau=params().plateau.model_dump() | {"min_delta": 9.0}))
-    rates = [figures["learning_rate"] for figures in fitted.history]
+    rates = [metrics["learning_rate"] for metrics in fitted.history]
     assert rates == pytest.approx([0.01, 0.01, 0.005, 0.0025, 0.00125])
     _, fitted, _ = trained(tmp_path / "cosine", params(schedule="cosine", warmup=2, early_stopping="none"))
-    rates = [figures["learning_rate"] for figures in fitted.history]
+    rates = [metrics["learning_rate"] for metrics in fitted.history]
     assert rates[0] == pytest.approx(0.005)
     assert rates[1] == pytest.approx(0.01)
     assert rates[2] > rates[3] > rates[4] == pytest.approx(0, abs=1e-6)
@@ -135,32 +134,32 @@ def test_the_head_learns_alone_first(tmp_path: Path) -> None:
     checkpoint = Interrupted(tmp_path / "state")
     checkpoint.epochs_left = 2
     with pytest.raises(KeyboardInterrupt):
-        fit(model, data(), asked, checkpoint, Table(tmp_path / "history.csv", "honest"))
+        fit(model, data(), asked, checkpoint, Table(tmp_path / "history.csv", "none"))
     same = [np.array_equal(a, b) for a, b in zip(before.get_weights(), model.get_weights(), strict=True)]
     assert same[:-2] == [True] * (len(same) - 2)
     assert same[-2:] == [False, False]
 
 
 def test_several_networks_answer_by_the_mean_of_their_logits(tmp_path: Path) -> None:
-    pictures = data()
+    images = data()
     members, answers = [], []
     for number in range(3):
         model, asked = network(), params(epochs=2, seed=ensemble.seed_of(number, 1))
-        fit(model, pictures, asked, Checkpoint(None), Table(tmp_path / "history.csv", "honest"))
+        fit(model, images, asked, Checkpoint(None), Table(tmp_path / "history.csv", "none"))
         members.append(model)
-        answers.append(np.log(model(pictures.arrays[0], training=False).numpy().astype(np.float64)))
+        answers.append(np.log(model(images.arrays[0], training=False).numpy().astype(np.float64)))
     assert len({answer.tobytes() for answer in answers}) == 3
     whole = ensemble.together(members)
     wanted = np.exp(np.mean(answers, axis=0))
-    found = whole(pictures.arrays[0], training=False).numpy()
+    found = whole(images.arrays[0], training=False).numpy()
     assert found == pytest.approx(wanted / wanted.sum(axis=1, keepdims=True), abs=1e-6)
     model_file.save(whole, tmp_path / "model.keras")
     read = model_file.load(tmp_path / "model.keras")
-    assert np.array_equal(read(pictures.arrays[0], training=False).numpy(), found)
+    assert np.array_equal(read(images.arrays[0], training=False).numpy(), found)
     # It is opened like one network: three times the maps, and the features that the last layer reads.
-    maps, features = opened(read).inside(pictures.arrays[0][:2])
+    maps, features = opened(read).inside(images.arrays[0][:2])
     assert (maps.shape, features.shape) == ((2, 4, 4, 12), (2, 12))
-    assert feature_model(read)(pictures.arrays[0][:2])[0].shape == (2, 12)
+    assert feature_model(read)(images.arrays[0][:2])[0].shape == (2, 12)
     assert ensemble.together(members[:1]) is members[0]
 
 
@@ -217,9 +216,9 @@ LABELS = st.lists(st.integers(0, 3), min_size=2, max_size=40).map(np.array)
 
 
 @given(LABELS, st.integers(0, 1000))
-def test_the_figures_are_those_of_scikit_learn(labels: NDArray[np.int64], seed: int) -> None:
+def test_the_metrics_are_those_of_scikit_learn(labels: NDArray[np.int64], seed: int) -> None:
     probabilities = np.random.default_rng(seed).dirichlet(np.ones(4), len(labels)).astype(np.float32)
-    found = figures(labels, probabilities)
+    found = metrics(labels, probabilities)
     said = probabilities.argmax(axis=1)
     present = np.unique(labels)
     assert found["val_accuracy"] == (said == labels).mean()
@@ -228,7 +227,7 @@ def test_the_figures_are_those_of_scikit_learn(labels: NDArray[np.int64], seed: 
             assert found["val_balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, said))
         areas = [roc_auc_score(labels == number, probabilities[:, number]) for number in present]
         assert found["val_macro_auc"] == pytest.approx(np.mean(areas))
-    broken = figures(labels, np.full_like(probabilities, np.nan))
+    broken = metrics(labels, np.full_like(probabilities, np.nan))
     assert all(math.isnan(value) for value in broken.values())
 
 
@@ -246,12 +245,12 @@ def test_class_weights_are_one_on_average(labels: NDArray[np.int64]) -> None:
 
 
 def test_adjusted_logits_are_divided_by_the_shares() -> None:
-    pictures, model = data(), network()
+    images, model = data(), network()
     labels = np.array([0, 0, 0, 1, 2, 2])
-    before = model(pictures.arrays[0], training=False).numpy()
+    before = model(images.arrays[0], training=False).numpy()
     optimisation.adjust_logits(model, labels, 0.5)
     wanted = before / np.sqrt([3, 1, 2])
-    found = model(pictures.arrays[0], training=False).numpy()
+    found = model(images.arrays[0], training=False).numpy()
     assert found == pytest.approx(wanted / wanted.sum(axis=1, keepdims=True), abs=1e-6)
 
 
@@ -286,9 +285,9 @@ def test_what_does_not_fit_together_is_refused(values: dict[str, Any], words: st
         params(**values)
 
 
-def test_a_class_without_training_pictures_is_named() -> None:
-    with pytest.raises(UserError, match="of df no picture is in train"):
-        refuse_empty_classes(Side(np.arange(2), np.array([0, 2])), ["mel", "df", "nv"])
+def test_a_class_without_training_images_is_named() -> None:
+    with pytest.raises(UserError, match="of df no image is in train"):
+        refuse_empty_classes(Split(np.arange(2), np.array([0, 2])), ["mel", "df", "nv"])
 
 
 def test_a_loss_that_is_no_number_keeps_the_last_good_state(tmp_path: Path) -> None:
@@ -296,12 +295,12 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_state(tmp_path: Path) -> N
     model = network()
     model.get_layer("probabilities").bias.assign([math.nan] * CLASSES)
     with pytest.raises(UserError, match=r"in epoch 1 the loss became nan.*lower train.learning_rate"):
-        fit(model, data(), params(), checkpoint, Table(tmp_path / "history.csv", "honest"))
+        fit(model, data(), params(), checkpoint, Table(tmp_path / "history.csv", "none"))
     assert checkpoint.read() is None
 
 
 def hashes(clone: Path) -> dict[str, bytes]:
-    files = ("models/model.keras", "models/recipe.json", "metrics/train.json", "plots/history.csv")
+    files = ("models/model.keras", "models/preprocessing.json", "metrics/train.json", "plots/history.csv")
     return {file: (clone / file).read_bytes() for file in files}
 
 
@@ -365,7 +364,7 @@ def test_the_table_is_whole_after_each_epoch(tmp_path: Path) -> None:
     _, fitted, _ = trained(tmp_path / "run", params(epochs=2))
     table = pd.read_csv(tmp_path / "run/history.csv")
     assert list(table["epoch"]) == [1, 2]
-    assert list(table["val_macro_auc"]) == [figures["val_macro_auc"] for figures in fitted.history]
+    assert list(table["val_macro_auc"]) == [metrics["val_macro_auc"] for metrics in fitted.history]
 
 
 def test_ctrl_c_waits_for_the_end_of_the_step_and_a_second_one_does_not() -> None:

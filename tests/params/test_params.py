@@ -59,7 +59,7 @@ def test_every_key_has_a_comment_over_it() -> None:
         ("rebalance", "target", 2.5, "rebalance.target: expected max"),
         ("rebalance", "target", "half", "rebalance.target: expected max"),
         ("rebalance", "target", 10**9, "rebalance.target: expected max"),
-        ("download", "folder", "~/pictures", "download.folder: write the whole path; ~ is not replaced"),
+        ("download", "folder", "~/images", "download.folder: write the whole path; ~ is not replaced"),
         ("download", "folder", "data", "download.folder: the folder must lie apart from what the pipeline writes"),
         ("download", "folder", "", "download.folder: string should have at least 1 character"),
         ("rebalance", "operations", [{"operation": "rotat", "probability": 1}], 'did you mean "rotate"?'),
@@ -75,7 +75,7 @@ def test_every_key_has_a_comment_over_it() -> None:
             [{"operation": "rotate", "probability": 1, "max_left_rotation": 90, "max_right_rotation": 1}],
             "Augmentor refuses rotate: The max_left_rotation argument must be between 0 and 25.",
         ),
-        ("evaluate", "sides", ["train"], "evaluate.splits"),
+        ("evaluate", "splits", ["train"], "evaluate.splits"),
         ("clean", "max_rejected", 2, "clean.max_rejected: input should be less than or equal to 1; found 2"),
     ],
 )

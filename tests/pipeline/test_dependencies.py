@@ -158,7 +158,7 @@ def test_params_are_the_sections_read(stage: str) -> None:
     only = {"predict": "evaluate.splits", "explain": "evaluate.splits"}  # of that section they read this key alone
     if stage in only:
         code = (ROOT / f"stages/{stage}.py").read_text()
-        assert code.count("Evaluate.read()") == code.count("Evaluate.read().sides") == 1
+        assert code.count("Evaluate.read()") == code.count("Evaluate.read().splits") == 1
         sections = sections - {"evaluate"} | {only[stage]}
     assert set(params) == sections
 

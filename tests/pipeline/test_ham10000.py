@@ -25,7 +25,7 @@ def test_the_table_the_groups_and_the_split_of_the_real_data(tmp_path: Path, mon
         stage.main()
 
     data = json.loads(Path("metrics/data.json").read_text())
-    assert (data["pictures"], data["lesions"], data["set_aside"]) == (10_015, 7_470, 0)
+    assert (data["images"], data["lesions"], data["set_aside"]) == (10_015, 7_470, 0)
     counts = {"mel": 1113, "bcc": 514, "akiec": 327, "bkl": 1099, "nv": 6705, "df": 115, "vasc": 142}
     assert data["classes"] == counts
     assert {column: data["missing"][column] for column in ("age", "sex", "site")} == {"age": 57, "sex": 57, "site": 234}
@@ -43,10 +43,10 @@ def test_the_table_the_groups_and_the_split_of_the_real_data(tmp_path: Path, mon
             assert images[column][one] == images[column][other]
 
     audit = json.loads(Path("metrics/split.json").read_text())
-    assert [audit[f"{what}_on_two_sides"] for what in ("groups", "lesions", "identical_pictures")] == [0, 0, 0]
+    assert [audit[f"{what}_in_two_splits"] for what in ("groups", "lesions", "identical_images")] == [0, 0, 0]
     for label, number in counts.items():
-        assert audit["test"]["pictures_by_class"][label] == pytest.approx(0.2 * number, abs=6)
-        assert audit["val"]["pictures_by_class"][label] == pytest.approx(0.15 * number, abs=6)
+        assert audit["test"]["images_by_class"][label] == pytest.approx(0.2 * number, abs=6)
+        assert audit["val"]["images_by_class"][label] == pytest.approx(0.15 * number, abs=6)
 
 
 @pytest.mark.long
@@ -57,6 +57,6 @@ def test_the_whole_pipeline_on_the_real_data(tmp_path: Path) -> None:
     printed = run("dvc repro", clone)
     print(f"{monotonic() - started:.0f} s\n{printed[-2000:]}")
     judged = json.loads((clone / "reports/evaluation.json").read_text())["test"]
-    assert judged["figures"]["macro_auc"]["value"] >= 0.90
-    assert judged["figures"]["accuracy"]["value"] > judged["majority_baseline"]["accuracy"]
+    assert judged["metrics"]["macro_auc"]["value"] >= 0.90
+    assert judged["metrics"]["accuracy"]["value"] > judged["majority_baseline"]["accuracy"]
     assert re.findall(r"Running stage '(\w+)'", printed)[-1] == "report"

@@ -20,7 +20,7 @@ from tests.conftest import ROOT, edit_params
 def test_the_network_is_well_above_a_linear_model_on_mean_colour(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On the same test set: the committed figures of the default run, and a model fitted here."""
+    """On the same test set: the committed metrics of the default run, and a model fitted here."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     edit_params(tmp_path, prepare={"image_size": 16})
@@ -32,10 +32,10 @@ def test_the_network_is_well_above_a_linear_model_on_mean_colour(
     train, test = images["split"] == "train", images["split"] == "test"
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
     model.fit(colours[train], images["label"][train])
-    # Not the balanced accuracy: of the rarest classes five test pictures are too few.
+    # Not the balanced accuracy: of the rarest classes five test images are too few.
     linear = roc_auc_score(images["label"][test], model.predict_proba(colours[test]), multi_class="ovr")
 
     report = json.loads((ROOT / "reports/evaluation.json").read_text())
-    assert report["test"]["pictures"] == test.sum()
+    assert report["test"]["images"] == test.sum()
     assert linear < 0.8
-    assert report["test"]["figures"]["macro_auc"]["value"] > linear + 0.1
+    assert report["test"]["metrics"]["macro_auc"]["value"] > linear + 0.1

@@ -27,7 +27,7 @@ TABLE = INCOMING / "HAM10000_metadata.csv"
 
 @pytest.fixture(scope="module")
 def finished(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which the pipeline ran on a folder in HAM10000's layout: the drawn pictures."""
+    """A clone in which the pipeline ran on a folder in HAM10000's layout: the drawn images."""
     clone = copytree(workspace, tmp_path_factory.mktemp("own") / "clone", symlinks=True)
     (clone / INCOMING).mkdir()
     for file in (clone / "data/raw").glob("*.zip"):
@@ -58,14 +58,14 @@ def edit_table(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> 
     change(read_csv(folder / TABLE)).to_csv(folder / TABLE, index=False)
 
 
-def break_pictures(folder: Path, ids: set[str]) -> None:
-    """Replace pictures in the archives by text."""
+def break_images(folder: Path, ids: set[str]) -> None:
+    """Replace images in the archives by text."""
     for file in (folder / INCOMING).glob("*.zip"):
         with zipfile.ZipFile(file) as archive:
             content = {name: archive.read(name) for name in archive.namelist()}
         with zipfile.ZipFile(file, "w") as archive:
             for name, data in content.items():
-                archive.writestr(name, b"no picture" if Path(name).stem in ids else data)
+                archive.writestr(name, b"no image" if Path(name).stem in ids else data)
 
 
 def ids_of(folder: Path, label: str) -> set[str]:
@@ -93,7 +93,7 @@ def leave_two_lesions(folder: Path) -> None:
 
 def break_a_class(folder: Path) -> None:
     edit_params(folder, clean={"max_rejected": 0.5})
-    break_pictures(folder, ids_of(folder, "vasc"))
+    break_images(folder, ids_of(folder, "vasc"))
 
 
 def truncate(folder: Path) -> None:
@@ -108,14 +108,14 @@ def empty(folder: Path) -> None:
 
 STOPS: dict[str, tuple[Callable[[Path], None], str]] = {
     "missing folder": (lambda own: edit_params(own, download={"folder": "data/elsewhere"}), "no folder data/elsewhere"),
-    "empty folder": (empty, "data/incoming holds no pictures"),
+    "empty folder": (empty, "data/incoming holds no images"),
     "missing column": (rename_column, "has no column dx"),
     "duplicate ids": (double_an_id, "image_ids in more than one row"),
     "truncated archive": (truncate, "images_part_2.zip cannot be opened as a zip archive"),
     "too few lesions": (leave_two_lesions, "class 'df' has 2 independent lesion(s)"),
-    "a class without pictures": (break_a_class, "of vasc no picture can be used"),
+    "a class without images": (break_a_class, "of vasc no image can be used"),
     "too many rejects": (
-        lambda own: break_pictures(own, ids_of(own, "nv")),
+        lambda own: break_images(own, ids_of(own, "nv")),
         "more than clean.max_rejected allows (5.0%)",
     ),
     "unknown source": (
@@ -182,7 +182,7 @@ def test_an_interrupted_training_loses_nothing(own: Path) -> None:
     assert outputs(own) == before
 
 
-def test_a_new_picture_in_the_folder_reruns_the_pipeline(own: Path) -> None:
+def test_a_new_image_in_the_folder_reruns_the_pipeline(own: Path) -> None:
     with zipfile.ZipFile(own / INCOMING / "images_part_1.zip") as archive:
         donor = archive.namelist()[0]
         (own / INCOMING / "new.jpg").write_bytes(archive.read(donor) + b" ")  # another file to be looked at
@@ -205,8 +205,8 @@ def test_an_experiment_in_a_copy_does_without_the_folder(own: Path, how: str) ->
     assert "far" in run("dvc exp list --name-only", own)
 
 
-def write_pictures(folders: dict[Path, int]) -> None:
-    """Write so many different pictures into each folder."""
+def write_images(folders: dict[Path, int]) -> None:
+    """Write so many different images into each folder."""
     random = np.random.default_rng(0)
     for folder, number in folders.items():
         folder.mkdir(parents=True)
@@ -230,21 +230,21 @@ def prepared(folder: Path) -> pd.DataFrame:
 def test_a_folder_a_class_with_a_published_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     mine = tmp_path / "mine"
-    write_pictures({mine / "Train/melanoma": 12, mine / "Train/my mole": 14, mine / "Test/my mole": 5})
+    write_images({mine / "Train/melanoma": 12, mine / "Train/my mole": 14, mine / "Test/my mole": 5})
     (mine / "Train/melanoma/holiday.heic").write_bytes(b"of no format that is read")
     images = prepared(mine)
     assert images["label"].value_counts().to_dict() == {"my mole": 19, "mel": 12}
     assert images["declared_split"].value_counts().to_dict() == {"train": 26, "test": 5}
     assert json.loads(Path("metrics/data.json").read_text())["kept_together"] == ["duplicates"]
-    assert "no picture" in read_csv(Path("data/clean/rejects.csv"))["reason"][0]
+    assert "no image" in read_csv(Path("data/clean/rejects.csv"))["reason"][0]
 
 
 def test_an_isic_challenge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_pictures({tmp_path / "isic/pictures": 20})
-    rows = [f"pictures_{place},{place % 2}.0,{1 - place % 2}.0,0.0" for place in range(20)]
+    write_images({tmp_path / "isic/images": 20})
+    rows = [f"images_{place},{place % 2}.0,{1 - place % 2}.0,0.0" for place in range(20)]
     truth = tmp_path / "isic/ISIC2018_Task3_Training_GroundTruth.csv"
-    truth.write_text("\n".join(["image,MEL,NV,BCC", *rows, "pictures_99,0.0,1.0,0.0"]))
+    truth.write_text("\n".join(["image,MEL,NV,BCC", *rows, "images_99,0.0,1.0,0.0"]))
     images = prepared(tmp_path / "isic")
     assert images["label"].value_counts().to_dict() == {"mel": 10, "nv": 10}
-    assert list(read_csv(Path("data/clean/rejects.csv"))["image_id"]) == ["pictures_99"]
+    assert list(read_csv(Path("data/clean/rejects.csv"))["image_id"]) == ["images_99"]

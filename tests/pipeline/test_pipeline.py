@@ -130,34 +130,34 @@ def test_what_the_stages_made_fits_together(workspace: Path) -> None:
     images = pd.read_csv(workspace / "data/clean/images.csv")
     split = pd.read_csv(workspace / "data/split/split.csv")
     assert list(images["image_id"]) == sorted(images["image_id"]) == list(split["image_id"])
-    sides = images.merge(split, on="image_id").groupby("group_id")["split"].nunique()
-    assert (sides == 1).all()
+    splits = images.merge(split, on="image_id").groupby("group_id")["split"].nunique()
+    assert (splits == 1).all()
     copies = pd.read_csv(workspace / "data/rebalanced/index.csv")
     train = set(split.loc[split["split"] == "train", "image_id"])
     assert len(copies) > 0
     assert set(copies["original"]) <= train
     predictions = pd.read_csv(workspace / "data/predictions/predictions.csv")
     assert set(predictions["image_id"]) == set(images["image_id"]) - train
-    assert set(predictions["protocol"]) == {"honest"}
+    assert set(predictions["leakage"]) == {"none"}
     classes = list(predictions.columns[4:])
     assert predictions[classes].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
-    figures = json.loads((workspace / "metrics/evaluate.json").read_text())
+    metrics = json.loads((workspace / "metrics/evaluate.json").read_text())
     test = predictions[predictions["split"] == "test"]
     hits = (test[classes].idxmax(axis=1) == test["label"]).mean()
-    assert figures["test"]["accuracy"] == pytest.approx(hits, abs=6e-4)
+    assert metrics["test"]["accuracy"] == pytest.approx(hits, abs=6e-4)
 
 
 def test_an_experiment_in_a_copy_runs_its_own_code(workspace: Path, tmp_path: Path) -> None:
     clone = copytree(workspace, tmp_path / "clone", symlinks=True)
     with (clone / "lesions/evaluation/metrics.py").open("a") as code:
-        code.write("\nprint('figures from', __file__)\n")
+        code.write("\nprint('metrics from', __file__)\n")
     commit(clone)
     printed = run("dvc exp run --temp --set-param evaluate.splits=[val]", clone)
-    (module,) = re.findall(r"figures from (.*)", printed)
+    (module,) = re.findall(r"metrics from (.*)", printed)
     assert Path(module).is_relative_to(clone / ".dvc/tmp/exps")
-    # While one chooses on validation, no test picture is disturbed, and none shown.
-    assert "disturbed.csv: 0 disturbed test pictures" in printed
-    assert re.search(r"reports/gallery: \d+ pictures of val\.", printed)
+    # While one chooses on validation, no test image is corrupted, and none shown.
+    assert "corrupted.csv: 0 corrupted test images" in printed
+    assert re.search(r"reports/gallery: \d+ images of val\.", printed)
 
 
 def test_a_failure_says_how_the_last_good_outputs_come_back(workspace: Path, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_failure_says_how_the_last_good_outputs_come_back(workspace: Path, tmp
 
 def test_a_wrong_key_of_the_last_stage_stops_the_first(workspace: Path, tmp_path: Path) -> None:
     clone = copytree(workspace, tmp_path / "clone", symlinks=True)
-    edit_params(clone, evaluate={"side": ["val"]}, train={"epochs": 3})
+    edit_params(clone, evaluate={"split": ["val"]}, train={"epochs": 3})
     printed = run("dvc repro", clone, fails=True)
-    assert 'evaluate.side: unknown key; did you mean "sides"?' in printed
+    assert 'evaluate.split: unknown key; did you mean "splits"?' in printed
     assert stages_run(printed) == ["check"]

@@ -1,4 +1,4 @@
-"""Every plot of dvc.yaml, drawn: by DVC into its template, and from there into a picture."""
+"""Every plot of dvc.yaml, drawn: by DVC into its template, and from there into an image."""
 
 import io
 import json
@@ -20,19 +20,19 @@ from lesions.commands import dvc_plots_page
 from tests.conftest import ROOT, run
 
 DEFINED: list[str | dict[str, dict[str, Any]]] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["plots"]
-PICTURES = [plot for plot in DEFINED if isinstance(plot, str)]
+IMAGES = [plot for plot in DEFINED if isinstance(plot, str)]
 VIEWS = {name: view for plot in DEFINED if isinstance(plot, dict) for name, view in plot.items()}
 TEMPLATES = sorted((ROOT / ".dvc/plots").glob("*.json"))
-SIDES = ("test", "val")
-NO_FIGURE_OF_QUALITY = ("class_balance", "learning_rate")
+SPLITS = ("test", "val")
+NO_METRIC_OF_QUALITY = ("class_balance", "learning_rate")
 """A leak makes them no better."""
 
 Drawings = dict[str, list[dict[str, Any]]]
-"""What DVC makes of each plot: its type, its revisions, and a filled template or a picture's path."""
+"""What DVC makes of each plot: its type, its revisions, and a filled template or an image's path."""
 
 
 def drawings(folder: Path, out: Path, *command: str) -> Drawings:
-    """Return what `dvc plots show` or `diff` draws, having written the pictures below `out`."""
+    """Return what `dvc plots show` or `diff` draws, having written the images below `out`."""
     found = json.loads(run(f"dvc plots {' '.join(command)} --json --out {out}", folder))
     assert "errors" not in found, found["errors"]
     data: Drawings = found["data"]
@@ -55,7 +55,7 @@ def coloured_without_data(spec: dict[str, Any]) -> int:
     try:
         return coloured(pixels({**spec, "data": {**spec["data"], "values": []}}))
     except ValueError:
-        return 0  # with a facet a value there is none then, and Vega refuses a picture of no size
+        return 0  # with a facet a value there is none then, and Vega refuses an image of no size
 
 
 def assert_drawn(name: str, spec: dict[str, Any]) -> None:
@@ -109,7 +109,7 @@ def test_every_template_is_used_and_every_used_one_exists() -> None:
 def test_no_view_is_drawn_twice() -> None:
     views = [json.dumps({**view, "title": None}, sort_keys=True) for view in VIEWS.values()]
     assert len(set(views)) == len(views)
-    assert len(set(PICTURES)) == len(PICTURES)
+    assert len(set(IMAGES)) == len(IMAGES)
 
 
 def test_a_plot_can_be_asked_for_alone() -> None:
@@ -119,7 +119,7 @@ def test_a_plot_can_be_asked_for_alone() -> None:
 
 
 def test_test_and_validation_have_the_same_views() -> None:
-    sided = {name for name in VIEWS if name.endswith(SIDES)}
+    sided = {name for name in VIEWS if name.endswith(SPLITS)}
     assert {name.rsplit("_", 1)[0] for name in sided} == {
         "abstention",
         "confusion",
@@ -129,7 +129,7 @@ def test_test_and_validation_have_the_same_views() -> None:
         "reliability",
         "roc",
     }
-    assert sided == {f"{name.rsplit('_', 1)[0]}_{side}" for name in sided for side in SIDES}
+    assert sided == {f"{name.rsplit('_', 1)[0]}_{split}" for name in sided for split in SPLITS}
 
 
 def test_make_writes_the_page_and_keeps_a_persons_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +158,7 @@ def test_scripts_that_would_end_their_element_are_refused(monkeypatch: pytest.Mo
 
 
 def test_dvc_draws_every_plot(shown: Drawings) -> None:
-    assert set(shown) == {*VIEWS, *PICTURES}
+    assert set(shown) == {*VIEWS, *IMAGES}
     assert all(shown.values()), [name for name, drawn in shown.items() if not drawn]
 
 
@@ -168,30 +168,30 @@ def test_plot_is_not_blank(shown: Drawings, name: str) -> None:
     assert_drawn(name, drawn["content"])
 
 
-@pytest.mark.parametrize("name", PICTURES)
-def test_picture_is_not_blank(shown: Drawings, name: str) -> None:
+@pytest.mark.parametrize("name", IMAGES)
+def test_image_is_not_blank(shown: Drawings, name: str) -> None:
     (drawn,) = shown[name]
-    with Image.open(drawn["url"]) as picture:
-        assert min(picture.size) >= 64
-        assert np.asarray(picture.convert("RGB")).std() > 10
+    with Image.open(drawn["url"]) as image:
+        assert min(image.size) >= 64
+        assert np.asarray(image.convert("RGB")).std() > 10
 
 
-@pytest.mark.parametrize("side", SIDES)
-def test_confusion_shares_are_of_the_actual_class(workspace: Path, shown: Drawings, side: str) -> None:
-    pairs = pd.read_csv(workspace / f"plots/confusion_{side}.csv", keep_default_na=False)
+@pytest.mark.parametrize("split", SPLITS)
+def test_confusion_shares_are_of_the_actual_class(workspace: Path, shown: Drawings, split: str) -> None:
+    pairs = pd.read_csv(workspace / f"plots/confusion_{split}.csv", keep_default_na=False)
     table = pd.crosstab(pairs["actual"], pairs["predicted"], normalize="index")
     # Halves are rounded up, as Vega does.
     cells = [f"{np.floor(100 * share + 0.5 + 1e-9) / 100:.2f}" for share in table.to_numpy().ravel() if share > 0]
-    # A class that was never hit has a 0 on the diagonal, so that it does not look like one without pictures.
+    # A class that was never hit has a 0 on the diagonal, so that it does not look like one without images.
     missed = [code for code in table.index if code not in table or table.at[code, code] == 0]
-    svg = vl_convert.vegalite_to_svg(shown[f"confusion_shares_{side}"][0]["content"])
+    svg = vl_convert.vegalite_to_svg(shown[f"confusion_shares_{split}"][0]["content"])
     assert sorted(re.findall(r">(\d\.\d\d)<", svg)) == sorted(cells + ["0.00"] * len(missed))
 
 
-def test_figure_that_is_not_defined_is_not_drawn_as_zero() -> None:
+def test_metric_that_is_not_defined_is_not_drawn_as_zero() -> None:
     rows = [
-        {"rev": "workspace", "diagnosis": "mel", "figure": "precision", "value": ""},
-        {"rev": "workspace", "diagnosis": "nv", "figure": "precision", "value": "0.0"},
+        {"rev": "workspace", "diagnosis": "mel", "metric": "precision", "value": ""},
+        {"rev": "workspace", "diagnosis": "nv", "metric": "precision", "value": "0.0"},
     ]
     text = (ROOT / ".dvc/plots/per_class.json").read_text(encoding="utf-8")
     for anchor, field in (("X", "value"), ("Y", "diagnosis")):
@@ -205,11 +205,11 @@ def test_a_leak_stands_in_the_title(shown: Drawings, name: str) -> None:
     (drawn,) = shown[name]
     spec = drawn["content"]
     rows = spec["data"]["values"]
-    assert name in NO_FIGURE_OF_QUALITY or {row["protocol"] for row in rows} == {"honest"}
-    for protocol in ("honest", "split by image"):
-        told = {**spec["data"], "values": [{**row, "protocol": protocol} for row in rows]}
+    assert name in NO_METRIC_OF_QUALITY or {row["leakage"] for row in rows} == {"none"}
+    for leakage in ("none", "split by image"):
+        told = {**spec["data"], "values": [{**row, "leakage": leakage} for row in rows]}
         svg = vl_convert.vegalite_to_svg({**spec, "data": told})
-        stamped = name not in NO_FIGURE_OF_QUALITY and protocol != "honest"
+        stamped = name not in NO_METRIC_OF_QUALITY and leakage != "none"
         assert ("(LEAKY: too good)" in svg) == stamped
 
 
@@ -221,15 +221,15 @@ def test_page_holds_every_plot_and_needs_no_network(shown_page: Path) -> None:
 
     addresses = Addresses()
     addresses.feed(page)
-    assert [tag for tag, _ in addresses.found] == ["img"] * len(PICTURES)
+    assert [tag for tag, _ in addresses.found] == ["img"] * len(IMAGES)
     for _, address in addresses.found:
         assert "//" not in address
-        with Image.open(shown_page.parent / address) as picture:
-            picture.load()
+        with Image.open(shown_page.parent / address) as image:
+            image.load()
 
 
-def test_two_revisions_side_by_side(workspace: Path, tmp_path: Path) -> None:
-    """In a copy, as other tests want the run as it was; with figures changed by hand, to spare a training."""
+def test_two_revisions_split_by_split(workspace: Path, tmp_path: Path) -> None:
+    """In a copy, as other tests want the run as it was; with metrics changed by hand, to spare a training."""
     copy = tmp_path / "copy"
     shutil.copytree(workspace, copy, symlinks=True)
     run("git tag first", copy)
@@ -242,7 +242,7 @@ def test_two_revisions_side_by_side(workspace: Path, tmp_path: Path) -> None:
     run("git tag second", copy)
 
     diff = drawings(copy, tmp_path / "diff", "diff", "first", "second")
-    assert set(diff) == {*VIEWS, *PICTURES}
+    assert set(diff) == {*VIEWS, *IMAGES}
     for name in VIEWS:
         (drawn,) = diff[name]
         assert drawn["revisions"] == ["first", "second"], name
@@ -250,5 +250,5 @@ def test_two_revisions_side_by_side(workspace: Path, tmp_path: Path) -> None:
         svg = vl_convert.vegalite_to_svg(drawn["content"])
         assert ">first<" in svg, f"{name} does not name the first revision"
         assert ">second<" in svg, f"{name} does not name the second revision"
-    for name in PICTURES:
+    for name in IMAGES:
         assert [drawn["revisions"] for drawn in diff[name]] == [["first"], ["second"]]

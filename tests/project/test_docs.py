@@ -83,33 +83,33 @@ def test_experiments_have_a_few_columns_with_three_digits(clone: Path) -> None:
     for name, rate in (("small-steps", 0.0003), ("large-steps", 0.003)):
         if name not in run("dvc exp list --name-only", clone).split():
             run(f"dvc exp run --name {name} --set-param train.learning_rate={rate}", clone)
-    names = ["protocol", *(f"{side}.{name}" for side in ("val", "test") for name in HEADLINE)]
+    names = ["leakage", *(f"{split}.{name}" for split in ("val", "test") for name in HEADLINE)]
     everything = shown_columns("dvc exp show", clone)
-    params = shown_columns("dvc exp show --drop 'protocol|val|test'", clone)
+    params = shown_columns("dvc exp show --drop 'leakage|val|test'", clone)
     assert [name for name in everything if name not in params] == names
     metrics = json.loads(run("dvc metrics show --json", clone))[""]["data"]
     assert list(metrics) == ["metrics/evaluate.json"]
-    figures = [value for name in names[1:] for value in everything[name]]
-    assert all(re.fullmatch(r"\d+(\.\d{1,3})?", value) for value in figures)
+    values = [value for name in names[1:] for value in everything[name]]
+    assert all(re.fullmatch(r"\d+(\.\d{1,3})?", value) for value in values)
 
     table = shown_columns(TABLE, clone)
-    assert set(table) <= {"protocol", *(f"val.{name}" for name in HEADLINE), "train.learning_rate"}
-    assert {"protocol", "val.log_loss", "train.learning_rate"} <= set(table)
+    assert set(table) <= {"leakage", *(f"val.{name}" for name in HEADLINE), "train.learning_rate"}
+    assert {"leakage", "val.log_loss", "train.learning_rate"} <= set(table)
 
 
-@pytest.mark.parametrize("before", ["honest", LEAKY])
-def test_a_leak_stands_beside_the_figures(workspace: Path, tmp_path: Path, before: str) -> None:
+@pytest.mark.parametrize("before", ["none", LEAKY])
+def test_a_leak_stands_beside_the_metrics(workspace: Path, tmp_path: Path, before: str) -> None:
     """Also where all experiments have it, so that it makes no difference between them."""
     copy = copytree(workspace, tmp_path / "clone", symlinks=True)
     metrics = copy / "metrics/evaluate.json"
-    for protocol, log_loss in ((before, 1.5), (LEAKY, 0.5)):
-        figures = json.loads(metrics.read_text())
-        figures["protocol"], figures["val"]["log_loss"] = protocol, log_loss
-        metrics.write_text(json.dumps(figures))
+    for leakage, log_loss in ((before, 1.5), (LEAKY, 0.5)):
+        values = json.loads(metrics.read_text())
+        values["leakage"], values["val"]["log_loss"] = leakage, log_loss
+        metrics.write_text(json.dumps(values))
         commit(copy)
     # Of the files as they are, and of two commits.
     assert shown_columns(f"{TABLE} --num 2", copy) == {
-        "protocol": [LEAKY, LEAKY, before],
+        "leakage": [LEAKY, LEAKY, before],
         "val.log_loss": ["0.5", "0.5", "1.5"],
     }
     assert LEAKY in run("dvc metrics show", copy)

@@ -84,7 +84,7 @@ def hosted(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_a_pull_request_gets_its_comment_with_pictures(workspace: Path, tmp_path: Path, hosted: dict[str, str]) -> None:
+def test_a_pull_request_gets_its_comment_with_images(workspace: Path, tmp_path: Path, hosted: dict[str, str]) -> None:
     clone = shutil.copytree(workspace, tmp_path / "clone", symlinks=True)
     commits = [run("git rev-parse HEAD", clone).strip()]
     edit_params(clone, predict={"dihedral": True})
@@ -107,7 +107,7 @@ def test_a_pull_request_gets_its_comment_with_pictures(workspace: Path, tmp_path
         shutil.copytree(clone / "comparison", second / "comparison")
         (second / "comparison/elsewhere.png").symlink_to("/etc/hostname")
         temporary.mkdir()
-        for step in ("Pictures", "Comment"):
+        for step in ("Images", "Comment"):
             run_step(COMMENT, step, second, hosted | {"RUN": number, "RUNNER_TEMP": str(temporary)})
     kept = Path(hosted["KEPT"]).read_text()
     assert kept.count("pr comment 7 --body-file comment.md") == 1

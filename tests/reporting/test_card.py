@@ -77,10 +77,10 @@ def test_same_bytes_again(card: Callable[[], tuple[str, str]], workspace: Path) 
 def test_metrics_are_those_of_the_evaluation(card: Callable[[], tuple[str, str]]) -> None:
     markdown, html = card()
     test = json.loads(EVALUATION.read_text())["test"]
-    for figure in ("accuracy", "macro_auc", "log_loss"):
-        assert interval(test["figures"][figure]) in markdown
-        assert interval(test["figures"][figure]) in elements(html).text
-    assert f"{test['pictures']} pictures of {test['groups']} lesions" in markdown
+    for metric in ("accuracy", "macro_auc", "log_loss"):
+        assert interval(test["metrics"][metric]) in markdown
+        assert interval(test["metrics"][metric]) in elements(html).text
+    assert f"{test['images']} images of {test['groups']} lesions" in markdown
     assert "This model has seen drawings only" in markdown
     assert "too good" not in markdown.replace("may be too good for that reason", "")
 
@@ -105,20 +105,20 @@ def test_page_is_offline_and_accessible(card: Callable[[], tuple[str, str]]) -> 
 def test_leak_comes_first(card: Callable[[], tuple[str, str]]) -> None:
     honest = card()
     before = {file.name: file.read_bytes() for file in Path("reports/card").iterdir()}
-    change(EVALUATION, lambda found: found.update(protocol="split by image"))
+    change(EVALUATION, lambda found: found.update(leakage="split by image"))
     markdown, html = card()
     assert "split by image" in markdown[: markdown.index("## In short")]
-    assert "These figures are too good" in elements(html).text
-    assert "These figures are too good" not in elements(honest[1]).text
-    # The map of the pictures is explain's own, which reads the protocol itself.
+    assert "These metrics are too good" in elements(html).text
+    assert "These metrics are too good" not in elements(honest[1]).text
+    # The map of the images is explain's own, which reads the leakage itself.
     drawn = [file for file in Path("reports/card").iterdir() if file.name != "embedding.png"]
     assert all(before[file.name] != file.read_bytes() for file in drawn)
 
 
 def test_hostile_names(card: Callable[[], tuple[str, str]]) -> None:
     def rename(found: Any) -> None:
-        for side in ("val", "test"):
-            found[side]["classes"][0]["diagnosis"] = HOSTILE
+        for split in ("val", "test"):
+            found[split]["classes"][0]["diagnosis"] = HOSTILE
 
     change(EVALUATION, rename)
     change(Path("data/raw/provenance.json"), lambda found: found.update(licence=HOSTILE))

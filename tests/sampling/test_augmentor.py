@@ -1,4 +1,4 @@
-"""One copy of a picture: any operation of Augmentor, no black corners, always the same."""
+"""One copy of an image: any operation of Augmentor, no black corners, always the same."""
 
 import random
 import time
@@ -77,13 +77,13 @@ def augmentor(*values: dict[str, Any]) -> list[Augmentor.Operations.Operation]:
 
 
 def drawn(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
-    """Return a picture without dark pixels: smooth, with some structure."""
+    """Return an image without dark pixels: smooth, with some structure."""
     small = np.random.default_rng(seed).integers(90, 256, (height // 4 + 1, width // 4 + 1, 3), np.uint8)
     return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def ramps(height: int, width: int) -> NDArray[np.uint8]:
-    """Return a picture whose colours say where a pixel comes from."""
+    """Return an image whose colours say where a pixel comes from."""
     y, x = np.mgrid[:height, :width]
     return np.stack([60 + 2 * x, 60 + 3 * y, 100 + x - y], axis=2).astype(np.uint8)
 
@@ -97,9 +97,9 @@ def test_every_operation_is_covered() -> None:
     st.sampled_from(MOVING), st.tuples(st.integers(32, 64), st.integers(32, 64)), st.integers(0, 10**6), st.booleans()
 )
 def test_no_black_corners(value: dict[str, Any], shape: tuple[int, int], number: int, twice: bool) -> None:
-    picture = np.full((*shape, 3), COLOUR, np.uint8)
-    made = augment((picture, AugmentedImage("p", number)), augmentor(*[value] * (1 + twice)), 1)
-    assert np.array_equal(made, picture)
+    image = np.full((*shape, 3), COLOUR, np.uint8)
+    made = augment((image, AugmentedImage("p", number)), augmentor(*[value] * (1 + twice)), 1)
+    assert np.array_equal(made, image)
 
 
 @pytest.mark.parametrize("value", COLOURING, ids=lambda value: value["operation"])
@@ -110,21 +110,21 @@ def test_colour_operations_treat_pixels_alike(value: dict[str, Any]) -> None:
 
 
 def test_erasing_leaves_the_rest() -> None:
-    picture = drawn(40, 40)
-    made = augment((picture, AugmentedImage("p", 0)), augmentor(*ERASING), 1)
-    assert 0 < (made != picture).any(axis=2).mean() < 0.5
+    image = drawn(40, 40)
+    made = augment((image, AugmentedImage("p", 0)), augmentor(*ERASING), 1)
+    assert 0 < (made != image).any(axis=2).mean() < 0.5
 
 
 @pytest.mark.parametrize("value", MOVING + COLOURING, ids=lambda value: "-".join(map(str, value.values())))
 def test_same_result_as_augmentor_without_black(value: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     operation = augmentor(value)
     copies = [AugmentedImage("p", number) for number in range(4 if value["operation"] == "gaussian_distortion" else 30)]
-    # These are interpolated once, not twice: on a picture without structure both come to the same.
+    # These are interpolated once, not twice: on an image without structure both come to the same.
     once = value["operation"] in ("rotate", "shear")
-    picture = ramps(48, 64) if once else drawn(48, 64)
-    ours = [augment((picture, copy), operation, 1) for copy in copies]
+    image = ramps(48, 64) if once else drawn(48, 64)
+    ours = [augment((image, copy), operation, 1) for copy in copies]
     monkeypatch.setattr(augmentation, "ReflectPadded", lambda image: image)
-    theirs = [augment((picture, copy), operation, 1) for copy in copies]
+    theirs = [augment((image, copy), operation, 1) for copy in copies]
     compared = 0
     for our, their in zip(ours, theirs, strict=True):
         if value in COLOURING or their.min() > 50:
@@ -143,9 +143,9 @@ def test_same_result_as_augmentor_without_black(value: dict[str, Any], monkeypat
     st.integers(1, 12), st.integers(1, 12), st.integers(-30, 30), st.integers(-30, 30), st.integers(1, 40), st.data()
 )
 def test_edges_are_reflected(height: int, width: int, left: int, upper: int, length: int, data: st.DataObject) -> None:
-    picture = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
-    wide = np.pad(picture, ((80, 80), (80, 80), (0, 0)), mode="reflect")
-    whole = ReflectPadded(Image.fromarray(picture)).crop((left, upper, left + length, upper + length))
+    image = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
+    wide = np.pad(image, ((80, 80), (80, 80), (0, 0)), mode="reflect")
+    whole = ReflectPadded(Image.fromarray(image)).crop((left, upper, left + length, upper + length))
     inner = data.draw(st.integers(0, length - 1))
     for found in (whole, whole.crop((inner, 0, length, length))):
         start = 80 + left + length - found.width
@@ -160,7 +160,7 @@ def test_a_colour_for_the_corners_is_used() -> None:
         augment((np.full((32, 32, 3), COLOUR, np.uint8), AugmentedImage("p", number)), operation, 1)
         for number in range(9)
     ]
-    assert any((picture[0, 0] == (0, 255, 0)).all() for picture in made)
+    assert any((image[0, 0] == (0, 255, 0)).all() for image in made)
 
 
 @settings(max_examples=50)
@@ -172,22 +172,22 @@ def test_augmentation_is_deterministic(seed: int, number: int, before: int, nois
         {"operation": "random_brightness", "probability": 0.9, "min_factor": 0.8, "max_factor": 1.2},
         {"operation": "random_erasing", "probability": 0.5, "rectangle_area": 0.3},
     )
-    picture = drawn(24, 24)
-    kept = picture.copy()
-    first = augment((picture, AugmentedImage("p", number)), chain, seed)
+    image = drawn(24, 24)
+    kept = image.copy()
+    first = augment((image, AugmentedImage("p", number)), chain, seed)
     for other in range(before % 3):
         augment((drawn(16, 16, other), AugmentedImage("q", other)), chain, seed + 1)
     random.seed(noise)
     np.random.seed(noise)
-    assert np.array_equal(augment((picture, AugmentedImage("p", number)), chain, seed), first)
-    assert np.array_equal(picture, kept)
+    assert np.array_equal(augment((image, AugmentedImage("p", number)), chain, seed), first)
+    assert np.array_equal(image, kept)
 
 
 def test_other_seeds_and_numbers_differ() -> None:
     operation = augmentor({"operation": "random_brightness", "min_factor": 0.5, "max_factor": 1.5})
-    picture = drawn(16, 16)
+    image = drawn(16, 16)
     made = [
-        augment((picture, copy), operation, seed)
+        augment((image, copy), operation, seed)
         for copy, seed in (
             (AugmentedImage("p", 0), 1),
             (AugmentedImage("p", 1), 1),
@@ -195,7 +195,7 @@ def test_other_seeds_and_numbers_differ() -> None:
             (AugmentedImage("p", 0), 2),
         )
     ]
-    assert len({picture.tobytes() for picture in made}) == 4
+    assert len({image.tobytes() for image in made}) == 4
 
 
 def test_global_random_state_is_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,17 +215,17 @@ def test_global_random_state_is_untouched(monkeypatch: pytest.MonkeyPatch) -> No
         assert np.array_equal(list(pool.map(lambda item: augment(item, chain, 1), items)), expected)
     random.seed(5)
     np.random.seed(5)
-    undisturbed = random.getstate(), np.random.random()
+    uncorrupted = random.getstate(), np.random.random()
     random.seed(5)
     np.random.seed(5)
     augment(items[0], chain, 1)
-    assert (random.getstate(), np.random.random()) == undisturbed
+    assert (random.getstate(), np.random.random()) == uncorrupted
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ({"operation": "crop_by_size", "width": 500, "height": 500}, "Crop fails on p, a picture of 40×30 pixels"),
+        ({"operation": "crop_by_size", "width": 500, "height": 500}, "Crop fails on p, an image of 40×30 pixels"),
         ({"operation": "random_erasing", "rectangle_area": 0.05}, "RandomErasing fails on p"),
         (
             {"operation": "random_distortion", "grid_width": 4, "grid_height": 4, "magnitude": 10**6},

@@ -27,14 +27,14 @@ def test_two_arms_differ_in_leaked_images_only(table: pd.DataFrame, seed: int) -
     table["split"] = stratified_group_split(table, FRACTIONS, seed)
     withheld, injected = arms(table, seed)
     in_test = table["split"] == "test"
-    for sides in (withheld, injected):
-        assert (sides == "val").equals(table["split"] == "val")
-        assert (sides == "test").equals(withheld == "test")
-        assert set(table.loc[sides == "test", "group_id"]) == set(table.loc[in_test, "group_id"])
-        assert not table.loc[sides == "test", "group_id"].duplicated().any()
-        counts = table["label"][sides == "train"].value_counts()
+    for splits in (withheld, injected):
+        assert (splits == "val").equals(table["split"] == "val")
+        assert (splits == "test").equals(withheld == "test")
+        assert set(table.loc[splits == "test", "group_id"]) == set(table.loc[in_test, "group_id"])
+        assert not table.loc[splits == "test", "group_id"].duplicated().any()
+        counts = table["label"][splits == "train"].value_counts()
         assert counts.equals(table.loc[table["split"] == "train", "label"].value_counts().reindex(counts.index))
-        assert (sides == LEFT_OUT).sum() == in_test.sum() - (sides == "test").sum()
+        assert (splits == LEFT_OUT).sum() == in_test.sum() - (splits == "test").sum()
     siblings = in_test & (withheld != "test")
     assert (withheld[siblings] == LEFT_OUT).all()
     assert (injected[siblings] == "train").all()
@@ -49,25 +49,25 @@ def test_stage_names_and_counts_the_leak(capsys: pytest.CaptureFixture[str]) -> 
     assert "siblings" not in plain
     withheld, honest = run_split(images(), siblings="withheld")
     injected, leaky = run_split(images(), siblings="injected")
-    assert set(withheld["protocol"]) == {"honest"}
-    assert set(injected["protocol"]) == {LEAK}
-    assert honest["test"]["seen_in_train"] == honest["groups_on_two_sides"] == 0
+    assert set(withheld["leakage"]) == {"none"}
+    assert set(injected["leakage"]) == {LEAK}
+    assert honest["test"]["seen_in_train"] == honest["groups_in_two_splits"] == 0
     tests = (withheld["split"] == "test").sum()
-    with_siblings = leaky["siblings"]["of_test_pictures"]
+    with_siblings = leaky["siblings"]["of_test_images"]
     assert leaky["test"]["seen_in_train"] == pytest.approx(with_siblings / tests, abs=6e-5)
-    assert with_siblings == leaky["groups_on_two_sides"] == leaky["siblings"]["pictures"] > 5  # pairs in these tables
+    assert with_siblings == leaky["groups_in_two_splits"] == leaky["siblings"]["images"] > 5  # pairs in these tables
     assert {**leaky["siblings"], "became": "withheld"} == honest["siblings"]
-    assert honest["train"]["pictures_by_class"] == leaky["train"]["pictures_by_class"]
-    assert plain["train"]["pictures_by_class"] == honest["train"]["pictures_by_class"]
-    assert (apart["split"] == "test").sum() == tests + leaky["siblings"]["pictures"]
+    assert honest["train"]["images_by_class"] == leaky["train"]["images_by_class"]
+    assert plain["train"]["images_by_class"] == honest["train"]["images_by_class"]
+    assert (apart["split"] == "test").sum() == tests + leaky["siblings"]["images"]
     printed = capsys.readouterr().out
-    assert f"{with_siblings} test pictures have siblings: {with_siblings}, left out." in printed
+    assert f"{with_siblings} test images have siblings: {with_siblings}, left out." in printed
     assert f"WARNING: {LEAK}" in printed
 
 
 def test_with_folds_too() -> None:
     result, audit = run_split(images(), siblings="injected", folds=5, fold=2)
-    assert set(result["protocol"]) == {LEAK}
+    assert set(result["leakage"]) == {LEAK}
     assert (result["fold"][result["split"] == "test"] == "2").all()
     assert audit["val"]["seen_in_train"] == 0
 
@@ -84,7 +84,7 @@ def test_what_cannot_be_paired_is_refused() -> None:
     with pytest.raises(UserError, match=r"then of nv there is none.*Try another split\.seed"):
         drop_same_lesion(table, seed)
     many = pd.DataFrame([(f"a{n}", "a", "nv", "test") for n in range(4)], columns=table.columns)
-    with pytest.raises(UserError, match=r"of nv there are 3 siblings of test pictures, and 1 training pictures"):
+    with pytest.raises(UserError, match=r"of nv there are 3 siblings of test images, and 1 training images"):
         leak_same_lesion(pd.concat([many, table.tail(1)], ignore_index=True), 1)
     with pytest.raises(UserError, match="siblings is injected, which is made of a grouped split"):
         run_split(images(), method="image", siblings="injected")
@@ -102,6 +102,6 @@ def test_card_names_the_siblings() -> None:
 
     split_words = ENVIRONMENT.get_template("reporting/card/sentences.md.jinja").module.split_words  # type: ignore[attr-defined]
     _, audit = run_split(images(), siblings="injected")
-    assert "the others train, in exchange for as many training pictures" in one_line(split_words(audit))
+    assert "the others train, in exchange for as many training images" in one_line(split_words(audit))
     assert "siblings" not in split_words(run_split(images())[1])
     assert split.OUT.is_file()

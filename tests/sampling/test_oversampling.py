@@ -1,4 +1,4 @@
-"""Which pictures are copied how often, and where the copies stand."""
+"""Which images are copied how often, and where the copies stand."""
 
 from typing import Any, Literal
 
@@ -16,18 +16,18 @@ OPERATION = {"operation": "flip_random", "probability": 0.5}
 LABELS = st.lists(st.sampled_from(["mel", "nv", "df"]), min_size=1, max_size=60)
 
 
-def pictures(labels: list[str]) -> pd.DataFrame:
+def images(labels: list[str]) -> pd.DataFrame:
     return pd.DataFrame({"image_id": [f"p{number}" for number in range(len(labels))], "label": labels})
 
 
 def made_of(originals: pd.DataFrame, copies: list[AugmentedImage]) -> "pd.Series[int]":
-    """Return how many copies each picture has."""
+    """Return how many copies each image has."""
     return pd.Series([copy.original for copy in copies]).value_counts().reindex(originals["image_id"], fill_value=0)
 
 
 @given(LABELS, st.one_of(st.floats(0.01, 0.99), st.integers(2, 50), st.just("max")), st.integers(0, 100))
 def test_every_class_reaches_the_target(labels: list[str], target: float | Literal["max"], seed: int) -> None:
-    originals = pictures(labels)
+    originals = images(labels)
     each = made_of(originals, plan_oversampling(originals, target, "none", seed))
     largest = originals["label"].value_counts().max()
     wanted = largest if target == "max" else round(target * largest) if target < 1 else target
@@ -37,7 +37,7 @@ def test_every_class_reaches_the_target(labels: list[str], target: float | Liter
 
 @given(LABELS, st.integers(1, 200), st.integers(0, 100))
 def test_extra_is_the_same_for_every_class(labels: list[str], extra: int, seed: int) -> None:
-    originals = pictures(labels)
+    originals = images(labels)
     each = made_of(originals, plan_oversampling(originals, "none", extra, seed))
     for _, ours in originals.groupby("label")["image_id"]:
         assert each[ours].sum() == extra
@@ -45,14 +45,14 @@ def test_extra_is_the_same_for_every_class(labels: list[str], extra: int, seed: 
 
 @given(LABELS, st.one_of(st.floats(0.01, 0.99), st.integers(2, 50), st.just("max")), st.integers(1, 200), st.booleans())
 def test_originals_take_turns(labels: list[str], target: float | Literal["max"], extra: int, use_extra: bool) -> None:
-    originals = pictures(labels)
+    originals = images(labels)
     copies = (
         plan_oversampling(originals, "none", extra, 1) if use_extra else plan_oversampling(originals, target, "none", 1)
     )
     each = made_of(originals, copies)
     for _, ours in originals.groupby("label")["image_id"]:
         assert each[ours].max() - each[ours].min() <= 1
-    # The numbers of a picture's copies leave no gap, and each copy is there once.
+    # The numbers of an image's copies leave no gap, and each copy is there once.
     assert copies == sorted(
         AugmentedImage(str(original), number) for original, count in each.items() for number in range(count)
     )
@@ -60,25 +60,25 @@ def test_originals_take_turns(labels: list[str], target: float | Literal["max"],
 
 @given(LABELS, st.integers(0, 100))
 def test_plan_depends_on_the_seed_not_on_row_order(labels: list[str], seed: int) -> None:
-    originals = pictures(labels)
+    originals = images(labels)
     copies = plan_oversampling(originals, "max", "none", seed)
     assert plan_oversampling(originals.sample(frac=1, random_state=seed), "max", "none", seed) == copies
-    others = pictures(["nv"] * 40 + ["df"] * 20)
+    others = images(["nv"] * 40 + ["df"] * 20)
     firsts = {tuple(plan_oversampling(others, 30, "none", seed + more)) for more in range(3)}
     assert len(firsts) == 3
 
 
 def test_no_copies_where_none_are_wanted() -> None:
-    assert plan_oversampling(pictures(["nv", "nv", "df"]), "none", "none", 1) == []
+    assert plan_oversampling(images(["nv", "nv", "df"]), "none", "none", 1) == []
 
 
 def test_assign_split_is_random_and_independent() -> None:
     copies = [AugmentedImage(f"p{number}", number % 7) for number in range(4000)]
-    sides = assign_split(copies, 0.2, 1)
-    assert 0.17 < sides.count("val") / len(sides) < 0.23
-    assert set(sides) == {"train", "val"}
-    assert assign_split(copies[1000:], 0.2, 1) == sides[1000:]
-    assert assign_split(copies, 0.2, 2) != sides
+    splits = assign_split(copies, 0.2, 1)
+    assert 0.17 < splits.count("val") / len(splits) < 0.23
+    assert set(splits) == {"train", "val"}
+    assert assign_split(copies[1000:], 0.2, 1) == splits[1000:]
+    assert assign_split(copies, 0.2, 2) != splits
 
 
 def test_same_seed_same_assignment_as_ever() -> None:

@@ -1,4 +1,4 @@
-"""Groups and sides: properties that hold for any table."""
+"""Groups and splits: properties that hold for any table."""
 
 import re
 
@@ -27,7 +27,7 @@ FRACTIONS = {"train": 0.65, "val": 0.15, "test": 0.2}
 
 @st.composite
 def tables(draw: st.DrawFn) -> pd.DataFrame:
-    """Pictures with lesions, patients and bytes that are shared more or less often, and sometimes unknown."""
+    """Images with lesions, patients and bytes that are shared more or less often, and sometimes unknown."""
     count, values = draw(st.integers(1, 120)), draw(st.integers(1, 200))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     table = pd.DataFrame({"image_id": [f"p{number:03}" for number in range(count)]})
@@ -46,7 +46,7 @@ def test_groups_are_connected_components(table: pd.DataFrame) -> None:
     for key in KEYS:
         known = table[table[key] != ""]
         assert (known.groupby(key)["group_id"].nunique() <= 1).all()
-    # Within a group each picture reaches each other one by shared keys: merging sets, one row at a time.
+    # Within a group each image reaches each other one by shared keys: merging sets, one row at a time.
     names = {image: {image} for image in table["image_id"]}
     for key in KEYS:
         for _, images in table[table[key] != ""].groupby(key)["image_id"]:
@@ -64,7 +64,7 @@ def test_groups_ignore_row_order(table: pd.DataFrame, seed: int) -> None:
 
 @st.composite
 def one_diagnosis_a_group(draw: st.DrawFn) -> pd.DataFrame:
-    """Pictures in groups of one diagnosis each, the sizes alike or with a heavy tail; three groups a class or more."""
+    """Images in groups of one diagnosis each, the sizes alike or with a heavy tail; three groups a class or more."""
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     tail = draw(st.sampled_from([1.3, 2, 5]))
     parts = []
@@ -77,13 +77,13 @@ def one_diagnosis_a_group(draw: st.DrawFn) -> pd.DataFrame:
 
 
 def misses(table: pd.DataFrame, fractions: dict[str, float]) -> pd.DataFrame:
-    """Return by how many pictures each class on each side misses its share."""
+    """Return by how many images each class on each side misses its share."""
     counts = pd.crosstab(table["label"], table["split"]).reindex(columns=list(fractions), fill_value=0)
     return counts - np.outer(counts.sum(axis=1), list(fractions.values()))
 
 
 def largest_group(table: pd.DataFrame) -> pd.Series:
-    """Return each class's largest group, in pictures."""
+    """Return each class's largest group, in images."""
     return table.groupby(["label", "group_id"]).size().groupby("label").max()
 
 
@@ -100,7 +100,7 @@ def test_groups_stay_whole_and_shares_are_kept(table: pd.DataFrame, fractions: d
     missed, largest = misses(table, fractions), largest_group(table)
     smallest_wish = table["label"].value_counts() * min(fractions.values())
     for label in largest.index:
-        # No side may go without a class: where its share is less than a group, others may miss what it gets.
+        # No split may go without a class: where its share is less than a group, others may miss what it gets.
         sparse = smallest_wish[label] < largest[label]
         assert missed.loc[label].abs().max() < largest[label] * (len(fractions) - 1 if sparse else 1) + 1e-6
     assert (pd.crosstab(table["label"], table["split"]) > 0).all(axis=None)
@@ -122,14 +122,14 @@ def test_no_key_is_in_two_splits(table: pd.DataFrame, seed: int) -> None:
 def test_large_groups_reach_every_split() -> None:
     sizes = np.repeat([20, 2, 1], [2, 20, 60])
     table = pd.DataFrame({"group_id": np.repeat([f"g{n:02}" for n in range(len(sizes))], sizes), "label": "nv"})
-    sides = [stratified_group_split(table, FRACTIONS, seed)[0] for seed in range(150)]
-    for side, fraction in FRACTIONS.items():
-        assert sides.count(side) / 150 == pytest.approx(fraction, abs=0.1)
+    splits = [stratified_group_split(table, FRACTIONS, seed)[0] for seed in range(150)]
+    for split, fraction in FRACTIONS.items():
+        assert splits.count(split) / 150 == pytest.approx(fraction, abs=0.1)
 
 
 @settings(max_examples=40, deadline=None)
 @given(one_diagnosis_a_group(), st.integers(2, 5), st.integers(0, 2**32 - 1))
-def test_folds_partition_the_pictures(table: pd.DataFrame, folds: int, seed: int) -> None:
+def test_folds_partition_the_images(table: pd.DataFrame, folds: int, seed: int) -> None:
     assume(table.groupby("label")["group_id"].nunique().min() > folds + 1)
     largest = largest_group(table)
     results = []
@@ -158,11 +158,11 @@ def test_folds_partition_the_pictures(table: pd.DataFrame, folds: int, seed: int
 
 @st.composite
 def declared_tables(draw: st.DrawFn) -> pd.DataFrame:
-    """Pictures with a published split that knows nothing of groups; train holds enough of every class."""
+    """Images with a published split that knows nothing of groups; train holds enough of every class."""
     table = draw(one_diagnosis_a_group())
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    sides = draw(st.sampled_from([["train", "val", "test"], ["train", "test"], ["train", "", "val"], ["train"]]))
-    table["declared_split"] = random.choice(sides, len(table))
+    splits = draw(st.sampled_from([["train", "val", "test"], ["train", "test"], ["train", "", "val"], ["train"]]))
+    table["declared_split"] = random.choice(splits, len(table))
     whole = pd.DataFrame(
         [(f"{label}-{number}", label, "train") for label in set(table["label"]) for number in range(6)],
         columns=["group_id", "label", "declared_split"],
@@ -183,7 +183,7 @@ def test_published_test_stays_as_it_is(table: pd.DataFrame, seed: int) -> None:
     assert after.isin([*SPLITS, LEFT_OUT]).all()
     if "test" in set(before):
         assert (after == "test").equals(before == "test")
-        # No picture is left out without need, and of val only for test's sake.
+        # No image is left out without need, and of val only for test's sake.
         left = after == LEFT_OUT
         judges = table[before.isin(["val", "test"])]
         assert table.loc[left & (before == "train"), "group_id"].isin(judges["group_id"]).all()
@@ -198,14 +198,14 @@ def test_published_test_stays_as_it_is(table: pd.DataFrame, seed: int) -> None:
 
 def test_group_in_three_splits_stays_in_test() -> None:
     table = pd.DataFrame({"group_id": [*"aaabbc"]})
-    sides = pd.Series(["train", "val", "test", "train", "val", "train"])
-    assert list(leave_out_overlap(table, sides)) == [LEFT_OUT, LEFT_OUT, "test", LEFT_OUT, "val", "train"]
+    splits = pd.Series(["train", "val", "test", "train", "val", "train"])
+    assert list(leave_out_overlap(table, splits)) == [LEFT_OUT, LEFT_OUT, "test", LEFT_OUT, "val", "train"]
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["", ""], "no picture has a published side.*Set split.method to grouped"),
+        (["", ""], "no image has a published split.*Set split.method to grouped"),
         (["train", "fold1"], r"expected train, val or test, found 'fold1' \(1\), first at p1.*split.method to grouped"),
     ],
 )
@@ -216,9 +216,9 @@ def test_unusable_published_split_is_refused(words: list[str], message: str) -> 
 
 def test_class_without_training_image_is_refused() -> None:
     table = pd.DataFrame({"group_id": [*"abcdef"], "label": [*["nv"] * 5, "df"]})
-    sides = pd.Series(["train", "train", "train", "val", "test", "test"])
-    with pytest.raises(UserError, match="of df no picture is in the training part"):
-        split_off(table, sides, {"val": 0.2, "test": 0.2}, 1)
+    splits = pd.Series(["train", "train", "train", "val", "test", "test"])
+    with pytest.raises(UserError, match="of df no image is in the training part"):
+        split_off(table, splits, {"val": 0.2, "test": 0.2}, 1)
 
 
 @settings(deadline=None)
@@ -228,7 +228,7 @@ def test_mixed_groups_reach_every_split_or_are_refused(table: pd.DataFrame, seed
     try:
         table["split"] = stratified_group_split(table, FRACTIONS, seed)
     except UserError as error:
-        assert re.search("independent lesion|has no picture in", str(error))  # noqa: PT017
+        assert re.search("independent lesion|has no image in", str(error))  # noqa: PT017
     else:
         assert n_groups_in_two_splits(table, "group_id") == 0
         assert (pd.crosstab(table["label"], table["split"]) > 0).all(axis=None)
@@ -288,10 +288,10 @@ def test_group_sizes_are_spread_evenly(seed: int) -> None:
     table = pd.DataFrame(rows, columns=["label", "group_id"])
     table["image_id"] = [f"p{number}" for number in range(len(table))]
     table["split"] = stratified_group_split(table, FRACTIONS, seed)
-    groups = table.groupby("group_id").agg(pictures=("image_id", "size"), split=("split", "first"))
-    shares = pd.crosstab(groups["pictures"], groups["split"], normalize="index")
-    for side, fraction in FRACTIONS.items():
-        assert shares[side].to_numpy() == pytest.approx(fraction, abs=0.1)
+    groups = table.groupby("group_id").agg(images=("image_id", "size"), split=("split", "first"))
+    shares = pd.crosstab(groups["images"], groups["split"], normalize="index")
+    for split, fraction in FRACTIONS.items():
+        assert shares[split].to_numpy() == pytest.approx(fraction, abs=0.1)
 
 
 def test_same_seed_same_split_as_ever() -> None:

@@ -18,7 +18,7 @@ class Server(ThreadingHTTPServer):
 
     Attributes:
         files: what to answer, by path.
-        records: the pictures of the archive, as its pages give them.
+        records: the images of the archive, as its pages give them.
         page: how many a page holds.
         asked: the paths asked for so far, with their queries.
         ranges: the parts of files asked for so far.
@@ -72,9 +72,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
         if parts.path == SEARCH:
             self.answer(200, json.dumps(server.change(self.give_page(parse_qs(parts.query)))).encode())
-        elif (
-            server.signature and parts.path.startswith("/pictures/") and parts.query != f"Signature={server.signature}"
-        ):
+        elif server.signature and parts.path.startswith("/images/") and parts.query != f"Signature={server.signature}":
             self.answer(403, b"")
         elif parts.path in server.files:
             self.give_file(server.files[parts.path])
@@ -144,11 +142,11 @@ def serving() -> Iterator[Server]:
 
 
 def record(server: Server, number: int, diagnosis: str = "Nevus", **clinical: object) -> dict[str, Any]:
-    """Return what the archive says of a picture, and put its files on the server."""
+    """Return what the archive says of an image, and put its files on the server."""
     name = f"ISIC_{number:07d}"
     files = {}
     for resolution in ("full", "thumbnail_256"):
-        path = f"/pictures/{name}_{resolution}.jpg"
+        path = f"/images/{name}_{resolution}.jpg"
         content = f"{name} {resolution} ".encode() * (1 + number % 5)
         server.files[path] = content
         signed = f"?Signature={server.signature}" if server.signature else ""

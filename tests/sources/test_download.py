@@ -577,7 +577,7 @@ def test_many(server: Server, tmp_path: Path) -> None:
     answers |= {"/7": say(404), "/8": say(200, PAGE, Content_Type="text/html"), "/9": give(content=CHANGED[:109])}
     server.usual = lambda handler: answers[handler.path](handler)
     files = [published(server, CONTENT[: 100 + n], f"{n}.jpg", f"{server.url}/{n}") for n in range(100)]
-    results = download_many(files, tmp_path, what="pictures", workers=4)
+    results = download_many(files, tmp_path, what="images", workers=4)
     right = [number for number in range(100) if number not in (7, 8, 9)]
     assert [results[number] for number in right] == [tmp_path / f"{number}.jpg" for number in right]
     assert all((tmp_path / f"{number}.jpg").read_bytes() == CONTENT[: 100 + number] for number in right)
@@ -588,7 +588,7 @@ def test_many(server: Server, tmp_path: Path) -> None:
     assert results[7].status == 404
     assert len(names(tmp_path)) == 97
     with pytest.raises(UserError, match="same name"):
-        download_many([RemoteFile("A.jpg", ()), RemoteFile("a.jpg", ())], tmp_path, what="pictures")
+        download_many([RemoteFile("A.jpg", ()), RemoteFile("a.jpg", ())], tmp_path, what="images")
 
 
 def test_many_from_a_server_that_goes_away(server: Server, tmp_path: Path) -> None:
@@ -597,7 +597,7 @@ def test_many_from_a_server_that_goes_away(server: Server, tmp_path: Path) -> No
     files = [published(server, CONTENT, f"{number}.jpg", f"{server.url}/{number}") for number in range(1000)]
     threads = threading.active_count()
     with pytest.raises(UserError, match=r"4 files in a row(.|\n)*503(.|\n)*Run this again later"):
-        download_many(files, tmp_path, what="pictures", workers=2)
+        download_many(files, tmp_path, what="images", workers=2)
     while threading.active_count() > threads:
         time.sleep(0.01)  # what is under way ends with the process, or soon
     assert len(names(tmp_path)) == 3

@@ -24,7 +24,7 @@ from lesions.sources.folder.fetch import fetch, unique_ids
 Fetch = Callable[[], Fetched]
 
 
-def picture(shade: int) -> bytes:
+def image(shade: int) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", (4, 3), (shade, 0, 0)).save(buffer, "JPEG")
     return buffer.getvalue()
@@ -82,9 +82,9 @@ def packed(raw: Path) -> dict[str, bytes]:
 
 
 def test_archives_and_table_are_taken_as_they_are(folder: Path, raw: Path, fetched: Fetch) -> None:
-    part_1 = put_archive(folder / "part_1.zip", {"a.jpg": picture(1), "../../x.jpg": b""})
-    put_archive(folder / "deeper" / "part_2.ZIP", {"b.jpg": b"no picture"})
-    put_archive(folder / "no_pictures.zip", {"masks.txt": b""})
+    part_1 = put_archive(folder / "part_1.zip", {"a.jpg": image(1), "../../x.jpg": b""})
+    put_archive(folder / "deeper" / "part_2.ZIP", {"b.jpg": b"no image"})
+    put_archive(folder / "no_images.zip", {"masks.txt": b""})
     put(folder / "HAM10000_metadata", "lesion_id,image_id,dx,age,fold\nL1,a,mel,80.0,1\nL2,b,,,2\n")
     put(folder / "README", "image_id, as dx says")
     put(folder / "__MACOSX" / "x.csv", "image_id,dx\n")
@@ -110,7 +110,7 @@ def test_layout_is_printed(folder: Path, fetched: Fetch, capsys: pytest.CaptureF
     fetched()
     line = capsys.readouterr().out
     assert line.count("\n") == 1
-    for word in ("HAM10000", "1 archives", "1 loose pictures", "2 rows", "2 diagnoses"):
+    for word in ("HAM10000", "1 archives", "1 loose images", "2 rows", "2 diagnoses"):
         assert word in line
 
 
@@ -122,7 +122,7 @@ def test_columns_are_found_whatever_their_case_and_dx_stays_as_written(folder: P
     assert columns(table, "image_id", "dx", "split") == [["a", "Nevus", "val"], ["b", "NA", "2"]]
 
 
-def test_loose_pictures_are_packed_unchanged_and_in_order(folder: Path, raw: Path, fetched: Fetch) -> None:
+def test_loose_images_are_packed_unchanged_and_in_order(folder: Path, raw: Path, fetched: Fetch) -> None:
     for name in ("z/b.JPG", "a.png", "z/a:b .tif"):
         put(folder / name, name)
     put(folder / "z" / "notes.txt", "image_id\n")
@@ -135,39 +135,39 @@ def test_loose_pictures_are_packed_unchanged_and_in_order(folder: Path, raw: Pat
     ]
 
 
-def test_copies_of_a_listed_picture_are_packed_once(folder: Path, raw: Path, fetched: Fetch) -> None:
+def test_copies_of_a_listed_image_are_packed_once(folder: Path, raw: Path, fetched: Fetch) -> None:
     # As in Kaggle's HAM10000, where the same folders stand in capitals and in small letters.
-    put_archive(folder / "part_1.zip", {"a.jpg": picture(1)})
-    put(folder / "part_1" / "a.jpg", picture(1))
-    put(folder / "part_2" / "b.jpg", picture(2))
-    put(folder / "PART_2" / "b.jpg", picture(2))
+    put_archive(folder / "part_1.zip", {"a.jpg": image(1)})
+    put(folder / "part_1" / "a.jpg", image(1))
+    put(folder / "part_2" / "b.jpg", image(2))
+    put(folder / "PART_2" / "b.jpg", image(2))
     put(folder / "t.csv", "image_id,dx\na,mel\nb,nv\n")
     fetched()
     assert list(packed(raw)) == ["PART_2/b.jpg"]
 
 
 @pytest.mark.parametrize("archived", [False, True])
-def test_two_different_pictures_of_one_name(folder: Path, fetched: Fetch, archived: bool) -> None:
-    put(folder / "x" / "a.jpg", picture(1))
+def test_two_different_images_of_one_name(folder: Path, fetched: Fetch, archived: bool) -> None:
+    put(folder / "x" / "a.jpg", image(1))
     if archived:
-        put_archive(folder / "y.zip", {"a.jpg": picture(200)})
+        put_archive(folder / "y.zip", {"a.jpg": image(200)})
     else:
-        put(folder / "y" / "a.jpg", picture(200))
+        put(folder / "y" / "a.jpg", image(200))
     put(folder / "t.csv", "image_id,dx\na,mel\n")
-    with pytest.raises(UserError, match=r"[Tt]wo different pictures are called a.*y"):
+    with pytest.raises(UserError, match=r"[Tt]wo different images are called a.*y"):
         fetched()
 
 
 def test_linked_files_are_copied_as_files(folder: Path, raw: Path, fetched: Fetch, tmp_path: Path) -> None:
-    stored = put_archive(tmp_path / "cache" / "0f", {"a.jpg": picture(1)})
+    stored = put_archive(tmp_path / "cache" / "0f", {"a.jpg": image(1)})
     (folder / "part.zip").symlink_to(stored)
-    (folder / "b.jpg").symlink_to(put(tmp_path / "cache" / "1a", picture(2)))
+    (folder / "b.jpg").symlink_to(put(tmp_path / "cache" / "1a", image(2)))
     (folder / "t.csv").symlink_to(put(tmp_path / "cache" / "2b", "image_id,dx\na,mel\n"))
     files = fetched().provenance["files"]
     assert [file["name"] for file in files] == ["images.zip", "part.zip", "t.csv"]
     assert not (raw / "part.zip").is_symlink()
     assert (raw / "part.zip").read_bytes() == stored.read_bytes()
-    assert packed(raw) == {"b.jpg": picture(2)}
+    assert packed(raw) == {"b.jpg": image(2)}
 
 
 def test_same_result_whatever_the_order_of_the_file_system(
@@ -334,7 +334,7 @@ def test_truth_that_cannot_be_used(folder: Path, fetched: Fetch, rows: str, word
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
-def test_groupings_that_name_a_picture_twice(folder: Path, fetched: Fetch) -> None:
+def test_groupings_that_name_a_image_twice(folder: Path, fetched: Fetch) -> None:
     put(folder / "I1.jpg", b"")
     put(folder / "truth.csv", TRUTH + "I1,1,0,0,0\n")
     put(folder / "groups.csv", "image,lesion_id\nI1,L1\nI1,L2\n")
@@ -359,12 +359,12 @@ def test_missing_folder(folder: Path, fetched: Fetch) -> None:
     stops(fetched, "is a file", "download.folder")
 
 
-def test_empty_folder_and_folder_without_pictures(folder: Path, fetched: Fetch) -> None:
-    stops(fetched, str(folder), "no pictures", ".jpg", "download.folder")
+def test_empty_folder_and_folder_without_images(folder: Path, fetched: Fetch) -> None:
+    stops(fetched, str(folder), "no images", ".jpg", "download.folder")
     put(folder / "t.csv", "image_id,dx\na,mel\n")
     put(folder / ".a.jpg", b"")
     put(folder / "__MACOSX" / "a.jpg", b"")
-    stops(fetched, "no pictures")
+    stops(fetched, "no images")
 
 
 @pytest.mark.parametrize(
@@ -412,7 +412,7 @@ def test_table_with_duplicate_ids(folder: Path, fetched: Fetch) -> None:
     stops(fetched, "t.csv", "12 image_ids", "0 (3 times)", "and 4 more", "Remove")
 
 
-def test_table_of_other_pictures(folder: Path, fetched: Fetch) -> None:
+def test_table_of_other_images(folder: Path, fetched: Fetch) -> None:
     put(folder / "a.jpg", b"")
     put(folder / "t.csv", "image_id,dx\na.jpg,mel\n")
     stops(fetched, "t.csv", "a.jpg in the table", "a in the folder", "without folder and extension")
@@ -420,8 +420,8 @@ def test_table_of_other_pictures(folder: Path, fetched: Fetch) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"no archive at all", "truncated"])
 def test_damaged_archive(folder: Path, fetched: Fetch, content: bytes | str) -> None:
-    put_archive(folder / "part_1.zip", {"a.jpg": picture(1)})
-    whole = put_archive(folder / "part_2.zip", {"b.jpg": picture(2)}).read_bytes()
+    put_archive(folder / "part_1.zip", {"a.jpg": image(1)})
+    whole = put_archive(folder / "part_2.zip", {"b.jpg": image(2)}).read_bytes()
     put(folder / "part_2.zip", whole[:-30] if content == "truncated" else content)
     put(folder / "t.csv", "image_id,dx\na,mel\nb,nv\n")
     stops(fetched, "part_2.zip", "zip archive", "again")
@@ -435,11 +435,11 @@ def test_archives_of_one_name(folder: Path, fetched: Fetch, other: str) -> None:
     stops(fetched, "archives of one name", "part.zip", "Rename")
 
 
-def test_archive_of_the_name_that_loose_pictures_get(folder: Path, fetched: Fetch) -> None:
+def test_archive_of_the_name_that_loose_images_get(folder: Path, fetched: Fetch) -> None:
     put_archive(folder / "images.zip", {"a.jpg": b""})
     put(folder / "b.jpg", b"")
     put(folder / "t.csv", "image_id,dx\na,mel\n")
-    stops(fetched, "images.zip", "loose pictures", "Rename")
+    stops(fetched, "images.zip", "loose images", "Rename")
 
 
 def test_links_to_nothing_and_to_folders(folder: Path, fetched: Fetch, tmp_path: Path) -> None:

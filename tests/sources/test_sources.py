@@ -64,7 +64,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asked(source: str, **values: Any) -> Download:
-    return Download(source=source, folder="data/none", pictures=100, seed=1, **values)
+    return Download(source=source, folder="data/none", n_images=100, seed=1, **values)
 
 
 def fetch_archive(**values: Any) -> Fetched:
@@ -88,7 +88,7 @@ def stops(action: Callable[[], object], *words: str) -> None:
 # The ISIC archive
 
 
-def test_every_page_is_read_and_every_picture_packed_in_order(server: Server) -> None:
+def test_every_page_is_read_and_every_image_packed_in_order(server: Server) -> None:
     server.records = [record(server, number) for number in range(250, 0, -1)]
     fetched = fetch_archive(query='sex:female AND diagnosis_3:"Nevus"')
     searches = server.asked_for(SEARCH)
@@ -98,7 +98,7 @@ def test_every_page_is_read_and_every_picture_packed_in_order(server: Server) ->
     assert list(fetched.table["image_id"]) == [f"ISIC_{number:07d}" for number in range(1, 251)]
     packed = members()
     assert list(packed) == [f"ISIC_{number:07d}.jpg" for number in range(1, 251)]
-    assert packed["ISIC_0000007.jpg"] == server.files["/pictures/ISIC_0000007_full.jpg"]
+    assert packed["ISIC_0000007.jpg"] == server.files["/images/ISIC_0000007_full.jpg"]
 
 
 def test_a_record_becomes_a_row_and_its_licence_is_kept(server: Server) -> None:
@@ -126,10 +126,10 @@ def test_a_record_becomes_a_row_and_its_licence_is_kept(server: Server) -> None:
         "dataset": vienna,
         "patient_id": "IP_1",
     }
-    content = server.files["/pictures/ISIC_0000001_thumbnail_256.jpg"]
-    assert fetched.provenance["pictures"][0] == {
+    content = server.files["/images/ISIC_0000001_thumbnail_256.jpg"]
+    assert fetched.provenance["images"][0] == {
         "name": "ISIC_0000001.jpg",
-        "address": f"{server.address}/pictures/ISIC_0000001_thumbnail_256.jpg",
+        "address": f"{server.address}/images/ISIC_0000001_thumbnail_256.jpg",
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
         "licence": "CC-BY-NC",
@@ -190,21 +190,21 @@ def test_provenance_is_the_same_in_another_folder_though_links_are_signed_anew(
 
 def test_busy_for_a_while(server: Server) -> None:
     server.records = [record(server, number) for number in range(150)]
-    server.troubles = {SEARCH: [429, 503, 500], "/pictures/ISIC_0000003": [429, 502]}
+    server.troubles = {SEARCH: [429, 503, 500], "/images/ISIC_0000003": [429, 502]}
     assert len(fetch_archive().table) == 150
     assert len(server.asked_for(SEARCH)) == 2 + 3
-    assert len(server.asked_for("/pictures/ISIC_0000003")) == 3
+    assert len(server.asked_for("/images/ISIC_0000003")) == 3
 
 
 def test_nothing_found(server: Server) -> None:
-    stops(fetch_archive, "lists 0 pictures", "download.collection", "download.query", "gallery.isic-archive.com")
+    stops(fetch_archive, "lists 0 images", "download.collection", "download.query", "gallery.isic-archive.com")
     server.records = [record(server, 1)]
     assert len(fetch_archive().table) == 1  # an empty answer is not kept
 
 
-def test_a_picture_that_is_gone_is_named_and_left_out(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_image_that_is_gone_is_named_and_left_out(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     server.records = [record(server, number) for number in range(150)]
-    del server.files["/pictures/ISIC_0000007_full.jpg"]
+    del server.files["/images/ISIC_0000007_full.jpg"]
     fetched = fetch_archive()
     assert len(fetched.table) == len(members()) == 149
     assert "ISIC_0000007" not in set(fetched.table["image_id"])
@@ -219,15 +219,15 @@ def test_a_picture_that_is_gone_is_named_and_left_out(server: Server, capsys: py
 def test_too_many_gone(server: Server) -> None:
     server.records = [record(server, number) for number in range(150)]
     for number in (7, 8):
-        del server.files[f"/pictures/ISIC_{number:07d}_full.jpg"]
+        del server.files[f"/images/ISIC_{number:07d}_full.jpg"]
     listing = "data/downloads/isic_archive/listing_collection_212.json"
     for _ in range(2):
-        stops(fetch_archive, "2 of 150 listed pictures are gone", "1%", f"Delete {listing}")
+        stops(fetch_archive, "2 of 150 listed images are gone", "1%", f"Delete {listing}")
     Path(listing).unlink()
-    server.records = [picture for picture in server.records if picture["isic_id"][-1] not in "78"]
+    server.records = [image for image in server.records if image["isic_id"][-1] not in "78"]
     server.asked.clear()
     assert len(fetch_archive().table) == 120
-    assert not server.asked_for("/pictures/")
+    assert not server.asked_for("/images/")
 
 
 def test_links_that_expired_are_asked_for_anew(server: Server) -> None:
@@ -242,35 +242,35 @@ def test_links_that_expired_are_asked_for_anew(server: Server) -> None:
     assert len(server.asked_for(SEARCH)) == 2
 
 
-def test_a_picture_that_cannot_be_had_now_is_not_taken_for_gone(server: Server) -> None:
+def test_a_image_that_cannot_be_had_now_is_not_taken_for_gone(server: Server) -> None:
     server.records = [record(server, number) for number in range(150)]
-    server.troubles = {"/pictures/ISIC_0000004": [500] * 2 * web.ATTEMPTS}
-    stops(fetch_archive, "1 of 150 pictures could not be fetched", "ISIC_0000004", "500", "run again")
+    server.troubles = {"/images/ISIC_0000004": [500] * 2 * web.ATTEMPTS}
+    stops(fetch_archive, "1 of 150 images could not be fetched", "ISIC_0000004", "500", "run again")
     server.asked.clear()
     assert len(fetch_archive().table) == 150
-    assert server.asked == ["/pictures/ISIC_0000004_full.jpg"]
+    assert server.asked == ["/images/ISIC_0000004_full.jpg"]
 
 
-def test_a_picture_of_another_length_than_listed(server: Server) -> None:
+def test_a_image_of_another_length_than_listed(server: Server) -> None:
     server.records = [record(server, number) for number in range(3)]
-    server.files["/pictures/ISIC_0000001_full.jpg"] += b"more"
-    stops(fetch_archive, "1 of 3 pictures could not be fetched", "ISIC_0000001", "40 bytes; expected 36")
+    server.files["/images/ISIC_0000001_full.jpg"] += b"more"
+    stops(fetch_archive, "1 of 3 images could not be fetched", "ISIC_0000001", "40 bytes; expected 36")
     assert not (RAW / "images.zip").exists()
 
 
-def test_private_and_undiagnosed_pictures(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def test_private_and_undiagnosed_images(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     server.records = [record(server, number) for number in range(5)]
     server.records[1]["public"] = False
     server.records[2]["metadata"]["clinical"] = {}
     fetched = fetch_archive()
     printed = capsys.readouterr().out
-    assert "1 pictures are not public" in printed
-    assert "1 pictures have no diagnosis" in printed
+    assert "1 images are not public" in printed
+    assert "1 images have no diagnosis" in printed
     assert list(fetched.table["dx"]) == ["nv", "", "nv", "nv"]
     assert sorted(members()) == [f"ISIC_000000{number}.jpg" for number in (0, 3, 4)]
 
 
-def test_pictures_that_two_pages_list(server: Server) -> None:
+def test_images_that_two_pages_list(server: Server) -> None:
     server.page = 3
     server.records = [record(server, number) for number in (1, 2, 3, 3, 4, 5, 5)]
     assert list(fetch_archive().table["image_id"]) == [f"ISIC_000000{number}" for number in range(1, 6)]
@@ -294,13 +294,13 @@ def change(page: dict[str, Any], part: str, key: str, value: object) -> dict[str
         ("page", "next", 3, ["names '3' as its next page"]),
         ("page", "next", "http://[", ["next page", "expected an address on 127.0.0.1"]),
         ("page", "next", "https://example.org/", ["names 'https://example.org/' as its next page"]),
-        ("page", "count", 900, ["ended after 3 of 900 pictures"]),
+        ("page", "count", 900, ["ended after 3 of 900 images"]),
         ("record", "isic_id", None, ["without a usable `isic_id`", "ISIC_0024306"]),
         ("record", "isic_id", "../../x", ["without a usable `isic_id`", "../../x"]),
-        ("record", "metadata", None, ["None of the 3 pictures", "metadata.clinical.diagnosis_1"]),
-        ("metadata", "clinical", [], ["None of the 3 pictures", "metadata.clinical.diagnosis_1"]),
-        ("record", "files", {"full": "https://example.org"}, ["None of the 3 pictures", "files.full.url"]),
-        ("record", "files", {"full": {"url": "file:///etc/passwd"}}, ["None of the 3 pictures", "files.full.url"]),
+        ("record", "metadata", None, ["None of the 3 images", "metadata.clinical.diagnosis_1"]),
+        ("metadata", "clinical", [], ["None of the 3 images", "metadata.clinical.diagnosis_1"]),
+        ("record", "files", {"full": "https://example.org"}, ["None of the 3 images", "files.full.url"]),
+        ("record", "files", {"full": {"url": "file:///etc/passwd"}}, ["None of the 3 images", "files.full.url"]),
     ],
 )
 def test_fields_that_have_changed(server: Server, part: str, key: str, value: object, words: list[str]) -> None:
@@ -339,9 +339,9 @@ JSON = st.recursive(
 @given(JSON, JSON, JSON, st.dictionaries(st.sampled_from(["diagnosis_3", "anatom_site_1", "age_approx", "sex"]), JSON))
 def test_any_record_is_a_row_of_text(files: Any, metadata: Any, attribution: Any, clinical: dict[str, Any]) -> None:
     for said in (metadata, {"clinical": metadata}, {"clinical": clinical}):
-        picture = read_record({"isic_id": "a", "files": {"full": files}, "metadata": said, "attribution": attribution})
-        assert all(isinstance(value, str) and "\n" not in value for value in picture.row.values())
-        assert set(picture.addresses) | set(picture.n_bytes) <= {"full"}
+        image = read_record({"isic_id": "a", "files": {"full": files}, "metadata": said, "attribution": attribution})
+        assert all(isinstance(value, str) and "\n" not in value for value in image.row.values())
+        assert set(image.addresses) | set(image.n_bytes) <= {"full"}
 
 
 def test_pages_that_go_round_in_a_circle(server: Server) -> None:
@@ -384,7 +384,7 @@ def test_a_kept_listing_that_is_damaged(server: Server) -> None:
     ],
 )
 def test_parameters_that_cannot_be_used(values: dict[str, object], words: str) -> None:
-    all_values = {"source": "synthetic", "folder": "data/none", "pictures": 100, "seed": 1} | values
+    all_values = {"source": "synthetic", "folder": "data/none", "images": 100, "seed": 1} | values
     stops(lambda: Download.check(all_values), words)
 
 
@@ -414,7 +414,7 @@ def published(server: Server, name: str, content: bytes) -> RemoteFile:
 def small_ham10000(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     table = b"lesion_id,image_id,dx,dx_type,age,sex,localization,dataset\nH1,I1,mel,histo,80.0,male,scalp,rosendahl\n"
     parts = [published(server, f"HAM10000_images_part_{n}.zip", zipped({f"I{n}.jpg": b"x" * n})) for n in (1, 2)]
-    monkeypatch.setattr(ham10000, "PICTURES", tuple(parts))
+    monkeypatch.setattr(ham10000, "IMAGES", tuple(parts))
     monkeypatch.setattr(ham10000, "TABLE", published(server, "HAM10000_metadata", table))
 
 
@@ -483,12 +483,12 @@ def truth_of(name: str, rows: list[str]) -> bytes:
 @pytest.fixture
 def small_challenges(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     def part(split: str, name: str, diagnoses: dict[str, str], tables: tuple[RemoteFile, ...] = ()) -> Any:
-        pictures = {f"{name}/{image}.jpg": image.encode() for image in diagnoses}
+        images = {f"{name}/{image}.jpg": image.encode() for image in diagnoses}
         rows = [f"{image},{marks}" for image, marks in diagnoses.items()]
         return isic_challenge.Part(
             split,
             len(diagnoses),
-            served(server, f"{name}_Input.zip", zipped(pictures)),
+            served(server, f"{name}_Input.zip", zipped(images)),
             served(server, f"{name}_GroundTruth.zip", truth_of(f"{name}_GroundTruth", rows)),
             tables,
         )
@@ -501,12 +501,12 @@ def small_challenges(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     truth = b"image,MEL,NV,AK,SCC,UNK\nI1,1,0,0,0,0\nI2,0,0,0,1,0\nI3,0,0,0,0,1\n"
     metadata = b"image,age_approx,anatom_site_general,lesion_id,sex\nI1,55,palms/soles,L1,female\n"
-    pictures = zipped({f"I{n}.jpg": b"x" for n in (1, 2, 3)})
+    images = zipped({f"I{n}.jpg": b"x" for n in (1, 2, 3)})
     parts_2019 = (
         isic_challenge.Part(
             "",
             3,
-            served(server, "Input_2019.zip", pictures),
+            served(server, "Input_2019.zip", images),
             served(server, "Truth_2019.csv", truth),
             (served(server, "Metadata_2019.csv", metadata),),
         ),
@@ -576,7 +576,7 @@ def test_the_older_bucket_is_asked_where_the_first_does_not_have_it() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("Training_Input.zip", zipped({"I1.jpg": b""}), ["holds 1 pictures", "published 3", "fetches it anew"]),
+        ("Training_Input.zip", zipped({"I1.jpg": b""}), ["holds 1 images", "published 3", "fetches it anew"]),
         ("Training_Input.zip", zipped({"I1.jpg": b""})[:-9], ["Training_Input.zip", "Move it away"]),
         (
             "Training_GroundTruth.zip",
@@ -614,9 +614,9 @@ def test_what_there_is_and_what_of_it_is_here(here: Path) -> None:
     with (DOWNLOADS / "HAM10000_metadata").open("wb") as file:
         file.truncate(690_218)
     assert line("ham10000 ").endswith("part: 1 of 3 files")
-    for picture in ham10000.PICTURES:
-        with (DOWNLOADS / picture.name).open("wb") as file:
-            file.truncate(picture.n_bytes)  # takes no room, and is not hashed
+    for image in ham10000.IMAGES:
+        with (DOWNLOADS / image.name).open("wb") as file:
+            file.truncate(image.n_bytes)  # takes no room, and is not hashed
     assert line("ham10000 ").endswith("complete")
     (DOWNLOADS / "HAM10000_metadata").write_bytes(b"other")
     assert line("ham10000 ").endswith("another file of that name")
@@ -625,7 +625,7 @@ def test_what_there_is_and_what_of_it_is_here(here: Path) -> None:
     (DOWNLOADS / "isic_archive/full").mkdir(parents=True)
     for name in ("ISIC_0000001.jpg", "ISIC_0000002.jpg", "ISIC_0000003.jpg.part"):
         (DOWNLOADS / "isic_archive/full" / name).touch()
-    assert "2 pictures" in line("isic_archive")
+    assert "2 images" in line("isic_archive")
 
 
 def test_the_table_is_readable_on_a_terminal() -> None:

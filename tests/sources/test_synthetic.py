@@ -1,4 +1,4 @@
-"""The synthetic source: the same bits everywhere, HAM10000's shape, and pictures worth learning from."""
+"""The synthetic source: the same bits everywhere, HAM10000's shape, and images worth learning from."""
 
 import io
 import os
@@ -26,9 +26,9 @@ from lesions.taxonomy import ordered
 ARCHIVES = ["images_part_1.zip", "images_part_2.zip"]
 
 
-def fetch(raw: Path, pictures: int, seed: int = 1, workers: int = -1) -> Fetched:
+def fetch(raw: Path, images: int, seed: int = 1, workers: int = -1) -> Fetched:
     raw.mkdir()
-    params = Download(source="synthetic", folder="data/none", pictures=pictures, seed=seed)
+    params = Download(source="synthetic", folder="data/none", images=images, seed=seed)
     return synthetic.fetch(params, raw, workers)
 
 
@@ -64,7 +64,7 @@ def test_same_seed_same_bytes_with_any_number_of_workers(
         assert (tmp_path / "again" / name).read_bytes() == (raw / name).read_bytes()
 
 
-def die(_picture: synthetic.Picture, seed: int) -> tuple[str, bytes]:
+def die(_image: synthetic.Image, seed: int) -> tuple[str, bytes]:
     """Take the place of `_jpeg` in a process that the system kills."""
     os._exit(seed)
 
@@ -82,17 +82,17 @@ def test_another_seed_gives_other_lesions(hundred: tuple[Fetched, Path], tmp_pat
     assert not set(read_members(tmp_path / "other").values()) & set(read_members(raw).values())
 
 
-def test_a_picture_depends_on_its_own_numbers_alone() -> None:
+def test_a_image_depends_on_its_own_numbers_alone() -> None:
     alone = draw("mel", "synthetic_b", 3, 40, 2)
     for lesion in (1, 2, 3):
         draw("nv", "synthetic_a", 3, lesion, 1)
     assert draw("mel", "synthetic_b", 3, 40, 2).tobytes() == alone.tobytes()
     changed = [draw("mel", "synthetic_b", *numbers) for numbers in [(4, 40, 2), (3, 41, 2), (3, 40, 1)]]
-    assert len({picture.tobytes() for picture in [alone, *changed]}) == 4
+    assert len({image.tobytes() for image in [alone, *changed]}) == 4
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_fills_a_picture_under_every_camera(kind: str) -> None:
+def test_every_kind_fills_a_image_under_every_camera(kind: str) -> None:
     for camera in CAMERAS:
         pixels = np.asarray(draw(kind, camera, 1, 5, 1))
         assert pixels.shape == (HEIGHT, WIDTH, 3)
@@ -102,7 +102,7 @@ def test_every_kind_fills_a_picture_under_every_camera(kind: str) -> None:
 
 
 def test_kinds_are_the_taxonomys_and_cameras_are_named_once() -> None:
-    assert ordered(set(KINDS)) == list(KINDS) == list(synthetic.PICTURES)
+    assert ordered(set(KINDS)) == list(KINDS) == list(synthetic.IMAGES)
     assert list(CAMERAS) == list(synthetic.CAMERAS)
 
 
@@ -128,7 +128,7 @@ def test_the_table_has_ham10000s_shape(five_hundred: tuple[pd.DataFrame, dict[st
     assert set(table["dataset"]) == set(CAMERAS)
 
 
-def test_classes_are_as_uneven_as_ham10000s_and_lesions_have_several_pictures(
+def test_classes_are_as_uneven_as_ham10000s_and_lesions_have_several_images(
     five_hundred: tuple[pd.DataFrame, dict[str, bytes]],
 ) -> None:
     table, _ = five_hundred
@@ -136,16 +136,16 @@ def test_classes_are_as_uneven_as_ham10000s_and_lesions_have_several_pictures(
     assert 0.55 < counts["nv"] / len(table) < 0.7
     assert counts["nv"] > 5 * counts["mel"] > 5 * counts["df"]
     per_lesion = table.groupby("lesion_id").size()
-    assert 0.70 < len(per_lesion) / len(table) < 0.80  # 7,470 lesions of 10,015 pictures
+    assert 0.70 < len(per_lesion) / len(table) < 0.80  # 7,470 lesions of 10,015 images
     assert per_lesion.max() >= 3
     of_a_lesion = table.groupby("lesion_id")[["dx", "dx_type", "age", "sex", "localization", "dataset"]]
     assert (of_a_lesion.nunique() == 1).all(axis=None)
 
 
-@pytest.mark.parametrize(("pictures", "lesions"), [(100, 6), (1000, 14), (10_000, 40)])
-def test_every_class_has_lesions_enough_to_split(pictures: int, lesions: int) -> None:
-    rows = synthetic._describe_lesions(pictures, np.random.default_rng(1))
-    assert len(rows) == pictures
+@pytest.mark.parametrize(("images", "lesions"), [(100, 6), (1000, 14), (10_000, 40)])
+def test_every_class_has_lesions_enough_to_split(images: int, lesions: int) -> None:
+    rows = synthetic._describe_lesions(images, np.random.default_rng(1))
+    assert len(rows) == images
     assert rows.groupby("dx")["lesion"].nunique().min() >= lesions
     assert not rows.duplicated(["lesion", "view"]).any()
 
@@ -160,10 +160,10 @@ def test_the_defects_are_there(five_hundred: tuple[pd.DataFrame, dict[str, bytes
 
     broken = []
     for name, content in members.items():
-        with Image.open(io.BytesIO(content)) as picture:
-            assert picture.size == (WIDTH, HEIGHT)
+        with Image.open(io.BytesIO(content)) as image:
+            assert image.size == (WIDTH, HEIGHT)
             try:
-                picture.load()
+                image.load()
             except OSError:
                 broken.append(name)
     assert len(broken) == 1

@@ -1,4 +1,4 @@
-"""Cleaning: every row and every picture ends as usable, or set aside with its reason."""
+"""Cleaning: every row and every image ends as usable, or set aside with its reason."""
 
 import io
 import zipfile
@@ -23,7 +23,7 @@ from stages import clean
 from tests.conftest import ROOT, edit_params
 
 
-def picture(shade: int) -> bytes:
+def image(shade: int) -> bytes:
     """A JPEG unlike that of any other shade."""
     file = io.BytesIO()
     noise = np.random.default_rng(shade).integers(0, 256, (30, 40, 3), np.uint8)
@@ -36,7 +36,7 @@ class Raw:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.members = {f"pictures/p{number:02}.jpg": picture(number) for number in range(40)}
+        self.members = {f"images/p{number:02}.jpg": image(number) for number in range(40)}
         self.table = pd.DataFrame(
             {
                 "lesion_id": [f"L{number // 2}" for number in range(40)],
@@ -67,7 +67,7 @@ def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Raw:
 
 
 def cleaned(raw: Raw) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Run the stage; return the usable pictures and each rejected id's reason."""
+    """Run the stage; return the usable images and each rejected id's reason."""
     raw.write()
     clean.main()
     rejects = read_csv(Path("data/clean/rejects.csv"))
@@ -93,29 +93,29 @@ def test_unusable_images_are_set_aside(raw: Raw) -> None:
     bomb = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(bomb, "PNG")
     raw.members |= {
-        "pictures/p01.jpg": b"",
-        "pictures/p02.jpg": b"a text file, called .jpg",
-        "pictures/p03.jpg": picture(3)[:-200],
-        "../../evil.jpg": picture(99),
-        "/etc/absolute.jpg": picture(98),
-        "C:\\windows.jpg": picture(97),
-        "pictures/stranger.jpg": picture(96),
-        "again/p06.jpg": picture(95),
-        "notes.txt": b"no picture, and passed over",
+        "images/p01.jpg": b"",
+        "images/p02.jpg": b"a text file, called .jpg",
+        "images/p03.jpg": image(3)[:-200],
+        "../../evil.jpg": image(99),
+        "/etc/absolute.jpg": image(98),
+        "C:\\windows.jpg": image(97),
+        "images/stranger.jpg": image(96),
+        "again/p06.jpg": image(95),
+        "notes.txt": b"no image, and passed over",
         "__MACOSX/._p07.jpg": b"passed over",
     }
-    del raw.members["pictures/p00.jpg"], raw.members["pictures/p04.jpg"]
-    raw.members["pictures/p04.png"] = bomb.getvalue()
+    del raw.members["images/p00.jpg"], raw.members["images/p04.jpg"]
+    raw.members["images/p04.png"] = bomb.getvalue()
     raw.table.loc[5, "dx"] = "  "
     images, rejects = cleaned(raw)
     reasons = {
         "p00": "listed, but not in any archive",
         "p01": "empty file",
-        "p02": "no picture",
-        "p03": "broken picture",
+        "p02": "no image",
+        "p03": "broken image",
         "p04": "too large",
         "p05": "no diagnosis",
-        "p06": "a second picture of this id; the first is pictures/p06.jpg",
+        "p06": "a second image of this id; the first is images/p06.jpg",
         "evil": "unsafe path",
         "absolute": "unsafe path",
         "windows": "unsafe path",
@@ -128,12 +128,12 @@ def test_unusable_images_are_set_aside(raw: Raw) -> None:
 
 
 def test_exact_duplicates_share_a_group_or_conflict(raw: Raw) -> None:
-    raw.members["pictures/p11.jpg"] = raw.members["pictures/p00.jpg"]  # nv and nv
-    raw.members["pictures/p30.jpg"] = raw.members["pictures/p12.jpg"]  # mel and nv
+    raw.members["images/p11.jpg"] = raw.members["images/p00.jpg"]  # nv and nv
+    raw.members["images/p30.jpg"] = raw.members["images/p12.jpg"]  # mel and nv
     images, rejects = cleaned(raw)
     groups = images.set_index("image_id")["group_id"]
     assert groups["p00"] == groups["p01"] == groups["p10"] == groups["p11"] == "p00"
-    assert rejects == dict.fromkeys(["p12", "p30"], "the same picture is diagnosed as mel and nv: p12, p30")
+    assert rejects == dict.fromkeys(["p12", "p30"], "the same image is diagnosed as mel and nv: p12, p30")
 
 
 def test_class_names_are_kept(raw: Raw) -> None:
@@ -159,16 +159,16 @@ def test_unknown_diagnosis_is_none(raw: Raw) -> None:
 
 def test_nothing_usable_at_all(raw: Raw) -> None:
     edit_params(raw.folder, clean={"max_rejected": 1.0})
-    raw.members = dict.fromkeys(raw.members, b"no picture")
+    raw.members = dict.fromkeys(raw.members, b"no image")
     raw.write()
-    with pytest.raises(UserError, match="of mel, nv no picture can be used"):
+    with pytest.raises(UserError, match="of mel, nv no image can be used"):
         clean.main()
 
 
 def test_doubled_member_name(raw: Raw) -> None:
     raw.write()
     with zipfile.ZipFile("data/raw/images.zip", "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
-        archive.writestr("pictures/p00.jpg", b"no picture")
+        archive.writestr("images/p00.jpg", b"no image")
     clean.main()
     assert "p00" in set(read_csv(Path("data/clean/images.csv"))["image_id"])
     assert list(read_csv(Path("data/clean/rejects.csv"))["reason"]) == ["name occurs twice in the archive"]
@@ -189,7 +189,7 @@ def test_damaged_archive_gives_reasons(data: st.DataObject) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(3):
-            archive.writestr(f"pictures/é{number}.jpg", picture(number))
+            archive.writestr(f"images/é{number}.jpg", image(number))
     content = bytearray(buffer.getvalue())
     directory = len(content) - 260  # damage there is what archives trip over
     for _ in range(data.draw(st.integers(1, 4))):
@@ -214,7 +214,7 @@ def test_damaged_member_is_set_aside(raw: Raw) -> None:
     raw.write()
     file = raw.folder / "data/raw/images.zip"
     content = bytearray(file.read_bytes())
-    content[200] ^= 0xFF  # inside the first picture
+    content[200] ^= 0xFF  # inside the first image
     file.write_bytes(content)
     clean.main()
     rejects = read_csv(Path("data/clean/rejects.csv"))
@@ -224,16 +224,16 @@ def test_damaged_member_is_set_aside(raw: Raw) -> None:
 
 def test_too_many_rejects(raw: Raw) -> None:
     edit_params(raw.folder, clean={"max_rejected": 0.1})
-    raw.members |= {f"pictures/p{number:02}.jpg": b"x" for number in range(10)}
+    raw.members |= {f"images/p{number:02}.jpg": b"x" for number in range(10)}
     raw.write()
-    with pytest.raises(UserError, match=r"10 of 40 pictures \(25.0%\) must be set aside, more than clean.max_rejected"):
+    with pytest.raises(UserError, match=r"10 of 40 images \(25.0%\) must be set aside, more than clean.max_rejected"):
         clean.main()
 
 
 def test_class_without_usable_image(raw: Raw) -> None:
-    raw.members |= {f"pictures/p{number:02}.jpg": b"x" for number in range(20)}
+    raw.members |= {f"images/p{number:02}.jpg": b"x" for number in range(20)}
     raw.write()
-    with pytest.raises(UserError, match="of nv no picture can be used"):
+    with pytest.raises(UserError, match="of nv no image can be used"):
         clean.main()
 
 

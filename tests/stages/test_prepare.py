@@ -18,13 +18,13 @@ from lesions.core.deterministic_zip import write_archive
 from lesions.images import parallel_map as parallel
 from lesions.images.archive_images import decode_members
 from lesions.images.preprocessing import to_pixels
-from tests.images.test_preprocessing import encoded, lesion, recipe
+from tests.images.test_preprocessing import encoded, lesion, preprocessing
 
 ROOT = Path(__file__).parents[2]
 
 
-def put_pictures(folder: Path, count: int, size: tuple[int, int] = (60, 45)) -> pd.DataFrame:
-    """Write an archive and data/clean/images.csv, for the stage alone; a few pictures, repeated."""
+def put_images(folder: Path, count: int, size: tuple[int, int] = (60, 45)) -> pd.DataFrame:
+    """Write an archive and data/clean/images.csv, for the stage alone; a few images, repeated."""
     sample = [encoded(lesion(size, seed), "JPEG") for seed in range(7)]
     names = [f"{number:05}.jpg" for number in range(count)]
     (folder / "data/raw").mkdir(parents=True)
@@ -48,13 +48,13 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 
 
 def test_workers_and_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = put_pictures(tmp_path, 90)
-    how = recipe(fit="pad", borders="crop", colour_constancy="shades_of_grey")
+    images = put_images(tmp_path, 90)
+    how = preprocessing(fit="pad", borders="crop", colour_constancy="shades_of_grey")
     seen = set()
     for workers, batch in [(1, 16), (2, 16), (3, 16), (8, 16), (2, 1), (3, 7), (2, 1000)]:
         monkeypatch.setattr(parallel, "BATCH", batch)
         out = tmp_path / "out"
-        pixels = decode_members(tmp_path / "data/raw", images, partial(to_pixels, recipe=how), workers=workers)
+        pixels = decode_members(tmp_path / "data/raw", images, partial(to_pixels, preprocessing=how), workers=workers)
         packed.write(out, images[["image_id", "label"]], pixels, how.image_size)
         seen.add(hashlib.sha256((out / "pixels.npy").read_bytes() + (out / "index.csv").read_bytes()).hexdigest())
     assert len(seen) == 1
@@ -68,7 +68,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     tell = "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     for count in (1_000, 12_000):
         folder = tmp_path / str(count)
-        put_pictures(folder, count, (32, 24))
+        put_images(folder, count, (32, 24))
         done = subprocess.run(
             [*python, code + tell], cwd=folder, env=ENVIRONMENT, check=True, stdout=subprocess.PIPE, text=True
         )
@@ -81,12 +81,12 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="resource limits are Unix's")
 def test_full_disk(tmp_path: Path) -> None:
-    put_pictures(tmp_path, 300)
+    put_images(tmp_path, 300)
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))"
     done = subprocess.run(command(limit), cwd=tmp_path, env=ENVIRONMENT, check=False, capture_output=True, text=True)
     assert done.returncode == 1
     assert "pixels.npy could not be written: File too large" in done.stderr
-    assert "4 MB (300 pictures of 64×64 pixels)" in done.stderr
+    assert "4 MB (300 images of 64×64 pixels)" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "data/prepared").exists()
 
@@ -94,7 +94,7 @@ def test_full_disk(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are Unix's")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL], ids=["SIGINT", "SIGKILL"])
 def test_interrupted_run_leaves_nothing(tmp_path: Path, sent: signal.Signals) -> None:
-    put_pictures(tmp_path, 4_000, (600, 450))
+    put_images(tmp_path, 4_000, (600, 450))
     with subprocess.Popen(
         command(), cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as stage:

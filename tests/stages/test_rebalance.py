@@ -1,4 +1,4 @@
-"""The stage rebalance: which pictures are copied, the name of the leak, the same bits, and nothing half-written."""
+"""The stage rebalance: which images are copied, the name of the leak, the same bits, and nothing half-written."""
 
 import hashlib
 import json
@@ -37,20 +37,20 @@ PUBLISHED = {"operation": "rotate", "probability": 0.7, "max_left_rotation": 10,
 BY_IMAGE = "split by image (leaky)"
 
 
-def put_data(folder: Path, pictures: int = 90, px: int = 20, protocol: str = "honest") -> None:
-    """Write what the stage reads: pictures of three classes, of which a tenth is left out by the split."""
+def put_data(folder: Path, images: int = 90, px: int = 20, leakage: str = "none") -> None:
+    """Write what the stage reads: images of three classes, of which a tenth is left out by the split."""
     (folder / "data/split").mkdir(parents=True)
     (folder / "data/clean").mkdir()
     pd.DataFrame({"label": ["mel", "nv", "df"]}).to_csv(folder / "data/clean/classes.csv", index=False)
-    names = [f"p{number:04}" for number in range(pictures)]
-    labels = ["nv" if number % 9 < 6 else "mel" if number % 9 < 8 else "df" for number in range(pictures)]
+    names = [f"p{number:04}" for number in range(images)]
+    labels = ["nv" if number % 9 < 6 else "mel" if number % 9 < 8 else "df" for number in range(images)]
     index = pd.DataFrame({"image_id": names, "label": labels})
     random = np.random.default_rng(0)
     drawn = (random.integers(80, 256, (px, px, 3), np.uint8) for _ in names)
     packed.write(folder / "data/prepared", index, drawn, (px, px))
-    sides = ["train", "val", "train", "test", "train", "left_out", "train", "train", "val", "train"]
-    split = pd.DataFrame({"image_id": names, "split": [sides[number % 10] for number in range(pictures)]})
-    split.assign(protocol=protocol).to_csv(folder / "data/split/split.csv", index=False)
+    splits = ["train", "val", "train", "test", "train", "left_out", "train", "train", "val", "train"]
+    split = pd.DataFrame({"image_id": names, "split": [splits[number % 10] for number in range(images)]})
+    split.assign(leakage=leakage).to_csv(folder / "data/split/split.csv", index=False)
     for file in ("params.yaml", "dvc.yaml"):
         copyfile(ROOT / file, folder / file)
     edit_params(folder, rebalance={"operations": [PUBLISHED]})
@@ -64,22 +64,22 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(folder: Path, **values: object) -> pd.DataFrame:
-    """Run the stage with these parameters; return index.csv with each copy's original's side."""
+    """Run the stage with these parameters; return index.csv with each copy's original's split_name."""
     edit_params(folder, rebalance=values)
     rebalance.main()
     rows = read_csv(Path("data/rebalanced/index.csv"))
-    sides = read_csv(Path("data/split/split.csv")).set_index("image_id")["split"]
-    return rows.assign(of=rows["original"].map(sides))
+    splits = read_csv(Path("data/split/split.csv")).set_index("image_id")["split"]
+    return rows.assign(of=rows["original"].map(splits))
 
 
 def test_only_training_images_are_augmented(project: Path) -> None:
     rows = run(project, target="max")
-    assert list(rows)[:6] == ["image_id", "original", "copy", "label", "split", "protocol"]
+    assert list(rows)[:6] == ["image_id", "original", "copy", "label", "split", "leakage"]
     assert set(rows["of"]) == set(rows["split"]) == {"train"}
-    assert set(rows["protocol"]) == {"honest"}
+    assert set(rows["leakage"]) == {"none"}
     assert (rows["image_id"] == rows["original"] + "+" + rows["copy"]).all()
     data = parts.load(Path("data"))
-    assert data.protocol == "honest"
+    assert data.leakage == "none"
     train = data.table.loc[data.rows("train"), "label"].value_counts()
     assert train["mel"] == train["nv"] == train["df"]
     assert (data.arrays[1] != 0).all()
@@ -90,9 +90,9 @@ def test_index_matches_pixels(project: Path) -> None:
     pixels, index = packed.read(Path("data/prepared"))
     copies, _ = packed.read(Path("data/rebalanced"))
     params = Rebalance.read()
-    picture_of = dict(zip(index["image_id"], pixels, strict=True))
+    image_of = dict(zip(index["image_id"], pixels, strict=True))
     for made, original, number in zip(copies, rows["original"], rows["copy"], strict=True):
-        item = (picture_of[original], AugmentedImage(original, int(number)))
+        item = (image_of[original], AugmentedImage(original, int(number)))
         assert np.array_equal(made, augment(item, params.operations_of_augmentor(), params.seed))
 
 
@@ -102,15 +102,15 @@ def test_before_split_augments_train_and_val(project: Path, capsys: pytest.Captu
     assert set(zip(rows["of"], rows["split"], strict=True)) == {
         (a, b) for a in ("train", "val") for b in ("train", "val")
     }
-    # As large a part of the copies as of the originals, whatever the original's own side.
+    # As large a part of the copies as of the originals, whatever the original's own split_name.
     for _, ours in rows.groupby("of"):
         assert (ours["split"] == "val").mean() == pytest.approx(18 / 72, abs=0.08)
-    assert set(rows["protocol"]) == {LEAK}
+    assert set(rows["leakage"]) == {LEAK}
     printed = capsys.readouterr().out
     assert f"WARNING: {LEAK}" in printed
     seen = {*rows.loc[rows["split"] == "train", "original"]}
     assert len(seen) == 72
-    assert "of 100.0% of the validation pictures" in printed
+    assert "of 100.0% of the validation images" in printed
 
 
 def test_when_does_not_change_augmented_images(project: Path) -> None:
@@ -129,32 +129,32 @@ def test_when_does_not_change_augmented_images(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("split", "values", "protocol"),
+    ("split", "values", "leakage"),
     [
-        ("honest", {"when": "before_split"}, LEAK),
+        ("none", {"when": "before_split"}, LEAK),
         (BY_IMAGE, {"when": "before_split"}, f"{BY_IMAGE}, {LEAK}"),
         (BY_IMAGE, {}, BY_IMAGE),
-        ("honest", {"when": "before_split", "target": "none"}, "honest"),
+        ("none", {"when": "before_split", "target": "none"}, "none"),
     ],
 )
 def test_metrics_name_the_leak(
     tmp_path: Path,
     split: str,
     values: dict[str, Any],
-    protocol: str,
+    leakage: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """And predict judges the copies in val as well."""
     from stages import predict
 
-    put_data(tmp_path, protocol=split)
+    put_data(tmp_path, leakage=split)
     monkeypatch.chdir(tmp_path)
     rows = run(tmp_path, **values)
     data = parts.load(Path("data"))
-    assert data.protocol == protocol
+    assert data.leakage == leakage
     monkeypatch.setattr(predict, "probabilities", lambda *given: np.full((len(given[2]), 3), 1 / 3))
-    tables = [predict.side_table(None, data, side, dihedral=False) for side in ("val", "test")]
+    tables = [predict.split_table(None, data, split_name, dihedral=False) for split_name in ("val", "test")]
     predictions = pd.concat(tables)
     assert predictions["image_id"].is_unique
     assert set(tables[0]["image_id"]) >= set(rows.loc[rows["split"] == "val", "image_id"])
@@ -165,24 +165,24 @@ def test_metrics_name_the_leak(
     put_clean(tmp_path, index.assign(group_id=index["image_id"]))
     evaluate.main()
     for file in ("metrics/evaluate.json", "reports/evaluation.json"):
-        assert json.loads(Path(file).read_text())["protocol"] == protocol
-    assert (f"WARNING: {protocol}" in capsys.readouterr().out) == (protocol != "honest")
+        assert json.loads(Path(file).read_text())["leakage"] == leakage
+    assert (f"WARNING: {leakage}" in capsys.readouterr().out) == (leakage != "none")
 
 
 def test_no_augmented_images(project: Path) -> None:
     assert run(project, target="none").empty
     data = parts.load(Path("data"))
     assert data.arrays[1].shape == (0, 20, 20, 3)
-    assert data.protocol == "honest"
+    assert data.leakage == "none"
     table = pd.read_csv("plots/class_balance.csv")
-    before, after = (table.loc[table["when"] == when, "pictures"].tolist() for when in ("before", "after"))
+    before, after = (table.loc[table["when"] == when, "images"].tolist() for when in ("before", "after"))
     assert before == after
     assert Image.open("plots/augmented_images.jpg").size[0] > 200
 
 
 def test_plots_show_augmented_images(project: Path) -> None:
     rows = run(project, target="none", extra=40)
-    table = pd.read_csv("plots/class_balance.csv").pivot_table(index="diagnosis", columns="when", values="pictures")
+    table = pd.read_csv("plots/class_balance.csv").pivot_table(index="diagnosis", columns="when", values="images")
     assert (table["after"] - table["before"] == 40).all()
     assert table["before"].sum() == 54
     pixels, _ = packed.read(Path("data/prepared"))
@@ -204,7 +204,7 @@ def test_plots_show_augmented_images(project: Path) -> None:
 def test_id_in_use_is_refused(project: Path) -> None:
     for file in ("data/prepared/index.csv", "data/split/split.csv"):
         Path(file).write_text(Path(file).read_text().replace("p0003,", "p0006+0,"))
-    with pytest.raises(UserError, match=r"the pictures have the id 'p0006\+0' already"):
+    with pytest.raises(UserError, match=r"the images have the id 'p0006\+0' already"):
         run(project, target="max")
 
 
@@ -214,11 +214,11 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
         "import atexit; atexit.register(lambda: print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]))"
     )
     peaks = []
-    for pictures in (300, 6_000):
-        folder = tmp_path / str(pictures)
-        put_data(folder, pictures, image_size=64)
+    for images in (300, 6_000):
+        folder = tmp_path / str(images)
+        put_data(folder, images, image_size=64)
         flip = {"operation": "flip_random", "probability": 0.5}
-        edit_params(folder, rebalance={"target": "none", "extra": pictures, "operations": [flip]})
+        edit_params(folder, rebalance={"target": "none", "extra": images, "operations": [flip]})
         stage = start(folder, tell)
         printed, _ = stage.communicate(timeout=60)
         peaks.append(int(printed.split()[-1]) / 1000)  # MB
@@ -261,10 +261,10 @@ def test_cluster_that_loses_a_worker(project: Path, monkeypatch: pytest.MonkeyPa
         make = oversampling.augment_all
 
         def losing(*given: Any) -> Iterator[NDArray[np.uint8]]:
-            for number, picture in enumerate(make(*given)):
+            for number, image in enumerate(make(*given)):
                 if number == 30:
                     os.kill(cluster.workers[0].pid, signal.SIGKILL)
-                yield picture
+                yield image
 
         monkeypatch.setattr(oversampling, "augment_all", losing)
         assert sha256(project / "out", params) == expected

@@ -1,4 +1,4 @@
-"""The stage `split`: each method's table, audit and words; and how a leak's name reaches the figures."""
+"""The stage `split`: each method's table, audit and words; and how a leak's name reaches the metrics."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def images(**changes: str) -> pd.DataFrame:
-    """Two classes of forty lesions; every other one has two pictures."""
+    """Two classes of forty lesions; every other one has two images."""
     rows = [
         (f"L{lesion:02}", f"{label}_{lesion:02}_{view}", label)
         for label in ("mel", "nv")
@@ -60,31 +60,31 @@ def run_split(table: pd.DataFrame, **params: object) -> tuple[pd.DataFrame, dict
 
 def test_by_group_is_honest(capsys: pytest.CaptureFixture[str]) -> None:
     result, audit = run_split(images())
-    assert list(result) == ["image_id", "split", "protocol"]
-    assert set(result["protocol"]) == {"honest"}
-    assert (audit["method"], audit["protocol"]) == ("grouped", "honest")
-    assert [audit[f"{what}_on_two_sides"] for what in KEYS] == [0, None, 0, 0, 0]
+    assert list(result) == ["image_id", "split", "leakage"]
+    assert set(result["leakage"]) == {"none"}
+    assert (audit["method"], audit["leakage"]) == ("grouped", "none")
+    assert [audit[f"{what}_in_two_splits"] for what in KEYS] == [0, None, 0, 0, 0]
     assert audit["undefined"] == ["patients: the data name none"]
-    for side in SPLITS:
-        pictures = result[result["split"] == side]
-        assert audit[side]["pictures"] == len(pictures)
-        lesions = images().set_index("image_id").loc[pictures["image_id"]].groupby("label")["lesion_id"].nunique()
-        assert audit[side]["lesions_by_class"] == audit[side]["groups_by_class"] == lesions.to_dict()
+    for split_name in SPLITS:
+        images = result[result["split"] == split_name]
+        assert audit[split_name]["images"] == len(images)
+        lesions = images().set_index("image_id").loc[images["image_id"]].groupby("label")["lesion_id"].nunique()
+        assert audit[split_name]["lesions_by_class"] == audit[split_name]["groups_by_class"] == lesions.to_dict()
     assert audit["test"]["seen_in_train"] == audit["val"]["seen_in_train"] == 0
     assert "seen_in_train" not in audit["train"]
     assert "WARNING" not in capsys.readouterr().out
 
 
 def test_split_by_image_is_measured_and_named(capsys: pytest.CaptureFixture[str]) -> None:
-    # A copy of a picture under another lesion: known by its bytes, or as a near-copy.
+    # A copy of an image under another lesion: known by its bytes, or as a near-copy.
     table = images()
     for number, key in ((0, "sha256"), (3, "near_duplicate_id")):
         table.loc[[number, 60 + number], key] = f"copy{number}"
     for seed in range(4):
         result, audit = run_split(table, method="image", seed=seed)
-        assert set(result["protocol"]) == {LEAKY}
+        assert set(result["leakage"]) == {LEAKY}
         joined = table.merge(result, on="image_id")
-        train, test = (joined[joined["split"] == side] for side in ("train", "test"))
+        train, test = (joined[joined["split"] == split_name] for split_name in ("train", "test"))
         seen = [
             any(
                 (row[key] != "") and (row[key] == train[key]).any()
@@ -95,19 +95,19 @@ def test_split_by_image_is_measured_and_named(capsys: pytest.CaptureFixture[str]
         assert audit["test"]["seen_in_train"] == pytest.approx(np.mean(seen), abs=6e-5)
         of_mel = np.mean(np.array(seen)[test["label"] == "mel"])
         assert audit["test"]["seen_in_train_by_class"]["mel"] == pytest.approx(of_mel, abs=6e-5)
-        assert audit["lesions_on_two_sides"] > 0
-        for side, fraction in (("val", 0.15), ("test", 0.2)):
+        assert audit["lesions_in_two_splits"] > 0
+        for split_name, fraction in (("val", 0.15), ("test", 0.2)):
             for label in ("mel", "nv"):
-                assert audit[side]["pictures_by_class"][label] == pytest.approx(60 * fraction, abs=1)
+                assert audit[split_name]["images_by_class"][label] == pytest.approx(60 * fraction, abs=1)
         printed = capsys.readouterr().out
-        assert f"WARNING: {LEAKY}: of {audit['test']['seen_in_train']:.1%} of the test pictures" in printed
+        assert f"WARNING: {LEAKY}: of {audit['test']['seen_in_train']:.1%} of the test images" in printed
 
 
 def test_split_by_image_without_overlap_is_named() -> None:
     table = images()
     alone = table["image_id"]
     _, audit = run_split(table.assign(group_id=alone, lesion_id=alone), method="image")
-    assert (audit["protocol"], audit["groups_on_two_sides"], audit["test"]["seen_in_train"]) == (LEAKY, 0, 0)
+    assert (audit["leakage"], audit["groups_in_two_splits"], audit["test"]["seen_in_train"]) == (LEAKY, 0, 0)
 
 
 @pytest.mark.skipif("HAM10000_DIR" not in os.environ, reason="HAM10000_DIR is not set")
@@ -116,27 +116,27 @@ def test_split_by_image_on_ham10000() -> None:
     table = images().reindex(ham.index).assign(image_id=ham["image_id"], label=ham["dx"], lesion_id=ham["lesion_id"])
     table = table.fillna("").assign(group_id=table["lesion_id"])
     _, audit = run_split(table, method="image", val=0.0005, test=0.2)
-    # Of n pictures of a lesion, each other one is in train with a chance of 0.8.
+    # Of n images of a lesion, each other one is in train with a chance of 0.8.
     others = table.groupby("lesion_id")["image_id"].transform("size") - 1
     expected = 1 - 0.2**others
     assert audit["test"]["seen_in_train"] == pytest.approx(expected.mean(), abs=0.02) == pytest.approx(0.39, abs=0.005)
     of_mel = expected[table["label"] == "mel"].mean()
     assert audit["test"]["seen_in_train_by_class"]["mel"] == pytest.approx(of_mel, abs=0.1)
     _, audit = run_split(table)
-    assert audit["lesions_on_two_sides"] == audit["test"]["seen_in_train"] == 0
+    assert audit["lesions_in_two_splits"] == audit["test"]["seen_in_train"] == 0
 
 
 def test_unknown_lesions_give_no_metric(capsys: pytest.CaptureFixture[str]) -> None:
     _, audit = run_split(images(lesion_id=""), method="image")
     assert audit["undefined"] == ["patients: the data name none", "lesions: the data name none"]
-    for value in (audit["lesions_on_two_sides"], audit["test"]["lesions"], audit["test"]["seen_in_train"]):
+    for value in (audit["lesions_in_two_splits"], audit["test"]["lesions"], audit["test"]["seen_in_train"]):
         assert value is None
-    assert audit["test"]["lesion_unknown"] == audit["test"]["pictures"]
-    assert "of an unknown share of the test pictures" in capsys.readouterr().out
+    assert audit["test"]["lesion_unknown"] == audit["test"]["images"]
+    assert "of an unknown share of the test images" in capsys.readouterr().out
 
 
 def with_published_test() -> pd.DataFrame:
-    """A published test part that has one of two pictures of three lesions; five pictures have no side."""
+    """A published test part that has one of two images of three lesions; five images have no split_name."""
     table = images(declared_split="train")
     table.loc[table["lesion_id"].isin([f"{label}L{n:02}" for label in ("mel", "nv") for n in range(8)]), "d"] = "test"
     table["declared_split"] = table.pop("d").fillna("train")
@@ -151,21 +151,21 @@ def test_published_split_is_mended_and_completed(capsys: pytest.CaptureFixture[s
     in_test = table["declared_split"] == "test"
     assert ((result["split"] == "test") == in_test).all()
     assert set(result["image_id"][result["split"] == "left_out"]) == {"mel_01_0", "mel_03_0", "nv_05_1"}
-    assert set(result["protocol"]) == {"honest"}
-    assert audit["groups_on_two_sides"] == audit["test"]["seen_in_train"] == 0
+    assert set(result["leakage"]) == {"none"}
+    assert audit["groups_in_two_splits"] == audit["test"]["seen_in_train"] == 0
     train = len(table) - in_test.sum() - 3
-    assert audit["val"]["pictures"] == pytest.approx(0.15 * train, abs=2)
+    assert audit["val"]["images"] == pytest.approx(0.15 * train, abs=2)
     assert audit["declared"] == {
         "published": {"train": len(table) - in_test.sum() - 5, "val": 0, "test": in_test.sum()},
-        "without_a_published_side": 5,
+        "without_a_published_split": 5,
         "carved_from_train": ["val"],
-        "groups_on_two_published_sides": 3,
+        "groups_on_two_published_splits": 3,
         "separated": "leave_out",
         "left_out": 3,
         "left_out_by_class": {"mel": 2, "nv": 1},
     }
     printed = capsys.readouterr().out
-    assert "The published split has 3 groups on two sides: 3 pictures of them were left out" in printed
+    assert "The published split has 3 groups in two splits: 3 images of them were left out" in printed
     assert "It has no val: dealt from its training part" in printed
 
 
@@ -173,14 +173,14 @@ def test_published_split_with_overlap_is_leaky(capsys: pytest.CaptureFixture[str
     table = with_published_test()
     result, audit = run_split(table, method="declared", separated="keep")
     assert not (result["split"] == "left_out").any()
-    assert set(result["protocol"]) == {"published split that divides lesions (leaky)"}
-    assert audit["groups_on_two_sides"] == 3
+    assert set(result["leakage"]) == {"published split that divides lesions (leaky)"}
+    assert audit["groups_in_two_splits"] == 3
     assert audit["test"]["seen_in_train"] > 0
     assert "WARNING: published split that divides lesions (leaky)" in capsys.readouterr().out
     whole = table.groupby("group_id")["declared_split"].transform("max")
     result, audit = run_split(table.assign(declared_split=whole), method="declared", separated="keep")
-    assert set(result["protocol"]) == {"honest"}
-    assert audit["declared"]["groups_on_two_published_sides"] == 0
+    assert set(result["leakage"]) == {"none"}
+    assert audit["declared"]["groups_on_two_published_splits"] == 0
 
 
 @pytest.mark.parametrize("method", ["grouped", "image"])
@@ -189,12 +189,12 @@ def test_every_image_is_in_test_once_in_five_folds(method: str) -> None:
     judged = [set(table["image_id"][table["split"] == "test"]) for table, _ in results]
     assert sum(map(len, judged)) == len(set().union(*judged)) == len(images())
     for fold, (table, audit) in enumerate(results):
-        assert list(table) == ["image_id", "split", "protocol", "fold"]
+        assert list(table) == ["image_id", "split", "leakage", "fold"]
         assert table["fold"].equals(results[0][0]["fold"])
         assert (audit["folds"], audit["fold"]) == (5, fold)
-        assert audit["test"]["pictures"] == pytest.approx(24, abs=2)
-        assert audit["val"]["pictures"] == pytest.approx(18, abs=2)
-        assert (audit["protocol"] == "honest") == (audit["groups_on_two_sides"] == 0) == (method == "grouped")
+        assert audit["test"]["images"] == pytest.approx(24, abs=2)
+        assert audit["val"]["images"] == pytest.approx(18, abs=2)
+        assert (audit["leakage"] == "none") == (audit["groups_in_two_splits"] == 0) == (method == "grouped")
 
 
 def test_later_stages_carry_the_leak(
@@ -202,7 +202,7 @@ def test_later_stages_carry_the_leak(
 ) -> None:
     table = with_published_test()
     result, _ = run_split(table, method="declared")
-    sides = result.set_index("image_id")["split"]
+    splits = result.set_index("image_id")["split"]
     index = table[["image_id", "label"]]
     pixels = np.random.default_rng(0).integers(0, 256, (len(index), 16, 16, 3), np.uint8)
     packed.write(Path("data/prepared"), index, iter(pixels), (16, 16))
@@ -210,26 +210,26 @@ def test_later_stages_carry_the_leak(
     rebalance.main()
     copies = read_csv(Path("data/rebalanced/index.csv"))
     assert len(copies) > 0
-    assert set(sides[copies["original"]]) == {"train"}
+    assert set(splits[copies["original"]]) == {"train"}
 
     data = parts.load(Path("data"))
-    assert data.protocol == "honest"
-    on_sides = np.concatenate([data.rows(side) for side in ("train", "val", "test")])
-    assert len(on_sides) == len(index) + len(copies) - 3
+    assert data.leakage == "none"
+    on_splits = np.concatenate([data.rows(split_name) for split_name in ("train", "val", "test")])
+    assert len(on_splits) == len(index) + len(copies) - 3
 
-    # Another split, leaky: its name is in split.csv, and from the predictions it comes to the figures.
+    # Another split, leaky: its name is in split.csv, and from the predictions it comes to the metrics.
     result, _ = run_split(table, method="image")
-    assert parts.load(Path("data")).protocol == LEAKY
+    assert parts.load(Path("data")).leakage == LEAKY
     put_clean(Path(), table)
     judged = result[result["split"].isin(["val", "test"])].merge(index, on="image_id")
-    for protocol in ("honest", LEAKY):
+    for leakage in ("none", LEAKY):
         capsys.readouterr()
-        predictions = judged[["image_id", "split", "label"]].assign(protocol=protocol, mel=0.25, nv=0.75)
+        predictions = judged[["image_id", "split", "label"]].assign(leakage=leakage, mel=0.25, nv=0.75)
         put_predictions(Path(), predictions)
         evaluate.main()
         for file in ("metrics/evaluate.json", "reports/evaluation.json"):
-            assert json.loads(Path(file).read_text())["protocol"] == protocol
-        assert (f"WARNING: {LEAKY}" in capsys.readouterr().out) == (protocol == LEAKY)
+            assert json.loads(Path(file).read_text())["leakage"] == leakage
+        assert (f"WARNING: {LEAKY}" in capsys.readouterr().out) == (leakage == LEAKY)
 
 
 def read_params() -> dict[str, Any]:
@@ -244,7 +244,7 @@ def test_predictions_name_the_leak(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predict, "probabilities", lambda *given: np.full((len(given[2]), 2), 0.5))
     table = pd.DataFrame({"image_id": ["a", "b"], "label": ["mel", "nv"], "split": ["val", "test"]})
     data = parts.Parts([], table, ["mel", "nv"], LEAKY)
-    assert list(predict.side_table(None, data, "test", dihedral=False)["protocol"]) == [LEAKY]
+    assert list(predict.split_table(None, data, "test", dihedral=False)["leakage"]) == [LEAKY]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def on(*quick: str) -> pytest.MarkDecorator:
 
 
 LARGE = 3_000_000
-"""Bytes of the largest file of `pictures/`."""
+"""Bytes of the largest file of `images/`."""
 
 
 @pytest.fixture
@@ -47,13 +47,13 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small repository with a folder and a file in DVC, of which nothing was pushed."""
     folder = tmp_path_factory.mktemp("project") / "one"
-    (folder / "pictures").mkdir(parents=True)
+    (folder / "images").mkdir(parents=True)
     for number in range(12):
-        (folder / f"pictures/{number}").write_bytes(bytes([number]) * (LARGE if number == 7 else 20_000))
+        (folder / f"images/{number}").write_bytes(bytes([number]) * (LARGE if number == 7 else 20_000))
     (folder / "table.csv").write_text("image_id,dx\n" + "a,nv\n" * 5000)
     run("git init --quiet", folder)
     run("dvc init --quiet", folder)
-    run("dvc add --quiet pictures table.csv", folder)
+    run("dvc add --quiet images table.csv", folder)
     return folder
 
 
@@ -100,7 +100,7 @@ def oid_of(file: Path) -> str:
 
 def same(one: Path, other: Path) -> bool:
     """Return whether a clone has the data of another."""
-    files = [path.relative_to(one) for path in [*one.glob("pictures/*"), one / "table.csv"]]
+    files = [path.relative_to(one) for path in [*one.glob("images/*"), one / "table.csv"]]
     return len(files) == 13 and all((one / file).read_bytes() == (other / file).read_bytes() for file in files)
 
 
@@ -130,13 +130,13 @@ def start(command: str, folder: Path, **environment: str) -> subprocess.Popen[st
 def test_a_spoiled_object_is_refused_then_removed_then_sent_again(one: Path, store: Store) -> None:
     run("dvc push --quiet", one)
     objects = store.objects()
-    spoiled = {oid_of(one / "pictures/3"), oid_of(one / "table.csv")}
+    spoiled = {oid_of(one / "images/3"), oid_of(one / "table.csv")}
     for oid in spoiled:
         store.write(objects[oid], b"spoiled" * 3000)
     two = clone_of(one, store, "two")
     printed = run("dvc pull", two, fails=True)
     assert "Checkout failed for following targets" in printed
-    assert not (two / "pictures/3").exists()
+    assert not (two / "images/3").exists()
     assert not (two / "table.csv").exists()
     assert "Everything is up to date" in run("dvc push", one)  # DVC alone does not mend it
     assert set(wrong_objects(store)) == spoiled
@@ -213,7 +213,7 @@ def test_a_full_store_says_so_and_loses_nothing(one: Path, store: Store) -> None
     assert "failed to push" in printed
     assert "Traceback" not in printed
     assert wrong_objects(store) == []
-    assert oid_of(one / "pictures/7") not in store.objects()
+    assert oid_of(one / "images/7") not in store.objects()
     assert not [oid for oid in store.objects() if oid.endswith(".dir")]  # which would say that the folder is complete
     run("dvc push", one)
     assert len(store.objects()) == 14

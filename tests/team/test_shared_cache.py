@@ -117,8 +117,8 @@ def test_two_users_share_a_cache(people: dict[int, Path], one: Path, store: Fold
     assert "fetched" not in printed  # it is there already
     run_as(BEN, commands[3], people[BEN])
     assert same(one, people[BEN])
-    assert (people[BEN] / "pictures/7").resolve().is_relative_to(cache)
-    run_as(BEN, "rm -r pictures", people[BEN])
+    assert (people[BEN] / "images/7").resolve().is_relative_to(cache)
+    run_as(BEN, "rm -r images", people[BEN])
     run_as(BEN, "dvc checkout", people[BEN])
     (people[BEN] / "own").write_text("Ben's own")
     os.chown(people[BEN] / "own", BEN, GROUP)

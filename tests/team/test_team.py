@@ -204,7 +204,7 @@ def the_experiment_is_there(team: Team, printed: str) -> None:
 def the_model_is_there(team: Team, _: str) -> None:
     for name in ("model-1.0.0", "model-on-trial"):
         files = {path.name for path in (team["Carla"] / name).iterdir()}
-        assert {"model.keras", "recipe.json", "likeness.npz", "decision.json"} <= files
+        assert {"model.keras", "preprocessing.json", "ood.npz", "thresholds.json"} <= files
         assert (team["Carla"] / name / "model.keras").read_bytes() == model(team["Ben"])
 
 

@@ -10,8 +10,8 @@ from lesions.core.sanitize import shown
 from lesions.taxonomy import about
 
 NOTICE = "No medical device: made for research, never to decide what is done with a person's skin."
-UNLIKE = "unlike the training pictures: the rest means nothing"
-HEAD = ("picture", "diagnosis", "probability", "malignant", "melanoma", "")
+UNLIKE = "unlike the training images: the rest means nothing"
+HEAD = ("image", "diagnosis", "probability", "malignant", "melanoma", "")
 
 
 def write_table(answers: Iterable[Prediction], classifier: Classifier, out: TextIO) -> None:
@@ -63,7 +63,7 @@ def notes(classifier: Classifier) -> list[str]:
         else:
             found.append(f"{word.partition(':')[0]}: no threshold is known for this model, so none is given.")
     if classifier.prior.is_active:
-        found.append("Age, sex and site are weighed in where they are given; without them the picture stands alone.")
+        found.append("Age, sex and site are weighed in where they are given; without them the image stands alone.")
     if classifier.calibration.temperature is None:
         found.append("The probabilities are not calibrated: there was no validation image.")
     return [*found, NOTICE]
@@ -73,9 +73,9 @@ def write_csv(answers: Iterable[Prediction], classifier: Classifier, out: TextIO
     """Write one row per image as it comes; a name that a spreadsheet would run begins with an apostrophe."""
     classes = classifier.thresholds.classes
     writer = csv.writer(out, lineterminator="\n")
-    head = ["picture", "problem", "diagnosis", *(f"probability_{name}" for name in classes)]
+    head = ["image", "problem", "diagnosis", *(f"probability_{name}" for name in classes)]
     questions = list(classifier.thresholds.tasks)
-    writer.writerow([*head, *questions, "unlikeness", "unlike"])
+    writer.writerow([*head, *questions, "ood_score", "unlike"])
     for answer in answers:
         words = [shown(answer.name), shown(answer.problem), answer.diagnosis]
         if answer.problem:
@@ -89,7 +89,7 @@ def write_csv(answers: Iterable[Prediction], classifier: Classifier, out: TextIO
 def write_json(answers: Iterable[Prediction], classifier: Classifier, out: TextIO) -> None:
     """Write one object: what the answers mean, and a list of them, each in a line as it comes."""
     about_all = {"notice": NOTICE, "notes": notes(classifier)[:-1], "warnings": classifier.warnings}
-    out.write(json.dumps(about_all, ensure_ascii=False)[:-1] + ', "pictures": [')
+    out.write(json.dumps(about_all, ensure_ascii=False)[:-1] + ', "images": [')
     for number, answer in enumerate(answers):
         out.write((",\n" if number else "\n") + json.dumps(as_object(answer, classifier), ensure_ascii=False))
     out.write("\n]}\n")
@@ -98,9 +98,9 @@ def write_json(answers: Iterable[Prediction], classifier: Classifier, out: TextI
 def as_object(answer: Prediction, classifier: Classifier) -> dict[str, Any]:
     """Return an answer as JSON has it."""
     if answer.problem:
-        return {"picture": answer.name, "problem": answer.problem}
+        return {"image": answer.name, "problem": answer.problem}
     return {
-        "picture": answer.name,
+        "image": answer.name,
         "diagnosis": answer.diagnosis,
         "diagnosis_name": about(answer.diagnosis).name,
         "probabilities": answer.probabilities,
@@ -108,6 +108,6 @@ def as_object(answer: Prediction, classifier: Classifier) -> dict[str, Any]:
         "patient": {field: value for field, value in answer.metadata.items() if value},
         "malignant_probability": malignancy(answer, classifier),
         "alerts": answer.alerts,
-        "unlikeness": answer.ood_score,
+        "ood_score": answer.ood_score,
         "unlike": answer.is_ood,
     }

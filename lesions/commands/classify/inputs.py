@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from lesions.archives import MAX_BYTES, is_picture
+from lesions.archives import MAX_BYTES, is_image
 from lesions.core.errors import UserError
 
 STANDARD_INPUT = "-"
@@ -26,12 +26,12 @@ class ImageFile(NamedTuple):
 
 
 def find(names: list[str]) -> list[ImageFile]:
-    """Return the pictures, those of a folder and of the folders in it by name.
+    """Return the images, those of a folder and of the folders in it by name.
 
-    Files named are taken whatever their suffix; of folders, those that a suffix says are pictures.
+    Files named are taken whatever their suffix; of folders, those that a suffix says are images.
 
     Raises:
-        UserError: a folder has no picture, or must not be read; or standard input is named and there is none.
+        UserError: a folder has no image, or must not be read; or standard input is named and there is none.
     """
     found = []
     for name in names:
@@ -50,9 +50,9 @@ def _images_below(folder: Path) -> list[Path]:
         raise UserError(f"{error.filename} cannot be read: {error.strerror}.")
 
     walked = os.walk(folder, onerror=refuse)
-    files = [Path(where, name) for where, _, names in walked for name in names if is_picture(name)]
+    files = [Path(where, name) for where, _, names in walked for name in names if is_image(name)]
     if not files:
-        raise UserError(f"{folder} has no picture: no file in it has a suffix such as .jpg, .png, .tif or .webp.")
+        raise UserError(f"{folder} has no image: no file in it has a suffix such as .jpg, .png, .tif or .webp.")
     return sorted(files)
 
 
@@ -68,7 +68,7 @@ def _reader(path: Path) -> Callable[[], bytes]:
 
 def _standard_input() -> bytes:
     if sys.stdin is None or sys.stdin.closed:
-        raise UserError("standard input is closed; expected a picture's bytes, as in `lesions classify - < FILE`.")
+        raise UserError("standard input is closed; expected an image's bytes, as in `lesions classify - < FILE`.")
     try:
         return sys.stdin.buffer.read(MAX_BYTES + 1)
     except OSError as error:

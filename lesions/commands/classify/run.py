@@ -19,26 +19,26 @@ from lesions.models.calibration.patient_input import read as read_patient
 
 WRITERS = {"table": formats.write_table, "csv": formats.write_csv, "json": formats.write_json}
 BOX = (1024, 512)
-"""The most width and height of a picture beside its heat map."""
+"""The most width and height of an image beside its heat map."""
 
 
 def classify(
-    pictures: list[ImageFile],
+    images: list[ImageFile],
     models: Path,
     form: str,
     heatmap: Path | None,
     sensitivity: int,
     patient: PatientMetadata,
 ) -> bool:
-    """Print what the model says of each picture; return whether there was an answer for each.
+    """Print what the model says of each image; return whether there was an answer for each.
 
     Args:
-        pictures: see `inputs.find`.
+        images: see `inputs.find`.
         models: the model's folder.
         form: one of `WRITERS`.
-        heatmap: a folder for pictures beside their heat maps.
+        heatmap: a folder for images beside their heat maps.
         sensitivity: see `Classifier.of_folder`.
-        patient: age, sex and site, the same for all these pictures; see `patient_input.read`.
+        patient: age, sex and site, the same for all these images; see `patient_input.read`.
 
     Raises:
         UserError: there is no model, heat maps cannot be written, or the patient's data is not understood.
@@ -49,13 +49,13 @@ def classify(
     known = read_patient(patient, classifier.prior)
     for warning in classifier.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
-    answers = classifier.classify_all(pictures, len(pictures), [known] * len(pictures))
+    answers = classifier.classify_all(images, len(images), [known] * len(images))
     if heatmap is not None:
         answers = _with_heat(answers, classifier, heatmap)
     problems: list[str] = []
     WRITERS[form](_noting(answers, problems), classifier, sys.stdout)
     if problems:
-        print(f"{len(problems):,} of {len(pictures):,} pictures could not be classified.", file=sys.stderr)
+        print(f"{len(problems):,} of {len(images):,} images could not be classified.", file=sys.stderr)
     return not problems
 
 
@@ -67,7 +67,7 @@ def _noting(answers: Iterable[Prediction], problems: list[str]) -> Iterator[Pred
 
 
 def _with_heat(answers: Iterator[Prediction], classifier: Classifier, folder: Path) -> Iterator[Prediction]:
-    """Write for each answer the picture beside its heat map, as NUMBER-NAME.png, and pass the answer on."""
+    """Write for each answer the image beside its heat map, as NUMBER-NAME.png, and pass the answer on."""
     number = 0
     while batch := list(islice(answers, BATCH_SIZE)):
         good = [answer for answer in batch if not answer.problem]

@@ -45,7 +45,7 @@ class Comparison:
     @property
     def leaky(self) -> list[ModelPredictions]:
         """Those of the two whose split leaks."""
-        return [found for found in (self.one, self.other) if found.protocol != "honest"]
+        return [found for found in (self.one, self.other) if found.leakage != "none"]
 
 
 def compare(first: str, second: str, name: str, resamples: int | None) -> Comparison:
@@ -119,15 +119,15 @@ def table(comparison: Comparison) -> list[tuple[str, ...]]:
 
 def context(comparison: Comparison) -> dict[str, Any]:
     """Return what both templates take."""
-    side, melanoma = comparison.one.side, comparison.one.melanoma
-    melanomas = None if melanoma is None else (side.table["label"] == melanoma).to_numpy()
+    split, melanoma = comparison.one.split, comparison.one.melanoma
+    melanomas = None if melanoma is None else (split.table["label"] == melanoma).to_numpy()
     return {
         "one": comparison.one.revision,
         "other": comparison.other.revision,
         "split": comparison.one.name,
-        "pictures": len(side.label),
-        "lesions": side.n_groups,
-        "melanomas": None if melanomas is None else len(set(side.groups[melanomas])),
+        "images": len(split.label),
+        "lesions": split.n_groups,
+        "melanomas": None if melanomas is None else len(set(split.groups[melanomas])),
         "leaky": comparison.leaky,
         "resamples": comparison.resamples,
         "without_interval": without_interval(comparison),
@@ -148,8 +148,8 @@ def without_interval(comparison: Comparison) -> dict[str, list[str]]:
 
 def significance(one: ModelPredictions, other: ModelPredictions) -> dict[str, Any]:
     """Return on how many images each model alone is right, and what the tests say."""
-    label, groups = one.side.label, one.side.groups
-    right = [found.side.probability.argmax(axis=1) == label for found in (one, other)]
+    label, groups = one.split.label, one.split.groups
+    right = [found.split.probability.argmax(axis=1) == label for found in (one, other)]
     surplus = right[1].astype(np.int64) - right[0]
     found: dict[str, Any] = {
         "one_alone": (surplus < 0).sum(),
@@ -158,7 +158,7 @@ def significance(one: ModelPredictions, other: ModelPredictions) -> dict[str, An
         "tests_melanoma": one.melanoma is not None,
     }
     if one.melanoma is not None:
-        number = one.side.classes.index(one.melanoma)
-        scores = np.stack([found.side.probability[:, number] for found in (one, other)])
+        number = one.split.classes.index(one.melanoma)
+        scores = np.stack([found.split.probability[:, number] for found in (one, other)])
         found["delong"] = delong(label == number, scores, groups)
     return found

@@ -1,4 +1,4 @@
-"""Two models on the same pictures: their figures, the differences, and intervals of these."""
+"""Two models on the same images: their metrics, the differences, and intervals of these."""
 
 from functools import partial
 
@@ -17,26 +17,26 @@ LESS_IS_BETTER = ("log_loss",)
 
 
 def check_alike(one: ModelPredictions, other: ModelPredictions) -> None:
-    """Check that two models answered for the same pictures; `ModelPredictions` are sorted by picture.
+    """Check that two models answered for the same images; `ModelPredictions` are sorted by image.
 
     Raises:
-        UserError: their classes, pictures, labels or groups differ, and how. A difference between figures would then
-            be one of the pictures too, and on the pictures that both have, each would be judged on a part of its
+        UserError: their classes, images, labels or groups differ, and how. A difference between metrics would then
+            be one of the images too, and on the images that both have, each would be judged on a part of its
             test set that the other's split chose.
     """
     names = f"{one.revision} and {other.revision}"
     mend = "Compare experiments that differ in what comes after, or run one of them with the other's"
-    if one.side.classes != other.side.classes:
-        both = " against ".join(", ".join(found.side.classes) for found in (one, other))
+    if one.split.classes != other.split.classes:
+        both = " against ".join(", ".join(found.split.classes) for found in (one, other))
         raise UserError(f"{names} have other classes: {both}. {mend} `clean` section of params.yaml.")
-    held = [found.side.table.set_index("image_id") for found in (one, other)]
+    held = [found.split.table.set_index("image_id") for found in (one, other)]
     alone = [held[0].index.difference(held[1].index), held[1].index.difference(held[0].index)]
     if len(alone[0]) or len(alone[1]):
         first = (*alone[0], *alone[1])[0]
         raise UserError(
-            f"{names} have other pictures on {one.name}: {len(alone[0]):,} are of the former alone and "
+            f"{names} have other images on {one.name}: {len(alone[0]):,} are of the former alone and "
             f"{len(alone[1]):,} of the latter alone, {first} for one; both have "
-            f"{len(held[0].index.intersection(held[1].index)):,}. Metrics of different pictures do not compare. "
+            f"{len(held[0].index.intersection(held[1].index)):,}. Metrics of different images do not compare. "
             f"{mend} `download`, `clean` and `split` sections of params.yaml."
         )
     changed = np.flatnonzero(held[0]["label"].to_numpy() != held[1]["label"].to_numpy())
@@ -44,14 +44,14 @@ def check_alike(one: ModelPredictions, other: ModelPredictions) -> None:
         row = changed[0]
         labels = " and ".join(table["label"].iloc[row] for table in held)
         raise UserError(
-            f"{names} have other labels: {held[0].index[row]} is {labels} ({len(changed):,} such pictures of "
+            f"{names} have other labels: {held[0].index[row]} is {labels} ({len(changed):,} such images of "
             f"{one.name}). {mend} data and `clean` section of params.yaml."
         )
-    pairs = np.unique(np.stack([one.side.groups, other.side.groups]), axis=1).shape[1]
-    if not pairs == one.side.n_groups == other.side.n_groups:
+    pairs = np.unique(np.stack([one.split.groups, other.split.groups]), axis=1).shape[1]
+    if not pairs == one.split.n_groups == other.split.n_groups:
         raise UserError(
-            f"{names} group the pictures of {one.name} otherwise, into {one.side.n_groups:,} and "
-            f"{other.side.n_groups:,} lesions or patients, so that they have no interval in common. {mend} `clean` "
+            f"{names} group the images of {one.name} otherwise, into {one.split.n_groups:,} and "
+            f"{other.split.n_groups:,} lesions or patients, so that they have no interval in common. {mend} `clean` "
             "section of params.yaml."
         )
 
@@ -62,7 +62,7 @@ def of_both(
     melanoma: int | None,
     weights: NDArray[np.float64],
 ) -> Metrics:
-    """Return, (B, 3) each, the figures of two models and the second's surplus over the first.
+    """Return, (B, 3) each, the metrics of two models and the second's surplus over the first.
 
     `COMPARED`, and where melanoma is a class `OF_MELANOMA`: the auc of its probability, and sensitivity and
     specificity where it is the most probable class.
@@ -83,13 +83,13 @@ def of_both(
 
 
 def estimates(one: ModelPredictions, other: ModelPredictions, bootstrap: Bootstrap) -> dict[str, list[Json]]:
-    """Return for each figure three entries with intervals: the first model's, the second's, and the difference.
+    """Return for each metric three entries with intervals: the first model's, the second's, and the difference.
 
     Args:
         one: the first.
         other: the second, alike as `check_alike` has it.
         bootstrap: how the lesions are drawn.
     """
-    probabilities = (one.side.probability, other.side.probability)
-    melanoma = None if one.melanoma is None else one.side.classes.index(one.melanoma)
-    return bootstrap.estimates(partial(of_both, one.side.label, probabilities, melanoma), one.side.groups)
+    probabilities = (one.split.probability, other.split.probability)
+    melanoma = None if one.melanoma is None else one.split.classes.index(one.melanoma)
+    return bootstrap.estimates(partial(of_both, one.split.label, probabilities, melanoma), one.split.groups)

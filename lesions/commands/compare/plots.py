@@ -1,4 +1,4 @@
-"""The comparison's pictures: by how much each figure differs, and what each model takes for what."""
+"""The comparison's images: by how much each figure differs, and what each model takes for what."""
 
 from collections.abc import Mapping, Sequence
 
@@ -31,7 +31,7 @@ def draw_differences(comparison: Comparison) -> bytes:
         draw_forest(others, bottom)
         first, second = (short(name) for name in comparison.names)
         bottom.set_xlabel(f"← {first} better      {second} better →", fontsize=10)
-        leaks = [f"LEAKY: {short(found.revision)}: {found.protocol}" for found in comparison.leaky]
+        leaks = [f"LEAKY: {short(found.revision)}: {found.leakage}" for found in comparison.leaky]
         title = "\n".join(leaks) or "Difference with its 95 % interval, paired by lesion"
         drawing.suptitle(title, fontsize=10, color=ALARM if leaks else "black")
         return png(drawing)
@@ -73,10 +73,10 @@ def draw_confusions(comparison: Comparison) -> bytes:
     with style():
         drawing = Figure(figsize=(PAGE, 4.3), layout="constrained")
         for found, axes in zip((comparison.one, comparison.other), drawing.subplots(1, 2), strict=True):
-            once = np.ones((1, len(found.side.label)))
-            counts = confusion(found.side.label, found.side.probability, once)[0].astype(int).tolist()
-            draw_confusion(counts, found.side.classes, axes)
-            leak = "" if found.protocol == "honest" else f"\nLEAKY: {found.protocol}"
+            once = np.ones((1, len(found.split.label)))
+            counts = confusion(found.split.label, found.split.probability, once)[0].astype(int).tolist()
+            draw_confusion(counts, found.split.classes, axes)
+            leak = "" if found.leakage == "none" else f"\nLEAKY: {found.leakage}"
             axes.set_title(short(found.revision) + leak, fontsize=10, color=ALARM if leak else "black")
         return png(drawing)
 

@@ -28,16 +28,16 @@ class ModelPredictions:
     Attributes:
         revision: the experiment, or other revision, by the name that was given.
         name: of the split: val or test.
-        side: its images, sorted by `image_id`.
+        split: its images, sorted by `image_id`.
         melanoma: the label of melanoma alone, or None where no class is.
-        protocol: `honest`, or the name of the leak.
+        leakage: `none`, or the name of the leak.
     """
 
     revision: str
     name: str
-    side: SplitPredictions
+    split: SplitPredictions
     melanoma: str | None
-    protocol: str
+    leakage: str
 
 
 def predictions_at_revision(revision: str, name: str) -> ModelPredictions:
@@ -57,11 +57,11 @@ def predictions_at_revision(revision: str, name: str) -> ModelPredictions:
     table = predictions.checked(table, where, images, list(classes["label"]))
     rows = table[table["split"] == name].sort_values("image_id")
     if rows.empty:
-        raise UserError(f"{where} has no picture of {name}. Compare another --side, or run `dvc repro` there.")
+        raise UserError(f"{where} has no image of {name}. Compare another --side, or run `dvc repro` there.")
     melanoma = list(classes.loc[classes["of"] == "mel", "label"])
-    protocol = ", ".join(sorted(set(table["protocol"])))
+    leakage = ", ".join(sorted(set(table["leakage"])))
     return ModelPredictions(
-        revision, name, predictions.split_predictions(rows, images), melanoma[0] if melanoma else None, protocol
+        revision, name, predictions.split_predictions(rows, images), melanoma[0] if melanoma else None, leakage
     )
 
 

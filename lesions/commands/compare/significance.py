@@ -1,7 +1,7 @@
-"""Would two models that are equally good differ by as much? Tests that count lesions, not pictures.
+"""Would two models that are equally good differ by as much? Tests that count lesions, not images.
 
-Pictures of one lesion are alike, and tests that take each for a piece of evidence of its own find differences that are
-none. Both tests here are the well-known ones where every group is one picture.
+Images of one lesion are alike, and tests that take each for a piece of evidence of its own find differences that are
+none. Both tests here are the well-known ones where every group is one image.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from scipy.stats import norm, rankdata
 def mcnemar(surplus: NDArray[np.int64], groups: NDArray[np.int64]) -> float:
     """Return the two-sided p of as large a difference in accuracy, had in every group chance named the models.
 
-    With one picture a group it is McNemar's exact test (Psychometrika 12, 1947). With more, a group's pictures are
+    With one image a group it is McNemar's exact test (Psychometrika 12, 1947). With more, a group's images are
     exchanged together, in Fisher's randomisation of signs (The Design of Experiments, 1935, section 21); the p is of
     all the ways to do so, not of a sample of them.
 
     Args:
         surplus: (N,), 1 where the second model alone is right, -1 where the first alone is, 0 elsewhere.
-        groups: (N,), the number of each picture's group.
+        groups: (N,), the number of each image's group.
     """
     of_group = np.bincount(groups, weights=surplus).astype(np.int64)
     chance = np.ones(1)  # of each sum of the groups so far, from the least to the largest, in steps of one
@@ -32,7 +32,7 @@ def mcnemar(surplus: NDArray[np.int64], groups: NDArray[np.int64]) -> float:
 
 @dataclass(frozen=True)
 class Areas:
-    """Two areas under the ROC curve, of the same pictures.
+    """Two areas under the ROC curve, of the same images.
 
     Attributes:
         auc: (2,).
@@ -48,16 +48,16 @@ class Areas:
 
 
 def delong(positive: NDArray[np.bool_], scores: NDArray[np.float64], groups: NDArray[np.int64]) -> Areas | None:
-    """Test whether two scores rank the positive pictures before the others equally well.
+    """Test whether two scores rank the positive images before the others equally well.
 
     DeLong, DeLong and Clarke-Pearson's test (Biometrics 44, 1988), by the midranks of Sun and Xu (IEEE Signal
-    Processing Letters 21, 2014), with Obuchowski's variance for pictures in groups (Biometrics 53, 1997), which is
-    DeLong's where each group is one picture. It is of large samples: with a dozen positive lesions, p is a rough guide.
+    Processing Letters 21, 2014), with Obuchowski's variance for images in groups (Biometrics 53, 1997), which is
+    DeLong's where each group is one image. It is of large samples: with a dozen positive lesions, p is a rough guide.
 
     Args:
         positive: (N,).
         scores: (2, N).
-        groups: (N,), the number of each picture's group.
+        groups: (N,), the number of each image's group.
 
     Returns:
         None with fewer than two groups that hold positives, or fewer than two that hold others.
@@ -71,7 +71,7 @@ def delong(positive: NDArray[np.bool_], scores: NDArray[np.float64], groups: NDA
     above = (ranks[:, positive] - rankdata(scores[:, positive], axis=1)) / counts[1]
     below = 1 - (ranks[:, ~positive] - rankdata(scores[:, ~positive], axis=1)) / counts[0]
     auc = above.mean(axis=1)
-    of_group = np.zeros((2, 2, int(groups.max()) + 1))  # kind of picture, score, group
+    of_group = np.zeros((2, 2, int(groups.max()) + 1))  # kind of image, score, group
     for kind, (rows, share) in enumerate(((positive, above), (~positive, below))):
         for number in range(2):
             of_group[kind, number] = np.bincount(

@@ -126,7 +126,7 @@ def _canonical(proto: onnx.ModelProto) -> onnx.ModelProto:
     for constant in used:
         constant.name = names[constant.name]
     for known in [*graph.input, *graph.output]:
-        known.type.tensor_type.shape.dim[0].dim_param = "pictures"
+        known.type.tensor_type.shape.dim[0].dim_param = "images"
     tidy = onnx.helper.make_graph(nodes, "answer", graph.input, graph.output, used, doc_string=NOTICE)
     return onnx.helper.make_model(
         tidy, opset_imports=proto.opset_import, ir_version=proto.ir_version, producer_name="lesions"

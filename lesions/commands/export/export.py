@@ -51,7 +51,7 @@ def export(models: Path, out: Path) -> None:
         progress.update()
         files[LITERT] = with_litert_metadata(convert.to_litert(model, network), text)
         progress.update()
-        images = check_images(*classifier.recipe.image_size)
+        images = check_images(*classifier.preprocessing.image_size)
         difference = _differences(files, keras_outputs(classifier, images), images)
         progress.update()
     _write(out, files | {model_json.NAME: text.encode()})

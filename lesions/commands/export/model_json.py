@@ -12,17 +12,17 @@ NAME = "model.json"
 
 def content(classifier: Classifier) -> dict[str, Any]:
     """Return the content of model.json."""
-    thresholds, recipe = classifier.thresholds, classifier.recipe
+    thresholds, preprocessing = classifier.thresholds, classifier.preprocessing
     temperature = classifier.calibration.temperature
-    height, width = recipe.image_size
+    height, width = preprocessing.image_size
     return {
         "notice": NOTICE,
-        "protocol": thresholds.protocol,
+        "leakage": thresholds.leakage,
         "warnings": classifier.warnings,
         "classes": thresholds.classes,
         "names": {code: about(code).name for code in thresholds.classes},
         "natures": {code: about(code).nature for code in thresholds.classes},
-        "input": {"name": INPUT, "type": "uint8", "shape": ["pictures", height, width, 3], "colours": "RGB"},
+        "input": {"name": INPUT, "type": "uint8", "shape": ["images", height, width, 3], "colours": "RGB"},
         "outputs": {
             "probabilities": "of each class, as calibrated on validation"
             if temperature
@@ -30,7 +30,7 @@ def content(classifier: Classifier) -> dict[str, Any]:
             "uncalibrated": "of each class, as the network gives them; the thresholds are of these",
         },
         "tta": "the mean over all flips and quarter turns is in the file" if thresholds.model.tta else "as given",
-        "recipe": recipe.to_json(),
+        "preprocessing": preprocessing.to_json(),
         "temperature": temperature,
         "temperature_is": "in the file already",
         "thresholds_are_of": "the sum of the positive classes' uncalibrated probabilities",
@@ -43,6 +43,6 @@ def content(classifier: Classifier) -> dict[str, Any]:
         }
         if classifier.prior.is_active
         else None,
-        "unlikeness": "not in the file: only `lesions classify` says whether a picture is unlike all others",
+        "ood_score": "not in the file: only `lesions classify` says whether an image is unlike all others",
         "made_from": {"sha256": thresholds.model.sha256},
     }

@@ -1,6 +1,6 @@
 "use strict";
 
-// Pictures are sent one by one, two at a time. Names, reasons and answers become text, never elements.
+// Images are sent one by one, two at a time. Names, reasons and answers become text, never elements.
 
 const settings = JSON.parse(document.body.dataset.settings);
 const AT_A_TIME = 2;
@@ -27,7 +27,7 @@ function element(kind, text = "", classes = "") {
   return made;
 }
 
-// What is known of the patient when the pictures are chosen, as the address has it.
+// What is known of the patient when the images are chosen, as the address has it.
 function patient() {
   const fields = [...document.querySelectorAll("#patient input, #patient select")].filter(({ value }) => value);
   return new URLSearchParams(fields.map(({ name, value }) => [name, value])).toString();
@@ -84,7 +84,7 @@ async function ask(file, known, removed) {
     const reply = await fetch(`classify?${known}`, { method: "POST", body: content, signal: enough.signal });
     return await reply.json();
   } catch {
-    return { problem: "the server is gone, or the picture took too long to arrive" };
+    return { problem: "the server is gone, or the image took too long to arrive" };
   } finally {
     clearTimeout(late);
     removed.removeEventListener("abort", stop);
@@ -96,7 +96,7 @@ function waitingCard(name) {
   const item = element("li");
   const card = element("article");
   const title = element("h3");
-  title.id = `picture-${number}`;
+  title.id = `image-${number}`;
   title.append(element("bdi", name));
   card.setAttribute("aria-labelledby", title.id);
   card.append(title, element("p", "Waiting…", "wait"));
@@ -127,14 +127,14 @@ function show(item, answer) {
     return;
   }
   if (answer.unlike) {
-    card.append(element("p", "Unlike the training pictures: the rest means nothing.", "notice"));
+    card.append(element("p", "Unlike the training images: the rest means nothing.", "notice"));
   }
   card.append(element("p", capital(answer.diagnosis_name), "diagnosis"));
   const known = Object.entries(answer.patient).map(([field, value]) => `${field} ${value}`);
   if (known.length) card.append(element("p", `Weighed in: ${known.join(", ")}.`, "small"));
   const [verdict, alert] = alertWords(answer);
   card.classList.toggle("alert", alert);
-  card.append(verdict, picture(answer, title.id), probabilities(answer));
+  card.append(verdict, image(answer, title.id), probabilities(answer));
 }
 
 function capital(text) {
@@ -156,15 +156,15 @@ function alertWords({ alerts, malignant_probability: malignant }) {
   return [all, Object.values(alerts).includes(true)];
 }
 
-function picture(answer, title) {
-  const figure = element("figure");
+function image(answer, title) {
+  const metric = element("metric");
   const image = element("img");
   const draw = ({ address, words }) => { image.src = address; image.alt = words; };
   draw(answer.heat || answer.seen);
-  figure.append(image);
+  metric.append(image);
   if (!answer.heat) {
-    figure.append(element("figcaption", `No heat map: ${answer.no_heat}`, "small"));
-    return figure;
+    metric.append(element("figcaption", `No heat map: ${answer.no_heat}`, "small"));
+    return metric;
   }
   const button = element("button", "Hide heat map");
   button.type = "button";
@@ -174,8 +174,8 @@ function picture(answer, title) {
     button.textContent = hidden ? "Show heat map" : "Hide heat map";
     draw(hidden ? answer.seen : answer.heat);
   });
-  figure.append(button);
-  return figure;
+  metric.append(button);
+  return metric;
 }
 
 function probabilities(answer) {
@@ -208,7 +208,7 @@ function say() {
   clearTimeout(timer);
   const parts = [count.done < count.all ? `${count.done} of ${count.all} done` : `All ${count.all} done`];
   parts.push(`${count.alerts || "none"} with an alert`);
-  if (count.unlike) parts.push(`${count.unlike} unlike the training pictures`);
+  if (count.unlike) parts.push(`${count.unlike} unlike the training images`);
   if (count.problems) parts.push(`${count.problems} without an answer`);
   status_.textContent = `${parts.join(", ")}.`;
   timer = setTimeout(() => { timer = null; if (count.done < count.all) say(); }, SAY_EVERY);
@@ -230,11 +230,11 @@ function clear() {
 
 input.addEventListener("change", () => {
   take(input.files);
-  input.value = ""; // or the same picture cannot be chosen again
+  input.value = ""; // or the same image cannot be chosen again
 });
 document.getElementById("clear").addEventListener("click", clear);
 
-// Everywhere, or the browser opens a picture that missed the zone, in place of the page.
+// Everywhere, or the browser opens an image that missed the zone, in place of the page.
 addEventListener("dragover", (event) => {
   event.preventDefault();
   zone.classList.add("over");

@@ -15,7 +15,7 @@ from lesions.explain.overlay import overlay
 from lesions.models.calibration.metadata_prior import PatientMetadata
 from lesions.taxonomy import about
 
-MAX_SIDE = 512
+MAX_SPLIT = 512
 """Pixels of what is sent back. A smaller image is sent as it is: the browser enlarges it, smoothly."""
 
 
@@ -34,7 +34,7 @@ def respond(content: bytes, classifier: Classifier, patient: PatientMetadata) ->
     """
     answer = classifier.classify(content, metadata=patient)
     found = as_object(answer, classifier)
-    del found["picture"]  # its name was never sent
+    del found["image"]  # its name was never sent
     if answer.problem:
         return found
     return found | _images(answer, classifier) | {"notice": NOTICE, "notes": notes(classifier)[:-1]}
@@ -43,23 +43,23 @@ def respond(content: bytes, classifier: Classifier, patient: PatientMetadata) ->
 def heat_words(diagnosis: str, heat: NDArray[np.float32]) -> str:
     """Return a sentence that stands for a heat map, (height, width), where it is not seen."""
     if not heat.max():
-        return f"Heat map: no place of the picture spoke for {diagnosis}."
+        return f"Heat map: no place of the image spoke for {diagnosis}."
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
     down = ("upper", "middle", "lower")[3 * int(row) // heat.shape[0]]
     across = ("left", "middle", "right")[3 * int(column) // heat.shape[1]]
     place = "middle" if down == across else f"{down} {across}"
     share = (heat > 0.5).mean()
-    return f"Heat map: the {place} spoke most for {diagnosis}; {share:.0%} of the picture are more than half as hot."
+    return f"Heat map: the {place} spoke most for {diagnosis}; {share:.0%} of the image are more than half as hot."
 
 
 def _images(answer: Prediction, classifier: Classifier) -> dict[str, Any]:
     height, width = answer.pixels.shape[:2]
-    seen = f"The picture as the network saw it, {width}×{height} pixels."
+    seen = f"The image as the network saw it, {width}×{height} pixels."
     try:
         (heat,) = classifier.heat_maps([answer])
     except UserError as error:
         return {"seen": _png(Image.fromarray(answer.pixels), seen), "no_heat": str(error)}
-    plain, hot = overlay(answer.pixels, heat, (min(width, MAX_SIDE), min(height, MAX_SIDE)))
+    plain, hot = overlay(answer.pixels, heat, (min(width, MAX_SPLIT), min(height, MAX_SPLIT)))
     return {"seen": _png(plain, seen), "heat": _png(hot, heat_words(about(answer.diagnosis).name, heat))}
 
 

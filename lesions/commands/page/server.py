@@ -217,7 +217,7 @@ def serve(models: Path, sensitivity: int, host: str, port: int) -> None:
         print(f"WARNING: {warning}", file=sys.stderr)
     if not site.loopback:
         print(
-            f"WARNING: whoever reaches {host} over the network can use the page, and pictures travel unencrypted. Do "
+            f"WARNING: whoever reaches {host} over the network can use the page, and images travel unencrypted. Do "
             "this only in a network whose every user you trust.",
             file=sys.stderr,
         )

@@ -8,29 +8,29 @@ from dvc.api import DVCFileSystem
 
 from lesions.commands.compare.paired import check_alike, estimates
 from lesions.commands.compare.predictions_at_revision import ModelPredictions, predictions_at_revision
-from lesions.commands.study.replicates import SHOWN, SIDES, with_sign
+from lesions.commands.study.replicates import SHOWN, SPLITS, with_sign
 from lesions.core.errors import UserError
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.params.evaluate import Evaluate
 
 
-def paired_lines(names: str, honest: str, leaky: str, side: str) -> list[str]:
-    """Return a line for all pictures of a side, and one for those of which a sibling trains in the leaky form."""
+def paired_lines(names: str, honest: str, leaky: str, split: str) -> list[str]:
+    """Return a line for all images of a split, and one for those of which a sibling trains in the leaky form."""
     try:
-        one, other = (predictions_at_revision(commit, side) for commit in (honest, leaky))
+        one, other = (predictions_at_revision(commit, split) for commit in (honest, leaky))
         check_alike(one, other)
-    except UserError:  # other pictures judge, or the predictions are not in the cache: there is nothing to pair
+    except UserError:  # other images judge, or the predictions are not in the cache: there is nothing to pair
         return []
     params = Evaluate.read()
     bootstrap = Bootstrap(params.n_bootstrap, params.seed)
-    leaks = other.side.table["group_id"].isin(trained_groups(leaky)).to_numpy()
+    leaks = other.split.table["group_id"].isin(trained_groups(leaky)).to_numpy()
     lines = []
-    for what, rows in (("all pictures", np.ones(len(leaks), bool)), ("those with a sibling in train", leaks)):
+    for what, rows in (("all images", np.ones(len(leaks), bool)), ("those with a sibling in train", leaks)):
         if not rows.any():
             continue
-        ours, theirs = (replace(found, side=found.side.only(rows)) for found in (one, other))
+        ours, theirs = (replace(found, split=found.split.only(rows)) for found in (one, other))
         lines.append(
-            f"- {names}, {SIDES[side]}, {what} ({rows.sum():,}): " + "; ".join(differences(ours, theirs, bootstrap))
+            f"- {names}, {SPLITS[split]}, {what} ({rows.sum():,}): " + "; ".join(differences(ours, theirs, bootstrap))
         )
     return lines
 
@@ -39,17 +39,17 @@ def differences(one: ModelPredictions, other: ModelPredictions, bootstrap: Boots
     """Return by how much the second is better, paired by lesion."""
     found = estimates(one, other, bootstrap)
     words = []
-    for figure in ("accuracy", "balanced_accuracy"):
-        before, after, surplus = found[figure]
+    for metric in ("accuracy", "balanced_accuracy"):
+        before, after, surplus = found[metric]
         if surplus["value"] is None:
             continue
         both = f"{after['value']:.3f} against {before['value']:.3f}"
-        words.append(f"{SHOWN[figure]} {both}, {with_sign(surplus)}")
+        words.append(f"{SHOWN[metric]} {both}, {with_sign(surplus)}")
     return words
 
 
 def trained_groups(commit: str) -> set[str]:
-    """Return the groups of which a picture is in train."""
+    """Return the groups of which an image is in train."""
     files = DVCFileSystem(rev=commit)
     tables = []
     for name in ("data/split/split.csv", "data/clean/images.csv"):

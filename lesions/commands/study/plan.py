@@ -96,7 +96,7 @@ def plan(study: Study, folder: Path | None = None, *, on_cluster: bool = False) 
         UserError: the parameters of an experiment are wrong, or the folder is missing.
     """
     if folder is not None and not folder.is_dir():
-        raise UserError(f"there is no folder {folder}. Name the one that holds the pictures and their table.")
+        raise UserError(f"there is no folder {folder}. Name the one that holds the images and their table.")
     now = read_file()
     all_params = [merge_params(study, entry, now) for entry in study.experiments]  # all, before any is looked up
     existing = list_experiments()
@@ -235,7 +235,7 @@ def progress(study: Study, planned: list[Planned]) -> str:
     for one in planned:
         state = "done" if one.commit else f"cannot run here: {one.blocked}" if one.blocked else "missing"
         if one.old and not one.commit:
-            state += " (there is one of other code, parameters or pictures)"
+            state += " (there is one of other code, parameters or images)"
         lines.append(f"  {one.entry.name:{width}}  {state}")
     return "\n".join(lines)
 

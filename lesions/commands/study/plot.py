@@ -10,8 +10,8 @@ from lesions.reporting.common.plot_style import BLUE, GREY, WIDTH, png, style
 LEAKY = "#bc4c00"
 LABELS = PUBLISHED, UNDER, NEVER, MAJORITY = (
     "published",
-    "under its protocol",
-    "on pictures it never met",
+    "under its leakage",
+    "on images it never met",
     "always the majority",
 )
 
@@ -23,9 +23,9 @@ class Row:
     Attributes:
         name: written beside it.
         published: the published figure.
-        leaky: the figure with its interval, under the published protocol.
-        honest: the same on pictures that the network never met.
-        majorities: of always naming the most frequent class, on the pictures of `leaky` and of `honest`.
+        leaky: the figure with its interval, under the published leakage.
+        honest: the same on images that the network never met.
+        majorities: of always naming the most frequent class, on the images of `leaky` and of `none`.
     """
 
     name: str
@@ -79,18 +79,18 @@ def draw(rows: list[Row], figure: str) -> bytes:
         return png(drawing)
 
 
-def draw_differences(surplus: dict[str, dict[str, Any]], figures: dict[str, str], baseline: str) -> bytes:
+def draw_differences(surplus: dict[str, dict[str, Any]], metrics: dict[str, str], baseline: str) -> bytes:
     """Return the plot as a PNG file, a line for what is held against a baseline, a panel a figure.
 
     Args:
         surplus: by name, from top to bottom, the differences with their intervals by figure.
-        figures: the names of the figures, from left to right, and how they are called.
+        metrics: the names of the metrics, from left to right, and how they are called.
         baseline: against what.
     """
     with style():
         drawing = Figure(figsize=(WIDTH, 1.2 + 0.32 * len(surplus)), layout="constrained")
-        panels = drawing.subplots(1, len(figures), sharey=True, squeeze=False)[0]
-        for axes, (figure, title) in zip(panels, figures.items(), strict=True):
+        panels = drawing.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+        for axes, (figure, title) in zip(panels, metrics.items(), strict=True):
             axes.axvline(0, color=GREY, linewidth=1)
             for place, found in enumerate(surplus.values()):
                 value, lower, upper = (found[figure][name] for name in ("value", "lower", "upper"))

@@ -17,7 +17,7 @@ from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.metrics import Metrics
 
 SHOWN = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_auc": "macro AUC"}
-SIDES = {"val": "validation", "test": "test"}
+SPLITS = {"val": "validation", "test": "test"}
 
 
 def family_name(entry: Entry) -> str:
@@ -44,7 +44,7 @@ def differences(before: list[SplitPredictions], after: list[SplitPredictions], b
     Of the means over the runs: another lesion changes all of these alike, so that its interval is paired.
 
     Args:
-        before: the runs of one, on the same pictures in the same order.
+        before: the runs of one, on the same images in the same order.
         after: those of the other.
         bootstrap: how the lesions are drawn.
     """
@@ -53,24 +53,26 @@ def differences(before: list[SplitPredictions], after: list[SplitPredictions], b
 
 
 def _surplus(before: list[SplitPredictions], after: list[SplitPredictions], weights: NDArray[np.float64]) -> Metrics:
-    def means(sides: list[SplitPredictions]) -> Metrics:
-        found = [metrics.overall_metrics(side.label, side.probability, weights) for side in sides]
+    def means(splits: list[SplitPredictions]) -> Metrics:
+        found = [metrics.overall_metrics(split.label, split.probability, weights) for split in splits]
         return {name: np.mean([one[name] for one in found], axis=0) for name in SHOWN}
 
     one, other = means(before), means(after)
     return {name: other[name] - one[name] for name in SHOWN}
 
 
-def against(commits: dict[str, list[str]], baseline: str, side: str, bootstrap: Bootstrap) -> dict[str, dict[str, Any]]:
-    """Return the differences from the baseline by family; a family of other pictures has none.
+def against(
+    commits: dict[str, list[str]], baseline: str, split: str, bootstrap: Bootstrap
+) -> dict[str, dict[str, Any]]:
+    """Return the differences from the baseline by family; a family of other images has none.
 
     Args:
         commits: of each family's experiments, of which the answers are in DVC's cache.
         baseline: one of them.
-        side: val or test.
+        split: val or test.
         bootstrap: how the lesions are drawn.
     """
-    read = {name: [predictions_at_revision(commit, side) for commit in ours] for name, ours in commits.items()}
+    read = {name: [predictions_at_revision(commit, split) for commit in ours] for name, ours in commits.items()}
     found = {}
     for name, ours in read.items():
         try:
@@ -79,7 +81,7 @@ def against(commits: dict[str, list[str]], baseline: str, side: str, bootstrap: 
         except UserError:
             continue
         if name != baseline:
-            found[name] = differences([one.side for one in read[baseline]], [one.side for one in ours], bootstrap)
+            found[name] = differences([one.split for one in read[baseline]], [one.split for one in ours], bootstrap)
     return found
 
 

@@ -1,6 +1,6 @@
 """What a study found, as Markdown with a plot.
 
-Every figure is read from its experiment; the published ones alone stand in the study's file.
+Every metric is read from its experiment; the published ones alone stand in the study's file.
 """
 
 import json
@@ -16,7 +16,7 @@ from lesions.commands.study import replicates
 from lesions.commands.study.paired import paired_lines
 from lesions.commands.study.plan import Planned, git
 from lesions.commands.study.plot import Row, draw, draw_differences
-from lesions.commands.study.replicates import SIDES
+from lesions.commands.study.replicates import SPLITS
 from lesions.commands.study.study import Study
 from lesions.core.errors import UserError
 from lesions.evaluation.bootstrap import Bootstrap
@@ -40,14 +40,14 @@ class Found:
     evaluation: Json
     train: Json
 
-    def figure(self, name: str, side: str) -> Json | None:
-        """Return a figure with its interval; None where that side was not judged."""
-        judged = self.evaluation.get(side)
-        return judged["figures"][name] if judged else None
+    def metric(self, name: str, split: str) -> Json | None:
+        """Return a metric with its interval; None where that split was not judged."""
+        judged = self.evaluation.get(split)
+        return judged["metrics"][name] if judged else None
 
-    def majority(self, name: str, side: str) -> float | None:
+    def majority(self, name: str, split: str) -> float | None:
         """Return what always naming the most frequent class has."""
-        judged = self.evaluation.get(side)
+        judged = self.evaluation.get(split)
         value: float | None = judged["majority_baseline"][name] if judged else None
         return value
 
@@ -72,8 +72,8 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
         told = f"By how much each is more than {escaped(study.baseline)}"
         plot.write_bytes(draw_differences(surplus, replicates.SHOWN, study.baseline))
     else:
-        told = f"{replicates.SHOWN[study.figure]} of each experiment"
-        plot.write_bytes(draw(rows(study, found), replicates.SHOWN[study.figure]))
+        told = f"{replicates.SHOWN[study.metric]} of each experiment"
+        plot.write_bytes(draw(rows(study, found), replicates.SHOWN[study.metric]))
     parts = [
         f"# {escaped(study.title)}",
         escaped(study.asks),
@@ -86,7 +86,7 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
         *sources(study),
         "Intervals are the 95 % of each experiment's bootstrap by lesion, or by patient where the data name them: they "
         "hold what other lesions would change, and not what another seed of training would. “Always the majority” is "
-        "the model that gives every picture the class that is most frequent in train.",
+        "the model that gives every image the class that is most frequent in train.",
     ]
     file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return file
@@ -104,7 +104,7 @@ def read(planned: Planned) -> Found:
 
 
 def made_by(study: Study, planned: list[Planned], file: Path) -> str:
-    """Return the command that writes the page, and of which code the figures are."""
+    """Return the command that writes the page, and of which code the metrics are."""
     done = [one for one in planned if one.commit]
     begun = sorted({git("rev-parse", "--short", f"{one.commit}~1").strip() for one in done})
     option = [] if file == study.report_file() else ["--report", file.as_posix()]
@@ -122,24 +122,26 @@ def systems(study: Study, found: dict[str, Found]) -> list[str]:
     for entry in study.experiments:
         if entry.pairs_with is None or entry.name not in found:
             continue
-        figure, side = aspect(study, entry.name)
+        metric, split = aspect(study, entry.name)
         honest = found.get(entry.pairs_with)
         published = "-" if entry.published is None else f"{entry.published.value:.4f}".rstrip("0")
         lines.append(
             (
-                f"`{entry.name}`: {replicates.SHOWN[figure]}",
+                f"`{entry.name}`: {replicates.SHOWN[metric]}",
                 published,
-                f"{with_interval(found[entry.name].figure(figure, side))}, {SIDES[side]}",
-                f"{with_interval(honest.figure(figure, study.side))}, {SIDES[study.side]}" if honest else "not run yet",
-                f"{in_words(found[entry.name].majority(figure, side))}; "
-                f"{in_words(honest.majority(figure, study.side) if honest else None)}",
+                f"{with_interval(found[entry.name].metric(metric, split))}, {SPLITS[split]}",
+                f"{with_interval(honest.metric(metric, study.split))}, {SPLITS[study.split]}"
+                if honest
+                else "not run yet",
+                f"{in_words(found[entry.name].majority(metric, split))}; "
+                f"{in_words(honest.majority(metric, study.split) if honest else None)}",
             )
         )
     head = (
         "system",
         "published",
-        "under its protocol",
-        "on pictures it never met",
+        "under its leakage",
+        "on images it never met",
         "always the majority, there and here",
     )
     return [markdown(head, lines)] if lines else []
@@ -150,25 +152,25 @@ def table(study: Study, planned: list[Planned], found: dict[str, Found]) -> list
     lines = []
     for one in planned:
         if one.entry.name not in found:
-            state = "its pictures are not here" if one.blocked else "not run yet"
+            state = "its images are not here" if one.blocked else "not run yet"
             lines.append((f"`{one.entry.name}`", state, *["-"] * 6))
             continue
         ours = found[one.entry.name]
-        _, side = aspect(study, one.entry.name)
+        _, split = aspect(study, one.entry.name)
         lines.append(
             (
                 f"`{one.entry.name}`",
-                SIDES[side],
-                with_interval(ours.figure("accuracy", side)),
-                with_interval(ours.figure("balanced_accuracy", side)),
-                in_words(ours.majority("accuracy", side)),
+                SPLITS[split],
+                with_interval(ours.metric("accuracy", split)),
+                with_interval(ours.metric("balanced_accuracy", split)),
+                in_words(ours.majority("accuracy", split)),
                 f"{ours.train['weights']:,}" if ours.train else "-",
                 f"{ours.train['best_epoch']} of {ours.train['epochs']}" if ours.train else "-",
-                ours.evaluation["protocol"],
+                ours.evaluation["leakage"],
             )
         )
     head = ("experiment", "judged on", "accuracy", "balanced accuracy", "always the majority: accuracy", "weights")
-    return [markdown((*head, "epoch kept", "protocol"), lines)]
+    return [markdown((*head, "epoch kept", "leakage"), lines)]
 
 
 def whole_families(study: Study, found: dict[str, Found]) -> dict[str, list[Found]]:
@@ -188,7 +190,7 @@ def more_than_baseline(study: Study, found: dict[str, Found]) -> dict[str, Json]
     params = Evaluate.read()
     commits = {name: [str(one.planned.commit) for one in members] for name, members in done.items()}
     try:
-        return replicates.against(commits, study.baseline, study.side, Bootstrap(params.n_bootstrap, params.seed))
+        return replicates.against(commits, study.baseline, study.split, Bootstrap(params.n_bootstrap, params.seed))
     except UserError:  # the predictions are not in the cache
         return {}
 
@@ -201,51 +203,51 @@ def together(study: Study, found: dict[str, Found], surplus: dict[str, Json]) ->
     lines: list[tuple[str, ...]] = []
     for name, members in done.items():
         cells = []
-        for figure in replicates.SHOWN:
-            values = [one.figure(figure, study.side) for one in members]
+        for metric in replicates.SHOWN:
+            values = [one.metric(metric, study.split) for one in members]
             numbers = [float(value["value"]) for value in values if value and value["value"] is not None]
             cells.append(replicates.spread(numbers) if len(numbers) == len(members) else "-")
         more = (
-            [replicates.with_sign(surplus[name][figure]) for figure in replicates.SHOWN]
+            [replicates.with_sign(surplus[name][metric]) for metric in replicates.SHOWN]
             if name in surplus
             else ["-"] * 3
         )
         lines.append((f"`{name}`", str(len(members)), *cells, *(more if surplus else [])))
     head = ["what", "runs", *replicates.SHOWN.values()]
-    told = f"Mean and standard deviation over the runs, {SIDES[study.side]}."
+    told = f"Mean and standard deviation over the runs, {SPLITS[study.split]}."
     if surplus:
-        head += [f"{figure}, more than `{study.baseline}`" for figure in replicates.SHOWN.values()]
+        head += [f"{metric}, more than `{study.baseline}`" for metric in replicates.SHOWN.values()]
         told += " The differences are of these means; their 95 % interval is by lesion, paired, and holds not the runs."
     return [told, markdown(tuple(head), lines)]
 
 
 def paired(study: Study, found: dict[str, Found]) -> list[str]:
-    """Return how pairs that have the same pictures to judge differ, of all these and of those that leak."""
+    """Return how pairs that have the same images to judge differ, of all these and of those that leak."""
     lines = []
     for entry in study.experiments:
         if entry.pairs_with in found and entry.name in found:
             honest, leaky = (str(found[name].planned.commit) for name in (entry.pairs_with, entry.name))
-            lines += paired_lines(f"`{entry.name}` against `{entry.pairs_with}`", honest, leaky, study.side)
-    return ["## On the same pictures", "\n".join(lines)] if lines else []
+            lines += paired_lines(f"`{entry.name}` against `{entry.pairs_with}`", honest, leaky, study.split)
+    return ["## On the same images", "\n".join(lines)] if lines else []
 
 
 def sources(study: Study) -> list[str]:
-    """Return where the published figures stand."""
+    """Return where the published metrics stand."""
     told = [(entry.name, entry.published) for entry in study.experiments if entry.published is not None]
     lines = [
-        f"- `{name}`: {replicates.SHOWN[given.figure]} {given.value:g}, called {SIDES[given.side]}: "
+        f"- `{name}`: {replicates.SHOWN[given.metric]} {given.value:g}, called {SPLITS[given.split]}: "
         f"{escaped(given.source)}"
         for name, given in told
     ]
-    return ["Published figures:", "\n".join(lines)] if lines else []
+    return ["Published metrics:", "\n".join(lines)] if lines else []
 
 
 def aspect(study: Study, name: str) -> tuple[str, str]:
-    """Return which figure of an experiment is looked at, and on which side."""
+    """Return which metric of an experiment is looked at, and on which split."""
     entry = next(entry for entry in study.experiments if entry.name == name)
     given = entry.published
-    figure = given.figure if given else study.figure
-    return figure, entry.judged_on or (given.side if given else study.side)
+    metric = given.metric if given else study.metric
+    return metric, entry.judged_on or (given.split if given else study.split)
 
 
 def rows(study: Study, found: dict[str, Found]) -> list[Row]:
@@ -255,13 +257,13 @@ def rows(study: Study, found: dict[str, Found]) -> list[Row]:
     for entry in study.experiments:
         if entry.name not in found or entry.name in honest:
             continue
-        figure, side = aspect(study, entry.name)
+        metric, split = aspect(study, entry.name)
         ours = found[entry.name]
         pair = found.get(entry.pairs_with) if entry.pairs_with else None
-        leaky = ours.evaluation["protocol"] != "honest"
-        shown = ours.figure(figure, side)
-        clean = pair.figure(figure, study.side) if pair else None
-        other = "" if figure == study.figure else f" ({replicates.SHOWN[figure]})"
+        leaky = ours.evaluation["leakage"] != "none"
+        shown = ours.metric(metric, split)
+        clean = pair.metric(metric, study.split) if pair else None
+        other = "" if metric == study.metric else f" ({replicates.SHOWN[metric]})"
         result.append(
             Row(
                 entry.name + other,
@@ -269,8 +271,8 @@ def rows(study: Study, found: dict[str, Found]) -> list[Row]:
                 shown if leaky or pair else None,
                 clean if pair else None if leaky else shown,
                 (
-                    ours.majority(figure, side) if leaky or pair else None,
-                    pair.majority(figure, study.side) if pair else None if leaky else ours.majority(figure, side),
+                    ours.majority(metric, split) if leaky or pair else None,
+                    pair.majority(metric, study.split) if pair else None if leaky else ours.majority(metric, split),
                 ),
             )
         )
@@ -286,7 +288,7 @@ def with_interval(value: Json | None) -> str:
 
 
 def in_words(value: float | None) -> str:
-    """Return a figure in three digits; "-" where there is none."""
+    """Return a metric in three digits; "-" where there is none."""
     return "-" if value is None else f"{value:.3f}"
 
 

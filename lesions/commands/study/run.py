@@ -144,7 +144,7 @@ def keep_old(due: list[Planned]) -> None:
             git("update-ref", old_ref(ref, commit), commit)
             git("update-ref", "-d", ref)
             name = old_ref(ref, commit).rpartition("/")[2]
-            print(f"{one.name}: the one of other code, parameters or pictures is kept as {name}.")
+            print(f"{one.name}: the one of other code, parameters or images is kept as {name}.")
 
 
 def old_ref(ref: str, commit: str) -> str:

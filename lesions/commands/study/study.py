@@ -17,17 +17,17 @@ FOLDER = Path("studies")
 NAME = r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"
 """Of studies and experiments: what Git takes as part of a ref, a shell as it is, and a person can say."""
 Name = Annotated[str, Field(pattern=f"^{NAME}$", max_length=60)]
-Side = Literal["val", "test"]
+Split = Literal["val", "test"]
 
 
 class Published(BaseModel):
-    """A figure that somebody published, and where it stands."""
+    """A metric that somebody published, and where it stands."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    figure: Literal["accuracy", "balanced_accuracy", "macro_auc"] = "accuracy"
+    metric: Literal["accuracy", "balanced_accuracy", "macro_auc"] = "accuracy"
     value: float = Field(ge=0, le=1)
-    side: Side
+    split: Split
     source: str = Field(min_length=1)
 
 
@@ -46,15 +46,15 @@ class Entry(Listed):
     Attributes:
         name: of it.
         each: parameters with the values that they get in turn.
-        published: the figure that somebody published of it.
-        judged_on: the side that is looked at, where it is neither the published figure's nor the study's.
+        published: the metric that somebody published of it.
+        judged_on: the split that is looked at, where it is neither the published metric's nor the study's.
         pairs_with: the name of its honest form.
     """
 
     name: Name
     each: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     published: Published | None = None
-    judged_on: Side | None = None
+    judged_on: Split | None = None
     pairs_with: str | None = None
 
 
@@ -65,8 +65,8 @@ class Study(BaseModel):
         name: of the file; its experiments are called `NAME-EXPERIMENT`.
         title: of the report.
         asks: the question, in a sentence.
-        figure: what the report's plot shows.
-        side: the pictures that it is of, where nothing published says otherwise.
+        metric: what the report's plot shows.
+        split: the images that it is of, where nothing published says otherwise.
         report: where the report is written.
         baseline: the experiment, without the values of its `each`, that the report holds the others against; or "".
         common: what all experiments get first.
@@ -78,8 +78,8 @@ class Study(BaseModel):
     name: Name
     title: str = Field(min_length=1)
     asks: str = Field(min_length=1)
-    figure: Literal["accuracy", "balanced_accuracy", "macro_auc"] = "balanced_accuracy"
-    side: Side = "test"
+    metric: Literal["accuracy", "balanced_accuracy", "macro_auc"] = "balanced_accuracy"
+    split: Split = "test"
     report: str = ""
     baseline: str = ""
     common: Listed = Listed()

@@ -1,4 +1,4 @@
-"""Another collection: its pictures in the folder source's layouts, and its diagnoses as the model's classes."""
+"""Another collection: its images in the folder source's layouts, and its diagnoses as the model's classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Collection:
     """What was found.
 
     Attributes:
-        images: a row a usable picture, sorted by `image_id`, in clean's columns as far as one collection gives them;
+        images: a row a usable image, sorted by `image_id`, in clean's columns as far as one collection gives them;
             `theirs` is the diagnosis as it is written there, `label` the model's class, or, where `known` is False, a
             diagnosis that the model does not know.
         luma: uint8, (N, 64, 64), to find copies by.
@@ -75,11 +75,11 @@ def parse(options: Sequence[str], classes: list[str]) -> dict[str, str]:
 
 
 def read(folder: Path, raw: Path, classes: list[str], own: dict[str, str], made_of: dict[str, str]) -> Collection:
-    """Read each picture of a folder once, and map the diagnoses. None is guessed.
+    """Read each image of a folder once, and map the diagnoses. None is guessed.
 
     Args:
         folder: in one of the folder source's layouts.
-        raw: an empty folder, for links to its archives and for one of its loose pictures.
+        raw: an empty folder, for links to its archives and for one of its loose images.
         classes: the model's.
         own: of `parse`; goes before the diagnosis's own name.
         made_of: of diagnoses that the model learned under another name its class, as where clean.classes joined some;
@@ -87,7 +87,7 @@ def read(folder: Path, raw: Path, classes: list[str], own: dict[str, str], made_
 
     Raises:
         UserError: see `lesions.sources.folder.fetch`; or `own` names a diagnosis that the collection has not, or no
-            picture can be used.
+            image can be used.
     """
     fetched = folder_source.bring(folder, raw, lambda file, place: place.symlink_to(file.resolve()))
     table = fetched.table
@@ -121,7 +121,7 @@ def read(folder: Path, raw: Path, classes: list[str], own: dict[str, str], made_
     if not usable.any():
         reasons = set_aside_["reason"].value_counts().head(8)
         listed = "".join(f"\n  {count:6,} {reason}" for reason, count in reasons.items())
-        raise UserError(f"{folder} has no picture that can be used:{listed}\nMend the pictures or the table.")
+        raise UserError(f"{folder} has no image that can be used:{listed}\nMend the images or the table.")
     images = normalise(found[usable], AGE_ZERO).assign(theirs=found["theirs"]).reset_index(drop=True)
     images["known"] = images["label"].isin(classes)
     files = [{"name": file["name"], "sha256": file["sha256"]} for file in fetched.provenance["files"]]

@@ -26,7 +26,7 @@ def collection_report(
 
     Args:
         split: the images of classes that the model knows.
-        ood_scores: one row per image, in the same order, with `label` and `unlikeness`.
+        ood_scores: one row per image, in the same order, with `label` and `ood_score`.
         classifier: the model.
         train: labels of the training images, whose fractions are the baselines; None takes the collection's.
         bootstrap: how the intervals are resampled.
@@ -43,14 +43,14 @@ def collection_report(
     melanoma = tasks["melanoma"]
     return report | {
         "majority_class": split.classes[int(prior.argmax())],
-        "baselines_are_of": "this collection: the training pictures are not here" if train is None else "train",
+        "baselines_are_of": "this collection: the training images are not here" if train is None else "train",
         "calibration": {
             "temperature": classifier.calibration.temperature,
-            "chosen_on": "the model's own validation pictures",
+            "chosen_on": "the model's own validation images",
             **report["calibration"][NAME],
         },
         "abstention": report["abstention"][NAME],
-        "unlikeness": {"flagged_above": limit, **report["unlikeness"][NAME]},
+        "ood": {"flagged_above": limit, **report["ood"][NAME]},
         "subgroups": subgroups.subgroup_report(
             split, melanoma.positive[0] if isinstance(melanoma, BinaryTask) else None, bootstrap
         ),
@@ -59,10 +59,10 @@ def collection_report(
 
 
 def unknown_classes(answers: pd.DataFrame, probabilities: pd.DataFrame, thresholds: Thresholds) -> list[dict[str, Any]]:
-    """Return for each diagnosis that the model does not know what it makes of its pictures; nothing is right or wrong.
+    """Return for each diagnosis that the model does not know what it makes of its images; nothing is right or wrong.
 
     Args:
-        answers: a row a picture: `label`, `unlikeness`, and, where the model has such a question, `alert_melanoma` and
+        answers: a row an image: `label`, `ood_score`, and, where the model has such a question, `alert_melanoma` and
             `alert_malignant`, None where no threshold is known.
         probabilities: the same rows, a column a class.
         thresholds: the model's.
@@ -70,11 +70,11 @@ def unknown_classes(answers: pd.DataFrame, probabilities: pd.DataFrame, threshol
     limit = thresholds.ood_limit
     report = []
     for label, rows in answers.groupby("label"):
-        entry: dict[str, Any] = {"diagnosis": label, "pictures": len(rows)}
+        entry: dict[str, Any] = {"diagnosis": label, "images": len(rows)}
         for question in thresholds.tasks:
             alerts = rows[f"alert_{question}"]
             entry[f"alert_{question}"] = None if alerts.isna().any() else rounded(float(alerts.astype(bool).mean()))
-        entry["unlike"] = ood.share_flagged(rows["unlikeness"].to_numpy(), limit)
+        entry["unlike"] = ood.share_flagged(rows["ood_score"].to_numpy(), limit)
         called = probabilities.loc[rows.index].to_numpy().argmax(axis=1)
         entry["called"] = {name: int((called == place).sum()) for place, name in enumerate(thresholds.classes)}
         report.append(entry)

@@ -65,7 +65,7 @@ def page(report: dict[str, Any]) -> str:
         "name": NAME,
         "overall": OVERALL,
         "mapping": [row | {"ours": row["ours"] or "not known"} for row in report["mapping"]],
-        "left_out": [row for row in map(left_out, report["left_out"].values()) if row["pictures"]],
+        "left_out": [row for row in map(left_out, report["left_out"].values()) if row["images"]],
         "confusion": markdown_table(
             ["", *diagnoses], [(name, *row) for name, row in zip(diagnoses, counts, strict=True)]
         ),

@@ -1,7 +1,7 @@
-"""Which of a collection's pictures has the model seen: of its training, or of the validation that chose its thresholds?
+"""Which of a collection's images has the model seen: of its training, or of the validation that chose its thresholds?
 
-The same bytes, the same picture in another form, another picture of the lesion or the patient, and all that belongs
-together with one of these. A figure of such pictures says how well the model remembers.
+The same bytes, the same image in another form, another image of the lesion or the patient, and all that belongs
+together with one of these. A metric of such images says how well the model remembers.
 """
 
 import json
@@ -18,7 +18,7 @@ from lesions.audit.scan import EMPTY_FINGERPRINT, scan_images
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 
-SIDES = ("train", "val")
+SPLITS = ("train", "val")
 KEPT = ["image_id", "split", "label", "lesion_id", "patient_id", "sha256"]
 OURS, THEIRS = "0 ", "1 "
 """Before the ids of the collection, and of what the model has seen: they may be called alike."""
@@ -26,11 +26,11 @@ OURS, THEIRS = "0 ", "1 "
 
 @dataclass(frozen=True)
 class Seen:
-    """The pictures that the model has seen, as far as they are here.
+    """The images that the model has seen, as far as they are here.
 
     Attributes:
         table: `KEPT`; no row where it is not known which they are.
-        luma: uint8, (N, 64, 64), of the first N rows, N being 0 where the pictures themselves are not here.
+        luma: uint8, (N, 64, 64), of the first N rows, N being 0 where the images themselves are not here.
         colour: float32, (N, 2, 8, 8), the same.
         doubts: sentences: what could not be looked for, and why.
         of_this_model: whether the folder's predictions were made by this very model.
@@ -44,7 +44,7 @@ class Seen:
 
 
 def read(data: Path, model: dict[str, str]) -> Seen:
-    """Read which pictures a model has seen, and look at them.
+    """Read which images a model has seen, and look at them.
 
     Args:
         data: the pipeline's folder, with raw/, clean/images.csv, split/split.csv and network_outputs/model.json.
@@ -55,11 +55,11 @@ def read(data: Path, model: dict[str, str]) -> Seen:
     try:
         images, split = (read_csv(data / name) for name in ("clean/images.csv", "split/split.csv"))
         table = images.merge(split[["image_id", "split"]], on="image_id")
-        table = table[table["split"].isin(SIDES)].sort_values("image_id", ignore_index=True)
+        table = table[table["split"].isin(SPLITS)].sort_values("image_id", ignore_index=True)
         members = table[["archive", "member"]]
         table = table[KEPT]
     except FileNotFoundError as error:
-        doubt = f"{error.filename} is not here: which pictures the model has seen is not known, and none was left out."
+        doubt = f"{error.filename} is not here: which images the model has seen is not known, and none was left out."
         return Seen(pd.DataFrame(columns=KEPT, dtype=str), luma, colour, [doubt], of_this_model=False)
     except (KeyError, ValueError, OSError) as error:
         raise UserError(
@@ -71,12 +71,12 @@ def read(data: Path, model: dict[str, str]) -> Seen:
     if not of_this_model:
         doubts.append(
             f"{data}/network_outputs/model.json does not say that {data} is what this model was made from: the "
-            "pictures left out may be other ones than those that it has seen."
+            "images left out may be other ones than those that it has seen."
         )
     missing = sorted(name for name in set(members["archive"]) if not (data / "raw" / name).is_file())
     if missing:
         doubts.append(
-            f"{data}/raw has no {', '.join(missing[:3])}: the pictures that the model has seen are not here. Left out "
+            f"{data}/raw has no {', '.join(missing[:3])}: the images that the model has seen are not here. Left out "
             "are those with the same bytes, of the same lesion or of the same patient, and no copies in another form."
         )
         return Seen(table, luma, colour, doubts, of_this_model)
@@ -84,7 +84,7 @@ def read(data: Path, model: dict[str, str]) -> Seen:
     good = (looked["problem"] == "").to_numpy()
     if not good.all():
         doubts.append(
-            f"{int((~good).sum()):,} of the {len(good):,} pictures that the model has seen can no longer be read from "
+            f"{int((~good).sum()):,} of the {len(good):,} images that the model has seen can no longer be read from "
             f"{data}/raw: of these, no copies in another form were looked for."
         )
     # Those with a fingerprint first.
@@ -113,7 +113,7 @@ def made_of(data: Path, model: dict[str, str]) -> dict[str, str]:
 def find(
     images: pd.DataFrame, luma: NDArray[np.uint8], colour: NDArray[np.float32], seen: Seen
 ) -> tuple[pd.DataFrame, "pd.Series[str]"]:
-    """Find the copies among a collection's pictures, and those that the model has seen.
+    """Find the copies among a collection's images, and those that the model has seen.
 
     Args:
         images: of the collection, with `image_id`, `label`, `sha256`, `lesion_id`, `patient_id`.
@@ -122,7 +122,7 @@ def find(
         seen: of `read`.
 
     Returns:
-        The pairs of copies within the collection, of `find_duplicates`; and why each picture counts as seen, or "".
+        The pairs of copies within the collection, of `find_duplicates`; and why each image counts as seen, or "".
     """
     ours = images.assign(image_id=OURS + images["image_id"])
     theirs = seen.table.assign(image_id=THEIRS + seen.table["image_id"])
@@ -135,7 +135,7 @@ def find(
     pairs = list(zip(copies["one"], copies["other"], strict=True))
     component = components(every, ["lesion_id", "patient_id", "sha256"], pairs)
     known = set(component[len(ours) :])
-    group = component[: len(ours)].isin(known).map({True: "belongs to a picture that was seen", False: ""})
+    group = component[: len(ours)].isin(known).map({True: "belongs to an image that was seen", False: ""})
     reason = pd.Series(group.to_numpy(), images.index, dtype=str)
     # What says most comes last, and stays.
     for column, told in _told(seen.table, across).items():
@@ -158,14 +158,14 @@ def _told(seen: pd.DataFrame, across: pd.DataFrame) -> dict[str, dict[str, str]]
     for image_id, split, _, lesion, patient, sha256 in rows:
         found["patient_id"][patient] = f"of a patient of {split}: {patient}, as {image_id}"
         found["lesion_id"][lesion] = f"of a lesion of {split}: {lesion}, as {image_id}"
-        found["sha256"][sha256] = f"the same bytes as a picture of {split}: {image_id}"
+        found["sha256"][sha256] = f"the same bytes as an image of {split}: {image_id}"
     for column in ("patient_id", "lesion_id"):
         found[column].pop("", None)
-    side = dict(zip(seen["image_id"], seen["split"], strict=True))
+    split_of = dict(zip(seen["image_id"], seen["split"], strict=True))
     near = across.sort_values("similarity", kind="stable")
     for one, other, similarity in zip(near["one"], near["other"], near["similarity"], strict=True):
         name = other.removeprefix(THEIRS)
         found["image_id"][one.removeprefix(OURS)] = (
-            f"in another form a picture of {side[name]}: {name}, similarity {similarity:.2f}"
+            f"in another form an image of {split_of[name]}: {name}, similarity {similarity:.2f}"
         )
     return found

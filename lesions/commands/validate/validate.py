@@ -1,4 +1,4 @@
-"""`lesions validate`: is the model as good on pictures from elsewhere?"""
+"""`lesions validate`: is the model as good on images from elsewhere?"""
 
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
 
@@ -39,11 +39,11 @@ FEWEST = 100
 """Resamples, as for `evaluate.n_bootstrap`."""
 KINDS = {
     "seen": "the model has seen them",
-    "unusable": "no picture, no row in the table, no diagnosis, or not readable",
+    "unusable": "no image, no row in the table, no diagnosis, or not readable",
     "contradiction": "a copy stands under another diagnosis",
     "unknown class": "the model does not know the diagnosis",
 }
-"""Why a picture is not judged."""
+"""Why an image is not judged."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def validate(request: Request) -> str:
     """Judge a model on a collection, write the report, and return the headline for a person.
 
     Raises:
-        UserError: there is no model, no picture to judge, or no place for the report. An earlier report stays.
+        UserError: there is no model, no image to judge, or no place for the report. An earlier report stays.
     """
     bootstrap = _bootstrap(request.resamples)
     _check_place(request.out, request.folder)
@@ -123,7 +123,7 @@ def _judged(
     )
     _refuse_if_none(images["known"], left_out, request.folder)
     aside = pd.concat([rows.assign(kind=kind) for kind, rows in left_out.items()], ignore_index=True)
-    table = images.loc[known, ["image_id", "label"]].assign(split=NAME, protocol=thresholds.protocol)
+    table = images.loc[known, ["image_id", "label"]].assign(split=NAME, leakage=thresholds.leakage)
     table = table[predictions.FIXED]
     judged = images[known].assign(split=NAME)
     final, alone_, calibrated = (
@@ -134,7 +134,7 @@ def _judged(
     train = before.table.loc[before.table["split"] == "train", "label"]
     comparable = before.of_this_model and len(train) > 0 and set(train) <= set(thresholds.classes)
     report: dict[str, Any] = {
-        "protocol": thresholds.protocol,
+        "leakage": thresholds.leakage,
         "folder": shown(request.folder.resolve().name),
         # A leak is the last of the classifier's, and the first that a reader must know.
         "warnings": [*reversed(classifier.warnings), *before.doubts],
@@ -149,7 +149,7 @@ def _judged(
         "left_out": {
             kind: {
                 "why": why,
-                "pictures": int((aside["kind"] == kind).sum()),
+                "images": int((aside["kind"] == kind).sum()),
                 "reasons": kind_of_reason(aside.loc[aside["kind"] == kind, "reason"]).value_counts().to_dict(),
             }
             for kind, why in KINDS.items()
@@ -175,15 +175,15 @@ def _refuse_if_none(known: "pd.Series[bool]", left_out: dict[str, pd.DataFrame],
     if not known.any():
         listed = "".join(f"\n  {len(rows):6,} {KINDS[kind]}" for kind, rows in left_out.items() if len(rows))
         raise UserError(
-            f"no picture of {folder} is left to judge:{listed}\nA collection must hold other pictures, of other "
+            f"no image of {folder} is left to judge:{listed}\nA collection must hold other images, of other "
             "lesions, than those that the model was made from, and diagnoses that the model knows."
         )
 
 
 def ask(classifier: Classifier, raw: Path, images: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return what the model says: `label`, `problem`, or alerts and `unlikeness`; and the classes' probabilities.
+    """Return what the model says: `label`, `problem`, or alerts and `ood_score`; and the classes' probabilities.
 
-    Twice: with what is known of the patients, and of the pictures alone.
+    Twice: with what is known of the patients, and of the images alone.
 
     Args:
         classifier: the model.
@@ -192,19 +192,19 @@ def ask(classifier: Classifier, raw: Path, images: pd.DataFrame) -> tuple[pd.Dat
             kept.
     """
     contents = read_members(raw, zip(images["archive"], images["member"], strict=True))
-    pictures: Iterator[tuple[str, Callable[[], bytes]]] = (
+    inputs: Iterator[tuple[str, Callable[[], bytes]]] = (
         (image_id, partial(_given, content)) for image_id, content in zip(images["image_id"], contents, strict=True)
     )
-    # The pixels are let go: those of ten thousand pictures may be more than the memory holds.
+    # The pixels are let go: those of ten thousand images may be more than the memory holds.
     rows = [
         {
             "problem": answer.problem,
             "uncalibrated": answer.uncalibrated,
             "alone": answer.image_only,
             **{f"alert_{question}": reached for question, reached in answer.alerts.items()},
-            "unlikeness": answer.ood_score,
+            "ood_score": answer.ood_score,
         }
-        for answer in classifier.classify_all(pictures, len(images), _patients(images))
+        for answer in classifier.classify_all(inputs, len(images), _patients(images))
     ]
     said = pd.DataFrame(rows, index=images.index).assign(label=images["label"])
     probabilities, alone = (
@@ -248,7 +248,7 @@ def _mapping(found: collection.Collection, judged: pd.DataFrame) -> list[dict[st
 
 def _bootstrap(resamples: int | None) -> Bootstrap:
     # Only how the intervals are drawn: a model's folder is all that is needed, wherever it lies.
-    params = Evaluate.read() if FILE.exists() else Evaluate(sides=["test"], seed=1)
+    params = Evaluate.read() if FILE.exists() else Evaluate(splits=["test"], seed=1)
     bootstrap = Bootstrap(params.n_bootstrap if resamples is None else resamples, params.seed)
     if bootstrap.resamples < FEWEST:
         raise UserError(f"--resamples: expected at least {FEWEST}, found {bootstrap.resamples}.")
@@ -259,7 +259,7 @@ def _check_place(out: Path, folder: Path) -> None:
     """Say before all work whether the report can be written.
 
     Raises:
-        UserError: it cannot, or it would lie among the collection's pictures, as a table of theirs.
+        UserError: it cannot, or it would lie among the collection's images, as a table of theirs.
     """
     if out.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"--out {out} lies in the collection's folder {folder}; expected another place.")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 
-FIXED = ["image_id", "split", "label", "protocol"]
+FIXED = ["image_id", "split", "label", "leakage"]
 """Columns of a table of predictions before those of the classes."""
 TOLERANCE = 1e-4
 """By how much the sum of an image's probabilities, as float32, may differ from one."""
@@ -87,11 +87,11 @@ def checked(
         file: its name for the messages.
         images: as for `read`.
         classes: as for `read`.
-        more: as for `read`; a picture may stand there once for each of their values.
+        more: as for `read`; an image may stand there once for each of their values.
 
     Raises:
-        UserError: the predictions are of other classes or of another split, name a picture twice or leave some of a
-            side out, or are no probabilities.
+        UserError: the predictions are of other classes or of another split, name an image twice or leave some of a
+            split out, or are no probabilities.
     """
     fixed = [*FIXED, *more]
     missing = [column for column in fixed if column not in table]
@@ -109,20 +109,20 @@ def checked(
         first = moved.iloc[0]
         raise UserError(
             f"{file} is of another split: it has {first['image_id']} on {first['split_x']}, and data/split/split.csv "
-            f"on {first['split_y']} ({len(moved):,} such pictures). Run `dvc repro`."
+            f"on {first['split_y']} ({len(moved):,} such images). Run `dvc repro`."
         )
     twice = table["image_id"][table.duplicated(["image_id", *more])]
     if len(twice):
         raise UserError(
             f"{file} has {twice.iloc[0]} twice ({len(twice):,} such rows). Run `dvc repro predict --force`."
         )
-    # Of a side with no row at all nothing is said; that one is left out is for the caller to see.
+    # Of a split with no row at all nothing is said; that one is left out is for the caller to see.
     due = images.loc[images["split"].isin(set(table["split"])), "image_id"]
     left_out = due[~due.isin(table["image_id"])]
     if len(left_out):
         raise UserError(
             f"{file} leaves out {left_out.iloc[0]}, which data/split/split.csv names ({len(left_out):,} of them). "
-            "A part of a side is not that side. Run `dvc repro predict --force`."
+            "A part of a split is not that split. Run `dvc repro predict --force`."
         )
     numbers = table[held].apply(pd.to_numeric, errors="coerce")
     wrong = ~((numbers >= 0).all(axis=1) & ((numbers.sum(axis=1) - 1).abs() < TOLERANCE))
@@ -147,7 +147,7 @@ def split_predictions(
         calibrated: the same rows after calibration.
     """
     classes = [str(column) for column in predictions if column not in FIXED]
-    known = images.drop(columns=["label", "split", "protocol"], errors="ignore")
+    known = images.drop(columns=["label", "split", "leakage"], errors="ignore")
     table = predictions[FIXED].merge(known, on="image_id", how="left").fillna("")
     group = table["group_id"].where(table["group_id"] != "", table["image_id"])
     return SplitPredictions(
@@ -160,17 +160,17 @@ def split_predictions(
     )
 
 
-def by_lesion(side: SplitPredictions) -> SplitPredictions | None:
-    """Return a row a lesion, with the mean of its pictures' probabilities; None where no lesion is known.
+def by_lesion(split: SplitPredictions) -> SplitPredictions | None:
+    """Return a row a lesion, with the mean of its images' probabilities; None where no lesion is known.
 
-    A picture whose lesion is not known stands for itself, and so do pictures of one lesion with another diagnosis.
+    An image whose lesion is not known stands for itself, and so do images of one lesion with another diagnosis.
     """
-    lesion = side.table["lesion_id"]
+    lesion = split.table["lesion_id"]
     if (lesion == "").all():
         return None
-    lesion = lesion.where(lesion != "", "image " + side.table["image_id"])
-    _, first, number = np.unique(lesion + " " + side.table["label"], return_index=True, return_inverse=True)
-    sums = np.stack([np.bincount(number, weights=column) for column in side.probability.T], axis=1)
+    lesion = lesion.where(lesion != "", "image " + split.table["image_id"])
+    _, first, number = np.unique(lesion + " " + split.table["label"], return_index=True, return_inverse=True)
+    sums = np.stack([np.bincount(number, weights=column) for column in split.probability.T], axis=1)
     probability = sums / np.bincount(number)[:, None]
-    groups = np.unique(side.groups[first], return_inverse=True)[1]
-    return SplitPredictions(side.table.iloc[first], side.classes, side.label[first], probability, None, groups)
+    groups = np.unique(split.groups[first], return_inverse=True)[1]
+    return SplitPredictions(split.table.iloc[first], split.classes, split.label[first], probability, None, groups)

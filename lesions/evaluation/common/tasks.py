@@ -121,7 +121,7 @@ class Thresholds(BaseModel):
     Attributes:
         model: for which model the thresholds hold.
         classes: their labels, in the order of the network's outputs.
-        protocol: `honest`, or the name of the leak between the splits.
+        leakage: `none`, or the name of the leak between the splits.
         tasks: by name; those that the classes allow.
         thresholds: of each task, and of `OOD`; scores are sums of uncalibrated probabilities.
     """
@@ -130,7 +130,7 @@ class Thresholds(BaseModel):
 
     model: Model
     classes: list[str]
-    protocol: str
+    leakage: str
     tasks: dict[str, BinaryTask]
     thresholds: list[Threshold]
 

@@ -1,7 +1,7 @@
 """The network of the published life cycle on HAM10000: 3.75 M weights at 75×100 for seven classes.
 
 Published, pixels were centred by the mean and spread of the whole data set; here by fixed numbers, so that the model
-carries its own normalisation and the test pictures have no part in it.
+carries its own normalisation and the test images have no part in it.
 """
 
 import keras
@@ -15,7 +15,7 @@ def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
     """Return the network: two blocks of two 3×3 convolutions, then two dense layers.
 
     Args:
-        shape: of a picture: height, width, 3; raw pixels from 0 to 255.
+        shape: of an image: height, width, 3; raw pixels from 0 to 255.
         classes: how many.
 
     Returns:

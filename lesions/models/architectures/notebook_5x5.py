@@ -8,7 +8,7 @@ def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
     """Return the network, as its text states it: `same` padding, ReLU, one dense layer.
 
     Args:
-        shape: of a picture: height, width, 3; raw pixels from 0 to 255.
+        shape: of an image: height, width, 3; raw pixels from 0 to 255.
         classes: how many.
 
     Returns:

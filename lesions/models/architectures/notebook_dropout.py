@@ -15,7 +15,7 @@ def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
     """Return the network: three times a 3×3 convolution and pooling, Dropout, then two dense layers.
 
     Args:
-        shape: of a picture: height, width, 3; raw pixels from 0 to 255.
+        shape: of an image: height, width, 3; raw pixels from 0 to 255.
         classes: how many.
 
     Returns:

@@ -18,14 +18,14 @@ def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
     """Return the network: three times a 3×3 convolution and pooling, a dense layer, Dropout, and the last layer.
 
     Args:
-        shape: of a picture: height, width, 3; raw pixels from 0 to 255.
+        shape: of an image: height, width, 3; raw pixels from 0 to 255.
         classes: how many.
 
     Returns:
         A model from pixels to the classes' probabilities.
 
     Raises:
-        UserError: the pictures are too small.
+        UserError: the images are too small.
     """
     require_px(shape, LEAST_PX, "notebook_generator")
     pixels = keras.Input(shape, name="pixels")

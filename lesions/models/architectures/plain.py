@@ -17,18 +17,18 @@ data set is longer than early stopping waits."""
 def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
     """Return the network.
 
-    Each stage halves the picture with its first convolution; every convolution is followed by batch
+    Each stage halves the image with its first convolution; every convolution is followed by batch
     normalisation and ReLU. Global average pooling lets it take any height and width of 16 or more.
 
     Args:
-        shape: of a picture: height, width, 3; raw pixels from 0 to 255.
+        shape: of an image: height, width, 3; raw pixels from 0 to 255.
         classes: how many.
 
     Returns:
         A model from pixels to the classes' probabilities.
 
     Raises:
-        UserError: the pictures are too small.
+        UserError: the images are too small.
     """
     require_px(shape, LEAST_PX, "plain")
     pixels = keras.Input(shape, name="pixels")

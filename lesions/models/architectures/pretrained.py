@@ -29,7 +29,7 @@ def build(shape: tuple[int, int, int], classes: int, folder: Path = WEIGHTS) -> 
     range that it was trained on. What is new, and starts at random, is named `head_…` and `probabilities`.
 
     Args:
-        shape: of a picture: height, width, 3; raw pixels from 0 to 255.
+        shape: of an image: height, width, 3; raw pixels from 0 to 255.
         classes: how many.
         folder: what the stage `weights` made.
 
@@ -37,7 +37,7 @@ def build(shape: tuple[int, int, int], classes: int, folder: Path = WEIGHTS) -> 
         A model from pixels to the classes' probabilities.
 
     Raises:
-        UserError: no network is named, the pictures are too small for it, or the weights are another network's.
+        UserError: no network is named, the images are too small for it, or the weights are another network's.
     """
     wanted = read_json(folder / "weights.json")
     if wanted["network"] == "none":
@@ -102,10 +102,10 @@ def _backbone(application: Callable[..., keras.Model], width: float, pixels: Ker
         least = re.search(r"at least (\d+)x", str(error))
         if not least:
             raise
-        height, width_of_picture = pixels.shape[1:3]
+        height, width_of_image = pixels.shape[1:3]
         raise UserError(
-            f"The network {application.__name__} needs pictures of at least {least[1]} pixels a side; these have "
-            f"{height}×{width_of_picture}. Set prepare.image_size in params.yaml to {least[1]} or more."
+            f"The network {application.__name__} needs images of at least {least[1]} pixels a side; these have "
+            f"{height}×{width_of_image}. Set prepare.image_size in params.yaml to {least[1]} or more."
         ) from None
 
 

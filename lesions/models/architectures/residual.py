@@ -1,4 +1,4 @@
-"""A small residual network for training from scratch on real pictures: 1.05 M weights for seven classes.
+"""A small residual network for training from scratch on real images: 1.05 M weights for seven classes.
 
 After He, Zhang, Ren, Sun: Deep residual learning for image recognition, CVPR 2016, section 4.2, with the shortcuts
 "B" (a 1×1 convolution where the width changes).
@@ -22,18 +22,18 @@ DROPOUT = 0.2
 def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
     """Return the network.
 
-    A first convolution halves the picture; then come four stages of two blocks of two 3×3 convolutions, of which
+    A first convolution halves the image; then come four stages of two blocks of two 3×3 convolutions, of which
     all but the first halve it again. Global average pooling lets it take any height and width of 32 or more.
 
     Args:
-        shape: of a picture: height, width, 3; raw pixels from 0 to 255.
+        shape: of an image: height, width, 3; raw pixels from 0 to 255.
         classes: how many.
 
     Returns:
         A model from pixels to the classes' probabilities.
 
     Raises:
-        UserError: the pictures are too small.
+        UserError: the images are too small.
     """
     require_px(shape, LEAST_PX, "residual")
     pixels = keras.Input(shape, name="pixels")

@@ -111,7 +111,7 @@ def fit_prior(images: pd.DataFrame, classes: list[str]) -> MetadataPrior:
     """Count the training lesions.
 
     Args:
-        images: rows of images.csv that train, and no others. Pictures of one lesion count once; where the data name
+        images: rows of images.csv that train, and no others. Images of one lesion count once; where the data name
             no lesion, those of one group, which may be all of a patient's, and one diagnosis.
         classes: the labels.
     """

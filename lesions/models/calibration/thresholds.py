@@ -13,7 +13,7 @@ OOD_SPECIFICITY = 0.99
 """The fraction of the validation images that is not to be flagged as unlike the training images."""
 FITTED = ("calibration.json", "metadata_prior.json", "ood.npz")
 """Files of a model's folder that `calibrate` writes."""
-FILES = ("model.keras", "recipe.json", *FITTED)
+FILES = ("model.keras", "preprocessing.json", *FITTED)
 """Those for which the thresholds hold."""
 
 

@@ -20,15 +20,15 @@ Augment = Callable[[Pixels, Rows, int], Pixels]
 
 
 def take_rows(arrays: Sequence[Pixels], rows: Rows) -> Pixels:
-    """Return the pictures of `rows`, which count through all the arrays, one behind the other."""
+    """Return the images of `rows`, which count through all the arrays, one behind the other."""
     starts = np.cumsum([0, *[len(array) for array in arrays[:-1]]])
-    pictures = np.empty((len(rows), *arrays[0].shape[1:]), np.uint8)
+    images = np.empty((len(rows), *arrays[0].shape[1:]), np.uint8)
     whose = np.searchsorted(starts, rows, side="right") - 1
-    # One by one: with rows by the batch, NumPy copies each picture twice.
+    # One by one: with rows by the batch, NumPy copies each image twice.
     plain = [np.asarray(array) for array in arrays]
-    for picture, array, row in zip(pictures, whose.tolist(), (rows - starts[whose]).tolist(), strict=True):
-        picture[:] = plain[array][row]
-    return pictures
+    for image, array, row in zip(images, whose.tolist(), (rows - starts[whose]).tolist(), strict=True):
+        image[:] = plain[array][row]
+    return images
 
 
 def train_batches(
@@ -47,11 +47,11 @@ def train_batches(
 
     Args:
         arrays: uint8, (N, height, width, 3) each; they may be larger than memory.
-        rows: the training pictures, counted through all the arrays.
+        rows: the training images, counted through all the arrays.
         labels: the class of each of `rows`.
-        batch: pictures a batch; an epoch's last one may be smaller.
+        batch: images a batch; an epoch's last one may be smaller.
         seed: random seed of the order.
-        augment: what changes the pictures of a batch, if anything does.
+        augment: what changes the images of a batch, if anything does.
         first_epoch: where the stream begins, as if the epochs before it had been seen.
     """
 
@@ -70,7 +70,7 @@ def train_batches(
 
 
 def eval_batches(arrays: Sequence[Pixels], rows: Rows, labels: Labels, batch: int) -> tf.data.Dataset:
-    """Return batches of each picture once, in the order of `rows`; see `train_batches`."""
+    """Return batches of each image once, in the order of `rows`; see `train_batches`."""
 
     def numbered(number: int) -> tuple[Pixels, Labels]:
         chosen = slice(number * batch, (number + 1) * batch)

@@ -20,7 +20,7 @@ class Dataset(NamedTuple):
         arrays: uint8, (N, height, width, 3): the prepared pixels and those of augmented images.
         table: one row per image of both arrays together, with `image_id`, `label` and `split`.
         classes: labels of the classes, in the order of classes.csv.
-        leakage: `honest`, or what leaks from the training images to those of validation and test.
+        leakage: `none`, or what leaks from the training images to those of validation and test.
     """
 
     arrays: list[NDArray[np.uint8]]
@@ -56,7 +56,7 @@ def load(data: Path) -> Dataset:
     split = read_csv(data / "split/split.csv")
     originals = index.merge(split[["image_id", "split"]], on="image_id", validate="1:1")
     table = pd.concat([originals, augmented_index[["image_id", "label", "split"]]], ignore_index=True)
-    found = [*split["protocol"].unique(), *augmented_index["protocol"].unique()]
-    leakage = ", ".join(name for name in found if name != "honest") or "honest"
+    found = [*split["leakage"].unique(), *augmented_index["leakage"].unique()]
+    leakage = ", ".join(name for name in found if name != "none") or "none"
     classes = read_csv(data / "clean/classes.csv")["label"]
     return Dataset([prepared, augmented], table, list(classes), leakage)

@@ -1,13 +1,13 @@
-"""How small a picture may be for a network."""
+"""How small an image may be for a network."""
 
 from lesions.core.errors import UserError
 
 
 def require_px(shape: tuple[int, int, int], least: int, network: str) -> None:
-    """Stop where a picture is too small for a network.
+    """Stop where an image is too small for a network.
 
     Args:
-        shape: of a picture: height, width, 3.
+        shape: of an image: height, width, 3.
         least: the smallest height and width that the network takes, in pixels.
         network: what it is called.
 
@@ -17,6 +17,6 @@ def require_px(shape: tuple[int, int, int], least: int, network: str) -> None:
     height, width, _ = shape
     if min(height, width) < least:
         raise UserError(
-            f"The network {network} needs pictures of at least {least} pixels a side; these have {height}×{width}: "
+            f"The network {network} needs images of at least {least} pixels a side; these have {height}×{width}: "
             f"set prepare.image_size in params.yaml to {least} or more, or train.architecture to a network that takes them."
         )

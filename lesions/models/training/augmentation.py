@@ -1,9 +1,9 @@
-"""Real-time augmentation: training pictures changed at random, anew in each epoch, while the network trains.
+"""Real-time augmentation: training images changed at random, anew in each epoch, while the network trains.
 
-What becomes of a picture is a function of (seed, epoch, row, pixels) alone, whatever the batch and the threads, and
+What becomes of an image is a function of (seed, epoch, row, pixels) alone, whatever the batch and the threads, and
 wherever a training that was interrupted goes on.
 
-It must not keep the network waiting, so it is built for speed: a picture is packed into one 32-bit word a pixel, and
+It must not keep the network waiting, so it is built for speed: an image is packed into one 32-bit word a pixel, and
 turned, moved, zoomed and mirrored by looking up each pixel once. Between its pixels stand the means of neighbours, so
 places are exact to a quarter of a pixel. That takes less than half the time of Pillow's bilinear `transform`, which
 would leave black corners, and less than a quarter of that of TensorFlow's `ImageProjectiveTransformV3`.
@@ -21,7 +21,7 @@ from lesions.params.train import Augment
 Pixels = NDArray[np.uint8]
 
 DRAWS = ("mirror", "turn_over", "transpose", "rotate", "across", "down", "zoom", "brightness", "contrast", "colour")
-"""What is drawn for a picture, whether asked for or not: so one option never changes what another one does. Colour,
+"""What is drawn for an image, whether asked for or not: so one option never changes what another one does. Colour,
 the last, takes three draws."""
 
 BITS = 14
@@ -35,14 +35,14 @@ RGB, WORD = 3, 4
 
 
 class Changes(NamedTuple):
-    """What becomes of each picture in one epoch.
+    """What becomes of each image in one epoch.
 
     Attributes:
-        places: int64, (pictures, 3), or None: a, b, c; the pixel at column x and row y comes from the place
+        places: int64, (images, 3), or None: a, b, c; the pixel at column x and row y comes from the place
             ax + by + c, whose high half is a half column and whose low half is a half row, both in units of
             1 / 2**BITS, and counted from the first that can be reached, so that neither is negative.
-        gains: float32, (pictures, 3), or None: what each channel is multiplied by.
-        contrasts: float32, (pictures,), or None: what the distance from the picture's mean is multiplied by.
+        gains: float32, (images, 3), or None: what each channel is multiplied by.
+        contrasts: float32, (images,), or None: what the distance from the image's mean is multiplied by.
     """
 
     places: NDArray[np.int64] | None
@@ -51,27 +51,27 @@ class Changes(NamedTuple):
 
 
 class Augmentation:
-    """Augmentation of pictures of one shape; call it with a batch.
+    """Augmentation of images of one shape; call it with a batch.
 
     Args:
-        wanted: by how much pictures are changed at most; each amount is drawn evenly from its range.
-        shape: of a picture: height, width, 3.
-        pictures: how many rows there are; row numbers are below it.
+        wanted: by how much images are changed at most; each amount is drawn evenly from its range.
+        shape: of an image: height, width, 3.
+        images: how many rows there are; row numbers are below it.
         seed: what the changes are drawn from.
 
     Raises:
-        UserError: pictures that are not square cannot be transposed.
+        UserError: images that are not square cannot be transposed.
     """
 
-    def __init__(self, wanted: Augment, shape: tuple[int, ...], pictures: int, seed: int) -> None:
+    def __init__(self, wanted: Augment, shape: tuple[int, ...], images: int, seed: int) -> None:
         height, width = self._shape = shape[0], shape[1]
         if wanted.transpose and height != width:
             raise UserError(
-                f"train.augment.transpose is true, and the pictures are {width} pixels wide and {height} high: only "
+                f"train.augment.transpose is true, and the images are {width} pixels wide and {height} high: only "
                 "square ones keep their shape. Set it to false, or prepare.image_size to one number."
             )
         self._wanted = wanted
-        self._pictures = pictures
+        self._images = images
         self._seed = seed
         self._drawn = (-1, Changes(None, None, None))  # an epoch and what was drawn for it
         # Half columns and half rows, from the first to the last that can be reached.
@@ -85,11 +85,11 @@ class Augmentation:
         self._moves = bool(wanted.rotate or wanted.shift or wanted.zoom)
 
     def __call__(self, batch: Pixels, rows: NDArray[np.int64], epoch: int) -> Pixels:
-        """Return the pictures as this epoch shows them.
+        """Return the images as this epoch shows them.
 
         Args:
             batch: uint8, (n, height, width, 3).
-            rows: the number of each picture.
+            rows: the number of each image.
             epoch: counted from 0.
 
         Returns:
@@ -113,10 +113,10 @@ class Augmentation:
         return done[:-1].reshape(batch.shape)
 
     def changes(self, epoch: int) -> Changes:
-        """Draw what becomes of each picture in an epoch; the first rows' do not hang on how many there are."""
+        """Draw what becomes of each image in an epoch; the first rows' do not hang on how many there are."""
         wanted = self._wanted
         random = np.random.default_rng([self._seed, epoch, 1])  # [seed, epoch] is what the order is drawn from
-        drawn = random.uniform(-1, 1, (self._pictures, len(DRAWS) + RGB - 1))
+        drawn = random.uniform(-1, 1, (self._images, len(DRAWS) + RGB - 1))
         draws = dict(zip(DRAWS, drawn.T, strict=False))
         places = gains = contrasts = None
         if self._moves or wanted.flip != "none" or wanted.transpose:
@@ -129,7 +129,7 @@ class Augmentation:
         return Changes(places, gains, contrasts)
 
     def _places(self, draws: dict[str, NDArray[np.float64]]) -> NDArray[np.int64]:
-        """Return where each picture's pixels come from; see `Changes`."""
+        """Return where each image's pixels come from; see `Changes`."""
         wanted = self._wanted
         height, width = self._shape
         mirrored = np.where((draws["mirror"] < 0) & (wanted.flip != "none"), -1, 1)
@@ -149,7 +149,7 @@ class Augmentation:
         return places
 
     def _place(self, pixels: Pixels, places: list[int], result: Pixels) -> None:
-        """Write a picture with its pixels moved, and one byte more that means nothing; see `Changes`."""
+        """Write an image with its pixels moved, and one byte more that means nothing; see `Changes`."""
         height, width = self._shape
         a, b, c = places
         place = ((a * np.arange(width) + c) + b * np.arange(height)[:, None]).ravel()
@@ -165,9 +165,9 @@ class Augmentation:
         _words(result)[:] = planes.ravel().take(found)
 
 
-def augmentation(wanted: Augment, shape: tuple[int, ...], pictures: int, seed: int) -> Augmentation | None:
+def augmentation(wanted: Augment, shape: tuple[int, ...], images: int, seed: int) -> Augmentation | None:
     """Return the augmentation, or None where nothing is to be changed; see `Augmentation`."""
-    return None if wanted == Augment() else Augmentation(wanted, shape, pictures, seed)
+    return None if wanted == Augment() else Augmentation(wanted, shape, images, seed)
 
 
 def _reflected(halves: NDArray[np.int64], length: int) -> NDArray[np.int64]:
@@ -203,7 +203,7 @@ def _mean(one: Pixels, two: Pixels, into: Pixels) -> None:
 
 
 def _tone(lines: Pixels, gain: NDArray[np.float32], contrast: np.float32 | float) -> None:
-    """Change the contrast of a picture around its mean, then multiply each channel; (height, width * 3), in place."""
+    """Change the contrast of an image around its mean, then multiply each channel; (height, width * 3), in place."""
     mean = 0 if contrast == 1 else int(lines.sum(dtype=np.uint32)) / lines.size
     factor, term = np.empty((2, lines.shape[1] // RGB, RGB), np.float32)
     factor[:] = gain * contrast

@@ -2,7 +2,7 @@
 
 After each epoch all that training knows is written to one file in the user's cache folder, since DVC deletes a
 stage's outputs before it runs. The file's name is a hash of all that decides the training's result, so whoever changes
-a parameter, a picture or a line of code begins anew.
+a parameter, an image or a line of code begins anew.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ KEPT_DAYS = 30
 """Checkpoints of trainings that nobody goes on with are removed after so long."""
 
 Epoch = dict[str, float]
-"""Its figures."""
+"""Its metrics."""
 History = list[Epoch]
 
 
@@ -36,7 +36,7 @@ class State(NamedTuple):
     """What training knows after an epoch.
 
     Attributes:
-        history: all epochs' figures.
+        history: all epochs' metrics.
         finished: whether no epoch is to follow.
         model: the model's variables, its random generators' among them.
         optimizer: the optimizer's.

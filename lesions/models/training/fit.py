@@ -21,8 +21,8 @@ from lesions.models.training.validation_metrics import Validation, direction, is
 from lesions.params.train import Train
 
 
-class Side(NamedTuple):
-    """The pictures of one side.
+class Split(NamedTuple):
+    """The images of one split.
 
     Attributes:
         rows: counted through all arrays, (N,).
@@ -33,18 +33,18 @@ class Side(NamedTuple):
     labels: NDArray[np.int64]
 
 
-class Pictures(NamedTuple):
+class Images(NamedTuple):
     """What the training looks at.
 
     Attributes:
         arrays: see `take_rows`.
-        train: the training pictures.
+        train: the training images.
         val: those of validation, which decide the learning rate, the end, and the epoch that is kept.
     """
 
     arrays: Sequence[NDArray[np.uint8]]
-    train: Side
-    val: Side
+    train: Split
+    val: Split
 
 
 class Table(NamedTuple):
@@ -52,19 +52,19 @@ class Table(NamedTuple):
 
     Attributes:
         file: where it is written.
-        protocol: its last column: what leaks, or `honest`.
+        leakage: its last column: what leaks, or `none`.
         before: its first rows, the epochs of other networks.
     """
 
     file: Path
-    protocol: str
+    leakage: str
     before: Sequence[Epoch] = ()
 
     def write(self, history: History) -> None:
         """Write it; whoever looks at it while training goes on finds it whole."""
         table = pd.DataFrame([*self.before, *history])
         table.insert(0, "epoch", range(1, len(table) + 1))
-        table["protocol"] = self.protocol
+        table["leakage"] = self.leakage
         unfinished = self.file.with_suffix(".part")
         table.to_csv(unfinished, index=False)
         unfinished.replace(self.file)
@@ -88,7 +88,7 @@ class Fitted(NamedTuple):
     """What came of the training, beside the model's weights.
 
     Attributes:
-        history: each epoch's figures.
+        history: each epoch's metrics.
         epoch: whose weights the model has, counted from 0.
     """
 
@@ -102,12 +102,12 @@ def phases(params: Train) -> list[Phase]:
     return [*head, Phase(params.freeze_backbone_epochs, params.epochs, head_only=False)]
 
 
-def fit(model: keras.Model, pictures: Pictures, params: Train, checkpoint: Checkpoint, table: Table) -> Fitted:
+def fit(model: keras.Model, images: Images, params: Train, checkpoint: Checkpoint, table: Table) -> Fitted:
     """Train the model, which ends with the weights to keep.
 
     Args:
         model: new, and not compiled.
-        pictures: what it learns from, and is steered by.
+        images: what it learns from, and is steered by.
         params: the section.
         checkpoint: gets a state after each epoch, and says where to go on.
         table: is written after each epoch.
@@ -115,7 +115,7 @@ def fit(model: keras.Model, pictures: Pictures, params: Train, checkpoint: Check
     Raises:
         UserError: a loss became no number, or the network has no head to train alone.
     """
-    arrays, train, val = pictures
+    arrays, train, val = images
     log = Log(params, checkpoint, table)
     if log.history and not log.finished:
         print(f"Going on after epoch {len(log.history)} of {params.epochs}, where this training was interrupted.")
@@ -194,7 +194,7 @@ def steering(params: Train, phase: Phase) -> list[keras.callbacks.Callback]:
 class Log(keras.callbacks.Callback):  # type: ignore[misc]
     """Notes each epoch, keeps the weights to keep, and writes the checkpoint; behind the callbacks that steer.
 
-    Keras's callbacks count epochs, and cannot be saved. Where training goes on, they are shown the figures of the
+    Keras's callbacks count epochs, and cannot be saved. Where training goes on, they are shown the metrics of the
     epochs before instead, and so count the same.
 
     Args:
@@ -203,7 +203,7 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]
         table: the table of the epochs.
 
     Attributes:
-        history: each epoch's figures.
+        history: each epoch's metrics.
         finished: no epoch is to follow.
         kept: the weights to keep so far.
         kept_epoch: whose they are, counted from 0.
@@ -241,12 +241,12 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]
         """Note the epoch."""
         refuse_nan(epoch, logs)
         monitor = self._params.monitor
-        figures = {name: float(value) for name, value in logs.items()}
-        if not any(name.startswith("learning_rate") for name in figures):
-            figures |= learning_rates(self.model.optimizer)
-        self.history.append(figures)
+        metrics = {name: float(value) for name, value in logs.items()}
+        if not any(name.startswith("learning_rate") for name in metrics):
+            metrics |= learning_rates(self.model.optimizer)
+        self.history.append(metrics)
         last = not self._params.restore_best_weights
-        if epoch == 0 or last or is_better(monitor, figures[monitor], self.history[self.kept_epoch][monitor]):
+        if epoch == 0 or last or is_better(monitor, metrics[monitor], self.history[self.kept_epoch][monitor]):
             self.kept, self.kept_epoch = self.model.get_weights(), epoch
         self.finished = self.model.stop_training or epoch + 1 == self._params.epochs
         self._table.write(self.history)

@@ -6,7 +6,7 @@ import keras
 
 
 def multiply_adds(model: keras.Model) -> int:
-    """Return the multiplications of one picture's way through the convolutions and dense layers.
+    """Return the multiplications of one image's way through the convolutions and dense layers.
 
     Every kernel is applied once at each place of the layer's output; all else has vectors for weights, and is left
     out, as usual.

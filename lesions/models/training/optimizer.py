@@ -61,7 +61,7 @@ def _single(params: Train, rate: float, steps: int, warmup: int, name: str) -> k
 
 
 def loss(params: Train, classes: int) -> Loss:
-    """Return the loss of each picture, from class numbers, (N,), and probabilities, (N, classes).
+    """Return the loss of each image, from class numbers, (N,), and probabilities, (N, classes).
 
     Focal loss is that of Lin et al. (ICCV 2017) without its alpha, for which there are class weights.
     """
@@ -77,11 +77,11 @@ def loss(params: Train, classes: int) -> Loss:
 
 
 def class_weights(labels: NDArray[np.int64], params: Train) -> dict[int, float] | None:
-    """Return how much a picture of each class counts, 1 on average over the pictures; None for all alike.
+    """Return how much an image of each class counts, 1 on average over the images; None for all alike.
 
     Args:
-        labels: the training pictures' class numbers, each of which occurs.
-        params: a class of n pictures is weighed by one over n to the `class_weight_power`.
+        labels: the training images' class numbers, each of which occurs.
+        params: a class of n images is weighed by one over n to the `class_weight_power`.
     """
     if params.class_weight_power == 0:
         return None
@@ -100,7 +100,7 @@ def adjust_logits(model: keras.Model, labels: NDArray[np.int64], adjustment: flo
 
     Args:
         model: its last layer is dense, with a softmax.
-        labels: the training pictures' class numbers, each of which occurs.
+        labels: the training images' class numbers, each of which occurs.
         adjustment: 0 leaves the model as it is.
     """
     shares = np.bincount(labels) / len(labels)

@@ -1,4 +1,4 @@
-"""The figures of the whole validation set after each epoch, by which training is steered."""
+"""The metrics of the whole validation set after each epoch, by which training is steered."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,14 +16,14 @@ LOWER_IS_BETTER = ("loss", "val_loss")
 
 
 class Validation(keras.callbacks.Callback):  # type: ignore[misc]
-    """Adds `val_loss`, `val_accuracy`, `val_balanced_accuracy` and `val_macro_auc` to an epoch's figures.
+    """Adds `val_loss`, `val_accuracy`, `val_balanced_accuracy` and `val_macro_auc` to an epoch's metrics.
 
-    Keras would average its own over batches; these are of all pictures at once. It must be the first of the callbacks,
+    Keras would average its own over batches; these are of all images at once. It must be the first of the callbacks,
     since the others read what it adds.
 
     Args:
         arrays: see `take_rows`.
-        rows: of the validation pictures.
+        rows: of the validation images.
         labels: their class numbers, (N,).
         loss: see `optimisation.loss`.
         interruption: what may end it between two batches.
@@ -38,24 +38,24 @@ class Validation(keras.callbacks.Callback):  # type: ignore[misc]
         interruption: Interruption,
     ) -> None:
         super().__init__()
-        self._pictures = eval_batches(arrays, rows, labels, BATCH)
+        self._images = eval_batches(arrays, rows, labels, BATCH)
         self._labels = labels
         self._loss = loss
         self._interruption = interruption
 
     def on_epoch_end(self, _epoch: int, logs: dict[str, float]) -> None:
-        """Look at all validation pictures."""
-        probabilities = self.model.predict(self._pictures, verbose=0, callbacks=[self._interruption])
+        """Look at all validation images."""
+        probabilities = self.model.predict(self._images, verbose=0, callbacks=[self._interruption])
         losses = keras.ops.convert_to_numpy(self._loss(self._labels, probabilities))
-        logs |= {"val_loss": float(losses.mean(dtype=np.float64)), **figures(self._labels, probabilities)}
+        logs |= {"val_loss": float(losses.mean(dtype=np.float64)), **metrics(self._labels, probabilities)}
 
 
-def figures(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> dict[str, float]:
+def metrics(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> dict[str, float]:
     """Return accuracy, the mean of the classes' sensitivities, and the mean of their areas under the ROC curve.
 
     Args:
         labels: class numbers, (N,).
-        probabilities: (N, classes). Where they are no numbers, neither are the figures.
+        probabilities: (N, classes). Where they are no numbers, neither are the metrics.
 
     Both means are over the classes that the labels hold; with one class alone the area is 0.5.
     """
@@ -74,10 +74,10 @@ def figures(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> di
 
 
 def is_better(monitor: str, one: float, other: float) -> bool:
-    """Tell whether one value of a figure is better than another."""
+    """Tell whether one value of a metric is better than another."""
     return one < other if monitor in LOWER_IS_BETTER else one > other
 
 
 def direction(monitor: str) -> str:
-    """Return what Keras's callbacks call the better direction of a figure."""
+    """Return what Keras's callbacks call the better direction of a metric."""
     return "min" if monitor in LOWER_IS_BETTER else "max"

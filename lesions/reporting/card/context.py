@@ -19,17 +19,17 @@ Json = dict[str, Any]
 
 HASHED = {
     "model": Path("models/model.keras"),
-    "pictures and diagnoses (`data/clean/images.csv`, which holds each picture's hash)": Path("data/clean/images.csv"),
+    "images and diagnoses (`data/clean/images.csv`, which holds each image's hash)": Path("data/clean/images.csv"),
     "split (`data/split/split.csv`)": Path("data/split/split.csv"),
     "packages (`requirements.txt`)": Path("requirements.txt"),
 }
 FEW_LESIONS = 50
 """Below it, a class's metrics move a lot with the lesions that happen to be there."""
 ON_TWO_SPLITS = {
-    "lesions_on_two_sides": "lesions",
-    "patients_on_two_sides": "patients",
-    "identical_pictures_on_two_sides": "identical pictures",
-    "near_duplicates_on_two_sides": "near-duplicates",
+    "lesions_in_two_splits": "lesions",
+    "patients_in_two_splits": "patients",
+    "identical_images_in_two_splits": "identical images",
+    "near_duplicates_in_two_splits": "near-duplicates",
 }
 
 
@@ -43,8 +43,8 @@ def card_context(params: Json, folder: Path) -> Json:
     report = read_json(Path("reports/evaluation.json"))
     data, split, train = (read_json(Path(f"metrics/{name}.json")) for name in ("data", "split", "train"))
     provenance = read_json(Path("data/raw/provenance.json"))
-    side = "test" if "test" in report else "val"
-    leak = "" if report["protocol"] == "honest" else report["protocol"]
+    split_name = "test" if "test" in report else "val"
+    leak = "" if report["leakage"] == "none" else report["leakage"]
     groups = report.get("subgroups_of_test", {})
     melanoma = any("melanomas" in row for rows in groups.values() for row in rows)
     return {
@@ -55,32 +55,34 @@ def card_context(params: Json, folder: Path) -> Json:
         "provenance": provenance,
         "origin": origin(provenance),
         "leak": leak,
-        "side": side,
-        "judged": report[side],
+        "split_name": split_name,
+        "judged": report[split_name],
         "splits": {name: report[name] for name in ("val", "test") if name in report},
         "majority": report["majority_class_of_train"],
-        "few": [row for row in report[side]["classes"] if row["groups"] < FEW_LESIONS],
+        "few": [row for row in report[split_name]["classes"] if row["groups"] < FEW_LESIONS],
         "classes": class_rows(read_csv(Path("data/clean/classes.csv")), data, split),
         "split_counts": split_counts(split),
         "questions": report["questions"],
-        "points": {name: operating_points(task, side) for name, task in report["questions"].items()},
-        "alerts": alerts(report["questions"], side),
+        "points": {name: operating_points(task, split_name) for name, task in report["questions"].items()},
+        "alerts": alerts(report["questions"], split_name),
         "dermatologists": DERMATOLOGISTS,
         "calibration": report["calibration"],
-        "without_patient": report.get("without_age_sex_and_site", {}).get(side),
+        "without_patient": report.get("without_age_sex_and_site", {}).get(split_name),
         "melanoma": melanoma,
         "subgroups": subgroup_rows(groups),
         "gaps": gaps(groups, "melanoma_auc" if melanoma else "balanced_accuracy"),
         "robustness": robustness(report.get("robustness_of_test", {})),
-        "accuracy_by_coverage": {row["coverage"]: row["accuracy"] for row in report["abstention"][side]["coverages"]},
-        "unlikeness": report["unlikeness"],
+        "accuracy_by_coverage": {
+            row["coverage"]: row["accuracy"] for row in report["abstention"][split_name]["coverages"]
+        },
+        "ood": report["ood"],
         "sanity": read_json(Path("metrics/explain.json"))["sanity_check"],
         "gallery": read_json(Path("reports/gallery/gallery.json"))["entries"],
         "model_bytes": HASHED["model"].stat().st_size,
-        "size": image_size(read_json(Path("models/recipe.json"))),
+        "size": image_size(read_json(Path("models/preprocessing.json"))),
         "hashes": hashes(params),
-        "pictures": folder.name,
-        "drawn": write_plots(report, side, leak, folder),
+        "images": folder.name,
+        "drawn": write_plots(report, split_name, leak, folder),
     }
 
 
@@ -97,8 +99,8 @@ def class_rows(classes: pd.DataFrame, data: Json, split: Json) -> list[Json]:
             "title": row["label"] if row["name"] in ("", row["label"]) else f"{row['label']}, {row['name']}",
             "nature": row["nature"],
             "lesions": data["lesions_by_class"].get(row["label"], 0),
-            "pictures": data["classes"][row["label"]],
-            **{name: split[name]["pictures_by_class"].get(row["label"], 0) for name in SPLITS},
+            "images": data["classes"][row["label"]],
+            **{name: split[name]["images_by_class"].get(row["label"], 0) for name in SPLITS},
         }
         for row in classes.to_dict("records")
     ]
@@ -112,12 +114,12 @@ def split_counts(split: Json) -> list[Json]:
     ]
 
 
-def operating_points(task: Json, side: str) -> list[Json]:
+def operating_points(task: Json, split_name: str) -> list[Json]:
     """Return a row a threshold of a binary task: what it was chosen for, and its metrics.
 
     Args:
         task: the task's entry in reports/evaluation.json.
-        side: the split that the metrics are of.
+        split_name: the split that the metrics are of.
     """
 
     def at_prevalences(point: Json, metric: str) -> Markdown:
@@ -125,27 +127,27 @@ def operating_points(task: Json, side: str) -> list[Json]:
 
     return [
         {
-            **point[side],
+            **point[split_name],
             "chosen_for": point["chosen_for"].removesuffix(" on val"),
-            "ppv_at": at_prevalences(point[side], "ppv"),
-            "npv_at": at_prevalences(point[side], "npv"),
+            "ppv_at": at_prevalences(point[split_name], "ppv"),
+            "npv_at": at_prevalences(point[split_name], "npv"),
         }
         for point in task.get("operating_points", [])
-        if side in point
+        if split_name in point
     ]
 
 
-def alerts(tasks: dict[str, Json], side: str) -> dict[str, Json]:
+def alerts(tasks: dict[str, Json], split_name: str) -> dict[str, Json]:
     """Return by task the metrics at the threshold that finds 90 % on validation, where both are defined.
 
     Args:
         tasks: `questions` of reports/evaluation.json.
-        side: the split that the metrics are of.
+        split_name: the split that the metrics are of.
     """
     found = {}
     for name, task in tasks.items():
         points = [point for point in task.get("operating_points", []) if "at least 90%" in point["chosen_for"]]
-        at = points[0].get(side) if points else None
+        at = points[0].get(split_name) if points else None
         if at and None not in (at["sensitivity"]["value"], at["specificity"]["value"]):
             found[name] = at
     return found
@@ -188,16 +190,16 @@ def gaps(groups: dict[str, list[Json]], metric: str) -> list[Json]:
 
 
 def robustness(found: Json) -> Json:
-    """Return what corrupted images cost: the `undisturbed` metric, the `mild` losses, the `worst`; or `why` not."""
-    if "disturbances" not in found:
+    """Return what corrupted images cost: the `uncorrupted` metric, the `mild` losses, the `worst`; or `why` not."""
+    if "corruptions" not in found:
         return {"why": found.get("why", "test was left out")}
-    known = [row for row in found["disturbances"] if row["balanced_accuracy_lost"]["value"] is not None]
+    known = [row for row in found["corruptions"] if row["balanced_accuracy_lost"]["value"] is not None]
     known.sort(key=lambda row: -row["balanced_accuracy_lost"]["value"])
-    undisturbed = found["undisturbed"]["balanced_accuracy"]
+    uncorrupted = found["uncorrupted"]["balanced_accuracy"]
     return {
-        "undisturbed": undisturbed,
+        "uncorrupted": uncorrupted,
         "mild": [row for row in known if row["strength"] == 1],
-        "worst": known[0] if known and undisturbed is not None else None,
+        "worst": known[0] if known and uncorrupted is not None else None,
     }
 
 

@@ -24,12 +24,12 @@ LEAST_COVERAGE = 0.5
 """With fewer images, classes are left out altogether, and the balanced accuracy jumps."""
 
 
-def write_plots(report: dict[str, Any], side: str, leak: str, folder: Path) -> set[str]:
+def write_plots(report: dict[str, Any], split: str, leak: str, folder: Path) -> set[str]:
     """Draw what there is something to draw of.
 
     Args:
         report: `reports/evaluation.json`.
-        side: the split that the card is about.
+        split: the split that the card is about.
         leak: what leaks, or "".
         folder: gets the plots; made if it is not there.
 
@@ -37,19 +37,19 @@ def write_plots(report: dict[str, Any], side: str, leak: str, folder: Path) -> s
         The plots' names: NAME.png is in the folder.
     """
     plots: dict[str, bytes] = {}
-    classes = [row["diagnosis"] for row in report[side]["classes"]]
-    confusion = report[side]["confusion"]["counts"]
+    classes = [row["diagnosis"] for row in report[split]["classes"]]
+    confusion = report[split]["confusion"]["counts"]
     plots["confusion"] = draw("confusion", confusion, classes, leak=leak, height=1.4 + 0.42 * len(classes))
-    curves = pd.read_csv(f"plots/roc_{side}.csv")
+    curves = pd.read_csv(f"plots/roc_{split}.csv")
     for name, task in report["questions"].items():
-        if side in task:
+        if split in task:
             positive = task["positive"][0] if name == "melanoma" else "malignant, against benign"
             curve = curves[curves["diagnosis"] == positive]
-            plots[f"roc_{name}"] = draw("roc", curve, thresholds(task, side), name == "melanoma", leak=leak)
-    calibration = report["calibration"][side]
+            plots[f"roc_{name}"] = draw("roc", curve, thresholds(task, split), name == "melanoma", leak=leak)
+    calibration = report["calibration"][split]
     bins = {when: calibration[when]["reliability"] for when in ("before", "after") if when in calibration}
     plots["reliability"] = draw("reliability", bins, leak=leak)
-    for name, (table, *how) in curves_to_draw(report, side).items():
+    for name, (table, *how) in curves_to_draw(report, split).items():
         if len(table):
             plots[name] = draw("curves", table, *how, leak=leak)
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,18 +59,18 @@ def write_plots(report: dict[str, Any], side: str, leak: str, folder: Path) -> s
     return {*plots, "embedding"}
 
 
-def thresholds(task: dict[str, Any], side: str) -> pd.DataFrame:
+def thresholds(task: dict[str, Any], split: str) -> pd.DataFrame:
     """Return `sensitivity` and `specificity` of a binary task, a row a threshold."""
     metrics = ("sensitivity", "specificity")
-    points = [point[side] for point in task["operating_points"] if side in point]
+    points = [point[split] for point in task["operating_points"] if split in point]
     return pd.DataFrame({name: [point[name]["value"] for point in points] for name in metrics}, dtype=float)
 
 
-def curves_to_draw(report: dict[str, Any], side: str) -> dict[str, tuple[Any, ...]]:
+def curves_to_draw(report: dict[str, Any], split: str) -> dict[str, tuple[Any, ...]]:
     """Return by name of the plot what `draw_curves` takes, from the tables that evaluate wrote."""
     robustness = pd.read_csv("plots/robustness_test.csv")
     decision = pd.read_csv("plots/decision_curve_test.csv")
-    abstention = pd.read_csv(f"plots/abstention_{side}.csv")
+    abstention = pd.read_csv(f"plots/abstention_{split}.csv")
     tasks = {
         f"decision_{name}": (
             decision[decision["question"] == name],
@@ -81,14 +81,14 @@ def curves_to_draw(report: dict[str, Any], side: str) -> dict[str, tuple[Any, ..
     }
     return {
         "robustness": (
-            robustness[robustness["figure"] == "balanced accuracy"],
-            {"strength": "strength of the disturbance", "value": "balanced accuracy"},
-            "disturbance",
+            robustness[robustness["metric"] == "balanced accuracy"],
+            {"strength": "strength of the corruption", "value": "balanced accuracy"},
+            "corruption",
         ),
         "abstention": (
             abstention[abstention["coverage"] >= LEAST_COVERAGE],
-            {"coverage": "share of pictures that it answers", "value": "on these"},
-            "figure",
+            {"coverage": "share of images that it answers", "value": "on these"},
+            "metric",
         ),
         **tasks,
     }
@@ -133,7 +133,7 @@ def draw_roc(curve: pd.DataFrame, points: pd.DataFrame, with_dermatologists: boo
 
 
 def draw_confusion(confusion: list[list[int]], classes: list[str], axes: Axes) -> None:
-    """Draw the share of each actual class by predicted class, with the numbers of pictures.
+    """Draw the share of each actual class by predicted class, with the numbers of images.
 
     Args:
         confusion: rows are actual.

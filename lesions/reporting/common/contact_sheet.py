@@ -1,4 +1,4 @@
-"""Contact sheets: rows of small pictures with a line of text over each row."""
+"""Contact sheets: rows of small images with a line of text over each row."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,29 +9,29 @@ from PIL import Image, ImageDraw, ImageFont
 
 GAP = 4
 LINE = 20
-"""Pixels between pictures, and for a line of text."""
+"""Pixels between images, and for a line of text."""
 
 
 def contact_sheet(cells: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]], path: Path, columns: int = 1) -> None:
-    """Write a JPEG of cells, each a line of text over a row of pictures.
+    """Write a JPEG of cells, each a line of text over a row of images.
 
     Args:
-        cells: for each its text and its pictures, uint8, (height, width, 3), all of one shape.
+        cells: for each its text and its images, uint8, (height, width, 3), all of one shape.
         path: of the JPEG.
         columns: how many cells stand side by side.
     """
-    height, width = next((picture.shape[:2] for _, pictures in cells for picture in pictures), (0, 300))
-    across = max([len(pictures) for _, pictures in cells] + [1]) * (width + GAP)
+    height, width = next((image.shape[:2] for _, images in cells for image in images), (0, 300))
+    across = max([len(images) for _, images in cells] + [1]) * (width + GAP)
     step = LINE + height + GAP
     size = (GAP + columns * across, GAP + -(-len(cells) // columns) * step)
     sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(13)
-    for number, (text, pictures) in enumerate(cells):
+    for number, (text, images) in enumerate(cells):
         left, top = GAP + number % columns * across, GAP + number // columns * step
         draw.text((left, top), text, fill="black", font=font)
-        for place, picture in enumerate(pictures):
-            sheet.paste(Image.fromarray(np.asarray(picture)), (left + place * (width + GAP), top + LINE))
+        for place, image in enumerate(images):
+            sheet.paste(Image.fromarray(np.asarray(image)), (left + place * (width + GAP), top + LINE))
     path.parent.mkdir(parents=True, exist_ok=True)
     # As PNG the sheet of HAM10000's copies has 6 MB, and takes two seconds to write.
     sheet.save(path, "JPEG", quality=90)

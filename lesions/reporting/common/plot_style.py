@@ -1,4 +1,4 @@
-"""How plots that stand in a page are drawn: one style, and the same bytes for the same figures."""
+"""How plots that stand in a page are drawn: one style, and the same bytes for the same metrics."""
 
 import io
 import warnings

@@ -18,7 +18,7 @@ from lesions.taxonomy import DIAGNOSES, code_of
 
 API = "https://api.isic-archive.com/api/v2/"
 LIMIT = 100
-"""Pictures a page, the most that the archive gives."""
+"""Images a page, the most that the archive gives."""
 
 FILES = {"full": "full", "thumbnail": "thumbnail_256"}
 """What the archive calls its two resolutions."""
@@ -27,7 +27,7 @@ LEVELS = (5, 4, 3, 2, 1)
 """Of a diagnosis and a site, the deepest first."""
 
 MISSING = 0.01
-"""The share of pictures by which a listing may fall short of the count on its first page, which is cached."""
+"""The share of images by which a listing may fall short of the count on its first page, which is cached."""
 
 CODES = {diagnosis.code for diagnosis in DIAGNOSES}
 NAMES = {
@@ -45,8 +45,8 @@ carcinoma in situ, and `bkl` solar lentigines and lichen-planus-like keratoses (
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What the archive says of one picture, in HAM10000's words; "" where it says nothing.
+class Image:
+    """What the archive says of one image, in HAM10000's words; "" where it says nothing.
 
     Attributes:
         row: `lesion_id,image_id,dx,dx_type,age,sex,localization,dataset,patient_id`.
@@ -86,7 +86,7 @@ def search(address: str) -> list[dict[str, Any]]:
     listed = 0
     count = None
     page_address: str | None = address
-    with tqdm(desc="list", unit=" pictures", disable=None) as bar:
+    with tqdm(desc="list", unit=" images", disable=None) as bar:
         while page_address:
             page = get_json(page_address)
             results, following = _read_page(page, page_address)
@@ -99,20 +99,20 @@ def search(address: str) -> list[dict[str, Any]]:
                 records.setdefault(record["isic_id"], record)
             if following and len(records) == known:
                 raise UserError(
-                    f"The ISIC archive's pages go round in a circle: {page_address} has no picture that an earlier "
+                    f"The ISIC archive's pages go round in a circle: {page_address} has no image that an earlier "
                     "page had not. Run again later, or ask for something narrower in download.query."
                 )
             bar.update(len(records) - known)
             page_address = following
     if isinstance(count, int) and listed < count * (1 - MISSING):
         raise UserError(
-            f"The ISIC archive's listing ended after {listed:,} of {count:,} pictures. Run again: "
+            f"The ISIC archive's listing ended after {listed:,} of {count:,} images. Run again: "
             "a listing is kept only when it is complete."
         )
     return [records[image_id] for image_id in sorted(records)]
 
 
-def read_record(record: dict[str, Any]) -> Picture:
+def read_record(record: dict[str, Any]) -> Image:
     """Read one record; a field that is missing, or of another type than expected, is taken as not said."""
     metadata = _dictionary(record.get("metadata"))
     clinical = _dictionary(metadata.get("clinical"))
@@ -129,7 +129,7 @@ def read_record(record: dict[str, Any]) -> Picture:
         "dataset": _text(record.get("attribution")),
         "patient_id": _text(clinical.get("patient_id")),
     }
-    return Picture(
+    return Image(
         row=row,
         addresses={name: file["url"] for name, file in described.items() if _host(file.get("url"))},
         n_bytes={name: file["size"] for name, file in described.items() if _is_length(file.get("size"))},
@@ -139,7 +139,7 @@ def read_record(record: dict[str, Any]) -> Picture:
 
 
 def check_record(record: Any, where: str) -> None:
-    """Check that a record names its picture; the name becomes a file's.
+    """Check that a record names its image; the name becomes a file's.
 
     Raises:
         UserError: it does not; names `where` the record is from.
@@ -147,13 +147,13 @@ def check_record(record: Any, where: str) -> None:
     image_id = record.get("isic_id") if isinstance(record, dict) else None
     if not isinstance(image_id, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", image_id):
         raise UserError(
-            f"{where} lists a picture without a usable `isic_id` (found: {str(image_id)[:80]!r}); expected one such "
+            f"{where} lists an image without a usable `isic_id` (found: {str(image_id)[:80]!r}); expected one such "
             "as ISIC_0024306. The archive's interface may have changed."
         )
 
 
 def is_private(record: dict[str, Any]) -> bool:
-    """Whether the archive says that a picture is not public."""
+    """Whether the archive says that an image is not public."""
     return record.get("public") is False
 
 
@@ -163,7 +163,7 @@ def _read_page(page: Any, address: str) -> tuple[list[dict[str, Any]], str | Non
     if not isinstance(results, list):
         found = ", ".join(page) if isinstance(page, dict) else type(page).__name__
         raise UserError(
-            f"{address} answered without `results` (found: {found or 'nothing'}); expected a page of pictures. "
+            f"{address} answered without `results` (found: {found or 'nothing'}); expected a page of images. "
             "The archive's interface may have changed: see docs/sources.md for other ways to the same data."
         )
     for record in results:

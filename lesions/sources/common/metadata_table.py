@@ -1,4 +1,4 @@
-"""Reading a person's table of pictures safely, and saying what is wrong with it."""
+"""Reading a person's table of images safely, and saying what is wrong with it."""
 
 import csv
 import difflib
@@ -75,7 +75,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
     Raises:
         UserError: the file is not UTF-8 (a byte-order mark is fine), holds NUL bytes, names a column
-            twice, a row has more or fewer values than the header, or it is larger than any table of pictures;
+            twice, a row has more or fewer values than the header, or it is larger than any table of images;
             names the file and the line.
     """
     file = shown(path.name)
@@ -124,7 +124,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def check_table(table: pd.DataFrame, name: str) -> None:
-    """Check that a table names each picture once and has a column for its diagnosis, which can be a class's name.
+    """Check that a table names each image once and has a column for its diagnosis, which can be a class's name.
 
     Args:
         table: as `read_table` returns it.
@@ -146,20 +146,20 @@ def check_table(table: pd.DataFrame, name: str) -> None:
             + " ".join([hint[0].upper() + hint[1:] for hint in hints] + ["Mend the names in the first line."])
         )
     if table.empty:
-        raise UserError(f"{name} has a header and no rows; expected a row a picture. Is it the whole file?")
+        raise UserError(f"{name} has a header and no rows; expected a row an image. Is it the whole file?")
     ids = table["image_id"].str.strip()
     if (ids == "").any():
         row = int((ids == "").to_numpy().argmax()) + 1
         raise UserError(
             f"{name} has {(ids == '').sum()} rows without image_id, first row {row} below the header; "
-            "expected a picture's name without its extension. Fill it in, or remove the row."
+            "expected an image's name without its extension. Fill it in, or remove the row."
         )
     counts = ids.value_counts().loc[lambda count: count > 1].sort_index()
     if len(counts):
         named = [f"{image_id} ({count} times)" for image_id, count in counts.items()]
         raise UserError(
             f"{name} has {len(counts)} image_ids in more than one row: {_some(named)}; expected one row a "
-            "picture. Remove the rows that are wrong."
+            "image. Remove the rows that are wrong."
         )
     diagnoses = [" ".join(diagnosis.split()) for diagnosis in table["dx"].unique()]
     if len(diagnoses) > MAX_DIAGNOSES:
@@ -273,8 +273,8 @@ def _split_header(reader: Iterator[list[str]]) -> list[str]:
 def _refuse_more(file: str, found: int, limit: int, what: str) -> None:
     if found > limit:
         raise UserError(
-            f"{file} has more than {limit:,} {what}, so it is no table of pictures and their diagnoses; expected a "
-            "row a picture. Take it out of the folder, or mend it."
+            f"{file} has more than {limit:,} {what}, so it is no table of images and their diagnoses; expected a "
+            "row an image. Take it out of the folder, or mend it."
         )
 
 

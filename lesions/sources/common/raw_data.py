@@ -1,6 +1,6 @@
 """`data/raw`: the one shape that every source is brought into.
 
-- zip archives of pictures, read in place;
+- zip archives of images, read in place;
 - `metadata.csv`, HAM10000's columns;
 - `provenance.json`, what each file is and where it came from; without times, which would change its hash.
 """
@@ -23,7 +23,7 @@ class Fetched:
     """What a source hands over besides the archives that it wrote.
 
     Attributes:
-        table: a row a picture, all values text, "" where a value is missing; `NEEDED` columns and any
+        table: a row an image, all values text, "" where a value is missing; `NEEDED` columns and any
             `OPTIONAL` ones.
         provenance: where the data came from: layout, licence, attribution, citation, files.
     """
@@ -37,11 +37,11 @@ class Offer(NamedTuple):
 
     Attributes:
         params: the keys of `download` that choose it, beside `source`.
-        what: pictures and diagnoses, in a few words.
+        what: images and diagnoses, in a few words.
         size: what must be fetched, as a person says it.
-        licence: of the pictures.
+        licence: of the images.
         files: what it takes from data/downloads.
-        folder: where in data/downloads it keeps pictures that are fetched one by one, or "".
+        folder: where in data/downloads it keeps images that are fetched one by one, or "".
     """
 
     params: str

@@ -1,14 +1,14 @@
-"""Source `folder`: a person's own pictures, in any of three layouts, told apart by what the folder holds.
+"""Source `folder`: a person's own images, in any of three layouts, told apart by what the folder holds.
 
 HAM10000's
-    Image archives, loose pictures or both, and a table with the columns `image_id` and `dx`.
+    Image archives, loose images or both, and a table with the columns `image_id` and `dx`.
 a folder a class
     `melanoma/1.jpg`, `nevus/2.jpg`; where the data set has a split, below `Train/`, `Val/` and `Test/`.
 an ISIC challenge's
-    Image archives, loose pictures or both, and the one-hot ground truth `image,MEL,NV,…`; its lesion
+    Image archives, loose images or both, and the one-hot ground truth `image,MEL,NV,…`; its lesion
     groupings and its metadata are joined if they are there.
 
-Nothing is decoded: what is no picture, or what nobody lists, is for the next stage to set aside.
+Nothing is decoded: what is no image, or what nobody lists, is for the next stage to set aside.
 """
 
 import filecmp
@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 from tqdm import tqdm
 
-from lesions.archives import MAX_BYTES, is_picture, list_members, open_archive, stem
+from lesions.archives import MAX_BYTES, is_image, list_members, open_archive, stem
 from lesions.core.deterministic_zip import write_archive
 from lesions.core.errors import UserError
 from lesions.params.download import Download
@@ -41,29 +41,29 @@ from lesions.sources.common.raw_data import Fetched, describe_file
 from lesions.taxonomy import code_of
 
 PACKED = "images.zip"
-"""The archive into which loose pictures are packed."""
+"""The archive into which loose images are packed."""
 
 TABLES = {"", ".csv", ".tsv", ".tab", ".txt"}
 """How the names of tables end; HAM10000's own has no extension."""
 
-PICTURE_FOLDER = re.compile(r"ham10000 images|isic.* input")
-"""What HAM10000 and the challenges call their folders of pictures: no classes, if the table is missing."""
+IMAGE_FOLDER = re.compile(r"ham10000 images|isic.* input")
+"""What HAM10000 and the challenges call their folders of images: no classes, if the table is missing."""
 
 LAYOUTS = """one of
-  HAM10000's: .zip archives or pictures, and a table (CSV) with the columns image_id and dx;
+  HAM10000's: .zip archives or images, and a table (CSV) with the columns image_id and dx;
   a folder a class: two or more folders named after diagnoses, which may lie under Train/, Val/ and Test/;
-  an ISIC challenge's: .zip archives or pictures, and the ground truth (CSV), columns image,MEL,NV,BCC,…"""
+  an ISIC challenge's: .zip archives or images, and the ground truth (CSV), columns image,MEL,NV,BCC,…"""
 
 
 def fetch(params: Download, raw: Path) -> Fetched:
-    """Bring the pictures and diagnoses of `params.folder` into the folder `raw`; see `bring`."""
+    """Bring the images and diagnoses of `params.folder` into the folder `raw`; see `bring`."""
     return bring(Path(params.folder), raw)
 
 
 def bring(folder: Path, raw: Path, copy: Callable[[Path, Path], object] = shutil.copyfile) -> Fetched:
-    """Bring a folder's pictures and diagnoses into the folder `raw`.
+    """Bring a folder's images and diagnoses into the folder `raw`.
 
-    Archives are copied as they are; loose pictures are packed into one, their bytes unchanged.
+    Archives are copied as they are; loose images are packed into one, their bytes unchanged.
 
     Args:
         folder: in any of the layouts.
@@ -71,22 +71,22 @@ def bring(folder: Path, raw: Path, copy: Callable[[Path, Path], object] = shutil
         copy: what puts an archive there.
 
     Raises:
-        UserError: the folder is missing or has no pictures, its layout is not recognised, its table
+        UserError: the folder is missing or has no images, its layout is not recognised, its table
             cannot be used, or an archive is damaged.
     """
     files = _list_files(folder)
-    loose = [file for file in files if is_picture(str(file))]
+    loose = [file for file in files if is_image(str(file))]
     archived = _list_archived(folder, [file for file in files if file.suffix.lower() == ".zip"])
     if not loose and archived.empty:
         raise UserError(
-            f"{folder} holds no pictures; expected .jpg, .png, .bmp, .tif or .webp files, loose or in .zip "
+            f"{folder} holds no images; expected .jpg, .png, .bmp, .tif or .webp files, loose or in .zip "
             "archives. Put them there, or name another folder (the pipeline's is download.folder in params.yaml)."
         )
     layout, used = _recognise(folder, files)
     if layout == "class folders":
         archives: list[PurePosixPath] = []
         if not archived.empty:
-            print("The archives are left out: no table says what their pictures show.")
+            print("The archives are left out: no table says what their images show.")
         classes = _read_class_folders(folder, loose)
         table = keep_columns(classes[classes["dx"] != ""]).reset_index(drop=True)
         members = list(zip(classes["member"], classes["file"], strict=True))
@@ -98,7 +98,7 @@ def bring(folder: Path, raw: Path, copy: Callable[[Path, Path], object] = shutil
         members = [(_safe(str(file)), file) for file in _drop_copies(folder, loose, archived, table)]
     written = _write(folder, raw, archives, members, copy)
     print(
-        f"{folder} has the layout of {layout}: {len(archives)} archives, {len(members):,} loose pictures, "
+        f"{folder} has the layout of {layout}: {len(archives)} archives, {len(members):,} loose images, "
         f"{len(table):,} rows of {table['dx'].nunique()} diagnoses."
     )
     described = [*written, *(folder / file for file in used)]
@@ -112,11 +112,11 @@ def bring(folder: Path, raw: Path, copy: Callable[[Path, Path], object] = shutil
 
 
 def _list_files(folder: Path) -> list[PurePosixPath]:
-    """List the pictures, archives and possible tables below a folder, relative to it, sorted by name."""
+    """List the images, archives and possible tables below a folder, relative to it, sorted by name."""
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         raise UserError(
-            f"The folder {folder} {found}; expected your pictures and their diagnoses in it, {LAYOUTS}\n"
+            f"The folder {folder} {found}; expected your images and their diagnoses in it, {LAYOUTS}\n"
             "Make it, or name another one (the pipeline's is download.folder in params.yaml)."
         )
     files = []
@@ -126,18 +126,18 @@ def _list_files(folder: Path) -> list[PurePosixPath]:
             if (link := Path(parent, name)).is_symlink():
                 raise UserError(
                     f"{link} is a link; expected a folder, since links to folders are not followed. Put the "
-                    "pictures themselves there, or name the other folder (the pipeline's is download.folder in "
+                    "images themselves there, or name the other folder (the pipeline's is download.folder in "
                     "params.yaml)."
                 )
         for name in names:
             path = Path(parent, name)
-            wanted = path.suffix.lower() in TABLES | {".zip"} or is_picture(name)
+            wanted = path.suffix.lower() in TABLES | {".zip"} or is_image(name)
             if not wanted or name.startswith("."):
                 continue
             if not os.access(path, os.R_OK):
                 raise UserError(f"{path} cannot be read: no permission, or a link to nothing. Mend or remove it.")
-            if is_picture(name) and path.is_file() and path.stat().st_size > MAX_BYTES:
-                raise UserError(f"{path} has more than {MAX_BYTES:,} bytes; expected a picture. Take it out.")
+            if is_image(name) and path.is_file() and path.stat().st_size > MAX_BYTES:
+                raise UserError(f"{path} has more than {MAX_BYTES:,} bytes; expected an image. Take it out.")
             if path.is_file():
                 files.append(PurePosixPath(path.relative_to(folder)))
     return sorted(files, key=str)
@@ -148,12 +148,12 @@ def _refuse(error: OSError) -> None:
 
 
 def _list_archived(folder: Path, archives: list[PurePosixPath]) -> pd.DataFrame:
-    """List the pictures in archives: archive, image_id, crc, usable."""
+    """List the images in archives: archive, image_id, crc, usable."""
     rows = []
     for file in archives:
         usable = {member.name for member in list_members(folder / file) if not member.problem}
         with open_archive(folder / file) as archive:
-            members = [member for member in archive.infolist() if is_picture(member.filename)]
+            members = [member for member in archive.infolist() if is_image(member.filename)]
         rows += [(file, stem(member.filename), member.CRC, member.filename in usable) for member in members]
     return pd.DataFrame(rows, columns=["archive", "image_id", "crc", "usable"])
 
@@ -190,17 +190,17 @@ def _recognise(folder: Path, files: list[PurePosixPath]) -> tuple[str, list[Pure
 def _check_listed(table: pd.DataFrame, name: str, found: list[str]) -> None:
     if not set(table["image_id"]) & set(found):
         raise UserError(
-            f"None of the pictures that {name} lists is there. Found: {table['image_id'].iloc[0]} in the "
-            f"table, {found[0]} in the folder. Expected: a picture's name without folder and extension."
+            f"None of the images that {name} lists is there. Found: {table['image_id'].iloc[0]} in the "
+            f"table, {found[0]} in the folder. Expected: an image's name without folder and extension."
         )
 
 
 def _drop_copies(
     folder: Path, loose: list[PurePosixPath], archived: pd.DataFrame, table: pd.DataFrame
 ) -> list[PurePosixPath]:
-    """Leave out loose pictures that are there a second time, as where archives lie beside their contents."""
+    """Leave out loose images that are there a second time, as where archives lie beside their contents."""
     listed = set(table["image_id"])
-    # What the next stage sets aside, such as `../a.jpg`, must not stand in for a loose picture of its name.
+    # What the next stage sets aside, such as `../a.jpg`, must not stand in for a loose image of its name.
     packed = {row.image_id: row for row in archived.itertuples() if row.usable}
     kept: dict[str, PurePosixPath] = {}
     unlisted = [file for file in loose if file.stem not in listed]
@@ -214,17 +214,17 @@ def _drop_copies(
             same = filecmp.cmp(folder / file, folder / kept[file.stem], shallow=False)
         if not same:
             raise UserError(
-                f"Two different pictures are called {file.stem}: {file} and one in {other}; expected one. "
+                f"Two different images are called {file.stem}: {file} and one in {other}; expected one. "
                 "Take the wrong one out."
             )
     return sorted([*kept.values(), *unlisted], key=str)
 
 
 def _read_class_folders(folder: Path, loose: list[PurePosixPath]) -> pd.DataFrame:
-    """Take each picture's diagnosis and split from the folders that it lies in.
+    """Take each image's diagnosis and split from the folders that it lies in.
 
     Returns:
-        A row a picture: file, image_id, dx, member, and split if there are such folders. A picture beside
+        A row an image: file, image_id, dx, member, and split if there are such folders. An image beside
         the class folders has no dx.
     """
     folders = [str(file.parent) for file in loose if file.parent.parts]
@@ -239,12 +239,12 @@ def _read_class_folders(folder: Path, loose: list[PurePosixPath]) -> pd.DataFram
     table = pd.DataFrame(rows, columns=["file", "split", "classes"])
     table["dx"] = [code_of(_safe(classes[0])) if classes else "" for classes in table["classes"]]
     deep = table["classes"].map(len) > 1
-    unnamed = table["dx"].map(lambda dx: bool(PICTURE_FOLDER.match(dx)))
+    unnamed = table["dx"].map(lambda dx: bool(IMAGE_FOLDER.match(dx)))
     if deep.any() or unnamed.any() or len(set(table["dx"]) - {""}) < 2:
         places = sorted({str(file.parent) for file in loose})[:5]
         raise UserError(
             f"The layout of {folder} is not recognised. Found: no table with diagnoses, no folder a class; "
-            f"pictures in: {', '.join(places) or 'archives only'}. Expected {LAYOUTS}\n"
+            f"images in: {', '.join(places) or 'archives only'}. Expected {LAYOUTS}\n"
             "Unpack an archive that holds a whole data set; save a spreadsheet as CSV in UTF-8."
         )
     table["image_id"] = unique_ids(table)
@@ -253,10 +253,10 @@ def _read_class_folders(folder: Path, loose: list[PurePosixPath]) -> pd.DataFram
 
 
 def unique_ids(table: pd.DataFrame) -> pd.Series:
-    """Name pictures by the stem of their file, and where that is not unique, by their class and split too.
+    """Name images by the stem of their file, and where that is not unique, by their class and split too.
 
     Args:
-        table: a row a picture: file, dx, split, in an order that does not change.
+        table: a row an image: file, dx, split, in an order that does not change.
     """
     ids = table["file"].map(lambda file: _safe(file.stem))
     for column in ("dx", "split"):
@@ -279,21 +279,21 @@ def _write(
     members: list[tuple[str, PurePosixPath]],
     copy: Callable[[Path, Path], object],
 ) -> list[Path]:
-    """Copy archives, pack loose pictures by their member names, and return the archives written."""
+    """Copy archives, pack loose images by their member names, and return the archives written."""
     names = [archive.name for archive in archives] + [PACKED] * bool(members)
     twice = sorted({name for name in names if sum(other.lower() == name.lower() for other in names) > 1})
     if twice:
         raise UserError(
             f"{folder} has archives of one name: {', '.join(twice)}; expected different ones, since all come "
-            f"into one folder, and loose pictures into {PACKED}. Rename one."
+            f"into one folder, and loose images into {PACKED}. Rename one."
         )
     for archive in tqdm(archives, desc="copy", unit="archive", disable=None):
         copy(folder / archive, raw / archive.name)
     if members:
-        write_archive(raw / PACKED, _read_pictures(folder, members))
+        write_archive(raw / PACKED, _read_images(folder, members))
     return [raw / name for name in sorted(names)]
 
 
-def _read_pictures(folder: Path, members: list[tuple[str, PurePosixPath]]) -> Iterator[tuple[str, bytes]]:
-    for name, file in tqdm(sorted(members), desc="pack", unit="picture", disable=None):
+def _read_images(folder: Path, members: list[tuple[str, PurePosixPath]]) -> Iterator[tuple[str, bytes]]:
+    for name, file in tqdm(sorted(members), desc="pack", unit="image", disable=None):
         yield name, (folder / file).read_bytes()

@@ -22,7 +22,7 @@ CITATION = (
 )
 SERVER = "https://dataverse.harvard.edu/api/access/datafile/"
 
-PICTURES = (
+IMAGES = (
     RemoteFile(
         name="HAM10000_images_part_1.zip",
         urls=(SERVER + "3172585",),
@@ -49,10 +49,10 @@ TABLE = RemoteFile(
 OFFERS = [
     Offer(
         "",
-        "HAM10000 as published: 10,015 pictures of 7,470 lesions, 7 diagnoses",
+        "HAM10000 as published: 10,015 images of 7,470 lesions, 7 diagnoses",
         "2.8 GB",
         LICENCE,
-        (*PICTURES, TABLE),
+        (*IMAGES, TABLE),
     )
 ]
 
@@ -67,10 +67,10 @@ def fetch(params: Download, raw: Path) -> Fetched:  # noqa: ARG001 (every source
     Raises:
         UserError: a file cannot be had, or is not the published one.
     """
-    wanted = [TABLE, *PICTURES]
+    wanted = [TABLE, *IMAGES]
     _refuse_other_copies(wanted)
     paths = {file: download(file) for file in wanted}
-    for file in PICTURES:
+    for file in IMAGES:
         copy_to(paths[file], raw)
     provenance = {
         "source": "ham10000",
@@ -101,7 +101,7 @@ def _refuse_other_copies(wanted: list[RemoteFile]) -> None:
         if path.exists() and (found := path.stat().st_size) != file.n_bytes:
             raise UserError(
                 f"{path} is not the file of this name that the Dataverse publishes: it has {found:,} bytes, expected "
-                f"{file.n_bytes:,}. A copy with smaller pictures or an edited table belongs into a folder of its own "
+                f"{file.n_bytes:,}. A copy with smaller images or an edited table belongs into a folder of its own "
                 "(data/incoming, say), to be read with download.source: folder; a rewritten table (.tab) or half "
                 "a download is of no use. Move or delete it, then `dvc repro` fetches the published one."
             )

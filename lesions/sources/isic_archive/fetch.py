@@ -1,10 +1,10 @@
-"""Pictures of the ISIC archive: a collection, a search, or a search in a collection.
+"""Images of the ISIC archive: a collection, a search, or a search in a collection.
 
 The archive changes from day to day. So the answer to a question, once complete, is kept in data/downloads, beside
-the pictures, and asked for no more: the same bits come out of it for ever. Delete the file to ask anew; pictures
+the images, and asked for no more: the same bits come out of it for ever. Delete the file to ask anew; images
 that are there already are not fetched again.
 
-What a picture may be used for differs from one to the next: `provenance.json` says it of each.
+What an image may be used for differs from one to the next: `provenance.json` says it of each.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from lesions.core.errors import UserError
 from lesions.params.download import Download
 from lesions.sources.common.download import DOWNLOADS, download_many
 from lesions.sources.common.http import WebError
-from lesions.sources.common.isic_api import Picture, check_record, is_private, read_record, search, search_address
+from lesions.sources.common.isic_api import Image, check_record, is_private, read_record, search, search_address
 from lesions.sources.common.metadata_table import ORDER
 from lesions.sources.common.raw_data import Fetched, Offer, describe_file
 from lesions.sources.common.remote_file import RemoteFile
@@ -31,30 +31,30 @@ PACKED = "images.zip"
 CITATION = "The ISIC Archive, https://www.isic-archive.com; and the data sets that the attributions name"
 
 WITHDRAWN = {404, 410}
-"""What a server answers for a picture that is gone."""
+"""What a server answers for an image that is gone."""
 
 REFUSED = 403
-"""What Amazon's servers answer for a link that has expired; and for a picture that is gone, too."""
+"""What Amazon's servers answer for a link that has expired; and for an image that is gone, too."""
 
 NOT_UNDERSTOOD = {400, 404, 422}
 """What the archive answers to a question that it cannot read."""
 
 MAX_GONE = 0.01
-"""The share of the pictures that may be gone; one picture always may."""
+"""The share of the images that may be gone; one image always may."""
 
 OFFERS = [
     Offer(
         "collection or query",
-        "any collection of the archive (212 is HAM10000 and the test pictures of 2018), or a search",
+        "any collection of the archive (212 is HAM10000 and the test images of 2018), or a search",
         "as asked",
-        "by picture",
+        "by image",
         folder=FOLDER.name,
     )
 ]
 
 
 def fetch(params: Download, raw: Path) -> Fetched:
-    """Bring the pictures that a collection and a query name into the folder `raw`, packed into one archive.
+    """Bring the images that a collection and a query name into the folder `raw`, packed into one archive.
 
     Raises:
         UserError: the archive does not answer, or not as expected; nothing was found; too many are gone.
@@ -66,31 +66,31 @@ def fetch(params: Download, raw: Path) -> Fetched:
     listing = FOLDER / _name_listing(collection, query)
     store = FOLDER / params.resolution
     records, gone = _list(listing, address)
-    pictures = _choose(records, params.resolution)
+    images = _choose(records, params.resolution)
 
-    diagnosed = {name: picture for name, picture in pictures.items() if picture.row["dx"]}
+    diagnosed = {name: image for name, image in images.items() if image.row["dx"]}
     withdrawn = set(gone.get(params.resolution, []))
-    wanted = {name: picture for name, picture in diagnosed.items() if name not in withdrawn}
+    wanted = {name: image for name, image in diagnosed.items() if name not in withdrawn}
     _keep(listing, address, records, gone)
-    withdrawn |= _fetch_pictures(wanted, params.resolution, store, address)
+    withdrawn |= _fetch_images(wanted, params.resolution, store, address)
     _keep(listing, address, records, {**gone, params.resolution: sorted(withdrawn)})
     _refuse_if_too_many(withdrawn, len(diagnosed), listing)
 
-    there = {name: picture for name, picture in wanted.items() if name not in withdrawn}
-    described: list[dict[str, Any]] = []  # filled while the archive is written: each picture is read once
-    write_archive(raw / PACKED, _read_pictures(there, params.resolution, store, described))
-    rows = [picture.row for name, picture in pictures.items() if name not in withdrawn]
+    there = {name: image for name, image in wanted.items() if name not in withdrawn}
+    described: list[dict[str, Any]] = []  # filled while the archive is written: each image is read once
+    write_archive(raw / PACKED, _read_images(there, params.resolution, store, described))
+    rows = [image.row for name, image in images.items() if name not in withdrawn]
     table = pd.DataFrame(rows)[[column for column in ORDER if column in rows[0]]]
     provenance = {
         "source": "isic_archive",
         "asked": {**asked, "resolution": params.resolution},
         "address": address,
-        "licence": "; ".join(sorted({picture.licence or "unstated" for picture in there.values()})),
-        "attribution": "; ".join(sorted({picture.attribution or "unstated" for picture in there.values()})),
+        "licence": "; ".join(sorted({image.licence or "unstated" for image in there.values()})),
+        "attribution": "; ".join(sorted({image.attribution or "unstated" for image in there.values()})),
         "citation": CITATION,
         "files": [describe_file(raw / PACKED)],
         "gone": sorted(withdrawn),
-        "pictures": described,
+        "images": described,
     }
     return Fetched(table, provenance)
 
@@ -118,11 +118,11 @@ def _list(listing: Path, address: str) -> tuple[list[dict[str, Any]], dict[str, 
         except (ValueError, TypeError, KeyError):
             raise UserError(
                 f"{listing} is not what this pipeline wrote there, the archive's answer to a question. Delete it, "
-                "and the archive is asked anew; pictures that are there are not fetched again."
+                "and the archive is asked anew; images that are there are not fetched again."
             ) from None
         for record in records:
             check_record(record, str(listing))
-        print(f"{len(records):,} pictures as listed in {listing}; delete that file to ask the archive anew.")
+        print(f"{len(records):,} images as listed in {listing}; delete that file to ask the archive anew.")
         return records, gone
     return _ask(address), {}
 
@@ -139,14 +139,14 @@ def _ask(address: str) -> list[dict[str, Any]]:
             )
         else:
             mend = (
-                "Run this again later. Without a network: whoever has asked the same has the answer and the pictures "
+                "Run this again later. Without a network: whoever has asked the same has the answer and the images "
                 f"in {FOLDER}; put a copy of that folder there."
             )
         raise UserError(f"{error}\n{mend}") from None
 
 
 def _keep(listing: Path, address: str, records: list[dict[str, Any]], gone: dict[str, list[str]]) -> None:
-    """Write a complete answer down, and which pictures are gone since; never half of it."""
+    """Write a complete answer down, and which images are gone since; never half of it."""
     listing.parent.mkdir(parents=True, exist_ok=True)
     part = listing.with_suffix(".part")
     lines = ",\n".join(json.dumps(record) for record in records)
@@ -155,38 +155,38 @@ def _keep(listing: Path, address: str, records: list[dict[str, Any]], gone: dict
     part.replace(listing)
 
 
-def _choose(records: list[dict[str, Any]], resolution: str) -> dict[str, Picture]:
-    """Return the public pictures, by id; and say what is passed over.
+def _choose(records: list[dict[str, Any]], resolution: str) -> dict[str, Image]:
+    """Return the public images, by id; and say what is passed over.
 
     Raises:
         UserError: there is none; or a field without which nothing can be done is missing in all records.
     """
     read = [read_record(record) for record in records if not is_private(record)]
     if private := len(records) - len(read):
-        print(f"{private:,} pictures are not public, and are passed over.")
+        print(f"{private:,} images are not public, and are passed over.")
     if not read:
         raise UserError(
-            f"The ISIC archive lists {len(records):,} pictures for this download.collection and download.query, "
+            f"The ISIC archive lists {len(records):,} images for this download.collection and download.query, "
             f"{private:,} of them not public: none that can be fetched. Ask for others; what collections there are, "
             "and what a search finds, is shown on https://gallery.isic-archive.com."
         )
-    pictures = {picture.image_id: picture for picture in read}
-    undiagnosed = sum(not picture.row["dx"] for picture in read)
-    unaddressed = sum(resolution not in picture.addresses for picture in read)
+    images = {image.image_id: image for image in read}
+    undiagnosed = sum(not image.row["dx"] for image in read)
+    unaddressed = sum(resolution not in image.addresses for image in read)
     for count, field in ((undiagnosed, "metadata.clinical.diagnosis_1"), (unaddressed, f"files.{resolution}.url")):
         if count == len(read):
             raise UserError(
-                f"None of the {count:,} pictures that the ISIC archive lists has a {field}; expected it in almost "
+                f"None of the {count:,} images that the ISIC archive lists has a {field}; expected it in almost "
                 "every one. Ask for others, as with download.query, or for another download.resolution; if it is the "
                 "same with all, the archive's interface has changed, and this version cannot read it."
             )
     if undiagnosed:
-        print(f"{undiagnosed:,} pictures have no diagnosis: they are listed, and not fetched.")
-    return pictures
+        print(f"{undiagnosed:,} images have no diagnosis: they are listed, and not fetched.")
+    return images
 
 
-def _fetch_pictures(wanted: dict[str, Picture], resolution: str, store: Path, address: str) -> set[str]:
-    """Fetch the pictures that are not in `store` yet, and return the ids of those that are gone.
+def _fetch_images(wanted: dict[str, Image], resolution: str, store: Path, address: str) -> set[str]:
+    """Fetch the images that are not in `store` yet, and return the ids of those that are gone.
 
     The archive's links may be signed, and expire; where some fail, all are asked for anew, once.
 
@@ -195,13 +195,13 @@ def _fetch_pictures(wanted: dict[str, Picture], resolution: str, store: Path, ad
     """
     failed = _try(wanted, resolution, store)
     if any(_status(error) not in WITHDRAWN for error in failed.values()):
-        print(f"{len(failed):,} pictures could not be had: asking the archive for new links.")
-        fresh = {picture.image_id: picture for picture in map(read_record, _ask(address))}
+        print(f"{len(failed):,} images could not be had: asking the archive for new links.")
+        fresh = {image.image_id: image for image in map(read_record, _ask(address))}
         failed = _try({name: fresh.get(name, wanted[name]) for name in failed}, resolution, store)
     passing = [error for error in failed.values() if _status(error) not in {*WITHDRAWN, REFUSED}]
     if passing:
         raise UserError(
-            f"{len(passing):,} of {len(wanted):,} pictures could not be fetched; the first: {passing[0]}\n"
+            f"{len(passing):,} of {len(wanted):,} images could not be fetched; the first: {passing[0]}\n"
             f"What came is kept in {store}: run again, and only the others are fetched."
         )
     return set(failed)
@@ -212,17 +212,17 @@ def _status(error: UserError) -> int | None:
     return error.status if isinstance(error, WebError) else None
 
 
-def _try(wanted: dict[str, Picture], resolution: str, store: Path) -> dict[str, UserError]:
-    """Fetch pictures, and return why which ones failed."""
+def _try(wanted: dict[str, Image], resolution: str, store: Path) -> dict[str, UserError]:
+    """Fetch images, and return why which ones failed."""
     failed: dict[str, UserError] = {}
     files = {}
-    for name, picture in wanted.items():
-        url = picture.addresses.get(resolution)
+    for name, image in wanted.items():
+        url = image.addresses.get(resolution)
         if url is None:
             failed[name] = WebError(f"{name} has no address", 404)
         else:
-            files[name] = RemoteFile(f"{name}.jpg", (url,), picture.n_bytes.get(resolution))
-    results = download_many(list(files.values()), store, what="pictures")
+            files[name] = RemoteFile(f"{name}.jpg", (url,), image.n_bytes.get(resolution))
+    results = download_many(list(files.values()), store, what="images")
     failed |= {name: got for name, got in zip(files, results, strict=True) if isinstance(got, UserError)}
     return failed
 
@@ -233,27 +233,27 @@ def _refuse_if_too_many(gone: set[str], wanted: int, listing: Path) -> None:
         print(f"Gone from the archive, and left out: {', '.join(sorted(gone)[:8])}{more} ({len(gone):,} in all).")
     if len(gone) > MAX_GONE * wanted and (len(gone) > 1 or wanted == 1):
         raise UserError(
-            f"{len(gone):,} of {wanted:,} listed pictures are gone from the ISIC archive, more than {MAX_GONE:.0%}: "
+            f"{len(gone):,} of {wanted:,} listed images are gone from the ISIC archive, more than {MAX_GONE:.0%}: "
             f"the listing is out of date. Delete {listing} to ask anew; what came is kept."
         )
 
 
-def _read_pictures(
-    pictures: dict[str, Picture], resolution: str, store: Path, described: list[dict[str, Any]]
+def _read_images(
+    images: dict[str, Image], resolution: str, store: Path, described: list[dict[str, Any]]
 ) -> Iterator[tuple[str, bytes]]:
     """Yield archive members in the order of ids, and describe each for the provenance."""
-    for name in tqdm(sorted(pictures), desc="pack", unit="picture", disable=None):
+    for name in tqdm(sorted(images), desc="pack", unit="image", disable=None):
         content = (store / f"{name}.jpg").read_bytes()
-        picture = pictures[name]
+        image = images[name]
         described.append(
             {
                 "name": f"{name}.jpg",
                 # Without the signature, which is another one each time.
-                "address": picture.addresses[resolution].partition("?")[0],
+                "address": image.addresses[resolution].partition("?")[0],
                 "bytes": len(content),
                 "sha256": hashlib.sha256(content).hexdigest(),
-                "licence": picture.licence or "unstated",
-                "attribution": picture.attribution or "unstated",
+                "licence": image.licence or "unstated",
+                "attribution": image.attribution or "unstated",
             }
         )
         yield f"{name}.jpg", content

@@ -1,7 +1,7 @@
 """The data of an ISIC challenge: 2018, task 3, with its published split; or 2019, which publishes none.
 
 Nobody publishes a hash of these files. What is held against something is their length as the server states it,
-and that each archive opens and holds as many pictures as the challenge says; the SHA-256 of what came is written
+and that each archive opens and holds as many images as the challenge says; the SHA-256 of what came is written
 down, so that two people can compare.
 """
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from lesions.archives import is_picture, open_archive, read_member
+from lesions.archives import is_image, open_archive, read_member
 from lesions.core.errors import UserError
 from lesions.params.download import Download
 from lesions.sources.common.download import copy_to, download
@@ -37,7 +37,7 @@ CITATION = {
     ),
 }
 LEFT_OUT = {"ISIC_0035068": "not a photograph"}
-"""Pictures of the test set of 2018 that are listed, and cannot be judged."""
+"""Images of the test set of 2018 that are listed, and cannot be judged."""
 
 VERIFIED = "length and archive structure; nobody publishes a hash"
 TABLE_BYTES = 50_000_000
@@ -49,14 +49,14 @@ class Part(NamedTuple):
 
     Attributes:
         split: its side of the published split, or "" where there is none.
-        pictures: how many its archive holds.
-        images: the archive of pictures.
+        n_images: how many its archive holds.
+        images: the archive of images.
         truth: the one-hot ground truth, a table or an archive that holds it.
-        tables: what else is said of the pictures: lesions, ages, sites.
+        tables: what else is said of the images: lesions, ages, sites.
     """
 
     split: str
-    pictures: int
+    n_images: int
     images: RemoteFile
     truth: RemoteFile
     tables: tuple[RemoteFile, ...] = ()
@@ -112,8 +112,8 @@ def _files(year: int) -> tuple[RemoteFile, ...]:
 OFFERS = [
     Offer(f"year: {year}", what, size, LICENCE, _files(year))
     for year, what, size in (
-        (2018, "task 3: HAM10000, and the published validation (193 pictures) and test (1,511)", "3.2 GB"),
-        (2019, "25,331 pictures, 8 diagnoses, no published split", "9.8 GB"),
+        (2018, "task 3: HAM10000, and the published validation (193 images) and test (1,511)", "3.2 GB"),
+        (2019, "25,331 images, 8 diagnoses, no published split", "9.8 GB"),
     )
 ]
 
@@ -134,7 +134,7 @@ def fetch(params: Download, raw: Path) -> Fetched:
     table = table[~table["image_id"].isin(list(left_out))].reset_index(drop=True)
     for part in parts:
         path = paths[part.images] = download(part.images)
-        _check_archive(path, part.pictures)
+        _check_archive(path, part.n_images)
         copy_to(path, raw)
     origin = {"licence": LICENCE, "attribution": ATTRIBUTION[params.year], "citation": CITATION[params.year]}
     files = [describe_file(path, address=file.urls[0], verified=VERIFIED, **origin) for file, path in paths.items()]
@@ -156,9 +156,9 @@ def _read_part(part: Part, paths: dict[RemoteFile, Path]) -> pd.DataFrame:
 
 def _read_tables(paths: list[Path], part: Part) -> pd.DataFrame:
     table = read_isic(paths)
-    if len(table) != part.pictures:
+    if len(table) != part.n_images:
         raise UserError(
-            f"{paths[0].name} has {len(table):,} rows; the challenge published {part.pictures:,}. Delete "
+            f"{paths[0].name} has {len(table):,} rows; the challenge published {part.n_images:,}. Delete "
             f"data/downloads/{part.truth.name}, and run again: it is then fetched anew."
         )
     return table.assign(split=part.split) if part.split else table
@@ -185,11 +185,11 @@ def _read_packed_table(path: Path) -> bytes:
 
 
 def _check_archive(path: Path, expected: int) -> None:
-    """Check that an archive opens and holds so many pictures."""
+    """Check that an archive opens and holds so many images."""
     with open_archive(path) as archive:
-        found = sum(is_picture(info.filename) for info in archive.infolist())
+        found = sum(is_image(info.filename) for info in archive.infolist())
     if found != expected:
         raise UserError(
-            f"{path} holds {found:,} pictures; the challenge published {expected:,}. If it is another archive of "
+            f"{path} holds {found:,} images; the challenge published {expected:,}. If it is another archive of "
             "that name, move it away; if it is half a download, delete it. `dvc repro` then fetches it anew."
         )

@@ -1,4 +1,4 @@
-"""Draw pictures of skin lesions as a dermatoscope shows them: stylised, and a function of numbers alone.
+"""Draw images of skin lesions as a dermatoscope shows them: stylised, and a function of numbers alone.
 
 A lesion is drawn once, in its own coordinates, as amounts of what colours skin: melanin, blood, deep (blue)
 pigment, white scar, keratin. A view lays it on skin under one angle, distance and light, and adds what gets
@@ -21,13 +21,13 @@ from lesions.sources.synthetic.kinds import KINDS
 from lesions.sources.synthetic.shapes import CANVAS, REACH, Field, noise, step
 
 WIDTH, HEIGHT = 150, 112
-"""Of a picture, in pixels."""
+"""Of an image, in pixels."""
 
 _VIEW_X, _VIEW_Y = np.meshgrid(
     np.linspace(-WIDTH / HEIGHT, WIDTH / HEIGHT, WIDTH, dtype=np.float32),
     np.linspace(-1, 1, HEIGHT, dtype=np.float32),
 )
-"""A view's coordinates: half a picture's height is 1."""
+"""A view's coordinates: half an image's height is 1."""
 
 # How much one unit of a pigment takes from red, green and blue, and what the pale layers look like.
 _MELANIN = np.array([0.72, 1.0, 1.22], np.float32)
@@ -41,7 +41,7 @@ _HAIR = np.array([0.16, 0.11, 0.09], np.float32)
 
 @dataclass(frozen=True)
 class Camera:
-    """How one clinic's pictures look."""
+    """How one clinic's images look."""
 
     tint: tuple[float, float, float]  # what the sensor makes of red, green and blue
     corners: float  # the chance of dark corners
@@ -65,9 +65,9 @@ def _lay(layer: Field, across: tuple[float, ...]) -> Field:
     return np.clip(np.asarray(seen, np.float32), 0, None)
 
 
-def _cover(picture: Field, amount: Field, colour: Field) -> Field:
-    """Return the picture with a colour laid over it, `amount` (HEIGHT, WIDTH) from 0 to 1."""
-    return picture + np.minimum(amount, 1)[..., None] * (colour - picture)
+def _cover(image: Field, amount: Field, colour: Field) -> Field:
+    """Return the image with a colour laid over it, `amount` (HEIGHT, WIDTH) from 0 to 1."""
+    return image + np.minimum(amount, 1)[..., None] * (colour - image)
 
 
 def _skin(rng: Generator) -> tuple[Field, Field]:
@@ -135,7 +135,7 @@ def draw(kind: str, camera: str, seed: int, lesion: int, view: int) -> Image.Ima
         view: the view's number, 1 or more.
 
     Returns:
-        An RGB picture of WIDTH × HEIGHT pixels: the same bits for the same arguments.
+        An RGB image of WIDTH × HEIGHT pixels: the same bits for the same arguments.
     """
     # What stays the same from view to view: the lesion, and whose skin it is on.
     rng = np.random.default_rng([seed, lesion, 0])
@@ -158,19 +158,19 @@ def draw(kind: str, camera: str, seed: int, lesion: int, view: int) -> Image.Ima
     skin_melanin, skin_blood = _skin(rng)
     melanin = tone + skin_melanin + _lay(layers.melanin, across)
     blood = flush + skin_blood + _lay(layers.blood, across)
-    picture = _PALE_SKIN * np.exp(-melanin[..., None] * _MELANIN - blood[..., None] * _BLOOD)
+    image = _PALE_SKIN * np.exp(-melanin[..., None] * _MELANIN - blood[..., None] * _BLOOD)
     # Deep pigment, scar and keratin are seen through the same skin, so they darken with it.
     shade = np.exp(-0.5 * tone * _MELANIN)
-    picture = _cover(picture, _lay(layers.blue, across), _BLUE * shade)
-    picture = _cover(picture, _lay(layers.keratin, across), _KERATIN * shade)
-    picture = _cover(picture, _lay(layers.white, across), _WHITE * shade)
+    image = _cover(image, _lay(layers.blue, across), _BLUE * shade)
+    image = _cover(image, _lay(layers.keratin, across), _KERATIN * shade)
+    image = _cover(image, _lay(layers.white, across), _WHITE * shade)
 
     optics = CAMERAS[camera]
     lines = _hairs_and_ruler(rng, int(rng.poisson(hairiness)), bool(rng.random() < optics.ruler))
-    picture = _cover(picture, 0.9 * lines, _HAIR * rng.uniform(0.4, 2.2))
+    image = _cover(image, 0.9 * lines, _HAIR * rng.uniform(0.4, 2.2))
     if rng.random() < optics.bubbles:
-        picture = _cover(picture, _bubbles(rng, int(rng.integers(1, 7))), np.ones(3, np.float32))
-    picture *= _light(rng, optics)
-    picture += optics.grain * rng.standard_normal(picture.shape, np.float32)
-    pixels = np.clip(255 * picture, 0, 255).astype(np.uint8)
+        image = _cover(image, _bubbles(rng, int(rng.integers(1, 7))), np.ones(3, np.float32))
+    image *= _light(rng, optics)
+    image += optics.grain * rng.standard_normal(image.shape, np.float32)
+    pixels = np.clip(255 * image, 0, 255).astype(np.uint8)
     return Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(optics.blur))

@@ -1,6 +1,6 @@
-"""`synthetic`: pictures that this project draws itself, in HAM10000's shape, with real defects.
+"""`synthetic`: images that this project draws itself, in HAM10000's shape, with real defects.
 
-The same classes in about the same proportions, several pictures of some lesions, the same columns with the
+The same classes in about the same proportions, several images of some lesions, the same columns with the
 same gaps; and a few copies under other lesions, one of them with another diagnosis, one mirrored and compressed
 anew, and a broken file, so that every stage meets what it is for.
 """
@@ -27,7 +27,7 @@ from lesions.params.download import Download
 from lesions.sources.common.raw_data import Fetched, describe_file
 from lesions.sources.synthetic.drawing import draw
 
-PICTURES = {"mel": 1113, "bcc": 514, "akiec": 327, "bkl": 1099, "nv": 6705, "df": 115, "vasc": 142}
+IMAGES = {"mel": 1113, "bcc": 514, "akiec": 327, "bkl": 1099, "nv": 6705, "df": 115, "vasc": 142}
 LESIONS = {"mel": 614, "bcc": 327, "akiec": 228, "bkl": 727, "nv": 5403, "df": 73, "vasc": 98}
 """HAM10000's counts, by diagnosis."""
 
@@ -72,11 +72,11 @@ SITES = {
 """Where on the body, in HAM10000's words and about its shares."""
 
 FIRST_IMAGE = 1_000_000
-"""Pictures are numbered from here, lesions from 1: no id stands for both."""
+"""Images are numbered from here, lesions from 1: no id stands for both."""
 
 
 @dataclass(frozen=True)
-class Picture:
+class DrawnImage:
     """What one file shows: `draw`'s arguments; a copy has those of its original."""
 
     image_id: str
@@ -89,7 +89,7 @@ class Picture:
 
 
 def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
-    """Draw `params.n_images` pictures into two archives in `raw`.
+    """Draw `params.n_images` images into two archives in `raw`.
 
     The bytes depend on `params.n_images` and `params.seed` alone.
 
@@ -106,13 +106,15 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
     rows = _add_defects(_describe_lesions(params.n_images - copies, rng), copies, rng)
     rows["image_id"] = [f"SYN_{FIRST_IMAGE + n}" for n in rng.permutation(len(rows))]
     rows = rows.sort_values("image_id", ignore_index=True)
-    pictures = [
-        Picture(row["image_id"], row["kind"], row["dataset"], row["shows"], row["view"], row["broken"], row["mirrored"])
+    images = [
+        DrawnImage(
+            row["image_id"], row["kind"], row["dataset"], row["shows"], row["view"], row["broken"], row["mirrored"]
+        )
         for row in rows.to_dict("records")
     ]
     draw_one = partial(_jpeg, seed=params.seed)
-    members = iter(tqdm(_in_processes(draw_one, pictures, workers), "drawing", len(pictures), disable=None))
-    half = math.ceil(len(pictures) / 2)
+    members = iter(tqdm(_in_processes(draw_one, images, workers), "drawing", len(images), disable=None))
+    half = math.ceil(len(images) / 2)
     archives = [raw / "images_part_1.zip", raw / "images_part_2.zip"]
     write_archive(archives[0], itertools.islice(members, half))
     write_archive(archives[1], members)
@@ -124,49 +126,49 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
         "source": "synthetic",
         "licence": "MIT (drawn by this project)",
         "attribution": "Lesion Pipeline",
-        "citation": "Drawn by the source `synthetic` of Lesion Pipeline; no patient's picture is in it.",
+        "citation": "Drawn by the source `synthetic` of Lesion Pipeline; no patient's image is in it.",
         "files": [describe_file(archive) for archive in archives],
     }
     return Fetched(table, provenance)
 
 
 def _in_processes(
-    draw_one: Callable[[Picture], tuple[str, bytes]], pictures: list[Picture], workers: int
+    draw_one: Callable[[DrawnImage], tuple[str, bytes]], images: list[DrawnImage], workers: int
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield what `draw_one` returns for each picture, in their order."""
+    """Yield what `draw_one` returns for each image, in their order."""
     try:
-        yield from Parallel(n_jobs=workers, return_as="generator")(map(delayed(draw_one), pictures))
+        yield from Parallel(n_jobs=workers, return_as="generator")(map(delayed(draw_one), images))
     except TerminatedWorkerError:
         raise UserError(
-            "A process that draws pictures was killed, most often by the system because memory ran out. Close other "
+            "A process that draws images was killed, most often by the system because memory ran out. Close other "
             "programs, or set download.n_images lower, then run this again."
         ) from None
 
 
-def _jpeg(picture: Picture, seed: int) -> tuple[str, bytes]:
-    """Draw one picture and return its archive member: name and bytes."""
+def _jpeg(image: DrawnImage, seed: int) -> tuple[str, bytes]:
+    """Draw one image and return its archive member: name and bytes."""
     buffer = io.BytesIO()
-    image = draw(picture.kind, picture.camera, seed, picture.lesion, picture.view)
-    image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if picture.mirrored else image
-    image.save(buffer, "JPEG", quality=60 if picture.mirrored else 90)
+    drawn = draw(image.kind, image.camera, seed, image.lesion, image.view)
+    drawn = drawn.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if image.mirrored else drawn
+    drawn.save(buffer, "JPEG", quality=60 if image.mirrored else 90)
     content = buffer.getvalue()
-    return f"{picture.image_id}.jpg", content[: len(content) // 3] if picture.broken else content
+    return f"{image.image_id}.jpg", content[: len(content) // 3] if image.broken else content
 
 
-def _class_sizes(pictures: int) -> dict[str, int]:
-    """Return how many pictures each kind gets: HAM10000's shares, but enough of the rare ones to be split."""
-    least = math.ceil(0.8 * math.sqrt(pictures))  # 8 of 100, 26 of 1,000, 80 of 10,000
-    total = sum(PICTURES.values())
-    sizes = {kind: max(least, round(pictures * number / total)) for kind, number in PICTURES.items()}
-    sizes["nv"] += pictures - sum(sizes.values())
+def _class_sizes(images: int) -> dict[str, int]:
+    """Return how many images each kind gets: HAM10000's shares, but enough of the rare ones to be split."""
+    least = math.ceil(0.8 * math.sqrt(images))  # 8 of 100, 26 of 1,000, 80 of 10,000
+    total = sum(IMAGES.values())
+    sizes = {kind: max(least, round(images * number / total)) for kind, number in IMAGES.items()}
+    sizes["nv"] += images - sum(sizes.values())
     return sizes
 
 
-def _describe_lesions(pictures: int, rng: Generator) -> pd.DataFrame:
-    """Return a row a picture: what it shows (`kind`, `shows`, `view`), and what the table says of it."""
+def _describe_lesions(images: int, rng: Generator) -> pd.DataFrame:
+    """Return a row an image: what it shows (`kind`, `shows`, `view`), and what the table says of it."""
     parts = []
-    for kind, size in _class_sizes(pictures).items():
-        number = max(6, round(size * LESIONS[kind] / PICTURES[kind]))
+    for kind, size in _class_sizes(images).items():
+        number = max(6, round(size * LESIONS[kind] / IMAGES[kind]))
         proofs = PROOFS.get(kind, {"histo": 1.0})
         ages = np.clip(rng.normal(*AGES[kind], number), 5, 85)
         part = {
@@ -199,7 +201,7 @@ def _describe_lesions(pictures: int, rng: Generator) -> pd.DataFrame:
 def _add_defects(rows: pd.DataFrame, copies: int, rng: Generator) -> pd.DataFrame:
     """Return the rows and `copies` more, under lesions of their own.
 
-    The first has another diagnosis, the last is mirrored. One picture becomes broken. It and the contradicted one
+    The first has another diagnosis, the last is mirrored. One image becomes broken. It and the contradicted one
     are nevi, so that no rare class loses a lesion.
     """
     order = rng.permutation(len(rows))
