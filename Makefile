@@ -13,7 +13,7 @@ TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
 # The environment's own uv cannot build the environment anew.
 ifneq ($(filter-out $(CURDIR)/$(BIN)/%,$(shell command -v uv)),)
 VENV := uv venv --quiet --python $(PYTHON) .venv
-INSTALL := uv pip install --quiet --python $(BIN)/python
+INSTALL := uv pip install --quiet --compile-bytecode --python $(BIN)/python
 else
 VENV := $(PYTHON) -m venv .venv
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check

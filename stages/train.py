@@ -93,7 +93,7 @@ def build(params: Train, shape: tuple[int, ...], classes: int) -> keras.Model:
 
 
 def write_outputs(model: keras.Model, data: dataset.Dataset, fits: list[Fitted]) -> None:
-    """Write the model, its preprocessing, and the metrics of the epochs whose weights it has: of several networks, the means.
+    """Write the model, its preprocessing, and the metrics of its epochs: of several networks, the means.
 
     Epochs are counted through all of them, as in the table.
     """

@@ -35,10 +35,10 @@ def stages_run(printed: str) -> list[str]:
 
 
 SMALL: dict[str, dict[str, object]] = {
-    "download": {"images": 120},
+    "download": {"n_images": 120},
     "prepare": {"image_size": 24},
     "rebalance": {"target": 0.3},
-    "train": {"epochs": 2, "batch": 16},
+    "train": {"epochs": 2, "batch_size": 16},
     "calibrate": {"use_metadata": True},
 }
 """Values under which the whole pipeline takes half a minute."""

@@ -202,8 +202,8 @@ def _few_lesions(images: pd.DataFrame) -> Finding | None:
         return None
     found = f"{count_of(len(few), 'class', 'classes')} with fewer than {FEW_LESIONS} lesions: {', '.join(few)}."
     advice = (
-        "A test split holds a fraction of them: read these classes' metrics with their intervals. Collect more, or join "
-        "classes (clean.classes)."
+        "A test split holds a fraction of them: read these classes' metrics with their intervals. Collect more, or "
+        "join classes (clean.classes)."
     )
     return Finding("few_lesions", found, advice)
 

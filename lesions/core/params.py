@@ -14,7 +14,7 @@ from lesions.core.errors import UserError
 FILE = Path("params.yaml")
 
 RENAMED = {
-    "download.images": "n_images",
+    "download.pictures": "n_images",
     "clean.other_diagnoses": "unmapped_diagnoses",
     "clean.contradictions": "label_conflicts",
     "clean.age_missing": "impute_age",
@@ -37,7 +37,7 @@ RENAMED = {
     "train.backbone_rate": "backbone_lr_multiplier",
     "predict.dihedral": "tta",
     "predict.patient": "calibrate.use_metadata",
-    "evaluate.splits": "splits",
+    "evaluate.sides": "splits",
     "evaluate.resamples": "n_bootstrap",
     "explain.examples": "examples_per_class",
 }

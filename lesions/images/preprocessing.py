@@ -18,8 +18,8 @@ Length = Annotated[int, Field(ge=16, le=1024)]
 class Preprocessing(BaseModel):
     """All that decides how an image becomes pixels: the chosen values, then what this code always does.
 
-    Whoever changes what the code does gives it another `version`, so that an older model's preprocessing is refused instead
-    of followed wrongly.
+    Whoever changes what the code does gives it another `version`, so that an older model's preprocessing is refused
+    instead of followed wrongly.
     """
 
     model_config = ConfigDict(frozen=True)

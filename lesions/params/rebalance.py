@@ -89,8 +89,8 @@ class Rebalance(Section):
     def _one_decides(self) -> Self:
         if self.target != "none" and self.copies_per_class != "none":
             raise ValueError(
-                f"target is {self.target} and extra is {self.copies_per_class}, and only one can say how many copies there are: "
-                f"set target to none for {self.copies_per_class} copies a class, or extra to none for the target"
+                f"target is {self.target} and copies_per_class is {self.copies_per_class}, and only one can say how "
+                "many augmented images there are: set target to none, or copies_per_class to none"
             )
         return self
 

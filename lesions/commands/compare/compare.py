@@ -55,7 +55,7 @@ def compare(first: str, second: str, name: str, resamples: int | None) -> Compar
         first: an experiment's name, or any Git revision, or `workspace`.
         second: as `first`.
         name: val or test.
-        resamples: of the bootstrap; None takes `evaluate.n_bootstrap` of params.yaml, whose `evaluate.seed` is taken too.
+        resamples: of the bootstrap; None takes `evaluate.n_bootstrap`; the random seed is `evaluate.seed`.
 
     Raises:
         UserError: one of the two cannot be read, or they have other images, labels or classes.

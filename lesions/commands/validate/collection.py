@@ -67,7 +67,8 @@ def parse(options: Sequence[str], classes: list[str]) -> dict[str, str]:
             )
         if code_of(ours) not in classes:
             raise UserError(
-                f"--class {shown(option)}: the model has no class {shown(ours)}; {did_you_mean(code_of(ours), classes)}."
+                f"--class {shown(option)}: the model has no class {shown(ours)}; "
+                f"{did_you_mean(code_of(ours), classes)}."
             )
         if found.setdefault(code_of(theirs), code_of(ours)) != code_of(ours):
             raise UserError(f"--class maps {shown(theirs)} to {found[code_of(theirs)]} and to {ours}; expected one.")
@@ -96,8 +97,8 @@ def read(folder: Path, raw: Path, classes: list[str], own: dict[str, str], made_
     held = set(diagnosis) - {""}
     if absent := [name for name in own if name not in held]:
         raise UserError(
-            f"--class names {shown(absent[0])}, and {folder} has no such diagnosis; {did_you_mean(absent[0], held)}. It "
-            f"has: {', '.join(map(shown, sorted(held)))}."
+            f"--class names {shown(absent[0])}, and {folder} has no such diagnosis; "
+            f"{did_you_mean(absent[0], held)}. It has: {', '.join(map(shown, sorted(held)))}."
         )
     label_of = made_of | {name: name for name in classes} | own
     label = diagnosis.map(lambda name: label_of.get(name, name))

@@ -18,5 +18,5 @@ def require_px(shape: tuple[int, int, int], least: int, network: str) -> None:
     if min(height, width) < least:
         raise UserError(
             f"The network {network} needs images of at least {least} pixels a side; these have {height}×{width}: "
-            f"set prepare.image_size in params.yaml to {least} or more, or train.architecture to a network that takes them."
+            f"set prepare.image_size in params.yaml to {least} or more, or choose another train.architecture."
         )

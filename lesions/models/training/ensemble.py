@@ -33,8 +33,8 @@ def feature_maps(model: keras.Model) -> KerasTensor:
     behind = [layer for layer in model.layers if not isinstance(layer, layers.Dropout)][-2:]
     if [type(layer) for layer in behind] != [layers.GlobalAveragePooling2D, layers.Dense]:
         raise UserError(
-            "train.ensemble_size is for networks that decide by the means of their last feature maps, as plain, residual "
-            "and pretrained do; this one has other layers at its end. Set train.ensemble_size to 1."
+            "train.ensemble_size is for networks that decide by the means of their last feature maps, as plain, "
+            "residual and pretrained do; this one has other layers at its end. Set train.ensemble_size to 1."
         )
     return behind[0].input
 

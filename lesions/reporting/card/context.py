@@ -207,7 +207,7 @@ def image_size(preprocessing: Json) -> Json:
     """Return the height and width of the network's input in pixels, and how an image is fit to them."""
     px = preprocessing["image_size"]
     height, width = px if isinstance(px, list) else (px, px)
-    return {"height": height, "width": width, "fit": preprocessing["fit"]}
+    return {"height": height, "width": width, "resize_mode": preprocessing["resize_mode"]}
 
 
 def hashes(params: Json) -> dict[str, str]:
