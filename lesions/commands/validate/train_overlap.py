@@ -101,7 +101,7 @@ def belongs_to_model(data: Path, sha256: dict[str, str]) -> bool:
         found = json.loads((data / "network_outputs/model.json").read_bytes())["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return isinstance(found, dict) and found.items() <= sha256.items()
+    return isinstance(found, dict) and "model.keras" in found and found.items() <= sha256.items()
 
 
 def training_labels(data: Path, sha256: dict[str, str]) -> dict[str, str]:
@@ -144,7 +144,7 @@ def find_overlap(
     reason = pd.Series(np.where(shared, "in one group with an image of train or val", ""), images.index, dtype=str)
     # The strongest reason comes last, and stays.
     for column, reasons in _reasons(model_images.table, across).items():
-        stronger = images[column].map(reasons).fillna("").astype(str)
+        stronger = pd.Series([reasons.get(value, "") for value in images[column]], images.index, dtype=str)
         reason = reason.where(stronger == "", stronger)
     inner = pairs[within]
     return inner.assign(**{name: inner[name].str.removeprefix(COLLECTION) for name in ("one", "other")}), reason
