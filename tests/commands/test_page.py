@@ -142,8 +142,8 @@ def pixels_of(part: dict[str, str]) -> np.ndarray[Any, Any]:
 # Predictions.
 
 
-def expected(answer: Prediction, classifier: Classifier) -> dict[str, Any]:
-    found = as_object(answer, classifier)
+def expected(due: Prediction, classifier: Classifier) -> dict[str, Any]:
+    found = as_object(due, classifier)
     del found["image"]
     return found
 
@@ -152,14 +152,14 @@ def expected(answer: Prediction, classifier: Classifier) -> dict[str, Any]:
 def test_reply_equals_the_classifiers(address: str, classifier: Classifier, kind: str) -> None:
     content = image(1, kind)
     reply = post(address, content)
-    answer = classifier.classify(content)
+    due = classifier.classify(content)
     found = reply.json()
     assert reply.status_code == 200
-    assert {name: found[name] for name in expected(answer, classifier)} == expected(answer, classifier)
-    assert (pixels_of(found["input"]) == answer.pixels).all()
-    heat = classifier.heat_maps([answer])[0]
-    assert (pixels_of(found["heat_map"]) == np.asarray(overlay(answer.pixels, heat, (24, 24))[1])).all()
-    assert found["heat_map"]["alt"] == heat_map_alt(about(answer.diagnosis).name, heat)
+    assert {name: found[name] for name in expected(due, classifier)} == expected(due, classifier)
+    assert (pixels_of(found["input"]) == due.pixels).all()
+    heat = classifier.heat_maps([due])[0]
+    assert (pixels_of(found["heat_map"]) == np.asarray(overlay(due.pixels, heat, (24, 24))[1])).all()
+    assert found["heat_map"]["alt"] == heat_map_alt(about(due.diagnosis).name, heat)
     assert found["notice"] == NOTICE
 
 
@@ -194,9 +194,9 @@ def test_fifty_requests_at_once(address: str, classifier: Classifier) -> None:
     with ThreadPoolExecutor(50) as people:
         found = list(people.map(lambda content: post(address, content).json(), images))
     for one, content in zip(found, images, strict=True):
-        answer = classifier.classify(content)
-        assert {name: one[name] for name in expected(answer, classifier)} == expected(answer, classifier)
-        assert (pixels_of(one["input"]) == answer.pixels).all()
+        due = classifier.classify(content)
+        assert {name: one[name] for name in expected(due, classifier)} == expected(due, classifier)
+        assert (pixels_of(one["input"]) == due.pixels).all()
 
 
 def test_heat_map_has_alt_text() -> None:
@@ -419,26 +419,26 @@ def test_browser_shows_the_prediction(browser: Any, address: str, classifier: Cl
     content = image(3)
     send(browser, written(tmp_path, HOSTILE, content))
     (shown,) = cards(browser)
-    answer = classifier.classify(content)
+    due = classifier.classify(content)
     assert shown.startswith(HOSTILE)
-    assert about(answer.diagnosis).name.capitalize() in shown
+    assert about(due.diagnosis).name.capitalize() in shown
     rows = dict(row.text.split("\n") for row in browser.find_elements("css selector", "article tr"))
-    for code, probability in answer.probabilities.items():
+    for code, probability in due.probabilities.items():
         name = about(code).name + (" (malignant)" if about(code).nature == "malignant" else "")
         assert rows[name] == ("< 0.1 %" if probability < 0.001 else f"{100 * probability:.1f} %")
-    assert ("ALERT: melanoma" in shown) == (answer.alerts["melanoma"] is True)
-    assert ("No alert for melanoma" in shown) == (answer.alerts["melanoma"] is False)
-    assert (f"Malignant: {'yes' if answer.alerts['malignant'] else 'no'}" in shown) == (
-        answer.alerts["malignant"] is not None
+    assert ("ALERT: melanoma" in shown) == (due.alerts["melanoma"] is True)
+    assert ("No alert for melanoma" in shown) == (due.alerts["melanoma"] is False)
+    assert (f"Malignant: {'yes' if due.alerts['malignant'] else 'no'}" in shown) == (
+        due.alerts["malignant"] is not None
     )
-    assert ("Unlike the training images" in shown) == (answer.is_ood is True)
+    assert ("Unlike the training images" in shown) == (due.is_ood is True)
     photo = browser.find_element("css selector", "article img")
     assert photo.get_property("naturalWidth") == 24
-    assert photo.get_attribute("alt") == heat_map_alt(about(answer.diagnosis).name, classifier.heat_maps([answer])[0])
+    assert photo.get_attribute("alt") == heat_map_alt(about(due.diagnosis).name, classifier.heat_maps([due])[0])
     heat = photo.get_attribute("src")
     button = browser.find_element("css selector", "figure button")
     button.click()
-    assert (pixels_of({"src": photo.get_attribute("src")}) == answer.pixels).all()
+    assert (pixels_of({"src": photo.get_attribute("src")}) == due.pixels).all()
     assert photo.get_attribute("alt").startswith("The image as the network gets it")
     assert button.text == "Show heat map"
     button.click()
@@ -467,9 +467,9 @@ def test_browser_shows_the_problems(browser: Any, address: str, tmp_path: Path) 
     browser.get(address)
     send(browser, *[written(tmp_path, f"{name}.png", content) for name, content in NO_IMAGES.items()])
     for name, shown in zip(NO_IMAGES, cards(browser), strict=True):
-        assert shown.startswith(f"{name}.png\nNo answer: ")
+        assert shown.startswith(f"{name}.png\nNo prediction: ")
         assert WORDS[name] in shown
-    assert "none with an alert, 4 without an answer" in browser.find_element("id", "status").text
+    assert "none with an alert, 4 not classified" in browser.find_element("id", "status").text
     assert browser.execute_script("return window.harm") is None
     assert not browser.find_elements("css selector", "#cards img, #cards svg, #cards iframe")
 
@@ -484,13 +484,13 @@ def test_browser_sends_up_to_the_limit(browser: Any, serve: Callable[..., tuple[
     assert len(shown) == 51
     for number, text in enumerate(shown[:50]):
         assert text.startswith(f"{number}.jpg\n")
-        assert ("No answer: larger than 0 MB; not sent" in text) == (number == 7)
+        assert ("No prediction: larger than 0 MB; not sent" in text) == (number == 7)
         assert ("probabilities" in text.lower()) == (number != 7)
     assert shown[50].startswith("2 more than 50 in one go")
     browser.find_element("tag name", "summary").click()
     assert "50.jpg\n51.jpg" in cards(browser)[50]
     assert "All 52 done" in browser.find_element("id", "status").text
-    assert "3 without an answer" in browser.find_element("id", "status").text
+    assert "3 not classified" in browser.find_element("id", "status").text
 
 
 DROP = """
@@ -535,7 +535,7 @@ def test_browser_names_a_stopped_server(browser: Any, classifier: Classifier, tm
     with served(Site(classifier)) as address:
         browser.get(address)
     send(browser, written(tmp_path, "a.jpg", image(1)))
-    assert "No answer: the server is gone" in cards(browser)[0]
+    assert "No prediction: the server is gone" in cards(browser)[0]
 
 
 def test_without_javascript_the_command_is_named(browser: Any, address: str) -> None:

@@ -54,21 +54,21 @@ function next() {
     const { file, known, card } = waiting.shift();
     const before = gone;
     running += 1;
-    ask(file, known, before.signal).then((answer) => {
+    classify(file, known, before.signal).then((prediction) => {
       if (before.signal.aborted) return;
       running -= 1;
-      show(card, answer);
+      show(card, prediction);
       count.done += 1;
-      if (answer.problem) count.problems += 1;
-      else if (answer.is_ood) count.ood += 1;
-      if (!answer.problem && Object.values(answer.alerts).includes(true)) count.alerts += 1;
+      if (prediction.problem) count.problems += 1;
+      else if (prediction.is_ood) count.ood += 1;
+      if (!prediction.problem && Object.values(prediction.alerts).includes(true)) count.alerts += 1;
       say();
       next();
     });
   }
 }
 
-async function ask(file, known, removed) {
+async function classify(file, known, removed) {
   if (file.size > settings.bytes) return { problem: `larger than ${Math.floor(settings.bytes / 1e6)} MB; not sent` };
   let content;
   try {
@@ -118,23 +118,23 @@ function tooMany(files) {
   return item;
 }
 
-function show(item, answer) {
+function show(item, prediction) {
   const card = item.querySelector("article");
   const title = card.querySelector("h3");
   card.querySelector(".wait").remove();
-  if (answer.problem) {
-    card.append(element("p", `No answer: ${answer.problem}.`, "notice"));
+  if (prediction.problem) {
+    card.append(element("p", `No prediction: ${prediction.problem}.`, "notice"));
     return;
   }
-  if (answer.is_ood) {
+  if (prediction.is_ood) {
     card.append(element("p", "Unlike the training images: the rest means nothing.", "notice"));
   }
-  card.append(element("p", capital(answer.diagnosis_name), "diagnosis"));
-  const known = Object.entries(answer.metadata).map(([field, value]) => `${field} ${value}`);
+  card.append(element("p", capital(prediction.diagnosis_name), "diagnosis"));
+  const known = Object.entries(prediction.metadata).map(([field, value]) => `${field} ${value}`);
   if (known.length) card.append(element("p", `Used: ${known.join(", ")}.`, "small"));
-  const [verdict, alert] = alertLines(answer);
+  const [verdict, alert] = alertLines(prediction);
   card.classList.toggle("alert", alert);
-  card.append(verdict, image(answer, title.id), probabilities(answer));
+  card.append(verdict, image(prediction, title.id), probabilities(prediction));
 }
 
 function capital(text) {
@@ -156,14 +156,14 @@ function alertLines({ alerts, malignant_probability: malignant }) {
   return [all, Object.values(alerts).includes(true)];
 }
 
-function image(answer, title) {
+function image(prediction, title) {
   const figure = element("figure");
   const image = element("img");
   const draw = ({ src, alt }) => Object.assign(image, { src, alt });
-  draw(answer.heat_map || answer.input);
+  draw(prediction.heat_map || prediction.input);
   figure.append(image);
-  if (!answer.heat_map) {
-    figure.append(element("figcaption", `No heat map: ${answer.no_heat_map}`, "small"));
+  if (!prediction.heat_map) {
+    figure.append(element("figcaption", `No heat map: ${prediction.no_heat_map}`, "small"));
     return figure;
   }
   const button = element("button", "Hide heat map");
@@ -172,19 +172,19 @@ function image(answer, title) {
   button.addEventListener("click", () => {
     const hidden = button.textContent.startsWith("Hide");
     button.textContent = hidden ? "Show heat map" : "Hide heat map";
-    draw(hidden ? answer.input : answer.heat_map);
+    draw(hidden ? prediction.input : prediction.heat_map);
   });
   figure.append(button);
   return figure;
 }
 
-function probabilities(answer) {
+function probabilities(prediction) {
   const table = element("table");
   table.append(element("caption", settings.calibrated ? "Calibrated probabilities" : "Probabilities, not calibrated"));
   const body = element("tbody");
-  const sorted = Object.entries(answer.probabilities).sort(([, one], [, other]) => other - one);
+  const sorted = Object.entries(prediction.probabilities).sort(([, one], [, other]) => other - one);
   for (const [code, probability] of sorted) {
-    const row = element("tr", "", code === answer.diagnosis ? "first" : "");
+    const row = element("tr", "", code === prediction.diagnosis ? "first" : "");
     const name = element("th", settings.names[code] + (settings.malignant.includes(code) ? " (malignant)" : ""));
     name.scope = "row";
     const bar = element("span", "", "share");
@@ -209,7 +209,7 @@ function say() {
   const parts = [count.done < count.all ? `${count.done} of ${count.all} done` : `All ${count.all} done`];
   parts.push(`${count.alerts || "none"} with an alert`);
   if (count.ood) parts.push(`${count.ood} unlike the training images`);
-  if (count.problems) parts.push(`${count.problems} without an answer`);
+  if (count.problems) parts.push(`${count.problems} not classified`);
   status_.textContent = `${parts.join(", ")}.`;
   timer = setTimeout(() => { timer = null; if (count.done < count.all) say(); }, STATUS_EVERY);
 }

@@ -96,7 +96,7 @@ class Handler(RequestHandler):
         if type(self) is Handler:
             raise HTTPError(404, reason="there is nothing at this address")
 
-    def answer(self, status: int, content: dict[str, Any]) -> None:
+    def send_json(self, status: int, content: dict[str, Any]) -> None:
         """End the request with JSON."""
         self.set_status(status)
         self.set_header("Content-Type", "application/json; charset=utf-8")
@@ -104,7 +104,7 @@ class Handler(RequestHandler):
 
     def write_error(self, status_code: int, **_: Any) -> None:
         """Write the reason, which holds nothing of the request."""
-        self.answer(status_code, {"problem": self._reason})
+        self.send_json(status_code, {"problem": self._reason})
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log a fault of ours, and nothing of the request."""
@@ -135,15 +135,15 @@ class Classify(Handler):
         try:
             metadata = read_patient({field: self.get_query_argument(field, "") for field in FIELDS}, classifier.prior)
         except UserError as error:
-            self.answer(422, {"problem": str(error)})
+            self.send_json(422, {"problem": str(error)})
             return
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self.site.thread, respond, self.request.body, classifier, metadata)
-        self.answer(422 if "problem" in found else 200, found)
+        self.send_json(422 if "problem" in found else 200, found)
 
 
 def application(site: Site) -> Application:
-    """Return what answers requests; nothing of them is logged."""
+    """Return the application; no request is logged."""
     css, script = ((HERE / name).read_bytes() for name in ("page.css", "page.js"))
     rules: list[Any] = [
         ("/", Static, {"site": site, "content": page(site), "kind": "html"}),
