@@ -254,7 +254,7 @@ def largest_difference(model: keras.Model, folder: Path, *, tta: bool) -> float:
 
 
 def test_normalization_constants_are_exported(tmp_path: Path) -> None:
-    pixels = keras.Input((8, 8, 3))
+    pixels = keras.Input((16, 16, 3))
     x = layers.Normalization(mean=[103.9, 116.8, 123.7], variance=[2e3, 3e3, 4e3])(pixels)
     x = layers.Dense(4, activation="relu", name="features")(layers.GlobalAveragePooling2D()(x))
     model = keras.Model(pixels, layers.Dense(3, activation="softmax")(x))
