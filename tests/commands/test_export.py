@@ -193,7 +193,7 @@ def test_wrong_file_is_refused(there: Path, tmp_path: Path, monkeypatch: pytest.
         proto = right(model, network)
         bias = next(constant for constant in proto.graph.initializer if list(constant.dims) == [3])
         values = onnx.numpy_helper.to_array(bias) + np.array([0.01, 0, 0], np.float32)
-        bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
+        bias.ParseFromString(onnx.numpy_helper.from_array(values, bias.name).SerializeToString())
         return proto
 
     monkeypatch.setattr(convert, "to_onnx", wrong)
