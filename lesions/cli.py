@@ -160,7 +160,7 @@ def run_study(arguments: argparse.Namespace) -> None:
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
-    """Add the options of every command that asks a model."""
+    """Add the options of every command that runs a model."""
     command.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
     command.add_argument(
         "--sensitivity",
@@ -178,7 +178,7 @@ def add_classify(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--csv", action="store_const", dest="form", const="csv", help="print a table for a spreadsheet")
     form.add_argument("--json", action="store_const", dest="form", const="json", help="print JSON for a program")
     parser.add_argument("--heatmap", type=Path, metavar="DIR", help="write each image beside its heat map there")
-    parser.add_argument("--age", default="", metavar="YEARS", help="of the patient, where the model weighs it")
+    parser.add_argument("--age", default="", metavar="YEARS", help="of the patient, where the model uses it")
     parser.add_argument("--sex", default="", help="female or male, likewise")
     parser.add_argument("--site", default="", help="of the lesion, likewise: back, face, lower extremity, ...")
     add_model(parser)
@@ -186,23 +186,20 @@ def add_classify(parser: argparse.ArgumentParser) -> None:
 
 
 def classify_images(arguments: argparse.Namespace) -> None:
-    """Print what the model says of images; exit with 1 if of some it could not."""
+    """Print the predictions for images; exit with 1 if some could not be classified."""
     from lesions.commands.classify.inputs import find
 
     images = find(arguments.images)
     from lesions.commands.classify.run import classify
 
-    patient = {field: getattr(arguments, field) for field in ("age", "sex", "site")}
-    if not classify(images, arguments.models, arguments.form, arguments.heatmap, arguments.sensitivity, patient):
+    metadata = {field: getattr(arguments, field) for field in ("age", "sex", "site")}
+    if not classify(images, arguments.models, arguments.form, arguments.heatmap, arguments.sensitivity, metadata):
         sys.exit(1)
 
 
 def add_page(parser: argparse.ArgumentParser) -> None:
     """Add the options of `lesions page`."""
     parser.add_argument("--port", type=int, default=8765, help="8765 without it; 0 takes any that is free")
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="an address of this computer; without it, others get nothing"
-    )
     add_model(parser)
 
 
@@ -210,7 +207,7 @@ def serve_page(arguments: argparse.Namespace) -> None:
     """Serve the page until Ctrl-C."""
     from lesions.commands.page.server import serve
 
-    serve(arguments.models, arguments.sensitivity, arguments.host, arguments.port)
+    serve(arguments.models, arguments.sensitivity, arguments.port)
 
 
 def add_validate(parser: argparse.ArgumentParser) -> None:
@@ -226,14 +223,18 @@ def add_validate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
     parser.add_argument(
-        "--data", type=Path, default=Path("data"), metavar="DIR", help="what the model was made from, to leave that out"
+        "--data",
+        type=Path,
+        default=Path("data"),
+        metavar="DIR",
+        help="to leave out what the model was made from",
     )
     parser.add_argument("--out", type=Path, default=Path("reports/validation"), metavar="DIR", help="for the report")
     parser.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
 
 
 def validate_model(arguments: argparse.Namespace) -> None:
-    """Judge a model on another collection, write a report, and print the headline."""
+    """Evaluate a model on another collection, write a report, and print the headline."""
     from lesions.commands.validate.validate import Request, validate
 
     names = ("folder", "models", "mapping", "data", "out", "resamples")
