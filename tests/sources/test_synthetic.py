@@ -28,7 +28,7 @@ ARCHIVES = ["images_part_1.zip", "images_part_2.zip"]
 
 def fetch(raw: Path, images: int, seed: int = 1, workers: int = -1) -> Fetched:
     raw.mkdir()
-    params = Download(source="synthetic", folder="data/none", images=images, seed=seed)
+    params = Download(source="synthetic", folder="data/none", n_images=images, seed=seed)
     return synthetic.fetch(params, raw, workers)
 
 
@@ -62,7 +62,7 @@ def test_same_bytes_with_any_workers(hundred: tuple[Fetched, Path], tmp_path: Pa
         assert (tmp_path / "again" / name).read_bytes() == (raw / name).read_bytes()
 
 
-def die(_image: synthetic.Image, seed: int) -> tuple[str, bytes]:
+def die(_image: synthetic.DrawnImage, seed: int) -> tuple[str, bytes]:
     """Take the place of `_jpeg` in a process that the system kills."""
     os._exit(seed)
 
