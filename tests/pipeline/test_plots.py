@@ -178,7 +178,7 @@ def test_image_is_not_blank(shown: Drawings, name: str) -> None:
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_confusion_shares_are_of_the_actual_class(workspace: Path, shown: Drawings, split: str) -> None:
-    pairs = pd.read_csv(workspace / f"plots/confusion_{split}.csv", keep_default_na=False)
+    pairs = pd.read_csv(workspace / f"plots/evaluation/confusion_{split}.csv", keep_default_na=False)
     table = pd.crosstab(pairs["actual"], pairs["predicted"], normalize="index")
     # Halves are rounded up, as Vega does.
     cells = [f"{np.floor(100 * share + 0.5 + 1e-9) / 100:.2f}" for share in table.to_numpy().ravel() if share > 0]
@@ -233,7 +233,7 @@ def test_two_revisions_in_one_plot(workspace: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(workspace, copy, symlinks=True)
     run("git tag first", copy)
-    for table in (copy / "plots").glob("*.csv"):
+    for table in (copy / "plots").rglob("*.csv"):
         text = table.read_text(encoding="utf-8").rstrip().rsplit("\n", 1)[0]
         table.unlink()  # DVC leaves its files read-only, and may share them with its cache
         table.write_text(text + "\n", encoding="utf-8")

@@ -225,7 +225,7 @@ CHECKS: dict[tuple[str, int], Callable[[Team, str], None]] = {
     ("Every day", 1): only_training_runs,
     ("Every day", 2): nothing_slow_runs,
     ("Every day", 3): only_what_is_needed_comes,
-    ("Experiments to and fro", 1): the_experiment_is_there,
+    ("Sharing experiments", 1): the_experiment_is_there,
     ("The model, with a version", 1): the_model_is_there,
     ("Cleaning up", 0): nothing_of_a_colleague_goes,
 }
