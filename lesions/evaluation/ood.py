@@ -45,7 +45,7 @@ def ood_report(table: pd.DataFrame, splits: list[str], limit: float | None) -> d
 
     Args:
         table: of `read_scores`.
-        splits: which of val and test may be looked at.
+        splits: which of val and test are evaluated.
         limit: the score above which an image is flagged, chosen on validation; None where there was none.
     """
     scores = {name: table.loc[table["split"] == name, "ood_score"].to_numpy() for name in (*splits, *OTHERS)}
