@@ -80,7 +80,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
     """Add the options of `lesions compare`."""
     parser.add_argument("first", help="an experiment's name, or any Git revision")
     parser.add_argument("second", nargs="?", default="workspace", help="without it, the files as they are")
-    parser.add_argument("--side", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
+    parser.add_argument("--split", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
     parser.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="also write it for a pull request, with images beside the file"
@@ -110,7 +110,8 @@ def add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cluster",
         metavar="ADDRESS",
-        help="run them on the workers of the Dask scheduler there, as in tcp://host:8786: docs/cluster.md",
+        help="run them on the workers of the Dask scheduler there, as in tcp://host:8786; pushes to the DVC remote, and "
+        "experiments to `origin`: docs/cluster.md",
     )
 
 
