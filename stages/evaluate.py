@@ -21,7 +21,7 @@ from lesions.params.evaluate import Evaluate
 
 DATA = Path("data")
 PREDICTIONS = DATA / "predictions"
-PLOTS = Path("plots")
+PLOTS = Path("plots/evaluation")
 SPLITS = ("val", "test")
 
 
@@ -77,7 +77,7 @@ def main() -> None:
         "robustness_test": robustness.robustness_curves(report.get("robustness_of_test", {})),
         **{f"{plot}_{name}": table for name in every for plot, table in split_plots(every[name], binary).items()},
     }
-    PLOTS.mkdir(exist_ok=True)
+    PLOTS.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         # The templates put a leak into the plot's title.
         table.assign(leakage=leakage).to_csv(PLOTS / f"{name}.csv", index=False)
