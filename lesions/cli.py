@@ -110,7 +110,8 @@ def add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cluster",
         metavar="ADDRESS",
-        help="run them on the workers of the Dask scheduler there, as in tcp://host:8786: docs/cluster.md",
+        help="run them on the workers of the Dask scheduler there, as in tcp://host:8786; pushes to the DVC remote, and "
+        "experiments to `origin`: docs/cluster.md",
     )
 
 
