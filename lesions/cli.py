@@ -110,7 +110,7 @@ def add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cluster",
         metavar="ADDRESS",
-        help="run them on the workers of the Dask scheduler there, as in tcp://host:8786; pushes to the DVC remote, and "
+        help="run them on the workers of that Dask scheduler, as in tcp://host:8786; pushes to the DVC remote, and "
         "experiments to `origin`: docs/cluster.md",
     )
 
