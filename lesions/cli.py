@@ -80,7 +80,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
     """Add the options of `lesions compare`."""
     parser.add_argument("first", help="an experiment's name, or any Git revision")
     parser.add_argument("second", nargs="?", default="workspace", help="without it, the files as they are")
-    parser.add_argument("--side", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
+    parser.add_argument("--split", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
     parser.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="also write it for a pull request, with images beside the file"
@@ -88,7 +88,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
 
 
 def compare_experiments(arguments: argparse.Namespace) -> None:
-    """Print how two experiments differ, and write it where that is asked for."""
+    """Print how two experiments differ, and write it with --markdown as a page too."""
     from lesions.commands.compare.compare import as_text, compare
 
     comparison = compare(arguments.first, arguments.second, arguments.split, arguments.resamples)
@@ -110,7 +110,8 @@ def add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cluster",
         metavar="ADDRESS",
-        help="run them on the workers of the Dask scheduler there, as in tcp://host:8786: docs/cluster.md",
+        help="run them on the workers of that Dask scheduler, as in tcp://host:8786; pushes to the DVC remote, and "
+        "experiments to `origin`: docs/cluster.md",
     )
 
 
@@ -167,7 +168,7 @@ def add_model(command: argparse.ArgumentParser) -> None:
         type=int,
         choices=[80, 90, 95],
         default=90,
-        help="an alert is given where this many per cent of melanomas, on validation, were found; 90 without it",
+        help="the alert threshold: this sensitivity for melanoma on validation, in per cent; 90 without it",
     )
 
 
@@ -186,7 +187,7 @@ def add_classify(parser: argparse.ArgumentParser) -> None:
 
 
 def classify_images(arguments: argparse.Namespace) -> None:
-    """Print the predictions for images; exit with 1 if some could not be classified."""
+    """Print the diagnoses of images; exit with 1 where an image has none."""
     from lesions.commands.classify.inputs import find
 
     images = find(arguments.images)
@@ -227,7 +228,7 @@ def add_validate(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("data"),
         metavar="DIR",
-        help="to leave out what the model was made from",
+        help="what the model was trained on, to leave that out",
     )
     parser.add_argument("--out", type=Path, default=Path("reports/validation"), metavar="DIR", help="for the report")
     parser.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
@@ -258,7 +259,7 @@ def export_model(arguments: argparse.Namespace) -> None:
 COMMANDS = {
     "check": Command("say what is wrong in params.yaml, without running anything", no_options, check_params),
     "sources": Command("list where images can come from, and what of it is already here", no_options, print_sources),
-    "preset": Command("put a data set's preprocessing or a published system into params.yaml", add_preset, use_preset),
+    "preset": Command("put a data set's recipe or a published system into params.yaml", add_preset, use_preset),
     "compare": Command("say how two experiments differ, and whether by chance", add_compare, compare_experiments),
     "study": Command("run what is missing of a list of experiments, and report on them", add_study, run_study),
     "classify": Command("classify images, with an alert for melanoma", add_classify, classify_images),

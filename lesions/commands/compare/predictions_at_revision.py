@@ -57,7 +57,7 @@ def predictions_at_revision(revision: str, name: str) -> ModelPredictions:
     table = predictions.checked(table, where, images, list(classes["label"]))
     rows = table[table["split"] == name].sort_values("image_id")
     if rows.empty:
-        raise UserError(f"{where} has no image of {name}. Compare another --side, or run `dvc repro` there.")
+        raise UserError(f"{where} has no image of {name}. Compare another --split, or run `dvc repro` there.")
     melanoma = list(classes.loc[classes["of"] == "mel", "label"])
     leakage = ", ".join(sorted(set(table["leakage"])))
     return ModelPredictions(

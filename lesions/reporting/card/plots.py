@@ -40,7 +40,7 @@ def write_plots(report: dict[str, Any], split: str, leak: str, folder: Path) -> 
     classes = [row["diagnosis"] for row in report[split]["classes"]]
     confusion = report[split]["confusion"]["counts"]
     plots["confusion"] = draw("confusion", confusion, classes, leak=leak, height=1.4 + 0.42 * len(classes))
-    curves = pd.read_csv(f"plots/roc_{split}.csv")
+    curves = pd.read_csv(f"plots/evaluation/roc_{split}.csv")
     for name, task in report["questions"].items():
         if split in task:
             positive = task["positive"][0] if name == "melanoma" else "malignant, against benign"
@@ -68,9 +68,9 @@ def thresholds(task: dict[str, Any], split: str) -> pd.DataFrame:
 
 def curves_to_draw(report: dict[str, Any], split: str) -> dict[str, tuple[Any, ...]]:
     """Return by name of the plot what `draw_curves` takes, from the tables that evaluate wrote."""
-    robustness = pd.read_csv("plots/robustness_test.csv")
-    decision = pd.read_csv("plots/decision_curve_test.csv")
-    abstention = pd.read_csv(f"plots/abstention_{split}.csv")
+    robustness = pd.read_csv("plots/evaluation/robustness_test.csv")
+    decision = pd.read_csv("plots/evaluation/decision_curve_test.csv")
+    abstention = pd.read_csv(f"plots/evaluation/abstention_{split}.csv")
     tasks = {
         f"decision_{name}": (
             decision[decision["question"] == name],
