@@ -43,7 +43,12 @@ def main() -> None:
     )
     # A split that is not to be evaluated stays unread: its plots' tables have a head and no rows.
     rows = {name: (final["split"] == name) & (name in params.splits) for name in SPLITS}
-    every = {name: predictions.split_predictions(final[of], images, calibrated[of]) for name, of in rows.items()}
+    calibration = read_json(Path("models/calibration.json"))
+    fitted = calibration["temperature"] is not None
+    every = {
+        name: predictions.split_predictions(final[of], images, calibrated[of] if fitted else None)
+        for name, of in rows.items()
+    }
     splits = {name: split for name, split in every.items() if len(split.label)}
     if not splits:
         raise UserError(
@@ -60,7 +65,7 @@ def main() -> None:
         "majority_class_of_train": classes[int(prior.argmax())],
         **evaluation_report(splits, binary, thresholds, prior, scores, bootstrap),
     }
-    report["calibration"] = read_json(Path("models/calibration.json")) | report["calibration"]
+    report["calibration"] = calibration | report["calibration"]
     if thresholds.model.use_metadata:
         # Of the same lesions and resamples as the other metrics.
         report["without_age_sex_and_site"] = {
