@@ -45,7 +45,7 @@ def differences(one: ModelPredictions, other: ModelPredictions, bootstrap: Boots
         if surplus["value"] is None:
             continue
         both = f"{decimal(after['value'])} against {decimal(before['value'])}"
-        words.append(f"{SHOWN[metric]} {both}, {interval_to(surplus, "+")}")
+        words.append(f"{SHOWN[metric]} {both}, {interval_to(surplus, '+')}")
     return words
 
 

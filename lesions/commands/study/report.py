@@ -209,16 +209,16 @@ def together(study: Study, found: dict[str, Found], surplus: dict[str, Json]) ->
             numbers = [float(value["value"]) for value in values if value and value["value"] is not None]
             cells.append(replicates.spread(numbers) if len(numbers) == len(members) else "-")
         more = (
-            [interval_to(surplus[name][metric], "+") for metric in replicates.SHOWN]
-            if name in surplus
-            else ["-"] * 3
+            [interval_to(surplus[name][metric], "+") for metric in replicates.SHOWN] if name in surplus else ["-"] * 3
         )
         lines.append((Markdown(f"`{name}`"), len(members), *cells, *(more if surplus else [])))
     head = ["what", "runs", *replicates.SHOWN.values()]
     caption = f"Mean and standard deviation over the runs, {SPLITS[study.split]}."
     if surplus:
         head += [Markdown(f"{metric}, more than `{study.baseline}`") for metric in replicates.SHOWN.values()]
-        caption += " The differences are of these means; their 95 % interval is by lesion, paired, and holds not the runs."
+        caption += (
+            " The differences are of these means; their 95 % interval is by lesion, paired, and holds not the runs."
+        )
     return [caption, markdown_table(head, lines)]
 
 
