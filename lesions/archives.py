@@ -20,7 +20,7 @@ EXTENSIONS = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"),
     *(".gif", ".heic", ".heif", ".avif", ".jp2"),
 }
-"""What is looked at; those of the second line are set aside with a reason, instead of passed over."""
+"""What is read; those of the second line are set aside with a reason, instead of passed over."""
 MAX_BYTES = 100_000_000
 """A member that unpacks to more is no dermoscopy image but a bomb."""
 MAX_RATIO = 100

@@ -88,7 +88,7 @@ def add_compare(parser: argparse.ArgumentParser) -> None:
 
 
 def compare_experiments(arguments: argparse.Namespace) -> None:
-    """Print how two experiments differ, and write it where that is asked for."""
+    """Print how two experiments differ, and write it with --markdown as a page too."""
     from lesions.commands.compare.compare import as_text, compare
 
     comparison = compare(arguments.first, arguments.second, arguments.split, arguments.resamples)
@@ -110,7 +110,7 @@ def add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cluster",
         metavar="ADDRESS",
-        help="run them on the workers of the Dask scheduler there, as in tcp://host:8786; pushes to the DVC remote, and "
+        help="run them on the workers of that Dask scheduler, as in tcp://host:8786; pushes to the DVC remote, and "
         "experiments to `origin`: docs/cluster.md",
     )
 
@@ -161,14 +161,14 @@ def run_study(arguments: argparse.Namespace) -> None:
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
-    """Add the options of every command that asks a model."""
+    """Add the options of every command that runs a model."""
     command.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
     command.add_argument(
         "--sensitivity",
         type=int,
         choices=[80, 90, 95],
         default=90,
-        help="an alert is given where this many per cent of melanomas, on validation, were found; 90 without it",
+        help="the alert threshold: this sensitivity for melanoma on validation, in per cent; 90 without it",
     )
 
 
@@ -179,7 +179,7 @@ def add_classify(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--csv", action="store_const", dest="form", const="csv", help="print a table for a spreadsheet")
     form.add_argument("--json", action="store_const", dest="form", const="json", help="print JSON for a program")
     parser.add_argument("--heatmap", type=Path, metavar="DIR", help="write each image beside its heat map there")
-    parser.add_argument("--age", default="", metavar="YEARS", help="of the patient, where the model weighs it")
+    parser.add_argument("--age", default="", metavar="YEARS", help="of the patient, where the model uses it")
     parser.add_argument("--sex", default="", help="female or male, likewise")
     parser.add_argument("--site", default="", help="of the lesion, likewise: back, face, lower extremity, ...")
     add_model(parser)
@@ -187,23 +187,20 @@ def add_classify(parser: argparse.ArgumentParser) -> None:
 
 
 def classify_images(arguments: argparse.Namespace) -> None:
-    """Print what the model says of images; exit with 1 if of some it could not."""
+    """Print the diagnoses of images; exit with 1 where an image has none."""
     from lesions.commands.classify.inputs import find
 
     images = find(arguments.images)
     from lesions.commands.classify.run import classify
 
-    patient = {field: getattr(arguments, field) for field in ("age", "sex", "site")}
-    if not classify(images, arguments.models, arguments.form, arguments.heatmap, arguments.sensitivity, patient):
+    metadata = {field: getattr(arguments, field) for field in ("age", "sex", "site")}
+    if not classify(images, arguments.models, arguments.form, arguments.heatmap, arguments.sensitivity, metadata):
         sys.exit(1)
 
 
 def add_page(parser: argparse.ArgumentParser) -> None:
     """Add the options of `lesions page`."""
     parser.add_argument("--port", type=int, default=8765, help="8765 without it; 0 takes any that is free")
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="an address of this computer; without it, others get nothing"
-    )
     add_model(parser)
 
 
@@ -211,7 +208,7 @@ def serve_page(arguments: argparse.Namespace) -> None:
     """Serve the page until Ctrl-C."""
     from lesions.commands.page.server import serve
 
-    serve(arguments.models, arguments.sensitivity, arguments.host, arguments.port)
+    serve(arguments.models, arguments.sensitivity, arguments.port)
 
 
 def add_validate(parser: argparse.ArgumentParser) -> None:
@@ -227,14 +224,18 @@ def add_validate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
     parser.add_argument(
-        "--data", type=Path, default=Path("data"), metavar="DIR", help="what the model was made from, to leave that out"
+        "--data",
+        type=Path,
+        default=Path("data"),
+        metavar="DIR",
+        help="what the model was trained on, to leave that out",
     )
     parser.add_argument("--out", type=Path, default=Path("reports/validation"), metavar="DIR", help="for the report")
     parser.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
 
 
 def validate_model(arguments: argparse.Namespace) -> None:
-    """Judge a model on another collection, write a report, and print the headline."""
+    """Evaluate a model on another collection, write a report, and print the headline."""
     from lesions.commands.validate.validate import Request, validate
 
     names = ("folder", "models", "mapping", "data", "out", "resamples")
@@ -258,7 +259,7 @@ def export_model(arguments: argparse.Namespace) -> None:
 COMMANDS = {
     "check": Command("say what is wrong in params.yaml, without running anything", no_options, check_params),
     "sources": Command("list where images can come from, and what of it is already here", no_options, print_sources),
-    "preset": Command("put a data set's preprocessing or a published system into params.yaml", add_preset, use_preset),
+    "preset": Command("put a data set's recipe or a published system into params.yaml", add_preset, use_preset),
     "compare": Command("say how two experiments differ, and whether by chance", add_compare, compare_experiments),
     "study": Command("run what is missing of a list of experiments, and report on them", add_study, run_study),
     "classify": Command("classify images, with an alert for melanoma", add_classify, classify_images),

@@ -16,7 +16,7 @@ def main() -> None:
     """Check all sections."""
     check_all()
     download = Download.read()
-    # DVC would say so only after it removed data/raw. An experiment in a copy may do without (`--allow-missing`).
+    # DVC would say so only after it removed data/raw. An experiment in a temporary folder may do without it.
     if not Path(download.folder).is_dir() and ".dvc/tmp/exps" not in Path.cwd().as_posix():
         raise UserError(
             f"there is no folder {download.folder} (params.yaml, download.folder). Make it or name another; "

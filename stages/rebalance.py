@@ -1,8 +1,8 @@
 """Oversample rare classes: augment training images of the classes that have too few.
 
-The split comes before, on purpose: augmenting first, as published notebooks do, puts copies of one image into two
-splits. `when: before_split` does even that, to show what it is worth; the column `leakage` of index.csv then names the
-leak, and every metric carries it on.
+The split comes before, on purpose: augmenting first, as published notebooks do, puts augmented images of one
+original into two splits. `when: before_split` does even that, to show what it is worth; the column `leakage` of
+index.csv then names the leak, and every metric carries it on.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ REBALANCED = Path("data/rebalanced")
 
 
 def main() -> None:
-    """Make the augmented images that params.yaml asks for."""
+    """Make the augmented images that `rebalance` describes."""
     params = Rebalance.read()
     classes = list(read_csv(Path("data/clean/classes.csv"))["label"])
     pixels, prepared = image_array.read(Path("data/prepared"))

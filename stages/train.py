@@ -1,7 +1,7 @@
 """Train: the only slow stage. Interrupted, it goes on at the last finished epoch, to the same bits.
 
-The network learns from the training images and their copies; validation decides the learning rate, the end,
-and which epoch is kept. Test images are not looked at.
+The network learns from the training images and the augmented ones; validation decides the learning rate, the end,
+and which epoch is kept. Test images are not read.
 """
 
 import lesions.models.common.determinism  # before all that imports Keras

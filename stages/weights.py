@@ -29,11 +29,11 @@ def main() -> None:
     record = {"network": params.model, "width": params.alpha, "file": None, "sha256": None, "source": "random"}
     if params.weights != "none":
         path = Path(params.path) if params.weights == "path" else fetch(IMAGENET[params.model, params.alpha])
-        copy = copy_weights(path, OUT)
-        with copy.open("rb") as file:
+        weights = copy_weights(path, OUT)
+        with weights.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         source = "ImageNet, by Keras" if params.weights == "imagenet" else path.name
-        record |= {"file": copy.name, "sha256": sha256, "source": source}
+        record |= {"file": weights.name, "sha256": sha256, "source": source}
     write_json(OUT / "weights.json", record)
     print(f"{OUT}: {params.model} at width {params.alpha:g}, initial weights: {record['source']}")
 

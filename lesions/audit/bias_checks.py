@@ -95,7 +95,7 @@ def _no_ids(images: pd.DataFrame) -> Finding | None:
     found = f"{unnamed:,} of {len(images):,} images name neither lesion nor patient: each counts as a lesion."
     if unnamed == len(images):
         found = (
-            "The data names neither lesions nor patients: only copies of an image can be kept in one split of the "
+            "The data names neither lesions nor patients: only duplicates can be kept in one split of the "
             "split, and two photographs of one lesion may stand on both."
         )
     advice = (
@@ -218,7 +218,7 @@ def _imbalance(images: pd.DataFrame) -> Finding | None:
         f'Always answering "{largest}" is right in {counts.iloc[0] / len(images):.1%} of all cases.'
     )
     advice = (
-        "Read the balanced accuracy and each class's recall, not the accuracy. rebalance.target adds augmented copies "
+        "Read the balanced accuracy and each class's recall, not the accuracy. rebalance.target adds augmented images "
         "of the rare classes to the training split."
     )
     return Finding("unequal_classes", found, advice)

@@ -12,7 +12,7 @@ from lesions.taxonomy import about, code_of, ordered
 
 NO_DIAGNOSIS = "no diagnosis"
 NOT_AMONG = "its diagnosis is not among clean.classes"
-"""Why a row of the table has no class; the second is what a person asked for."""
+"""Why a row of the table has no class; the second is by clean.classes."""
 
 
 def classify(table: pd.DataFrame, params: Clean) -> pd.DataFrame:

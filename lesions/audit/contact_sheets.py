@@ -51,7 +51,7 @@ def duplicate_pairs(raw: Path, images: pd.DataFrame, duplicates: pd.DataFrame) -
         similarity = "same bytes" if pair.identical else f"{pair.similarity:.2f}"
         text = f"{pair.one} {pair.other} {similarity}{'' if pair.one_lesion else ' 2 lesions'}"
         cells.append((text, [next(thumbnails), next(thumbnails)]))
-    return cells or [("No image is a copy of another.", [])]
+    return cells or [("No image is a duplicate of another.", [])]
 
 
 def _thumbnails(raw: Path, members: pd.DataFrame) -> Thumbnails:

@@ -87,7 +87,7 @@ def label_conflicts(images: pd.DataFrame, pairs: pd.DataFrame, policy: Policy) -
     if policy == "error" and (reasons != "").any():
         found = "".join(f"\n  {reason}" for reason in sorted(set(reasons) - {""})[:_NAMED])
         raise UserError(
-            f"{(reasons != '').sum()} images contradict a copy of theirs:{found}\n"
+            f"{(reasons != '').sum()} images contradict their duplicates:{found}\n"
             "Mend the table, or let clean.label_conflicts in params.yaml be drop or keep_first."
         )
     return reasons

@@ -35,7 +35,7 @@ ORDER, COLOUR_ORDER = 10, 4
 COLOUR_WEIGHT = 0.5
 """Recompression changes colour more than brightness."""
 NEIGHBOURS, RADIUS = 24, 0.29
-"""How many of an image's nearest vectors are looked at, and how far they may be."""
+"""How many of an image's nearest vectors are compared, and how far they may be."""
 MAX_DISTANCE_ROTATED, MAX_DISTANCE_ALIGNED = 0.075, 0.013
 """One minus the correlation of a pair that was rotated, and then also aligned. Near-duplicates are below."""
 MIN_SIMILARITY = 0.44
@@ -274,7 +274,7 @@ def _correlate_patches(ones: Floats, others: Floats) -> Floats:
         return tiles
 
     one, other = patches(ones), patches(others)
-    # The constant makes a patch without any detail count as unlike.
+    # The constant makes a patch without any detail count as different.
     length = np.sqrt((one**2).sum(axis=2) * (other**2).sum(axis=2) + np.float32(1e-9))
     mean: Floats = ((one * other).sum(axis=2) / length).mean(axis=1)
     return mean

@@ -30,7 +30,7 @@ REASONS = {
     "compressed in a way that is not read": "Such members can grow without bound. Pack the images anew as plain zip.",
     "declares more than": "No image is so long. The archive is damaged, or a trap.",
     "unpacks to more than": "No image shrinks so well. The archive is a trap, or the image of one colour.",
-    "encrypted": "The archive asks for a password: unpack it with that, and pack it anew without.",
+    "encrypted": "The archive needs a password: unpack it with that, and pack it anew without.",
     "a link or device": "The member is no file: pack the image itself.",
     **dict.fromkeys(
         ("begins like a formula", "holds the invisible character", "is longer than"),
@@ -62,7 +62,7 @@ def write_report(
     provenance: dict[str, Any],
     views: Sequence[tuple[View, bytes]],
     sheet: Path,
-    copies_sheet: Path,
+    duplicates_sheet: Path,
 ) -> None:
     """Write the page.
 
@@ -76,7 +76,7 @@ def write_report(
         provenance: `data/raw/provenance.json`.
         views: the plots, as `draw_views` yields them.
         sheet: an image of examples of each class.
-        copies_sheet: an image of duplicates beside one another.
+        duplicates_sheet: an image of duplicates beside one another.
     """
     context = {
         "summary": summary,
@@ -90,7 +90,7 @@ def write_report(
         "origin": origin(provenance),
         "plots": {view.key: (view.title, png) for view, png in views},
         "sheet": sheet.read_bytes(),
-        "copies_sheet": copies_sheet.read_bytes(),
+        "duplicates_sheet": duplicates_sheet.read_bytes(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render("audit/data_report.html.jinja", context), encoding="utf-8", newline="\n")
@@ -127,7 +127,7 @@ def _reject_rows(rejected: pd.DataFrame, summary: dict[str, Any]) -> list[dict[s
 
 
 def _uncertainty(images: pd.DataFrame, coefficients: dict[str, float]) -> list[tuple[str, float]]:
-    """Return the columns of more than one value, the most telling first, and how much each tells of the class."""
+    """Return the columns of more than one value, the highest first, and its uncertainty coefficient with the class."""
     parts = {"size": ["height", "width"]}
     found = [
         (COLUMNS[column], value)

@@ -28,8 +28,8 @@ def run_stage(main: Callable[[], None]) -> None:
         finished = True
     except UserError as error:
         # Names from archives and folders may hold what a terminal obeys.
-        told = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(error))
-        sys.exit(f"\nERROR: {told}\n{RESTORE}")
+        printable = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(error))
+        sys.exit(f"\nERROR: {printable}\n{RESTORE}")
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise

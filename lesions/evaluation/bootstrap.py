@@ -29,7 +29,7 @@ class Bootstrap:
 
     Attributes:
         resamples: how many times the groups are drawn anew.
-        seed: what they are drawn from.
+        seed: random seed of the resamples.
     """
 
     resamples: int

@@ -35,7 +35,7 @@ def read_scores(file: Path) -> pd.DataFrame:
             f"{file}, row {row + 1} ({table['image_id'].iloc[row]}): expected a number, found "
             f"{table['ood_score'].iloc[row]!r}. Did training diverge? Its losses are in plots/history.csv."
         )
-    return table.assign(ood_score=scores)
+    return table.assign(ood_score=scores.astype(np.float32))  # as `calibrate` had them
 
 
 def ood_report(table: pd.DataFrame, splits: list[str], limit: float | None) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def ood_report(table: pd.DataFrame, splits: list[str], limit: float | None) -> d
 
     Args:
         table: of `read_scores`.
-        splits: which of val and test may be looked at.
+        splits: which of val and test are evaluated.
         limit: the score above which an image is flagged, chosen on validation; None where there was none.
     """
     scores = {name: table.loc[table["split"] == name, "ood_score"].to_numpy() for name in (*splits, *OTHERS)}

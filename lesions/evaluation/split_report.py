@@ -63,25 +63,25 @@ def plain(found: Metrics) -> dict[str, Any]:
     return {**values, "undefined": {name: why_undefined(name) for name, value in values.items() if value is None}}
 
 
-def dvc_metrics(judged: dict[str, Any], melanoma: dict[str, Any] | None) -> dict[str, float | None]:
+def dvc_metrics(report: dict[str, Any], melanoma: dict[str, Any] | None) -> dict[str, float | None]:
     """Return the few metrics of a split that DVC shows.
 
     Args:
-        judged: as `split_report` has it.
+        report: as `split_report` has it.
         melanoma: what is reported of the split's ranking for melanoma, or None where no class is melanoma.
     """
-    found = {name: judged["metrics"][name] for name in SHOWN}
+    found = {name: report["metrics"][name] for name in SHOWN}
     if melanoma is not None:
         found["melanoma_auc"] = melanoma["auc"]
     values = {name: entry["value"] for name, entry in found.items()}
     return {name: None if value is None else round(value, SHOWN_DIGITS) for name, value in values.items()}
 
 
-def printed(judged: dict[str, Any]) -> dict[str, str]:
+def printed(report: dict[str, Any]) -> dict[str, str]:
     """Return the headline of a split for a person: 0.733 [0.712, 0.755]."""
-    words = {"images": f"{judged['images']:,}", "lesions": f"{judged['groups']:,}"}
+    words = {"images": f"{report['images']:,}", "lesions": f"{report['groups']:,}"}
     for name in (*SHOWN, "mcc"):
-        value, lower, upper = (judged["metrics"][name][part] for part in ("value", "lower", "upper"))
+        value, lower, upper = (report["metrics"][name][part] for part in ("value", "lower", "upper"))
         words[name] = "-" if value is None else f"{value:.3f}"
         words[name] += "" if lower is None else f" [{lower:.3f}, {upper:.3f}]"
-    return {**words, "always the majority": f"{judged['majority_baseline']['accuracy']:.3f} accuracy"}
+    return {**words, "always the majority": f"{report['majority_baseline']['accuracy']:.3f} accuracy"}

@@ -108,8 +108,8 @@ def subgroup_report(
             if ours.n_groups < FEWEST_LESIONS:
                 entry["suppressed"] = f"fewer than {FEWEST_LESIONS} lesions"
             else:
-                asked = partial(subgroup_metrics, ours.label, ours.probability, number)
-                entry |= alone(bootstrap.estimates(asked, ours.groups))
+                compute = partial(subgroup_metrics, ours.label, ours.probability, number)
+                entry |= alone(bootstrap.estimates(compute, ours.groups))
                 if number is not None:
                     entry["melanomas"] = len(set(ours.groups[ours.label == number]))
                     if entry["melanomas"] < FEWEST_LESIONS:

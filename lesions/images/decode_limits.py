@@ -1,6 +1,6 @@
 """Image files made to keep a decoder busy for minutes, or to fill the memory, before it knows the image's size.
 
-A good image stays far below each limit. What an image declares as its size is looked at where it is decoded.
+A good image stays far below each limit. What an image declares as its size is checked where it is decoded.
 """
 
 import re
@@ -10,7 +10,7 @@ import numpy as np
 from PIL import JpegImagePlugin, TiffImagePlugin
 
 MAX_SCANS = 100
-"""Passes over all pixels that a JPEG file may ask for, each of which can be a few bytes long; libtiff has the same
+"""Passes over all pixels that a JPEG file may have, each of which can be a few bytes long; libtiff has the same
 limit. Progressive images have some ten."""
 MAX_SEGMENTS = 500
 """Of a JPEG file before its first scan: colour profile, EXIF and the like, in pieces of 64 kB. Pillow copies all

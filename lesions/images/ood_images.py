@@ -120,8 +120,8 @@ def as_png(image: Image.Image) -> bytes:
 def generated(height: int, width: int, seed: int) -> Iterator[tuple[str, str, Pixels]]:
     """Yield name, kind and pixels, uint8 (height, width, 3), of `PER_KIND` generated images of each of `KINDS`."""
     for number, (kind, draw) in enumerate(KINDS.items()):
-        for copy in range(PER_KIND):
-            yield f"{kind} {copy + 1}", kind, draw(np.random.default_rng([seed, number, copy]), height, width)
+        for example in range(PER_KIND):
+            yield f"{kind} {example + 1}", kind, draw(np.random.default_rng([seed, number, example]), height, width)
 
 
 def shipped() -> Iterator[tuple[str, str, Image.Image]]:
@@ -138,9 +138,9 @@ def shipped() -> Iterator[tuple[str, str, Image.Image]]:
         grid = np.linspace(0, 1, CROPS).tolist()
         for share in (1 / 2, 1 / 4):
             places += [(int(share * min(width, height)), (across, down)) for down in grid for across in grid]
-        for number, (side, (across, down)) in enumerate(places):
-            left, top = int(across * (width - side)), int(down * (height - side))
-            yield f"{kind} {number + 1}", kind, photograph.crop((left, top, left + side, top + side))
+        for number, (length, (across, down)) in enumerate(places):
+            left, top = int(across * (width - length)), int(down * (height - length))
+            yield f"{kind} {number + 1}", kind, photograph.crop((left, top, left + length, top + length))
 
 
 def _along(random: Generator, height: int, width: int) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""`rebalance`: how many augmented copies of which images, made by which of Augmentor's operations."""
+"""`rebalance`: how many augmented images of which originals, made by which of Augmentor's operations."""
 
 import inspect
 from typing import Any, Literal, Self
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from lesions.core.params import Section, did_you_mean
 
 MOST = 100_000
-"""Images or copies a class."""
+"""Images, or augmented images, a class."""
 
 
 def operations() -> dict[str, list[str]]:

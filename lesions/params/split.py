@@ -1,4 +1,4 @@
-"""`split`: which images train, which choose, which judge."""
+"""`split`: which images train, which choose the epoch, which test."""
 
 from typing import Literal, Self
 
@@ -42,7 +42,7 @@ class Split(Section):
         return self
 
     @model_validator(mode="after")
-    def _siblings_are_of_groups(self) -> Self:
+    def _same_lesion_needs_groups(self) -> Self:
         if self.same_lesion != "apart" and self.method != "grouped":
             raise ValueError(
                 f"same_lesion is {self.same_lesion}, which is made of a grouped split: set method to grouped, or "

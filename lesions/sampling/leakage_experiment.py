@@ -9,7 +9,7 @@ import pandas as pd
 from lesions.core.errors import UserError
 from lesions.sampling.split import LEFT_OUT, random_number
 
-LEAK = "siblings of test images in train (leaky)"
+LEAK = "lesions of test images in train (leaky)"
 
 
 def drop_same_lesion(images: pd.DataFrame, seed: int) -> pd.Series:
@@ -59,7 +59,7 @@ def leak_same_lesion(images: pd.DataFrame, seed: int) -> pd.Series:
         ours = train.index[train["label"] == label]
         if len(ours) < wanted:
             raise UserError(
-                f"of {label} there are {wanted:,} siblings of test images, and {len(ours):,} training images to "
+                f"of {label} there are {wanted:,} images of lesions in test, and {len(ours):,} training images to "
                 "exchange for them. Lower split.test_fraction."
             )
         splits[ours[:wanted]] = LEFT_OUT

@@ -104,8 +104,8 @@ def index_table(planned: list[AugmentedImage], images: pd.DataFrame, params: Reb
     in_use = rows.loc[rows["image_id"].isin(images["image_id"]), "image_id"]
     if len(in_use):
         raise UserError(
-            f"the images have the id {in_use.iloc[0]!r} already, which a copy would get: rename that image. "
-            "An id followed by + and a number is a copy's."
+            f"the images have the id {in_use.iloc[0]!r} already, which an augmented image would get: rename it. "
+            "An id followed by + and a number is an augmented image's."
         )
     rows["label"] = rows["original"].map(images.set_index("image_id")["label"])
     if params.when == "after_split":
@@ -192,21 +192,23 @@ def example_rows(
         per_class: images per class, at most.
         per_original: augmented images of one original, at most.
     """
-    copies_of = {original: list(places[:per_original]) for original, places in index.groupby("original").groups.items()}
+    augmented_of = {
+        original: list(places[:per_original]) for original, places in index.groupby("original").groups.items()
+    }
     cells = []
     for label in classes:
         ours = originals[originals["label"] == label]
         # Those with most augmented images first.
-        order = -ours["image_id"].map(lambda image_id: len(copies_of.get(image_id, [])))
+        order = -ours["image_id"].map(lambda image_id: len(augmented_of.get(image_id, [])))
         images: list[NDArray[np.uint8]] = []
         for row in order.sort_values(kind="stable").index:
-            copies = copies_of.get(ours.at[row, "image_id"], [])
-            if len(images) + 1 + len(copies) > per_class:
+            places = augmented_of.get(ours.at[row, "image_id"], [])
+            if len(images) + 1 + len(places) > per_class:
                 break
-            images += [_thumbnail(pixels[row], framed=True), *(_thumbnail(augmented[place]) for place in copies)]
+            images += [_thumbnail(pixels[row], framed=True), *(_thumbnail(augmented[place]) for place in places)]
         made = int((index["label"] == label).sum())
         if len(ours):
-            cells.append((f"{label}: {len(ours):,} images (framed), {f'{made:,}' if made else 'no'} copies", images))
+            cells.append((f"{label}: {len(ours):,} images (framed), {f'{made:,}' if made else 'no'} augmented", images))
     return cells
 
 
@@ -225,11 +227,12 @@ def describe_oversampling(images: pd.DataFrame, index: pd.DataFrame) -> str:
     """
     originals = {split: images.loc[images["split"] == split, "image_id"] for split in ("train", "val")}
     augmented = {split: index.loc[index["split"] == split, "original"] for split in ("train", "val")}
-    text = f"{len(augmented['train']):,} copies beside {len(originals['train']):,} training images"
+    text = f"{len(augmented['train']):,} augmented images beside {len(originals['train']):,} training images"
     if (index["leakage"] == LEAK).any():
         seen = pd.concat([originals["val"], augmented["val"]]).isin({*originals["train"], *augmented["train"]})
         text += (
-            f"\nWARNING: {LEAK}: {len(augmented['val']):,} more copies stand in val, and of {seen.mean():.1%} of the "
-            "validation images, the original or a copy is in train. Every metric made from this is named so."
+            f"\nWARNING: {LEAK}: {len(augmented['val']):,} more augmented images stand in val, and of "
+            f"{seen.mean():.1%} of the validation images, the original or an augmented image is in train. Every metric "
+            "made from this is named so."
         )
     return text

@@ -68,7 +68,7 @@ class ReflectPadded(Image.Image):
 
 
 class _LazyAffine(ReflectPadded):
-    """An image after an affine transformation, whose pixels are not computed before they are asked for.
+    """An image after an affine transformation, whose pixels are not computed before they are needed.
 
     Augmentor turns or shears an image, cuts out the middle, and enlarges that. Here the three become one
     transformation, so what is cut away is never computed, and the rest is interpolated once, not twice.

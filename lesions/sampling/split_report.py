@@ -45,7 +45,7 @@ def split_images(images: pd.DataFrame, classes: list[str], params: Split) -> tup
     else:
         images = _at_random(images, params)
     if params.same_lesion != "apart":
-        images, report["siblings"] = _with_one_image_a_group_in_test(images, classes, params)
+        images, report["same_lesion"] = _with_one_image_a_group_in_test(images, classes, params)
     images["leakage"] = _leakage(images, params)
     columns = [column for column in ("image_id", "split", "leakage", "fold") if column in images]
     name = {"method": params.method, "leakage": images["leakage"].iloc[0]}
@@ -53,7 +53,7 @@ def split_images(images: pd.DataFrame, classes: list[str], params: Split) -> tup
 
 
 def _at_random(images: pd.DataFrame, params: Split) -> pd.DataFrame:
-    """Add the column `split`, and `fold` where folds are asked for."""
+    """Add the column `split`, and `fold` where `folds` is a number."""
     units = images.assign(group_id=images["image_id"]) if params.method == "image" else images
     if params.folds == "none":
         fractions = {
@@ -177,17 +177,19 @@ def describe_split(report: dict[str, Any]) -> list[str]:
         lines.append(f"The published split has {divided:,} groups in two splits: {mended}.")
     if added := declared["carved_from_train"]:
         lines.append(f"It has no {' and no '.join(added)}: dealt from its training part, by group.")
-    if moved := report.get("siblings"):
+    if moved := report.get("same_lesion"):
         became = {
             "withheld": "left out",
             "injected": "put into train, in exchange for as many training images of each class",
         }[moved["became"]]
-        lines.append(f"{moved['of_test_images']:,} test images have siblings: {moved['images']:,}, {became}.")
+        lines.append(
+            f"{moved['of_test_images']:,} test images share their lesion with others: {moved['images']:,}, {became}."
+        )
     if report["leakage"] != "none":
         seen = report["test"]["seen_in_train"]
         share = "an unknown share" if seen is None else f"{seen:.1%}"
         lines.append(
-            f"WARNING: {report['leakage']}: of {share} of the test images, the lesion or a copy is in train. "
+            f"WARNING: {report['leakage']}: of {share} of the test images, the lesion or a duplicate is in train. "
             "Every metric made from this split is named so."
         )
     return lines

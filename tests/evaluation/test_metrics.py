@@ -219,7 +219,7 @@ def test_a_question_with_one_kind_of_image_has_no_area(positive: bool) -> None:
     asked, score = np.full(4, positive), np.array([0.1, 0.4, 0.4, 0.8])
     ranks = partial(operating_points.ranks, asked, score, readers=operating_points.READERS)
     found = alone(Bootstrap(100, 1).estimates(ranks, np.arange(4)))
-    for name in ("auc", "partial_auc_above_80_sensitivity", "specificity_at_readers_sensitivity"):
+    for name in ("auc", "partial_auc_above_80_sensitivity", "specificity_at_dermatologists_sensitivity"):
         assert found[name]["value"] is None
         assert found[name]["why"] == "needs images of this class and of others"
     assert found["average_precision"]["value"] == (1 if positive else None)

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from lesions.core import image_array as packed
+from lesions.core import image_array
 from lesions.core.csv_files import read_csv
 from stages import clean, download, prepare, split
 from tests.conftest import ROOT, commit, edit_params, run, stages_run
@@ -137,7 +137,7 @@ STOPS: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("what", STOPS)
-def test_what_stops_says_why_and_loses_nothing(own: Path, what: str) -> None:
+def test_error_says_why_and_loses_nothing(own: Path, what: str) -> None:
     spoil, words = STOPS[what]
     before = outputs(own)
     spoil(own)
@@ -150,7 +150,7 @@ def test_what_stops_says_why_and_loses_nothing(own: Path, what: str) -> None:
     assert outputs(own) == before
 
 
-def test_a_folder_that_vanished_loses_nothing(own: Path) -> None:
+def test_vanished_folder_loses_nothing(own: Path) -> None:
     before = outputs(own)
     rmtree(own / INCOMING)
     printed = run("dvc repro", own, fails=True)
@@ -159,9 +159,9 @@ def test_a_folder_that_vanished_loses_nothing(own: Path) -> None:
     assert outputs(own) == before
 
 
-def test_an_interrupted_training_loses_nothing(own: Path) -> None:
+def test_interrupted_training_loses_nothing(own: Path) -> None:
     before = outputs(own)
-    edit_params(own, train={"learning_rate": 0.002, "epochs": 1000, "early_stopping": 1000})
+    edit_params(own, train={"learning_rate": 0.002, "epochs": 1000, "early_stopping_patience": 1000})
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     with subprocess.Popen(
         ["dvc", "repro"], cwd=own, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -182,12 +182,12 @@ def test_an_interrupted_training_loses_nothing(own: Path) -> None:
     assert outputs(own) == before
 
 
-def test_a_new_image_in_the_folder_reruns_the_pipeline(own: Path) -> None:
+def test_new_image_reruns_the_pipeline(own: Path) -> None:
     with zipfile.ZipFile(own / INCOMING / "images_part_1.zip") as archive:
         donor = archive.namelist()[0]
-        (own / INCOMING / "new.jpg").write_bytes(archive.read(donor) + b" ")  # another file to be looked at
-    said = read_csv(own / "data/clean/images.csv").set_index("image_id")["label"][Path(donor).stem]
-    row = {"image_id": "new", "lesion_id": "new", "dx": said}
+        (own / INCOMING / "new.jpg").write_bytes(archive.read(donor) + b" ")  # a file of its own
+    label = read_csv(own / "data/clean/images.csv").set_index("image_id")["label"][Path(donor).stem]
+    row = {"image_id": "new", "lesion_id": "new", "dx": label}
     edit_table(own, lambda table: pd.concat([table, pd.DataFrame([row])]).fillna(""))
     printed = run("dvc repro", own)
     assert stages_run(printed)[:2] == ["download", "clean"]
@@ -195,13 +195,13 @@ def test_a_new_image_in_the_folder_reruns_the_pipeline(own: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["--temp", "--queue"])
-def test_an_experiment_in_a_copy_does_without_the_folder(own: Path, how: str) -> None:
+def test_experiment_runs_without_the_folder(own: Path, how: str) -> None:
     printed = run(f"dvc exp run {how} --allow-missing --name far --set-param train.learning_rate=0.002", own)
     if how == "--queue":
         run("dvc queue start --jobs 1", own)
         run("dvc queue logs --follow far", own)
         printed = run("dvc queue logs far", own)
-    assert stages_run(printed) == ["check", "train", "predict", "evaluate", "explain", "report"]
+    assert stages_run(printed) == ["check", "train", "predict", "calibrate", "evaluate", "explain", "report"]
     assert "far" in run("dvc exp list --name-only", own)
 
 
@@ -221,13 +221,13 @@ def prepared(folder: Path) -> pd.DataFrame:
     for stage in (download, clean, split, prepare):
         stage.main()
     images = read_csv(Path("data/clean/images.csv"))
-    pixels, index = packed.read(Path("data/prepared"))
+    pixels, index = image_array.read(Path("data/prepared"))
     assert pixels.shape == (len(images), 16, 20, 3)
     assert list(index["image_id"]) == list(images["image_id"])
     return images.merge(read_csv(Path("data/split/split.csv")), on="image_id")
 
 
-def test_a_folder_a_class_with_a_published_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_per_class_with_declared_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     mine = tmp_path / "mine"
     write_images({mine / "Train/melanoma": 12, mine / "Train/my mole": 14, mine / "Test/my mole": 5})
@@ -239,7 +239,7 @@ def test_a_folder_a_class_with_a_published_split(tmp_path: Path, monkeypatch: py
     assert "no image" in read_csv(Path("data/clean/rejects.csv"))["reason"][0]
 
 
-def test_an_isic_challenge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_isic_challenge_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_images({tmp_path / "isic/images": 20})
     rows = [f"images_{place},{place % 2}.0,{1 - place % 2}.0,0.0" for place in range(20)]

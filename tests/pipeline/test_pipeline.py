@@ -11,27 +11,49 @@ import pytest
 from tests.conftest import commit, edit_params, run, small_clone, stages_run
 
 STAGES = [
-    *("check", "download", "clean", "split", "prepare", "rebalance", "weights", "train", "predict", "evaluate"),
-    *("explain", "report"),
+    *("check", "download", "clean", "split", "prepare", "rebalance", "weights", "train", "predict", "calibrate"),
+    *("evaluate", "explain", "report"),
 ]
+FROM_TRAIN = STAGES[STAGES.index("train") :]
+FROM_PREDICT = STAGES[STAGES.index("predict") :]
 
 RERUNS: dict[str, tuple[object, list[str]]] = {
     "download.seed": (2, [stage for stage in STAGES[1:] if stage != "weights"]),
     "clean.max_rejected": (0.5, ["clean", "report"]),
-    "split.seed": (2, ["split", "rebalance", "train", "predict", "evaluate", "explain", "report"]),
-    "prepare.image_size": (16, ["prepare", "rebalance", "train", "predict", "evaluate", "explain", "report"]),
-    "rebalance.seed": (2, ["rebalance", "train", "predict", "evaluate", "explain", "report"]),
+    "split.seed": (2, ["split", "rebalance", *FROM_TRAIN]),
+    "prepare.image_size": (16, ["prepare", "rebalance", *FROM_TRAIN]),
+    "rebalance.seed": (2, ["rebalance", *FROM_TRAIN]),
     "pretrained.weights": ("none", ["weights", "report"]),
-    "train.learning_rate": (2e-3, ["train", "predict", "evaluate", "explain", "report"]),
-    "predict.tta": (True, ["predict", "evaluate", "explain", "report"]),
-    "evaluate.splits": (["val"], ["predict", "evaluate", "explain", "report"]),
+    "train.learning_rate": (2e-3, FROM_TRAIN),
+    "predict.tta": (True, FROM_PREDICT),
+    "calibrate.use_metadata": (False, ["calibrate", "evaluate", "explain", "report"]),
+    "evaluate.splits": (["val"], FROM_PREDICT),
     "evaluate.n_bootstrap": (200, ["evaluate", "report"]),
     "explain.examples_per_class": (2, ["explain", "report"]),
 }
 """For a key of every section: another value, and which stages run after that change, beside `check`. The README
 shows this table."""
 
-FAKE = """
+EFFECT = "# with another output"
+RERUNS_OF_CODE: dict[str, tuple[str, list[str]]] = {
+    "lesions/evaluation/bootstrap.py": (EFFECT, ["evaluate", "report"]),
+    "lesions/models/calibration/temperature.py": (EFFECT, ["calibrate", "evaluate", "explain", "report"]),
+    "lesions/models/architectures/residual.py": (EFFECT, []),
+    "lesions/sources/folder/fetch.py": (EFFECT, []),
+    "lesions/commands/compare/compare.py": (EFFECT, []),
+    "lesions/commands/validate/validate.py": (EFFECT, []),
+    "lesions/explain/gallery.py": (EFFECT, ["explain", "report"]),
+    "lesions/reporting/card/plots.py": (EFFECT, ["report"]),
+    "lesions/reporting/common/plot_style.py": ("# with equal outputs", ["clean", "rebalance", "report"]),
+    "lesions/inference/corruptions.py": ("# with equal outputs", ["predict"]),
+}
+"""For a module: the line added to it, and which stages run after that change."""
+
+FAKE = (
+    f"""
+EFFECT = {EFFECT.encode()!r}
+"""
+    + """
 import hashlib, sys
 from pathlib import Path
 from ruamel.yaml import YAML
@@ -46,40 +68,46 @@ def values(key):
 
 read = [str(values(key)) for key in stage["params"]]
 for dep in stage["deps"]:
+    dep = dep.replace("${train.architecture}", params["train"]["architecture"])
     files = sorted(Path(dep).rglob("*")) if Path(dep).is_dir() else [Path(dep)]
-    read += [hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()]
+    for file in filter(Path.is_file, files):
+        code = dep.startswith(("lesions/", "stages/"))
+        content = str(file.read_bytes().count(EFFECT)).encode() if code else file.read_bytes()
+        read.append(hashlib.sha256(content).hexdigest())
 for out in stage["outs"] + stage.get("metrics", []):
     path = Path(out if isinstance(out, str) else next(iter(out)))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(hashlib.sha256(str([out, read]).encode()).hexdigest())
 """
+)
 
 
 @pytest.fixture(scope="module")
 def changing(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the workspace for one change after another, in which the stages with TensorFlow take no time.
 
-    What runs is DVC's decision, by what dvc.yaml says of them; their outputs are a hash of what they read.
+    What runs is DVC's decision, by what dvc.yaml says of them; their outputs are a hash of the parameters and data that
+    they read, and of the lines EFFECT in their code.
     """
     clone = copytree(workspace, tmp_path_factory.mktemp("changing") / "clone", symlinks=True)
     (clone / "fake.py").write_text(FAKE)
     definition = (clone / "dvc.yaml").read_text()
-    for stage in ("train", "predict", "evaluate", "explain", "report"):
+    for stage in FROM_TRAIN:
         assert f"python -m stages.{stage}\n" in definition
         definition = definition.replace(f"python -m stages.{stage}\n", f"python fake.py {stage}\n")
     (clone / "dvc.yaml").write_text(definition)
-    assert stages_run(run("dvc repro", clone)) == ["train", "predict", "evaluate", "explain", "report"]
+    assert stages_run(run("dvc repro", clone)) == FROM_TRAIN
     return clone
 
 
-def test_nothing_to_do_changes_nothing(workspace: Path) -> None:
+def test_second_run_changes_nothing(workspace: Path) -> None:
     lock = (workspace / "dvc.lock").read_bytes()
     assert stages_run(run("dvc repro", workspace)) == []
     assert (workspace / "dvc.lock").read_bytes() == lock
     assert run("git status --porcelain", workspace) == ""
 
 
-def test_a_second_clone_gets_the_same_bits(workspace: Path, tmp_path: Path) -> None:
+def test_second_clone_gets_the_same_bits(workspace: Path, tmp_path: Path) -> None:
     second = small_clone(tmp_path / "elsewhere" / "second")
     (second / "dvc.lock").unlink(missing_ok=True)
     assert stages_run(run("dvc repro", second)) == STAGES
@@ -88,14 +116,22 @@ def test_a_second_clone_gets_the_same_bits(workspace: Path, tmp_path: Path) -> N
         assert (second / result).read_bytes() == (workspace / result).read_bytes()
 
 
-def test_only_what_depends_on_a_new_file_runs(changing: Path) -> None:
+def test_new_source_and_architecture_rerun_nothing(changing: Path) -> None:
     copyfile(changing / "lesions/models/architectures/plain.py", changing / "lesions/models/architectures/another.py")
     copytree(changing / "lesions/sources/folder", changing / "lesions/sources/another")
     assert stages_run(run("dvc repro", changing)) == []
 
 
+@pytest.mark.parametrize("module", RERUNS_OF_CODE)
+def test_stages_that_a_module_reruns(changing: Path, module: str) -> None:
+    line, expected = RERUNS_OF_CODE[module]
+    with (changing / module).open("a", encoding="utf-8") as code:
+        code.write(f"\n{line}\n")
+    assert stages_run(run("dvc repro", changing)) == expected
+
+
 @pytest.mark.parametrize("key", RERUNS)
-def test_only_what_depends_on_a_parameter_runs(changing: Path, key: str) -> None:
+def test_stages_that_a_parameter_reruns(changing: Path, key: str) -> None:
     value, expected = RERUNS[key]
     section, name = key.split(".")
     edit_params(changing, **{section: {name: value}})
@@ -114,28 +150,28 @@ def test_evaluate_does_not_load_tensorflow(workspace: Path, tmp_path: Path) -> N
     run("python watch.py", copy)
 
 
-def test_the_drawn_copies_are_found(workspace: Path) -> None:
+def test_drawn_duplicates_are_found(workspace: Path) -> None:
     found = json.loads((workspace / "metrics/data.json").read_text())
-    copies = pd.read_csv(workspace / "data/clean/duplicates.csv")
+    duplicates = pd.read_csv(workspace / "data/clean/duplicates.csv")
     assert found["near_duplicates"] == 1  # the mirrored one
     assert (
-        found["duplicates_under_two_lesions"] == len(copies) == found["exact_duplicates"] + 2
+        found["duplicates_under_two_lesions"] == len(duplicates) == found["exact_duplicates"] + 2
     )  # one pair was set aside
     groups = pd.read_csv(workspace / "data/clean/images.csv").set_index("image_id")["group_id"]
-    kept = copies[copies["label_one"] == copies["label_other"]]
+    kept = duplicates[duplicates["label_one"] == duplicates["label_other"]]
     assert (groups[kept["one"]].to_numpy() == groups[kept["other"]].to_numpy()).all()
 
 
-def test_what_the_stages_made_fits_together(workspace: Path) -> None:
+def test_outputs_fit_together(workspace: Path) -> None:
     images = pd.read_csv(workspace / "data/clean/images.csv")
     split = pd.read_csv(workspace / "data/split/split.csv")
     assert list(images["image_id"]) == sorted(images["image_id"]) == list(split["image_id"])
     splits = images.merge(split, on="image_id").groupby("group_id")["split"].nunique()
     assert (splits == 1).all()
-    copies = pd.read_csv(workspace / "data/rebalanced/index.csv")
+    augmented = pd.read_csv(workspace / "data/rebalanced/index.csv")
     train = set(split.loc[split["split"] == "train", "image_id"])
-    assert len(copies) > 0
-    assert set(copies["original"]) <= train
+    assert len(augmented) > 0
+    assert set(augmented["original"]) <= train
     predictions = pd.read_csv(workspace / "data/predictions/predictions.csv")
     assert set(predictions["image_id"]) == set(images["image_id"]) - train
     assert set(predictions["leakage"]) == {"none"}
@@ -147,7 +183,7 @@ def test_what_the_stages_made_fits_together(workspace: Path) -> None:
     assert metrics["test"]["accuracy"] == pytest.approx(hits, abs=6e-4)
 
 
-def test_an_experiment_in_a_copy_runs_its_own_code(workspace: Path, tmp_path: Path) -> None:
+def test_experiment_in_a_workspace_runs_its_code(workspace: Path, tmp_path: Path) -> None:
     clone = copytree(workspace, tmp_path / "clone", symlinks=True)
     with (clone / "lesions/evaluation/metrics.py").open("a") as code:
         code.write("\nprint('metrics from', __file__)\n")
@@ -160,7 +196,7 @@ def test_an_experiment_in_a_copy_runs_its_own_code(workspace: Path, tmp_path: Pa
     assert re.search(r"reports/gallery: \d+ images of val\.", printed)
 
 
-def test_a_failure_says_how_the_last_good_outputs_come_back(workspace: Path, tmp_path: Path) -> None:
+def test_failure_names_dvc_checkout(workspace: Path, tmp_path: Path) -> None:
     clone = copytree(workspace, tmp_path / "clone", symlinks=True)
     before = (clone / "data/clean/images.csv").read_bytes()
     edit_params(clone, clean={"max_rejected": 0.0})
@@ -173,7 +209,7 @@ def test_a_failure_says_how_the_last_good_outputs_come_back(workspace: Path, tmp
     assert (clone / "data/clean/images.csv").read_bytes() == before
 
 
-def test_a_wrong_key_of_the_last_stage_stops_the_first(workspace: Path, tmp_path: Path) -> None:
+def test_wrong_key_stops_before_the_first_stage(workspace: Path, tmp_path: Path) -> None:
     clone = copytree(workspace, tmp_path / "clone", symlinks=True)
     edit_params(clone, evaluate={"split": ["val"]}, train={"epochs": 3})
     printed = run("dvc repro", clone, fails=True)

@@ -102,7 +102,7 @@ def shown_page(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 # What is written down: no run is needed to read it.
 
 
-def test_every_template_is_used_and_every_used_one_exists() -> None:
+def test_templates_are_those_used() -> None:
     assert {view["template"] for view in VIEWS.values()} == {template.stem for template in TEMPLATES}
 
 
@@ -112,15 +112,15 @@ def test_no_view_is_drawn_twice() -> None:
     assert len(set(IMAGES)) == len(IMAGES)
 
 
-def test_a_plot_can_be_asked_for_alone() -> None:
+def test_no_name_begins_another() -> None:
     """`dvc plots show NAME` also draws every plot whose name begins with NAME."""
     begins = [(a, b) for a in VIEWS for b in VIEWS if a != b and b.startswith(a)]
     assert not begins
 
 
-def test_test_and_validation_have_the_same_views() -> None:
-    sided = {name for name in VIEWS if name.endswith(SPLITS)}
-    assert {name.rsplit("_", 1)[0] for name in sided} == {
+def test_splits_have_the_same_views() -> None:
+    of_split = {name for name in VIEWS if name.endswith(SPLITS)}
+    assert {name.rsplit("_", 1)[0] for name in of_split} == {
         "abstention",
         "confusion",
         "confusion_shares",
@@ -129,10 +129,10 @@ def test_test_and_validation_have_the_same_views() -> None:
         "reliability",
         "roc",
     }
-    assert sided == {f"{name.rsplit('_', 1)[0]}_{split}" for name in sided for split in SPLITS}
+    assert of_split == {f"{name.rsplit('_', 1)[0]}_{split}" for name in of_split for split in SPLITS}
 
 
-def test_make_writes_the_page_and_keeps_a_persons_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_keeps_local_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert f"repro: {dvc_plots_page.PAGE}" in make
     assert f"python -m {dvc_plots_page.__name__}" in make
@@ -148,7 +148,7 @@ def test_make_writes_the_page_and_keeps_a_persons_settings(tmp_path: Path, monke
     assert run(f"git check-ignore {dvc_plots_page.PAGE}", ROOT).strip() == dvc_plots_page.PAGE.as_posix()
 
 
-def test_scripts_that_would_end_their_element_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_script_that_ends_its_element_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vl_convert, "javascript_bundle", lambda _snippet: "'</script>'")
     with pytest.raises(ValueError, match="</script"):
         dvc_plots_page.scripts()
@@ -178,7 +178,7 @@ def test_image_is_not_blank(shown: Drawings, name: str) -> None:
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_confusion_shares_are_of_the_actual_class(workspace: Path, shown: Drawings, split: str) -> None:
-    pairs = pd.read_csv(workspace / f"plots/confusion_{split}.csv", keep_default_na=False)
+    pairs = pd.read_csv(workspace / f"plots/evaluation/confusion_{split}.csv", keep_default_na=False)
     table = pd.crosstab(pairs["actual"], pairs["predicted"], normalize="index")
     # Halves are rounded up, as Vega does.
     cells = [f"{np.floor(100 * share + 0.5 + 1e-9) / 100:.2f}" for share in table.to_numpy().ravel() if share > 0]
@@ -188,7 +188,7 @@ def test_confusion_shares_are_of_the_actual_class(workspace: Path, shown: Drawin
     assert sorted(re.findall(r">(\d\.\d\d)<", svg)) == sorted(cells + ["0.00"] * len(missed))
 
 
-def test_metric_that_is_not_defined_is_not_drawn_as_zero() -> None:
+def test_undefined_metric_is_not_zero() -> None:
     rows = [
         {"rev": "workspace", "diagnosis": "mel", "metric": "precision", "value": ""},
         {"rev": "workspace", "diagnosis": "nv", "metric": "precision", "value": "0.0"},
@@ -201,19 +201,19 @@ def test_metric_that_is_not_defined_is_not_drawn_as_zero() -> None:
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_a_leak_stands_in_the_title(shown: Drawings, name: str) -> None:
+def test_leak_stands_in_the_title(shown: Drawings, name: str) -> None:
     (drawn,) = shown[name]
     spec = drawn["content"]
     rows = spec["data"]["values"]
     assert name in NO_METRIC_OF_QUALITY or {row["leakage"] for row in rows} == {"none"}
     for leakage in ("none", "split by image"):
-        told = {**spec["data"], "values": [{**row, "leakage": leakage} for row in rows]}
-        svg = vl_convert.vegalite_to_svg({**spec, "data": told})
+        changed = {**spec["data"], "values": [{**row, "leakage": leakage} for row in rows]}
+        svg = vl_convert.vegalite_to_svg({**spec, "data": changed})
         stamped = name not in NO_METRIC_OF_QUALITY and leakage != "none"
         assert ("(LEAKY: too good)" in svg) == stamped
 
 
-def test_page_holds_every_plot_and_needs_no_network(shown_page: Path) -> None:
+def test_page_is_complete_offline(shown_page: Path) -> None:
     page = shown_page.read_text(encoding="utf-8")
     assert set(re.findall(r"vegaEmbed\('#([^']+)', spec\)", page)) == set(VIEWS)
     assert "default-src 'none'" in page
@@ -228,12 +228,12 @@ def test_page_holds_every_plot_and_needs_no_network(shown_page: Path) -> None:
             image.load()
 
 
-def test_two_revisions_split_by_split(workspace: Path, tmp_path: Path) -> None:
+def test_two_revisions_in_one_plot(workspace: Path, tmp_path: Path) -> None:
     """In a copy, as other tests want the run as it was; with metrics changed by hand, to spare a training."""
     copy = tmp_path / "copy"
     shutil.copytree(workspace, copy, symlinks=True)
     run("git tag first", copy)
-    for table in (copy / "plots").glob("*.csv"):
+    for table in (copy / "plots").rglob("*.csv"):
         text = table.read_text(encoding="utf-8").rstrip().rsplit("\n", 1)[0]
         table.unlink()  # DVC leaves its files read-only, and may share them with its cache
         table.write_text(text + "\n", encoding="utf-8")

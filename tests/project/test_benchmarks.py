@@ -17,7 +17,7 @@ def scale():
 """
 
 
-def test_each_script_fills_its_rows_and_the_machine_is_described_but_not_named(tmp_path: Path) -> None:
+def test_results_have_rows_and_no_machine_name(tmp_path: Path) -> None:
     folder = tmp_path / "benchmarks"
     folder.mkdir()
     copyfile(ROOT / "benchmarks/collect.py", folder / "collect.py")

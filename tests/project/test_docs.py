@@ -55,7 +55,7 @@ def test_two_experiments_compare(clone: Path) -> None:
     assert change["old"] != change["new"]
     shown = json.loads(run(f"dvc params diff {one} {other} --json", clone))
     assert list(shown["params.yaml"]) == ["train.learning_rate"]
-    printed = run(f"lesions compare {one} {other} --side test", clone)
+    printed = run(f"lesions compare {one} {other} --split test", clone)
     assert f"{one} {other} difference" in printed
     log_loss = next(line for line in printed.splitlines() if line.startswith("log_loss (less is better)")).split()
     assert [float(log_loss[4]), float(log_loss[5])] == pytest.approx([change["old"], change["new"]], abs=6e-4)
@@ -78,7 +78,7 @@ def shown_columns(command: str, clone: Path) -> dict[str, list[str]]:
     return {name: list(values) for name, values in columns.items() if name not in which}
 
 
-def test_experiments_have_a_few_columns_with_three_digits(clone: Path) -> None:
+def test_experiment_table_has_few_columns(clone: Path) -> None:
     """Of two that differ in one parameter, as the README makes them."""
     for name, rate in (("small-steps", 0.0003), ("large-steps", 0.003)):
         if name not in run("dvc exp list --name-only", clone).split():
@@ -98,7 +98,7 @@ def test_experiments_have_a_few_columns_with_three_digits(clone: Path) -> None:
 
 
 @pytest.mark.parametrize("before", ["none", LEAKY])
-def test_a_leak_stands_beside_the_metrics(workspace: Path, tmp_path: Path, before: str) -> None:
+def test_leak_stands_beside_the_metrics(workspace: Path, tmp_path: Path, before: str) -> None:
     """Also where all experiments have it, so that it makes no difference between them."""
     copy = copytree(workspace, tmp_path / "clone", symlinks=True)
     metrics = copy / "metrics/evaluate.json"
@@ -115,12 +115,12 @@ def test_a_leak_stands_beside_the_metrics(workspace: Path, tmp_path: Path, befor
     assert LEAKY in run("dvc metrics show", copy)
 
 
-def test_the_table_shows_what_reruns() -> None:
+def test_readme_has_the_table_of_reruns() -> None:
     for key, (_, stages) in RERUNS.items():
         assert f"| `{key}` | {', '.join(stages)} |" in README
 
 
-def test_what_appears_is_there(workspace: Path) -> None:
+def test_named_files_exist(workspace: Path) -> None:
     section = README.partition("## What appears where")[2].partition("\n## ")[0]
     table = "\n".join(line for line in section.splitlines() if line.startswith("|"))
     named = re.findall(r"`((?:data|metrics|plots|models|reports)/[\w/.]*)`", table)

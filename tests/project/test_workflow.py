@@ -18,7 +18,7 @@ COMPARE, COMMENT = (WORKFLOW["jobs"][name] for name in ("compare", "comment"))
 STEPS = [*COMPARE["steps"], *COMMENT["steps"]]
 
 
-def test_what_runs_a_pull_requests_code_can_only_read() -> None:
+def test_job_that_runs_code_only_reads() -> None:
     # Of `pull_request_target` and `workflow_run`, a fork's code would get the repository's secrets.
     assert list(WORKFLOW["on"]) == ["pull_request"]
     assert WORKFLOW["permissions"] == {}
@@ -28,7 +28,7 @@ def test_what_runs_a_pull_requests_code_can_only_read() -> None:
     assert "github.token" not in str(COMPARE)
 
 
-def test_what_may_write_runs_no_code_of_a_pull_request_and_none_of_a_fork() -> None:
+def test_job_that_writes_runs_no_code() -> None:
     assert COMMENT["if"] == "github.event.pull_request.head.repo.full_name == github.repository"
     assert COMMENT["permissions"] == {"contents": "write", "pull-requests": "write"}
     commands = "\n".join(step.get("run", "") for step in COMMENT["steps"])
@@ -36,7 +36,7 @@ def test_what_may_write_runs_no_code_of_a_pull_request_and_none_of_a_fork() -> N
     assert not [step for step in COMMENT["steps"] if "checkout" in step.get("uses", "")]
 
 
-def test_actions_are_pinned_and_no_text_of_a_pull_request_becomes_a_command() -> None:
+def test_actions_are_pinned() -> None:
     for step in STEPS:
         if "uses" in step:
             assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", step["uses"])
@@ -84,10 +84,10 @@ def hosted(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def test_a_pull_request_gets_its_comment_with_images(workspace: Path, tmp_path: Path, hosted: dict[str, str]) -> None:
+def test_pull_request_gets_its_comment(workspace: Path, tmp_path: Path, hosted: dict[str, str]) -> None:
     clone = shutil.copytree(workspace, tmp_path / "clone", symlinks=True)
     commits = [run("git rev-parse HEAD", clone).strip()]
-    edit_params(clone, predict={"dihedral": True})
+    edit_params(clone, predict={"tta": True})
     commit(clone)
     commits.append(run("git rev-parse HEAD", clone).strip())
     hosted |= dict(zip(("BASE", "HEAD"), commits, strict=True))

@@ -130,7 +130,7 @@ def test_each_byte_is_fetched_once(server: Server, tmp_path: Path, trouble: str,
     assert len(server.requests) == 1 + len(PASSING[trouble])
 
 
-def test_a_reset_loses_only_what_was_on_its_way(server: Server, tmp_path: Path) -> None:
+def test_reset_loses_only_the_last_chunk(server: Server, tmp_path: Path) -> None:
     server.script.append(drop(200_000, reset=True))
     assert download(published(server), tmp_path).read_bytes() == CONTENT
     assert server.served <= SIZE + 200_000
@@ -160,7 +160,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("hashed", [True, False])
-def test_what_cannot_be_continued_is_begun_anew(server: Server, tmp_path: Path, change: str, *, hashed: bool) -> None:
+def test_other_version_is_fetched_anew(server: Server, tmp_path: Path, change: str, *, hashed: bool) -> None:
     act, result = CHANGES[change]
     server.script.extend([drop(100_000), act])
     file = RemoteFile("a.bin", (server.url,), sha256=hashlib.sha256(result).hexdigest() if hashed else None)
@@ -171,7 +171,7 @@ def test_what_cannot_be_continued_is_begun_anew(server: Server, tmp_path: Path, 
     assert len(server.requests) <= 3
 
 
-def test_two_versions_that_only_the_hash_tells_apart(server: Server, tmp_path: Path) -> None:
+def test_versions_that_differ_by_hash_alone(server: Server, tmp_path: Path) -> None:
     server.script.extend([drop(100_000), give(content=CHANGED)])
     assert download(published(server, CHANGED), tmp_path).read_bytes() == CHANGED
     assert ranges(server) == [None, "bytes=100000-", None]
@@ -185,7 +185,7 @@ def test_two_versions_that_only_the_hash_tells_apart(server: Server, tmp_path: P
         (None, None, False, "begins anew"),
     ],
 )
-def test_what_names_the_version(
+def test_version_header(
     server: Server, tmp_path: Path, etag: str | None, date: str | None, validator: str | None, *, hashed: bool
 ) -> None:
     server.etag = etag
@@ -198,7 +198,7 @@ def test_what_names_the_version(
         assert server.requests[1].headers.get("if-range") == validator
 
 
-def test_the_next_run_goes_on(server: Server, tmp_path: Path) -> None:
+def test_next_run_goes_on(server: Server, tmp_path: Path) -> None:
     server.script.extend([drop(100_000), say(403)])
     refused(published(server), tmp_path, "403 (Forbidden)", "100,000 bytes", "next run goes on")
     assert names(tmp_path) == ["a.bin.part", "a.bin.part.json"]
@@ -207,7 +207,7 @@ def test_the_next_run_goes_on(server: Server, tmp_path: Path) -> None:
     assert names(tmp_path) == ["a.bin"]
 
 
-def test_all_was_there_but_the_name(server: Server, tmp_path: Path) -> None:
+def test_complete_part_is_only_renamed(server: Server, tmp_path: Path) -> None:
     server.script.extend([drop(100_000), say(403)])
     refused(published(server), tmp_path)
     (tmp_path / "a.bin.part").write_bytes(CONTENT)
@@ -216,7 +216,7 @@ def test_all_was_there_but_the_name(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["part", "note", "no note"])
-def test_a_damaged_part_is_begun_anew(server: Server, tmp_path: Path, damage: str) -> None:
+def test_damaged_part_is_fetched_anew(server: Server, tmp_path: Path, damage: str) -> None:
     server.script.extend([drop(100_000), say(403)])
     refused(published(server), tmp_path)
     part, note = tmp_path / "a.bin.part", tmp_path / "a.bin.part.json"
@@ -230,7 +230,7 @@ def test_a_damaged_part_is_begun_anew(server: Server, tmp_path: Path, damage: st
     assert names(tmp_path) == ["a.bin"]
 
 
-def test_the_first_address_is_asked_again_as_links_expire(server: Server, tmp_path: Path) -> None:
+def test_first_address_is_requested_again(server: Server, tmp_path: Path) -> None:
     server.usual = redirect_to_signed(drop(100_000), drop(100_000), say(404), give())
     refused(published(server), tmp_path, "404")
     assert "signed" not in (tmp_path / "a.bin.part.json").read_text()
@@ -240,21 +240,21 @@ def test_the_first_address_is_asked_again_as_links_expire(server: Server, tmp_pa
 
 
 @pytest.mark.parametrize("act", [say(404), say(200, PAGE, Content_Type="text/html"), say(200, b"short")])
-def test_a_second_address(server: Server, tmp_path: Path, act: Act) -> None:
+def test_second_address(server: Server, tmp_path: Path, act: Act) -> None:
     server.script.append(act)
     file = published(server, CONTENT, "a.bin", server.url + "/first", server.url + "/second")
     assert download(file, tmp_path).read_bytes() == CONTENT
     assert [asked.path for asked in server.requests] == ["/first", "/second"]
 
 
-def test_a_second_address_does_not_go_on_with_what_came_from_the_first(server: Server, tmp_path: Path) -> None:
+def test_second_address_begins_anew(server: Server, tmp_path: Path) -> None:
     server.script.extend([drop(100_000), say(404), give(content=CHANGED)])
     file = RemoteFile("a.bin", (server.url + "/first", server.url + "/second"))
     assert download(file, tmp_path).read_bytes() == CHANGED
     assert ranges(server) == [None, "bytes=100000-", None]
 
 
-def test_a_dead_address_and_one_that_goes_on(server: Server, tmp_path: Path) -> None:
+def test_dead_address_beside_a_live_one(server: Server, tmp_path: Path) -> None:
     file = published(server, CONTENT, "a.bin", DEAD, server.url)
     server.script.extend([drop(100_000), say(403)])
     refused(file, tmp_path, DEAD, "Connection refused", "5 times", "403")
@@ -289,7 +289,7 @@ LASTING: dict[str, tuple[Act, list[str]]] = {
 
 
 @pytest.mark.parametrize("trouble", LASTING)
-def test_what_is_wrong_is_refused_and_not_left_behind(server: Server, tmp_path: Path, trouble: str) -> None:
+def test_wrong_file_is_refused_and_removed(server: Server, tmp_path: Path, trouble: str) -> None:
     server.usual, words = LASTING[trouble]
     refused(published(server), tmp_path, server.url, *words)
     assert names(tmp_path) == []
@@ -304,13 +304,13 @@ NOTHING_PUBLISHED: dict[str, tuple[str, Act, str]] = {
 
 
 @pytest.mark.parametrize("trouble", NOTHING_PUBLISHED)
-def test_what_is_refused_where_nothing_is_published(server: Server, tmp_path: Path, trouble: str) -> None:
+def test_wrong_file_without_hash_is_refused(server: Server, tmp_path: Path, trouble: str) -> None:
     name, server.usual, word = NOTHING_PUBLISHED[trouble]
     refused(bare(server, name), tmp_path, word)
     assert names(tmp_path) == []
 
 
-def test_what_is_accepted_where_nothing_is_published(server: Server, tmp_path: Path) -> None:
+def test_file_without_hash_is_accepted(server: Server, tmp_path: Path) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr("a.jpg", CONTENT)
@@ -322,7 +322,7 @@ def test_what_is_accepted_where_nothing_is_published(server: Server, tmp_path: P
 
 
 @pytest.mark.parametrize("after", [0, 100_000])
-def test_gives_up_where_nothing_is_gained(server: Server, tmp_path: Path, after: int) -> None:
+def test_gives_up_without_progress(server: Server, tmp_path: Path, after: int) -> None:
     server.script.append(drop(200_000))
     server.usual = give(ranges=False, stop_after=after, then=lambda handler: handler.hang_up())
     refused(published(server), tmp_path, "broke off", "5 times without getting further")
@@ -337,7 +337,7 @@ def test_silence_ends(server: Server, tmp_path: Path, monkeypatch: pytest.Monkey
     refused(published(server), tmp_path, "silent for 0.25 s")
 
 
-def test_stops_as_soon_as_there_is_too_much(server: Server, tmp_path: Path) -> None:
+def test_stops_at_too_many_bytes(server: Server, tmp_path: Path) -> None:
     server.reset(bytes(50_000_000))
     server.usual = give(chunked=True)
     refused(published(server), tmp_path, "expected 300,000")
@@ -355,9 +355,7 @@ ACTS = [
 
 @settings(max_examples=60)
 @given(script=st.lists(st.sampled_from(ACTS), max_size=8))
-def test_whatever_happens_it_is_the_right_file_or_none(
-    one_server: Server, tmp_path_factory: pytest.TempPathFactory, script: list[Act]
-) -> None:
+def test_right_file_or_none(one_server: Server, tmp_path_factory: pytest.TempPathFactory, script: list[Act]) -> None:
     folder = tmp_path_factory.mktemp("any")
     one_server.reset(CONTENT, *script)
     path = folder / "a.bin"
@@ -376,7 +374,7 @@ def test_whatever_happens_it_is_the_right_file_or_none(
 # What is there already
 
 
-def test_what_is_there_is_not_fetched(server: Server, tmp_path: Path) -> None:
+def test_present_file_is_not_fetched(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(CONTENT)
     assert download(published(server), tmp_path) == tmp_path / "a.bin"
     assert download_many([published(server)], tmp_path, what="all") == [tmp_path / "a.bin"]
@@ -393,7 +391,7 @@ def test_what_is_there_is_not_fetched(server: Server, tmp_path: Path) -> None:
         (None, ["cannot be read"]),
     ],
 )
-def test_a_wrong_file_is_left_as_it_is(server: Server, tmp_path: Path, content: bytes | None, words: list[str]) -> None:
+def test_wrong_present_file_is_kept(server: Server, tmp_path: Path, content: bytes | None, words: list[str]) -> None:
     path = tmp_path / "a.bin"
     path.mkdir() if content is None else path.write_bytes(content)
     refused(published(server), tmp_path, str(path), *words)
@@ -418,7 +416,7 @@ def test_names_that_are_paths(name: str) -> None:
 # Manners
 
 
-def test_says_who_asks(server: Server, tmp_path: Path) -> None:
+def test_user_agent(server: Server, tmp_path: Path) -> None:
     server.usual = refuse_foreign_agents
     assert requests.get(server.url, timeout=5).status_code == 403
     assert download(published(server), tmp_path).read_bytes() == CONTENT
@@ -438,7 +436,7 @@ def test_says_who_asks(server: Server, tmp_path: Path) -> None:
         ("0", 0.5, 1.5),
     ],
 )
-def test_waits_as_told(server: Server, tmp_path: Path, told: str, least: float, most: float) -> None:
+def test_retry_after(server: Server, tmp_path: Path, told: str, least: float, most: float) -> None:
     told = formatdate(time.time() + 200, usegmt=True) if told.startswith("a date") else told
     server.script.append(say(429, Retry_After=told))
     download(published(server), tmp_path)
@@ -480,7 +478,7 @@ class Usage(NamedTuple):
 
 
 @pytest.mark.parametrize("describe", [published, bare])
-def test_free_disk_comes_first(
+def test_free_disk_is_checked_first(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, describe: Describe
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**6, 10**6 - 1000, 1000))
@@ -512,7 +510,7 @@ def start(file: RemoteFile, folder: Path, largest: int = 10**9) -> "subprocess.P
     return subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
-def test_a_disk_that_fills_up(server: Server, tmp_path: Path) -> None:
+def test_full_disk(server: Server, tmp_path: Path) -> None:
     process = start(published(server), tmp_path, 123_456)
     _, said = process.communicate()
     assert process.returncode == 1
@@ -522,7 +520,7 @@ def test_a_disk_that_fills_up(server: Server, tmp_path: Path) -> None:
     assert ranges(server) == [None, "bytes=123456-"]
 
 
-def test_killed_at_ten_moments_then_run_to_the_end(server: Server, tmp_path: Path) -> None:
+def test_killed_at_ten_moments(server: Server, tmp_path: Path) -> None:
     content = np.random.default_rng(3).bytes(6_000_000)
     server.reset(content)
     server.pause = 0.003
@@ -591,7 +589,7 @@ def test_many(server: Server, tmp_path: Path) -> None:
         download_many([RemoteFile("A.jpg", ()), RemoteFile("a.jpg", ())], tmp_path, what="images")
 
 
-def test_many_from_a_server_that_goes_away(server: Server, tmp_path: Path) -> None:
+def test_many_from_a_vanishing_server(server: Server, tmp_path: Path) -> None:
     server.script.extend([give()] * 3)
     server.usual = say(503)
     files = [published(server, CONTENT, f"{number}.jpg", f"{server.url}/{number}") for number in range(1000)]

@@ -81,7 +81,7 @@ def packed(raw: Path) -> dict[str, bytes]:
 # HAM10000's layout
 
 
-def test_archives_and_table_are_taken_as_they_are(folder: Path, raw: Path, fetched: Fetch) -> None:
+def test_archives_and_table_are_unchanged(folder: Path, raw: Path, fetched: Fetch) -> None:
     part_1 = put_archive(folder / "part_1.zip", {"a.jpg": image(1), "../../x.jpg": b""})
     put_archive(folder / "deeper" / "part_2.ZIP", {"b.jpg": b"no image"})
     put_archive(folder / "no_images.zip", {"masks.txt": b""})
@@ -114,7 +114,7 @@ def test_layout_is_printed(folder: Path, fetched: Fetch, capsys: pytest.CaptureF
         assert word in line
 
 
-def test_columns_are_found_whatever_their_case_and_dx_stays_as_written(folder: Path, fetched: Fetch) -> None:
+def test_columns_in_any_case(folder: Path, fetched: Fetch) -> None:
     put(folder / "a.jpg", b"")
     put(folder / "t.csv", "\ufeff DX ;Image_ID; Split;patient_id\r\nNevus; a ;Validation;P1\r\nNA;b;2;\r\n")
     table = fetched().table
@@ -122,7 +122,7 @@ def test_columns_are_found_whatever_their_case_and_dx_stays_as_written(folder: P
     assert columns(table, "image_id", "dx", "split") == [["a", "Nevus", "val"], ["b", "NA", "2"]]
 
 
-def test_loose_images_are_packed_unchanged_and_in_order(folder: Path, raw: Path, fetched: Fetch) -> None:
+def test_loose_images_are_packed_unchanged(folder: Path, raw: Path, fetched: Fetch) -> None:
     for name in ("z/b.JPG", "a.png", "z/a:b .tif"):
         put(folder / name, name)
     put(folder / "z" / "notes.txt", "image_id\n")
@@ -135,7 +135,7 @@ def test_loose_images_are_packed_unchanged_and_in_order(folder: Path, raw: Path,
     ]
 
 
-def test_copies_of_a_listed_image_are_packed_once(folder: Path, raw: Path, fetched: Fetch) -> None:
+def test_same_image_twice_is_packed_once(folder: Path, raw: Path, fetched: Fetch) -> None:
     # As in Kaggle's HAM10000, where the same folders stand in capitals and in small letters.
     put_archive(folder / "part_1.zip", {"a.jpg": image(1)})
     put(folder / "part_1" / "a.jpg", image(1))
@@ -170,7 +170,7 @@ def test_linked_files_are_copied_as_files(folder: Path, raw: Path, fetched: Fetc
     assert packed(raw) == {"b.jpg": image(2)}
 
 
-def test_same_result_whatever_the_order_of_the_file_system(
+def test_result_without_file_system_order(
     folder: Path, raw: Path, fetched: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("mel/a.jpg", "mel/b.jpg", "nv/a.jpg", "nv/c.jpg"):
@@ -229,7 +229,7 @@ def test_class_folders_under_train_and_test(folder: Path, raw: Path, fetched: Fe
     assert list(packed(raw)) == ["1.jpg", "2.jpg", "3.jpg", "4.png"]
 
 
-def test_a_persons_own_two_classes(folder: Path, raw: Path, fetched: Fetch) -> None:
+def test_two_unknown_classes(folder: Path, raw: Path, fetched: Fetch) -> None:
     put(folder / "Needs_biopsy" / "a.jpg", b"1")
     put(folder / "harmless" / "b.jpg", b"2")
     put(folder / "harmless" / "a.jpg", b"3")
@@ -250,7 +250,7 @@ def test_a_persons_own_two_classes(folder: Path, raw: Path, fetched: Fetch) -> N
     }
 
 
-def test_a_name_that_stands_on_both_sides(folder: Path, fetched: Fetch) -> None:
+def test_name_in_train_and_test(folder: Path, fetched: Fetch) -> None:
     for name in ("Train/mel/1.jpg", "Test/mel/1.jpg", "Train/nv/1.jpg"):
         put(folder / name, name)
     assert columns(fetched().table, "image_id", "dx") == [
@@ -268,7 +268,7 @@ CLASSES = st.sampled_from(["a", "b", "a b"])
 
 
 @given(st.lists(st.tuples(SPLITS, CLASSES, NAMES, st.sampled_from([".jpg", ".png"]))))
-def test_ids_are_unique_and_survive_as_names_of_members(rows: list[tuple[str, str, str, str]]) -> None:
+def test_ids_are_unique_member_names(rows: list[tuple[str, str, str, str]]) -> None:
     files = [PurePosixPath(split, dx, name + suffix) for split, dx, name, suffix in rows]
     table = pd.DataFrame(
         {"file": files, "split": [row[0] for row in rows], "dx": [row[1] for row in rows]}, dtype=object
@@ -334,7 +334,7 @@ def test_truth_that_cannot_be_used(folder: Path, fetched: Fetch, rows: str, word
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
-def test_groupings_that_name_a_image_twice(folder: Path, fetched: Fetch) -> None:
+def test_groupings_that_name_an_image_twice(folder: Path, fetched: Fetch) -> None:
     put(folder / "I1.jpg", b"")
     put(folder / "truth.csv", TRUTH + "I1,1,0,0,0\n")
     put(folder / "groups.csv", "image,lesion_id\nI1,L1\nI1,L2\n")
@@ -435,7 +435,7 @@ def test_archives_of_one_name(folder: Path, fetched: Fetch, other: str) -> None:
     stops(fetched, "archives of one name", "part.zip", "Rename")
 
 
-def test_archive_of_the_name_that_loose_images_get(folder: Path, fetched: Fetch) -> None:
+def test_archive_named_like_the_packed_one(folder: Path, fetched: Fetch) -> None:
     put_archive(folder / "images.zip", {"a.jpg": b""})
     put(folder / "b.jpg", b"")
     put(folder / "t.csv", "image_id,dx\na,mel\n")
@@ -465,7 +465,7 @@ VALUES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"
     end=st.sampled_from(["\n", "\r\n"]),
     encoding=st.sampled_from(["utf-8", "utf-8-sig"]),
 )
-def test_any_text_is_read_as_it_was_written(
+def test_text_is_read_as_written(
     tmp_path_factory: pytest.TempPathFactory,
     rows: list[tuple[str, str, str]],
     separator: str,
@@ -482,7 +482,7 @@ def test_any_text_is_read_as_it_was_written(
     assert [tuple(row) for row in table.to_numpy()] == rows
 
 
-def test_nothing_is_taken_for_a_missing_value_or_a_number(tmp_path: Path) -> None:
+def test_values_stay_text(tmp_path: Path) -> None:
     path = put(tmp_path / "t.csv", "image_id,dx,age\n007,NA,055\nnan,None,\n,,\n\n")
     assert read_table(path).to_numpy().tolist() == [["007", "NA", "055"], ["nan", "None", ""]]
 

@@ -88,7 +88,7 @@ def stops(action: Callable[[], object], *words: str) -> None:
 # The ISIC archive
 
 
-def test_every_page_is_read_and_every_image_packed_in_order(server: Server) -> None:
+def test_all_pages_and_images_in_order(server: Server) -> None:
     server.records = [record(server, number) for number in range(250, 0, -1)]
     fetched = fetch_archive(query='sex:female AND diagnosis_3:"Nevus"')
     searches = server.asked_for(SEARCH)
@@ -101,7 +101,7 @@ def test_every_page_is_read_and_every_image_packed_in_order(server: Server) -> N
     assert packed["ISIC_0000007.jpg"] == server.files["/images/ISIC_0000007_full.jpg"]
 
 
-def test_a_record_becomes_a_row_and_its_licence_is_kept(server: Server) -> None:
+def test_record_becomes_a_row(server: Server) -> None:
     said: dict[str, Any] = {
         "age_approx": 55.0,
         "sex": "female",
@@ -156,12 +156,12 @@ def test_a_record_becomes_a_row_and_its_licence_is_kept(server: Server) -> None:
         ([], ""),
     ],
 )
-def test_the_deepest_diagnosis_that_is_known(names: list[str | None], code: str) -> None:
+def test_deepest_known_diagnosis(names: list[str | None], code: str) -> None:
     clinical = {f"diagnosis_{level}": name for level, name in enumerate(names, start=1)}
     assert read_record({"isic_id": "a", "metadata": {"clinical": clinical}}).row["dx"] == code
 
 
-def test_a_second_run_asks_nothing_and_gives_the_same_bits(server: Server) -> None:
+def test_second_run_requests_nothing(server: Server) -> None:
     server.records = [record(server, number) for number in range(5)]
     first, packed = fetch_archive(), (RAW / "images.zip").read_bytes()
     server.asked.clear()
@@ -173,9 +173,7 @@ def test_a_second_run_asks_nothing_and_gives_the_same_bits(server: Server) -> No
     assert (RAW / "images.zip").read_bytes() == packed
 
 
-def test_provenance_is_the_same_in_another_folder_though_links_are_signed_anew(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_provenance_without_signatures(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     provenance = []
     for signature in ("first", "second"):
         server.signature = signature
@@ -202,7 +200,7 @@ def test_nothing_found(server: Server) -> None:
     assert len(fetch_archive().table) == 1  # an empty answer is not kept
 
 
-def test_a_image_that_is_gone_is_named_and_left_out(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_image_is_named(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     server.records = [record(server, number) for number in range(150)]
     del server.files["/images/ISIC_0000007_full.jpg"]
     fetched = fetch_archive()
@@ -216,7 +214,7 @@ def test_a_image_that_is_gone_is_named_and_left_out(server: Server, capsys: pyte
     assert "ISIC_0000007" in set(fetch_archive(resolution="thumbnail").table["image_id"])
 
 
-def test_too_many_gone(server: Server) -> None:
+def test_too_many_missing_images(server: Server) -> None:
     server.records = [record(server, number) for number in range(150)]
     for number in (7, 8):
         del server.files[f"/images/ISIC_{number:07d}_full.jpg"]
@@ -230,7 +228,7 @@ def test_too_many_gone(server: Server) -> None:
     assert not server.asked_for("/images/")
 
 
-def test_links_that_expired_are_asked_for_anew(server: Server) -> None:
+def test_expired_links_are_renewed(server: Server) -> None:
     listings = []
     for signature in ("old", "new"):
         server.signature = signature
@@ -242,7 +240,7 @@ def test_links_that_expired_are_asked_for_anew(server: Server) -> None:
     assert len(server.asked_for(SEARCH)) == 2
 
 
-def test_a_image_that_cannot_be_had_now_is_not_taken_for_gone(server: Server) -> None:
+def test_unavailable_image_is_not_missing(server: Server) -> None:
     server.records = [record(server, number) for number in range(150)]
     server.troubles = {"/images/ISIC_0000004": [500] * 2 * web.ATTEMPTS}
     stops(fetch_archive, "1 of 150 images could not be fetched", "ISIC_0000004", "500", "run again")
@@ -251,7 +249,7 @@ def test_a_image_that_cannot_be_had_now_is_not_taken_for_gone(server: Server) ->
     assert server.asked == ["/images/ISIC_0000004_full.jpg"]
 
 
-def test_a_image_of_another_length_than_listed(server: Server) -> None:
+def test_image_of_another_length(server: Server) -> None:
     server.records = [record(server, number) for number in range(3)]
     server.files["/images/ISIC_0000001_full.jpg"] += b"more"
     stops(fetch_archive, "1 of 3 images could not be fetched", "ISIC_0000001", "40 bytes; expected 36")
@@ -270,7 +268,7 @@ def test_private_and_undiagnosed_images(server: Server, capsys: pytest.CaptureFi
     assert sorted(members()) == [f"ISIC_000000{number}.jpg" for number in (0, 3, 4)]
 
 
-def test_images_that_two_pages_list(server: Server) -> None:
+def test_image_on_two_pages(server: Server) -> None:
     server.page = 3
     server.records = [record(server, number) for number in (1, 2, 3, 3, 4, 5, 5)]
     assert list(fetch_archive().table["image_id"]) == [f"ISIC_000000{number}" for number in range(1, 6)]
@@ -344,24 +342,24 @@ def test_any_record_is_a_row_of_text(files: Any, metadata: Any, attribution: Any
         assert set(image.addresses) | set(image.n_bytes) <= {"full"}
 
 
-def test_pages_that_go_round_in_a_circle(server: Server) -> None:
+def test_circular_pages(server: Server) -> None:
     server.records = [record(server, number) for number in range(3)]
     server.change = lambda page: page | {"next": f"{server.address}{SEARCH}?limit=100&page={len(server.asked)}"}
     stops(fetch_archive, "go round in a circle")
     assert len(server.asked) == 2
 
 
-def test_a_question_that_the_archive_refuses(server: Server) -> None:
+def test_refused_query(server: Server) -> None:
     server.troubles = {SEARCH: [400]}
     stops(lambda: fetch_archive(query="nevus AND ("), "400", "download.query", "FIELD:VALUE")
 
 
-def test_an_archive_that_does_not_answer(server: Server) -> None:
+def test_unreachable_archive(server: Server) -> None:
     server.troubles = {SEARCH: [503] * web.ATTEMPTS}
     stops(fetch_archive, "503", "Run this again later", "Without a network", "data/downloads/isic_archive")
 
 
-def test_a_kept_listing_that_is_damaged(server: Server) -> None:
+def test_damaged_listing(server: Server) -> None:
     server.records = [record(server, 1)]
     fetch_archive()
     listing = next((DOWNLOADS / "isic_archive").glob("*.json"))
@@ -443,7 +441,7 @@ def test_ham10000_is_fetched_once(server: Server, tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.usefixtures("small_ham10000")
-def test_archives_put_there_by_hand_are_verified_and_used(server: Server) -> None:
+def test_present_archives_are_verified_and_used(server: Server) -> None:
     DOWNLOADS.mkdir(parents=True)
     for path, content in server.files.items():
         Path(DOWNLOADS, path[1:]).write_bytes(content)
@@ -455,9 +453,7 @@ def test_archives_put_there_by_hand_are_verified_and_used(server: Server) -> Non
     assert damaged.exists()
 
 
-def test_a_smaller_copy_of_ham10000_is_refused_before_anything_is_fetched(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_smaller_ham10000_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "_session", lambda: pytest.fail("asked the network"))
     DOWNLOADS.mkdir(parents=True)
     copy = DOWNLOADS / "HAM10000_images_part_1.zip"
@@ -519,7 +515,7 @@ def fetch_challenge(year: int) -> Fetched:
 
 
 @pytest.mark.usefixtures("small_challenges")
-def test_the_published_split_of_2018(
+def test_declared_split_of_2018(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fetched = fetch_challenge(2018)
@@ -553,7 +549,7 @@ def test_the_published_split_of_2018(
 
 
 @pytest.mark.usefixtures("small_challenges")
-def test_2019_has_no_published_split() -> None:
+def test_2019_has_no_declared_split() -> None:
     table = fetch_challenge(2019).table
     assert "split" not in table
     assert table[["image_id", "dx", "age", "sex", "localization", "lesion_id"]].to_numpy().tolist() == [
@@ -563,7 +559,7 @@ def test_2019_has_no_published_split() -> None:
     ]
 
 
-def test_the_older_bucket_is_asked_where_the_first_does_not_have_it() -> None:
+def test_older_bucket_is_the_second_address() -> None:
     file = isic_challenge.CHALLENGES[2018][0].images
     assert [url.split("/")[2] for url in file.urls] == [
         "isic-archive.s3.amazonaws.com",
@@ -592,7 +588,7 @@ def test_the_older_bucket_is_asked_where_the_first_does_not_have_it() -> None:
         ("Groupings.csv", b"<!DOCTYPE html><html>log in</html>", ["Groupings.csv"]),
     ],
 )
-def test_what_is_not_the_challenges_file(name: str, content: bytes, words: list[str]) -> None:
+def test_wrong_challenge_file(name: str, content: bytes, words: list[str]) -> None:
     DOWNLOADS.mkdir(parents=True)
     (DOWNLOADS / name).write_bytes(content)
     stops(lambda: fetch_challenge(2018), *words)
@@ -602,7 +598,7 @@ def test_what_is_not_the_challenges_file(name: str, content: bytes, words: list[
 # lesions sources
 
 
-def test_what_there_is_and_what_of_it_is_here(here: Path) -> None:
+def test_listing_of_sources(here: Path) -> None:
     def line(start: str) -> str:
         return next(line for line in list_sources().splitlines() if line.startswith(start))
 
@@ -628,7 +624,7 @@ def test_what_there_is_and_what_of_it_is_here(here: Path) -> None:
     assert "2 images" in line("isic_archive")
 
 
-def test_the_table_is_readable_on_a_terminal() -> None:
+def test_listing_fits_a_terminal() -> None:
     assert all(len(line) <= 100 for line in list_sources().splitlines())
 
 
@@ -642,7 +638,7 @@ def own_source(server: Server) -> str:
     return str(block.replace("https://example.org/", f"{server.address}/"))
 
 
-def test_a_download_that_is_killed_goes_on(server: Server, tmp_path: Path) -> None:
+def test_killed_download_goes_on(server: Server, tmp_path: Path) -> None:
     clone = small_clone(tmp_path / "clone")
     (clone / "lesions/sources/clinic").mkdir()
     (clone / "lesions/sources/clinic/fetch.py").write_text(own_source(server), encoding="utf-8")
@@ -679,7 +675,7 @@ def test_a_download_that_is_killed_goes_on(server: Server, tmp_path: Path) -> No
     assert len(server.asked) == 3
 
 
-def test_the_documents_values_are_accepted() -> None:
+def test_documented_values_are_accepted() -> None:
     params = YAML(typ="safe").load(ROOT / "params.yaml")["download"]
     blocks = re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL)
     assert len(blocks) > 2

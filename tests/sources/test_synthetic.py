@@ -28,7 +28,7 @@ ARCHIVES = ["images_part_1.zip", "images_part_2.zip"]
 
 def fetch(raw: Path, images: int, seed: int = 1, workers: int = -1) -> Fetched:
     raw.mkdir()
-    params = Download(source="synthetic", folder="data/none", images=images, seed=seed)
+    params = Download(source="synthetic", folder="data/none", n_images=images, seed=seed)
     return synthetic.fetch(params, raw, workers)
 
 
@@ -53,9 +53,7 @@ def five_hundred(tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.DataFrame
 
 
 @pytest.mark.parametrize("workers", [2, 3])
-def test_same_seed_same_bytes_with_any_number_of_workers(
-    hundred: tuple[Fetched, Path], tmp_path: Path, workers: int
-) -> None:
+def test_same_bytes_with_any_workers(hundred: tuple[Fetched, Path], tmp_path: Path, workers: int) -> None:
     fetched, raw = hundred
     again = fetch(tmp_path / "again", 100, workers=workers)
     pd.testing.assert_frame_equal(again.table, fetched.table)
@@ -64,7 +62,7 @@ def test_same_seed_same_bytes_with_any_number_of_workers(
         assert (tmp_path / "again" / name).read_bytes() == (raw / name).read_bytes()
 
 
-def die(_image: synthetic.Image, seed: int) -> tuple[str, bytes]:
+def die(_image: synthetic.DrawnImage, seed: int) -> tuple[str, bytes]:
     """Take the place of `_jpeg` in a process that the system kills."""
     os._exit(seed)
 
@@ -82,7 +80,7 @@ def test_another_seed_gives_other_lesions(hundred: tuple[Fetched, Path], tmp_pat
     assert not set(read_members(tmp_path / "other").values()) & set(read_members(raw).values())
 
 
-def test_a_image_depends_on_its_own_numbers_alone() -> None:
+def test_image_depends_on_its_number_alone() -> None:
     alone = draw("mel", "synthetic_b", 3, 40, 2)
     for lesion in (1, 2, 3):
         draw("nv", "synthetic_a", 3, lesion, 1)
@@ -92,7 +90,7 @@ def test_a_image_depends_on_its_own_numbers_alone() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_fills_a_image_under_every_camera(kind: str) -> None:
+def test_every_kind_under_every_camera(kind: str) -> None:
     for camera in CAMERAS:
         pixels = np.asarray(draw(kind, camera, 1, 5, 1))
         assert pixels.shape == (HEIGHT, WIDTH, 3)
@@ -101,12 +99,12 @@ def test_every_kind_fills_a_image_under_every_camera(kind: str) -> None:
         assert (pixels == 255).mean() < 0.2  # not burnt out
 
 
-def test_kinds_are_the_taxonomys_and_cameras_are_named_once() -> None:
+def test_kinds_and_cameras() -> None:
     assert ordered(set(KINDS)) == list(KINDS) == list(synthetic.IMAGES)
     assert list(CAMERAS) == list(synthetic.CAMERAS)
 
 
-def test_the_table_has_ham10000s_shape(five_hundred: tuple[pd.DataFrame, dict[str, bytes]]) -> None:
+def test_table_has_the_shape_of_ham10000(five_hundred: tuple[pd.DataFrame, dict[str, bytes]]) -> None:
     table, members = five_hundred
     columns = ["lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization", "dataset"]
     assert list(table.columns) == columns
@@ -128,7 +126,7 @@ def test_the_table_has_ham10000s_shape(five_hundred: tuple[pd.DataFrame, dict[st
     assert set(table["dataset"]) == set(CAMERAS)
 
 
-def test_classes_are_as_uneven_as_ham10000s_and_lesions_have_several_images(
+def test_class_balance_and_images_per_lesion(
     five_hundred: tuple[pd.DataFrame, dict[str, bytes]],
 ) -> None:
     table, _ = five_hundred
@@ -143,14 +141,14 @@ def test_classes_are_as_uneven_as_ham10000s_and_lesions_have_several_images(
 
 
 @pytest.mark.parametrize(("images", "lesions"), [(100, 6), (1000, 14), (10_000, 40)])
-def test_every_class_has_lesions_enough_to_split(images: int, lesions: int) -> None:
+def test_every_class_can_be_split(images: int, lesions: int) -> None:
     rows = synthetic._describe_lesions(images, np.random.default_rng(1))
     assert len(rows) == images
     assert rows.groupby("dx")["lesion"].nunique().min() >= lesions
     assert not rows.duplicated(["lesion", "view"]).any()
 
 
-def test_the_defects_are_there(five_hundred: tuple[pd.DataFrame, dict[str, bytes]]) -> None:
+def test_planted_defects(five_hundred: tuple[pd.DataFrame, dict[str, bytes]]) -> None:
     table, members = five_hundred
     table = table.assign(content=[members[f"{name}.jpg"] for name in table["image_id"]])
     twins = table[table.duplicated("content", keep=False)].groupby("content")
@@ -169,7 +167,7 @@ def test_the_defects_are_there(five_hundred: tuple[pd.DataFrame, dict[str, bytes
     assert len(broken) == 1
 
 
-def test_mean_colour_tells_something_but_not_enough(
+def test_mean_colour_is_a_weak_predictor(
     five_hundred: tuple[pd.DataFrame, dict[str, bytes]],
 ) -> None:
     table, members = five_hundred
@@ -189,7 +187,7 @@ def test_mean_colour_tells_something_but_not_enough(
     assert 0.16 < balanced_accuracy_score(table["dx"], guesses) < 0.38  # chance: 0.143
 
 
-def test_views_of_a_lesion_are_alike() -> None:
+def test_views_of_a_lesion_are_similar() -> None:
     """Colours' deciles, which no angle or position changes, are nearest to those of the same lesion."""
     first, second = [
         np.array(

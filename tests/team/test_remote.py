@@ -127,7 +127,7 @@ def start(command: str, folder: Path, **environment: str) -> subprocess.Popen[st
 
 
 @on("s3", "ssh", "folder")
-def test_a_spoiled_object_is_refused_then_removed_then_sent_again(one: Path, store: Store) -> None:
+def test_spoiled_object_is_refused_and_replaced(one: Path, store: Store) -> None:
     run("dvc push --quiet", one)
     objects = store.objects()
     spoiled = {oid_of(one / "images/3"), oid_of(one / "table.csv")}
@@ -166,7 +166,7 @@ os.replace = counted
 
 
 @on("ssh")
-def test_a_push_that_was_cut_is_finished_by_the_next(one: Path, store: Store, tmp_path: Path) -> None:
+def test_interrupted_push_is_finished_later(one: Path, store: Store, tmp_path: Path) -> None:
     if type(store) is Folder:
         # No server that could wait: the program ends itself between a file's last byte and its name.
         (tmp_path / "path").mkdir()
@@ -199,7 +199,7 @@ def test_a_push_that_was_cut_is_finished_by_the_next(one: Path, store: Store, tm
 
 
 @on("ssh")
-def test_a_full_store_says_so_and_loses_nothing(one: Path, store: Store) -> None:
+def test_full_store_loses_nothing(one: Path, store: Store) -> None:
     if type(store) is Folder:
         script = one.parent / "full.sh"  # a bound on each file's size stands for the disk's
         script.write_text("ulimit -f 1000\ndvc push\n")
@@ -221,7 +221,7 @@ def test_a_full_store_says_so_and_loses_nothing(one: Path, store: Store) -> None
 
 
 @pytest.mark.parametrize("store", ["s3", "ssh"], indirect=True)
-def test_a_wrong_secret_is_refused_and_not_shown(one: Path, store: Store) -> None:
+def test_wrong_secret_is_not_shown(one: Path, store: Store) -> None:
     secret = "never/to+be=shown"  # noqa: S105
     give_secrets(store, one, secret=secret)
     for command in ("dvc push", "dvc pull --verbose"):
@@ -233,7 +233,7 @@ def test_a_wrong_secret_is_refused_and_not_shown(one: Path, store: Store) -> Non
 
 
 @on("folder")
-def test_two_push_at_once(one: Path, store: Store) -> None:
+def test_two_pushes_at_once(one: Path, store: Store) -> None:
     two = clone_of(one, store, "two")
     run("dvc push --quiet table.csv", one)
     copytree(one / ".dvc/cache", two / ".dvc/cache")

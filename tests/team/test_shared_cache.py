@@ -137,7 +137,7 @@ def test_two_users_share_a_cache(people: dict[int, Path], one: Path, store: Fold
 
 @pytest.mark.long
 @pytest.mark.parametrize("version", ["3.0.0", "3.50.0", "2.58.2"])
-def test_another_version_of_dvc(version: str, one: Path, store: Folder, tmp_path: Path) -> None:  # noqa: F811
+def test_other_version_of_dvc(version: str, one: Path, store: Folder, tmp_path: Path) -> None:  # noqa: F811
     other = tmp_path / "other"
     done = subprocess.run(["uv", "venv", "--quiet", "--python", "3.11", other], check=False)
     packages = [f"dvc=={version}", "setuptools<81", "pathspec<1"]

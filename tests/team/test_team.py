@@ -11,13 +11,12 @@ from typing import NamedTuple
 import pytest
 
 from tests.conftest import ROOT, commit, edit_params, run, stages_run
-from tests.pipeline.test_pipeline import FAKE
+from tests.pipeline.test_pipeline import FAKE, FROM_TRAIN
 from tests.team.stores import S3, SSH, Folder, Store
 
 pytestmark = pytest.mark.usefixtures("home_of_its_own")
 
 PAGE = (ROOT / "docs/team.md").read_text(encoding="utf-8")
-AFTER_TRAINING = ["train", "predict", "evaluate", "explain", "report"]
 
 
 class Block(NamedTuple):
@@ -105,10 +104,10 @@ def pipeline(request: pytest.FixtureRequest, workspace: Path, tmp_path_factory: 
     if request.param == "fakes":
         (clone / "fake.py").write_text(FAKE)
         definition = (clone / "dvc.yaml").read_text()
-        for stage in AFTER_TRAINING:
+        for stage in FROM_TRAIN:
             definition = definition.replace(f"python -m stages.{stage}\n", f"python fake.py {stage}\n")
         (clone / "dvc.yaml").write_text(definition)
-        assert stages_run(run("dvc repro", clone)) == AFTER_TRAINING
+        assert stages_run(run("dvc repro", clone)) == FROM_TRAIN
         commit(clone)
     return clone
 
@@ -174,7 +173,7 @@ def nothing_runs(team: Team, printed: str) -> None:
 
 
 def only_training_runs(team: Team, printed: str) -> None:
-    assert stages_run(printed) == ["check", *AFTER_TRAINING]
+    assert stages_run(printed) == ["check", *FROM_TRAIN]
     assert model(team["Ben"]) != model(team["Anna"])
 
 
@@ -226,7 +225,7 @@ CHECKS: dict[tuple[str, int], Callable[[Team, str], None]] = {
     ("Every day", 1): only_training_runs,
     ("Every day", 2): nothing_slow_runs,
     ("Every day", 3): only_what_is_needed_comes,
-    ("Experiments to and fro", 1): the_experiment_is_there,
+    ("Sharing experiments", 1): the_experiment_is_there,
     ("The model, with a version", 1): the_model_is_there,
     ("Cleaning up", 0): nothing_of_a_colleague_goes,
 }
@@ -245,7 +244,7 @@ FIRST = ("A store, once", "Credentials, each their own", "Every day")
     ],
     indirect=["pipeline", "team"],
 )
-def test_the_page(team: Team, whole: bool) -> None:
+def test_page(team: Team, whole: bool) -> None:
     """The whole page takes minutes: some sixty commands of DVC's, of which each starts anew."""
     sections: dict[str, list[Block]] = {}
     for block in blocks():
@@ -263,7 +262,7 @@ def test_the_page(team: Team, whole: bool) -> None:
         assert not tracked_with(clone, list(team.secrets.values()))
 
 
-def test_the_checks_are_of_blocks_that_are_there() -> None:
+def test_checks_have_their_blocks() -> None:
     there = [(block.section, block.mark) for block in blocks()]
     people = {mark[0] for _, mark in there if mark}
     assert people == {"Anna", "Ben", "Carla", "Dora", "server"}
@@ -303,7 +302,7 @@ def test_no_secret_is_tracked() -> None:
         "    secret_access_key" + " = wJalrXUtnFEMI",
     ],
 )
-def test_a_secret_is_seen(text: str) -> None:
+def test_secret_is_found(text: str) -> None:
     assert SECRETS.search(text.encode())
 
 

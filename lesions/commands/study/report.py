@@ -216,9 +216,7 @@ def together(study: Study, found: dict[str, Found], surplus: dict[str, Json]) ->
     caption = f"Mean and standard deviation over the runs, {SPLITS[study.split]}."
     if surplus:
         head += [Markdown(f"{metric}, more than `{study.baseline}`") for metric in replicates.SHOWN.values()]
-        caption += (
-            " The differences are of these means; their 95 % interval is by lesion, paired, and holds not the runs."
-        )
+        caption += " The differences are of these means; their 95 % interval is by lesion, paired, not by run."
     return [caption, markdown_table(head, lines)]
 
 

@@ -18,18 +18,18 @@ FILE = "thresholds.json"
 SENSITIVITIES = (0.80, 0.90, 0.95)
 """Targets on validation; those of specificity are the same."""
 DERMATOLOGISTS = {"sensitivity": 0.866, "specificity": 0.713}
-"""Means of 58 dermatologists who told melanomas from nevi by dermoscopy alone (Haenssle et al., Man against machine,
-Annals of Oncology 29, 2018). On their 100 images, not on ours."""
+"""Means of 58 dermatologists who classify melanomas and nevi by dermoscopy alone (Haenssle et al., Man against
+machine, Annals of Oncology 29, 2018). On their 100 images, not on ours."""
 OOD = "ood"
-"""The task of telling images unlike the training images, by their out-of-distribution score."""
+"""The task of finding out-of-distribution images by their score."""
 
 
 class BinaryTask(BaseModel):
     """Some classes against others.
 
     Attributes:
-        positive: labels of the classes that are looked for.
-        negative: those they are told from; images of any other class take no part.
+        positive: labels of the positive classes.
+        negative: labels of the negative classes; images of any other class take no part.
     """
 
     model_config = ConfigDict(frozen=True)

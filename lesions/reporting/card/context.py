@@ -56,7 +56,7 @@ def card_context(params: Json, folder: Path) -> Json:
         "origin": origin(provenance),
         "leak": leak,
         "split_name": split_name,
-        "judged": report[split_name],
+        "evaluated": report[split_name],
         "splits": {name: report[name] for name in ("val", "test") if name in report},
         "majority": report["majority_class_of_train"],
         "few": [row for row in report[split_name]["classes"] if row["groups"] < FEW_LESIONS],

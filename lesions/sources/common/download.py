@@ -30,7 +30,7 @@ from lesions.sources.common.remote_file import (
 
 
 def downloads(here: Path) -> Path:
-    """Return the folder of downloads; in an experiment's copy of the project (`--temp`, `--queue`), the project's own.
+    """Return the folder of downloads; in an experiment's workspace (`--temp`, `--queue`), the project's own.
 
     Args:
         here: the folder that the stage runs in.
@@ -103,7 +103,7 @@ def download_many(files: Sequence[RemoteFile], folder: Path, *, what: str, worke
 
 
 def copy_to(path: Path, folder: Path) -> Path:
-    """Put a verified file into another folder too: as a clone where the file system can, else as a copy.
+    """Put a verified file into another folder too: as a clone where the file system can, else by its bytes.
 
     Never as a hard link: with `cache.type = hardlink` DVC's cache would share the person's file, and hold whatever is
     written into it later.
@@ -125,9 +125,9 @@ def copy_to(path: Path, folder: Path) -> Path:
         with suppress(OSError):
             reflink(path, target)  # type: ignore[no-untyped-call]
             return target
-        with target.open("wb") as copy:
+        with target.open("wb") as out:
             for chunk in read_chunks(path, "copying"):
-                copy.write(chunk)
+                out.write(chunk)
     return target
 
 
@@ -213,7 +213,7 @@ def _fetch_from(url: str, file: RemoteFile, part: PartialDownload, bar: "tqdm[No
 
 
 def _receive(url: str, file: RemoteFile, part: PartialDownload, bar: "tqdm[NoReturn]") -> bool:
-    """Add to the part what an address gives, asking for the rest where an answer breaks off, until it is complete.
+    """Add to the part what an address gives, requesting the rest where an answer breaks off, until it is complete.
 
     Returns:
         Whether all of it came in one answer.
@@ -269,7 +269,7 @@ def _request(url: str, start: int, validator: str | None) -> requests.Response:
     response = web.get(url, headers=headers, stream=True)
     if (encoding := response.headers.get("Content-Encoding", "identity")) != "identity":
         response.close()
-        raise WebError(f"{url}: answered in the encoding {encoding!r}, where the file as it is was asked for")
+        raise WebError(f"{url}: answered in the encoding {encoding!r}, where the file as it is was requested")
     return response
 
 
@@ -282,7 +282,7 @@ def _origin(url: str, file: RemoteFile, response: requests.Response) -> Origin:
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     length: int | None = response.raw.length_remaining
     if response.status_code != HTTPStatus.OK:
-        problem = f"answered {response.status_code}, where the whole file was asked for"
+        problem = f"answered {response.status_code}, where the whole file was requested"
     elif kind in ("text/html", "application/xhtml+xml") and not is_page_by_name(file.name):
         problem = "answered with a web page, perhaps one to log in, in place of the file"
     elif length is not None and file.n_bytes not in (None, length):

@@ -1,4 +1,4 @@
-"""Asking a server politely: who asks, how long an answer may take, and when to ask again."""
+"""HTTP requests: the user agent, how long an answer may take, and when a request is repeated."""
 
 import random
 import sys
@@ -18,19 +18,19 @@ from urllib3.util import Retry
 from lesions.core.errors import UserError
 
 USER_AGENT = "lesion-pipeline/0.1 (reproducible training of dermoscopy classifiers)"
-"""Who asks. Dataverse answers 403 to the names that Python's clients give by default."""
+"""The name sent with each request. Dataverse answers 403 to the names that Python's clients give by default."""
 CONNECT_SECONDS = 10.0
 """How long a connection may take."""
 SILENCE_SECONDS = 60.0
 """How long a server may send nothing, before the answer or in the middle of it."""
 ATTEMPTS = 5
-"""How often an address is asked before it is given up."""
+"""How often an address is tried before it is given up."""
 FIRST_WAIT = 1.0
 """Seconds before the second attempt, about; each further wait is twice as long."""
 CHUNK = 1 << 20
 """Bytes read at once, at most."""
 LONGEST_WAIT = 300.0
-"""Seconds that one wait may take, even where the server asks for a longer one."""
+"""Seconds that one wait may take, even where the server wants a longer one."""
 
 _TRANSIENT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 _of_thread = threading.local()
@@ -126,7 +126,7 @@ def body(response: requests.Response) -> Iterator[bytes]:
 
 
 def may_pass(status: int | None) -> bool:
-    """Whether what is behind a status, or behind no answer at all, may have passed when asked again."""
+    """Whether what is behind a status, or behind no answer at all, may have passed at the next request."""
     return status is None or status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 

@@ -70,8 +70,8 @@ class Image:
 
 def search_address(collection: int | None, query: str | None) -> str:
     """Return the address of a search's first page."""
-    asked = {"query": query, "collections": collection}
-    given = {name: value for name, value in asked.items() if value is not None}
+    wanted = {"query": query, "collections": collection}
+    given = {name: value for name, value in wanted.items() if value is not None}
     return f"{API}images/search/?{urlencode({**given, 'limit': LIMIT})}"
 
 
@@ -80,7 +80,7 @@ def search(address: str) -> list[dict[str, Any]]:
 
     Raises:
         UserError: an answer is none of this interface's, the pages go round in a circle, or end early.
-        WebError: there is no answer, or the archive refuses the question.
+        WebError: there is no answer, or the archive refuses the query.
     """
     records: dict[str, dict[str, Any]] = {}
     listed = 0
@@ -100,7 +100,7 @@ def search(address: str) -> list[dict[str, Any]]:
             if following and len(records) == known:
                 raise UserError(
                     f"The ISIC archive's pages go round in a circle: {page_address} has no image that an earlier "
-                    "page had not. Run again later, or ask for something narrower in download.query."
+                    "page had not. Run again later, or narrow download.query."
                 )
             bar.update(len(records) - known)
             page_address = following

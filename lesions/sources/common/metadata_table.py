@@ -25,7 +25,7 @@ SPLITS = {
     **dict.fromkeys(("val", "valid", "validation"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-"""What people call the sides of a split, and what we call them."""
+"""What people call the parts of a split, and what we call them."""
 
 ISIC_COLUMNS = {
     "image": "image_id",
@@ -53,7 +53,7 @@ _NAMED = 8
 def read_header(path: Path) -> list[str]:
     """Return a table's column names in lower case, without spaces around them; [] where there is no text.
 
-    Only the first line is read, so that it can be asked of any file.
+    Only the first line is read, so that this works on any file.
     """
     with path.open("rb") as file:
         start = file.readline(1 << 20)

@@ -1,4 +1,4 @@
-"""Source `folder`: a person's own images, in any of three layouts, told apart by what the folder holds.
+"""Source `folder`: a person's own images, in one of three layouts, recognised by what the folder holds.
 
 HAM10000's
     Image archives, loose images or both, and a table with the columns `image_id` and `dx`.
@@ -95,7 +95,7 @@ def bring(folder: Path, raw: Path, copy: Callable[[Path, Path], object] = shutil
         paths = [folder / file for file in used]
         table = read_isic(paths) if layout == "ISIC challenge" else read_ham10000(paths[0])
         _check_listed(table, used[0].name, [*archived["image_id"], *(file.stem for file in loose)])
-        members = [(_safe(str(file)), file) for file in _drop_copies(folder, loose, archived, table)]
+        members = [(_safe(str(file)), file) for file in _drop_duplicates(folder, loose, archived, table)]
     written = _write(folder, raw, archives, members, copy)
     print(
         f"{folder} has the layout of {layout}: {len(archives)} archives, {len(members):,} loose images, "
@@ -195,7 +195,7 @@ def _check_listed(table: pd.DataFrame, name: str, found: list[str]) -> None:
         )
 
 
-def _drop_copies(
+def _drop_duplicates(
     folder: Path, loose: list[PurePosixPath], archived: pd.DataFrame, table: pd.DataFrame
 ) -> list[PurePosixPath]:
     """Leave out loose images that are there a second time, as where archives lie beside their contents."""

@@ -1,6 +1,6 @@
 """HAM10000 from the Harvard Dataverse: the two archives and the original table, each held against its hashes.
 
-Facts, file numbers and MD5 as the Dataverse publishes them, doi:10.7910/DVN/DBW86T; the table must be asked for
+Facts, file numbers and MD5 as the Dataverse publishes them, doi:10.7910/DVN/DBW86T; the table must be requested
 with `?format=original`, since the server otherwise gives a rewritten one, whose hash differs.
 """
 
@@ -68,7 +68,7 @@ def fetch(params: Download, raw: Path) -> Fetched:  # noqa: ARG001 (every source
         UserError: a file cannot be had, or is not the published one.
     """
     wanted = [TABLE, *IMAGES]
-    _refuse_other_copies(wanted)
+    _refuse_other_files(wanted)
     paths = {file: download(file) for file in wanted}
     for file in IMAGES:
         copy_to(paths[file], raw)
@@ -94,7 +94,7 @@ def _describe(file: RemoteFile, path: Path) -> dict[str, object]:
     )
 
 
-def _refuse_other_copies(wanted: list[RemoteFile]) -> None:
+def _refuse_other_files(wanted: list[RemoteFile]) -> None:
     """Stop before anything is fetched where a file of one of the names is there and has another length."""
     for file in wanted:
         path = DOWNLOADS / file.name

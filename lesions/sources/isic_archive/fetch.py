@@ -1,8 +1,8 @@
 """Images of the ISIC archive: a collection, a search, or a search in a collection.
 
-The archive changes from day to day. So the answer to a question, once complete, is kept in data/downloads, beside
-the images, and asked for no more: the same bits come out of it for ever. Delete the file to ask anew; images
-that are there already are not fetched again.
+The archive changes from day to day. So the result of a search, once complete, is kept in data/downloads, beside the
+images, and never requested again: it always gives the same bits. Delete the file to search anew; images that are
+there already are not fetched again.
 
 What an image may be used for differs from one to the next: `provenance.json` says it of each.
 """
@@ -37,7 +37,7 @@ REFUSED = 403
 """What Amazon's servers answer for a link that has expired; and for an image that is gone, too."""
 
 NOT_UNDERSTOOD = {400, 404, 422}
-"""What the archive answers to a question that it cannot read."""
+"""What the archive answers to a query that it cannot read."""
 
 MAX_GONE = 0.01
 """The share of the images that may be gone; one image always may."""
@@ -46,7 +46,7 @@ OFFERS = [
     Offer(
         "collection or query",
         "any collection of the archive (212 is HAM10000 and the test images of 2018), or a search",
-        "as asked",
+        "as chosen",
         "by image",
         folder=FOLDER.name,
     )
@@ -62,7 +62,7 @@ def fetch(params: Download, raw: Path) -> Fetched:
     collection = None if params.collection == "none" else params.collection
     query = None if params.query == "none" else params.query
     address = search_address(collection, query)
-    asked = {"collection": collection, "query": query}
+    request = {"collection": collection, "query": query, "resolution": params.resolution}
     listing = FOLDER / _name_listing(collection, query)
     store = FOLDER / params.resolution
     records, gone = _list(listing, address)
@@ -83,7 +83,7 @@ def fetch(params: Download, raw: Path) -> Fetched:
     table = pd.DataFrame(rows)[[column for column in ORDER if column in rows[0]]]
     provenance = {
         "source": "isic_archive",
-        "asked": {**asked, "resolution": params.resolution},
+        "request": request,
         "address": address,
         "licence": "; ".join(sorted({image.licence or "unstated" for image in there.values()})),
         "attribution": "; ".join(sorted({image.attribution or "unstated" for image in there.values()})),
@@ -96,7 +96,7 @@ def fetch(params: Download, raw: Path) -> Fetched:
 
 
 def _name_listing(collection: int | None, query: str | None) -> str:
-    """Name the file that keeps the answer to a question."""
+    """Name the file that keeps the result of a search."""
     parts = ["listing"]
     if collection is not None:
         parts.append(f"collection_{collection}")
@@ -106,7 +106,7 @@ def _name_listing(collection: int | None, query: str | None) -> str:
 
 
 def _list(listing: Path, address: str) -> tuple[list[dict[str, Any]], dict[str, list[str]]]:
-    """Return the records that answer a question: as they were kept, else from the archive.
+    """Return the records of a search: as they were kept, else from the archive.
 
     Returns:
         The records; and by resolution the ids that an earlier run found to be gone.
@@ -117,18 +117,18 @@ def _list(listing: Path, address: str) -> tuple[list[dict[str, Any]], dict[str, 
             records, gone = list(kept["records"]), dict(kept["gone"])
         except (ValueError, TypeError, KeyError):
             raise UserError(
-                f"{listing} is not what this pipeline wrote there, the archive's answer to a question. Delete it, "
-                "and the archive is asked anew; images that are there are not fetched again."
+                f"{listing} is not what this pipeline wrote there, the result of a search. Delete it, "
+                "and the archive is searched anew; images that are there are not fetched again."
             ) from None
         for record in records:
             check_record(record, str(listing))
-        print(f"{len(records):,} images as listed in {listing}; delete that file to ask the archive anew.")
+        print(f"{len(records):,} images as listed in {listing}; delete that file to search the archive anew.")
         return records, gone
-    return _ask(address), {}
+    return _search(address), {}
 
 
-def _ask(address: str) -> list[dict[str, Any]]:
-    """Ask the archive, and say what to do where it gives no answer."""
+def _search(address: str) -> list[dict[str, Any]]:
+    """Search the archive, and say what to do where it gives no answer."""
     try:
         return search(address)
     except WebError as error:
@@ -139,8 +139,8 @@ def _ask(address: str) -> list[dict[str, Any]]:
             )
         else:
             mend = (
-                "Run this again later. Without a network: whoever has asked the same has the answer and the images "
-                f"in {FOLDER}; put a copy of that folder there."
+                "Run this again later. Without a network: whoever has made the same search has its result and the "
+                f"images in {FOLDER}; put a copy of that folder there."
             )
         raise UserError(f"{error}\n{mend}") from None
 
@@ -167,7 +167,7 @@ def _choose(records: list[dict[str, Any]], resolution: str) -> dict[str, Image]:
     if not read:
         raise UserError(
             f"The ISIC archive lists {len(records):,} images for this download.collection and download.query, "
-            f"{private:,} of them not public: none that can be fetched. Ask for others; what collections there are, "
+            f"{private:,} of them not public: none that can be fetched. Choose others; what collections there are, "
             "and what a search finds, is shown on https://gallery.isic-archive.com."
         )
     images = {image.image_id: image for image in read}
@@ -177,7 +177,7 @@ def _choose(records: list[dict[str, Any]], resolution: str) -> dict[str, Image]:
         if count == len(read):
             raise UserError(
                 f"None of the {count:,} images that the ISIC archive lists has a {field}; expected it in almost "
-                "every one. Ask for others, as with download.query, or for another download.resolution; if it is the "
+                "every one. Choose others, as with download.query, or another download.resolution; if it is the "
                 "same with all, the archive's interface has changed, and this version cannot read it."
             )
     if undiagnosed:
@@ -188,15 +188,15 @@ def _choose(records: list[dict[str, Any]], resolution: str) -> dict[str, Image]:
 def _fetch_images(wanted: dict[str, Image], resolution: str, store: Path, address: str) -> set[str]:
     """Fetch the images that are not in `store` yet, and return the ids of those that are gone.
 
-    The archive's links may be signed, and expire; where some fail, all are asked for anew, once.
+    The archive's links may be signed, and expire; where some fail, all are requested anew, once.
 
     Raises:
         UserError: some cannot be had for a reason that may pass.
     """
     failed = _try(wanted, resolution, store)
     if any(_status(error) not in WITHDRAWN for error in failed.values()):
-        print(f"{len(failed):,} images could not be had: asking the archive for new links.")
-        fresh = {image.image_id: image for image in map(read_record, _ask(address))}
+        print(f"{len(failed):,} images could not be had: requesting new links from the archive.")
+        fresh = {image.image_id: image for image in map(read_record, _search(address))}
         failed = _try({name: fresh.get(name, wanted[name]) for name in failed}, resolution, store)
     passing = [error for error in failed.values() if _status(error) not in {*WITHDRAWN, REFUSED}]
     if passing:
@@ -234,7 +234,7 @@ def _refuse_if_too_many(gone: set[str], wanted: int, listing: Path) -> None:
     if len(gone) > MAX_GONE * wanted and (len(gone) > 1 or wanted == 1):
         raise UserError(
             f"{len(gone):,} of {wanted:,} listed images are gone from the ISIC archive, more than {MAX_GONE:.0%}: "
-            f"the listing is out of date. Delete {listing} to ask anew; what came is kept."
+            f"the listing is out of date. Delete {listing} to search anew; what came is kept."
         )
 
 

@@ -37,7 +37,7 @@ CITATION = {
     ),
 }
 LEFT_OUT = {"ISIC_0035068": "not a photograph"}
-"""Images of the test set of 2018 that are listed, and cannot be judged."""
+"""Images of the test set of 2018 that are listed, and show no lesion."""
 
 VERIFIED = "length and archive structure; nobody publishes a hash"
 TABLE_BYTES = 50_000_000
@@ -48,7 +48,7 @@ class Part(NamedTuple):
     """One part of a challenge.
 
     Attributes:
-        split: its side of the published split, or "" where there is none.
+        split: its part of the published split, or "" where there is none.
         n_images: how many its archive holds.
         images: the archive of images.
         truth: the one-hot ground truth, a table or an archive that holds it.

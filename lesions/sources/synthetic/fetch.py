@@ -1,7 +1,7 @@
 """`synthetic`: images that this project draws itself, in HAM10000's shape, with real defects.
 
 The same classes in about the same proportions, several images of some lesions, the same columns with the
-same gaps; and a few copies under other lesions, one of them with another diagnosis, one mirrored and compressed
+same gaps; and a few duplicates under other lesions, one of them with another diagnosis, one mirrored and compressed
 anew, and a broken file, so that every stage meets what it is for.
 """
 
@@ -77,7 +77,7 @@ FIRST_IMAGE = 1_000_000
 
 @dataclass(frozen=True)
 class DrawnImage:
-    """What one file shows: `draw`'s arguments; a copy has those of its original."""
+    """What one file shows: `draw`'s arguments; a duplicate has those of its original."""
 
     image_id: str
     kind: str
@@ -102,8 +102,8 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
         UserError: a process that draws was killed.
     """
     rng = np.random.default_rng([params.seed, 0, 0])  # lesions count from 1: none shares this stream
-    copies = 1 + max(2, params.n_images // 250)
-    rows = _add_defects(_describe_lesions(params.n_images - copies, rng), copies, rng)
+    n_duplicates = 1 + max(2, params.n_images // 250)
+    rows = _add_defects(_describe_lesions(params.n_images - n_duplicates, rng), n_duplicates, rng)
     rows["image_id"] = [f"SYN_{FIRST_IMAGE + n}" for n in rng.permutation(len(rows))]
     rows = rows.sort_values("image_id", ignore_index=True)
     images = [
@@ -198,8 +198,8 @@ def _describe_lesions(images: int, rng: Generator) -> pd.DataFrame:
     return rows.reset_index(drop=True).assign(broken=False, mirrored=False)
 
 
-def _add_defects(rows: pd.DataFrame, copies: int, rng: Generator) -> pd.DataFrame:
-    """Return the rows and `copies` more, under lesions of their own.
+def _add_defects(rows: pd.DataFrame, n_duplicates: int, rng: Generator) -> pd.DataFrame:
+    """Return the rows and `n_duplicates` more, under lesions of their own.
 
     The first has another diagnosis, the last is mirrored. One image becomes broken. It and the contradicted one
     are nevi, so that no rare class loses a lesion.
@@ -208,9 +208,9 @@ def _add_defects(rows: pd.DataFrame, copies: int, rng: Generator) -> pd.DataFram
     nevi = order[rows["dx"].to_numpy()[order] == "nv"]
     contradicted, broken = nevi[:2]
     others = order[~np.isin(order, nevi[:2])]
-    twins = rows.loc[[contradicted, *others[: copies - 1]]].reset_index(drop=True)
-    twins["lesion"] = rows["lesion"].max() + 1 + np.arange(copies)
+    twins = rows.loc[[contradicted, *others[: n_duplicates - 1]]].reset_index(drop=True)
+    twins["lesion"] = rows["lesion"].max() + 1 + np.arange(n_duplicates)
     twins.loc[0, ["dx", "dx_type"]] = ["mel", "histo"]
-    twins.loc[copies - 1, "mirrored"] = True
+    twins.loc[n_duplicates - 1, "mirrored"] = True
     rows.loc[broken, "broken"] = True
     return pd.concat([rows, twins], ignore_index=True)

@@ -141,8 +141,8 @@ def vessels(rng: Generator, outline: Outline, trunks: int, width: float) -> Fiel
             pen.line(ends, fill=255, width=max(1, round(thick * scale)))
             x, y, thick = x_next, y_next, thick * 0.96
             if rng.random() < 0.2 and thick > 0.3 * width and len(shoots) < 12:
-                side = rng.choice([-1, 1]) * rng.uniform(0.5, 1.0)
-                shoots.append((x, y, heading + side, thick * 0.65, left - step))
+                turn = rng.choice([-1, 1]) * rng.uniform(0.5, 1.0)
+                shoots.append((x, y, heading + turn, thick * 0.65, left - step))
     return np.asarray(image.reduce(fine), np.float32) / 255
 
 
