@@ -105,8 +105,8 @@ def test_published_systems() -> None:
     for name, (network, px, epochs, copies) in stated.items():
         preset = read_preset(name, FOLDER)
         train = preset["train"]
-        size, copies = preset["prepare"]["image_size"], preset["rebalance"]["copies_per_class"]
-        found = (train["architecture"], size, train["epochs"], copies)
+        size, each = preset["prepare"]["image_size"], preset["rebalance"]["copies_per_class"]
+        found = (train["architecture"], size, train["epochs"], each)
         assert found == (network, px, epochs, copies)
         assert (train["optimizer"], train["loss"]) == ("adam", "crossentropy")
         assert preset["rebalance"]["when"] == ("before_split" if copies == 500 else "after_split")
