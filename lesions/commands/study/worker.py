@@ -92,6 +92,11 @@ def share() -> None:
     if not git("for-each-ref", "--contains", "HEAD", "refs/remotes/origin"):
         raise UserError("the present commit is not on `origin`, from where workers clone: `git push`.")
     call_dvc("push", "--run-cache")
+    with Repo() as repo:
+        store = repo.cloud.get_remote_odb()
+        outs = [out for out in repo.index.outs if out.use_cache and out.hash_info]
+        if missing := [str(out) for out in outs if not store.exists(out.hash_info.value)]:
+            raise UserError(f"{', '.join(missing[:3])}: neither DVC's cache nor its remote holds it. Run `dvc repro`.")
 
 
 def on_origin(names: Iterable[str]) -> dict[str, str]:
