@@ -147,7 +147,7 @@ def test_without_test_split(card: Callable[[], tuple[str, str]]) -> None:
                 point.pop("test", None)
 
     change(EVALUATION, leave_out)
-    assert "**Test was not judged**" in card()[0]
+    assert "**Test was not evaluated**" in card()[0]
 
 
 def estimate(value: float, lower: float, upper: float) -> dict[str, Any]:
