@@ -1,7 +1,6 @@
-"""Run batches of work on the Dask cluster that `LESIONS_CLUSTER` names; docs/cluster.md shows how to start one.
+"""Run batches of work on the Dask cluster that `LESIONS_CLUSTER` names (docs/cluster.md).
 
-The images' bytes travel with the tasks, so no storage has to be shared. The scheduler keeps a task until its result has
-arrived: what a lost worker had is done again on another.
+The images' bytes travel with the tasks. The scheduler repeats what a lost worker had on another.
 """
 
 import asyncio
@@ -14,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, wait
 from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -30,20 +29,12 @@ SECONDS = 10
 """How long the scheduler may take to answer, and how long a cluster may be without any worker."""
 PACKAGES = ("numpy", "pillow", "scipy", "Augmentor")
 """The packages that make pixels, beside this one."""
-
 _one_batch_at_a_time = threading.Lock()
 
 
 @contextmanager
 def open_workers(address: str) -> Iterator[tuple[Callable[..., Callable[[], list[Any]]], int]]:
-    """Connect to a cluster for the mapping of batches.
-
-    Yields:
-        What hands a function and a batch over, and returns what waits for the results; the number of threads.
-
-    Raises:
-        UserError: as `connect`.
-    """
+    """Yield what hands a function and a batch over, and returns what waits for the results; the number of threads."""
     with connect(address, "LESIONS_CLUSTER", environment) as client:
         # An executor fetches each result as soon as it is there, and not only when it is waited for.
         executor, ours = client.get_executor(pure=False), environment()
@@ -124,28 +115,18 @@ def compare_versions(worker: str, theirs: dict[str, str], ours: dict[str, str]) 
 
 @cache
 def environment(packages: tuple[str, ...] = PACKAGES) -> dict[str, str]:
-    """Return the versions of all that decides the results: this package's source, Python, packages, processor.
-
-    Computed once: a worker keeps what it has loaded, whatever becomes of the files.
-    """
+    """Return the versions of all that decides the results; once, as a worker keeps what it has loaded."""
     root, source = Path(__file__).parent.parent, hashlib.sha256()
     for file in sorted(root.rglob("*.py"), key=lambda file: file.relative_to(root).parts):
         source.update(f"{file.relative_to(root).as_posix()} {file.stat().st_size}\n".encode() + file.read_bytes())
+    # TensorFlow is one of two packages, which train to the same bits.
+    names = {one.name.lower().replace("_", "-").removesuffix("-cpu"): one.version for one in distributions()}
     return {
         "lesions": source.hexdigest()[:12],
         "Python": ".".join(platform.python_version_tuple()[:2]),
         "processor": platform.machine(),
-        **{package: _version(package) for package in packages},
+        **{package: names.get(package.lower(), "missing") for package in packages},
     }
-
-
-def _version(package: str) -> str:
-    for name in (package, f"{package}-cpu"):  # TensorFlow is one of two packages, which train to the same bits
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            pass
-    return "missing"
 
 
 def _pack(batch: list[Any]) -> NDArray[np.uint8]:

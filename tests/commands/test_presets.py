@@ -105,8 +105,8 @@ def test_published_systems() -> None:
     for name, (network, px, epochs, copies) in stated.items():
         preset = read_preset(name, FOLDER)
         train = preset["train"]
-        size, copies = preset["prepare"]["image_size"], preset["rebalance"]["copies_per_class"]
-        found = (train["architecture"], size, train["epochs"], copies)
+        size, each = preset["prepare"]["image_size"], preset["rebalance"]["copies_per_class"]
+        found = (train["architecture"], size, train["epochs"], each)
         assert found == (network, px, epochs, copies)
         assert (train["optimizer"], train["loss"]) == ("adam", "crossentropy")
         assert preset["rebalance"]["when"] == ("before_split" if copies == 500 else "after_split")
@@ -126,7 +126,8 @@ def test_network_of_a_preset_builds(name: str, tmp_path: Path, monkeypatch: pyte
     preset = merged(DEFAULTS, read_preset(name, FOLDER))
     classes = 9 if preset["download"]["source"] == "folder" else 7
     monkeypatch.chdir(tmp_path)
-    write_json(Path("data/weights/weights.json"), {**preset["pretrained"], "file": None})
+    pretrained = {"network": preset["pretrained"]["model"], "width": preset["pretrained"]["alpha"], "file": None}
+    write_json(Path("data/weights/weights.json"), pretrained)
     architecture = importlib.import_module(f"lesions.models.architectures.{preset['train']['architecture']}")
     shape = (*Prepare.check(preset["prepare"]).shape, 3)
     assert architecture.build(shape, classes).output.shape == (None, classes)

@@ -115,9 +115,7 @@ A = {"name": "a"}
         ("a", "experiments: input should be a valid list"),
     ],
 )
-def test_invalid_study_is_refused(
-    here: Path, experiments: list[dict[str, object]], words: str
-) -> None:
+def test_invalid_study_is_refused(here: Path, experiments: list[dict[str, object]], words: str) -> None:
     write(here, "mine", experiments)
     with pytest.raises(UserError) as error:
         plan(read_study("mine"))

@@ -335,9 +335,7 @@ def wait_for(what: Any) -> None:
     pytest.fail("waited for 30 s in vain")
 
 
-def test_progress_in_a_log(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_progress_in_a_log(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     clock = iter(range(10_000))
     monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
     assert list(progress_bar(range(100), 100, "decoding")) == list(range(100))
@@ -379,9 +377,7 @@ def run_stages(raw: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict
 
 
 @pytest.mark.long
-def test_stages_give_the_same_bytes(
-    two_workers: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stages_give_the_same_bytes(two_workers: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With any number of workers and chunks of any length, on a cluster, and where a worker of it is killed."""
     raw = tmp_path / "raw"
     raw.mkdir()

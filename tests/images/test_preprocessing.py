@@ -20,7 +20,9 @@ SKIN = (200, 150, 140)
 
 
 def preprocessing(px: tuple[int, int] = (32, 32), **other: Any) -> Preprocessing:
-    return Preprocessing(**{"image_size": px, "resize_mode": "squash", "crop_borders": False, "colour_constancy": "none", **other})
+    return Preprocessing(
+        **{"image_size": px, "resize_mode": "squash", "crop_borders": False, "colour_constancy": "none", **other}
+    )
 
 
 def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
@@ -84,10 +86,10 @@ def test_pad_fills_with_the_rim_colour() -> None:
     st.booleans(),
     st.sampled_from(["PNG", "JPEG"]),
 )
-def test_any_image_gets_the_shape(
-    fit: str, size: tuple[int, int], px: tuple[int, int], crop: bool, kind: str
-) -> None:
-    pixels = to_pixels(encoded(Image.new("RGB", size, SKIN), kind), preprocessing(px, resize_mode=fit, crop_borders=crop))
+def test_any_image_gets_the_shape(fit: str, size: tuple[int, int], px: tuple[int, int], crop: bool, kind: str) -> None:
+    pixels = to_pixels(
+        encoded(Image.new("RGB", size, SKIN), kind), preprocessing(px, resize_mode=fit, crop_borders=crop)
+    )
     assert pixels.shape == (*px, 3)
     assert np.abs(pixels.astype(int) - SKIN).max() < 4
 

@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, Popen
 from tempfile import TemporaryDirectory
@@ -21,17 +22,21 @@ from dvc.config import Config
 from dvc.repo import Repo
 
 from lesions.commands.study.plan import git, list_experiments, plan
-from lesions.commands.study.run import call_dvc, keep_old, old_ref, refuse_uncommitted_code, signals_call
+from lesions.commands.study.run import (
+    call_dvc,
+    keep_old,
+    old_ref,
+    one_study_at_a_time,
+    refuse_uncommitted_code,
+    signals_call,
+)
 from lesions.commands.study.study import Study
 from lesions.core.errors import UserError
 from lesions.images.dask_cluster import PACKAGES, SECONDS, compare_versions, connect, environment, wait_for_workers
 
+DECIDES = (*PACKAGES, "keras", "tensorflow", "pandas", "scikit-learn", "matplotlib", "seaborn", "dvc")
+"""The packages that decide an experiment's outputs."""
 REPORT_FILES = ["metrics/train.json", "data/clean/classes.csv", "data/clean/images.csv", "data/split/split.csv"]
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of all that decides an experiment's outputs, beside its commit."""
-    return environment((*PACKAGES, "keras", "tensorflow", "pandas", "scikit-learn", "matplotlib", "seaborn", "dvc"))
 
 
 def run_on_cluster(study: Study, address: str) -> list[str]:
@@ -51,7 +56,13 @@ def run_on_cluster(study: Study, address: str) -> list[str]:
     if not due:
         return []
     head = git("rev-parse", "HEAD").strip()
-    with signals_call(signal.default_int_handler), connect(address, "--cluster", versions) as client:
+    versions = partial(environment, DECIDES)
+    with (
+        signals_call(signal.default_int_handler),
+        one_study_at_a_time(),
+        connect(address, "--cluster", versions) as client,
+        client.as_current(),  # which `wait` needs
+    ):
         if set(client.nthreads().values()) != {1}:
             raise UserError("a worker would train several networks at once: start each with `--nthreads 1`.")
         keep_old(due)
@@ -81,6 +92,11 @@ def share() -> None:
     if not git("for-each-ref", "--contains", "HEAD", "refs/remotes/origin"):
         raise UserError("the present commit is not on `origin`, from where workers clone: `git push`.")
     call_dvc("push", "--run-cache")
+    with Repo() as repo:
+        store = repo.cloud.get_remote_odb()
+        outs = [out for out in repo.index.outs if out.use_cache and out.hash_info]
+        if missing := [str(out) for out in outs if not store.exists(out.hash_info.value)]:
+            raise UserError(f"{', '.join(missing[:3])}: neither DVC's cache nor its remote holds it. Run `dvc repro`.")
 
 
 def on_origin(names: Iterable[str]) -> dict[str, str]:
@@ -111,7 +127,7 @@ def run_experiment(commit: str, name: str, options: list[str], expected: dict[st
         options: of `dvc exp run`.
         expected: the versions that the worker must have.
     """
-    compare_versions(get_worker().address, versions(), expected)
+    compare_versions(get_worker().address, environment(DECIDES), expected)
     dvc, ref = (sys.executable, "-m", "dvc"), f"refs/exps/{commit[:2]}/{commit[2:]}/{name}"
     if git("ls-remote", "origin", ref):  # by a worker that was lost after it had pushed
         return
