@@ -48,6 +48,12 @@ EXCEPTIONS = {
     "copyfile": "shutil",
     "copytree": "shutil",
     "copy_to": "of a file",
+    "copy_weights": "of a file",
+    "_copy": "of a file",
+    "side": "NumPy's searchsorted",
+    "download.pictures": "an old name of a parameter",
+    "evaluate.sides": "an old name of a parameter",
+    "split.siblings": "an old name of a parameter",
     "copy_of_tree": "of the repository",
 }
 """Names that may hold such a word, and why."""

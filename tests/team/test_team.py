@@ -58,7 +58,7 @@ class Team:
     models: dict[str, str] = field(default_factory=dict)
 
     def __getitem__(self, who: str) -> Path:
-        """Return somebody's clone; all but Anna clone when the first of them is asked for."""
+        """Return somebody's clone; all but Anna clone when the first of them is needed."""
         if not self.clones:
             anna = copytree(self.pipeline, self.folder / "Anna", symlinks=True)
             run(f"git clone --quiet --bare {anna} {self.folder / 'origin.git'}", anna)
@@ -114,7 +114,7 @@ def pipeline(request: pytest.FixtureRequest, workspace: Path, tmp_path_factory: 
 
 @pytest.fixture
 def team(request: pytest.FixtureRequest, pipeline: Path, home_of_its_own: Path, tmp_path: Path) -> Iterator[Team]:
-    """A team with an empty store of the kind asked for, and its secrets where the page says that they belong."""
+    """A team with an empty store of the given kind, and its secrets where the page says that they belong."""
     kind = request.param
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
