@@ -41,7 +41,7 @@ class Server(ThreadingHTTPServer):
         self.etag: str | None = '"1"'
         self.script = deque(script)
         self.usual: Act = give()
-        self.requests: list[Asked] = []
+        self.requests: list[Request] = []
         self.served = 0
         self.pause = 0.0
 
@@ -55,7 +55,7 @@ class Server(ThreadingHTTPServer):
 
 
 @dataclass
-class Asked:
+class Request:
     """A request."""
 
     path: str
@@ -86,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Do what is next in the script."""
-        self.server.requests.append(Asked(self.path, {name.lower(): value for name, value in self.headers.items()}))
+        self.server.requests.append(Request(self.path, {name.lower(): value for name, value in self.headers.items()}))
         act = self.server.script.popleft() if self.server.script else self.server.usual
         try:
             act(self)

@@ -449,7 +449,9 @@ def test_present_archives_are_verified_and_used(server: Server) -> None:
     assert server.requested == []
     damaged = DOWNLOADS / "HAM10000_images_part_2.zip"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
-    stops(lambda: ham10000.fetch(section("ham10000"), RAW), str(damaged), "not the file that is expected", "Move it away")
+    stops(
+        lambda: ham10000.fetch(section("ham10000"), RAW), str(damaged), "not the file that is expected", "Move it away"
+    )
     assert damaged.exists()
 
 
