@@ -1,4 +1,4 @@
-"""How long do answers on 1,000 images take, beside decoding them and then asking the bare network?
+"""How long does classifying 1,000 images take, beside decoding them and then running the bare network?
 
     PYTHONPATH=. python benchmarks/classify_speed.py [--rounds 5] [--models models]
 
@@ -37,17 +37,17 @@ MODELS = Path("models")
 Images = list[tuple[str, Callable[[], bytes]]]
 
 
-def asked_about(count: int) -> Images:
-    """Return so many images in the form in which a classifier is asked."""
+def make_images(count: int) -> Images:
+    """Return so many images, as a classifier takes them."""
     contents = [heavy(content) for content in photographs()[: min(100, count)]]
     return [("", partial(bytes, content)) for content in islice(cycle(contents), count)]
 
 
-def time_answers(classifier: Classifier, images: Images) -> float:
-    """Return the seconds until all are answered."""
+def time_classify(classifier: Classifier, images: Images) -> float:
+    """Return the seconds until all are classified."""
     started = time.perf_counter()
-    for answer in classifier.classify_all(images, len(images)):
-        assert not answer.problem, answer.problem
+    for found in classifier.classify_all(images, len(images)):
+        assert not found.problem, found.problem
     return time.perf_counter() - started
 
 
@@ -61,37 +61,37 @@ def time_bare(classifier: Classifier, images: Images) -> float:
     return time.perf_counter() - started
 
 
-def time_asked(classifier: Classifier, eagerly: bool) -> float:
-    """Return the seconds that ten batches of noise take, asked as the project does, or eagerly."""
-    pixels = np.random.default_rng(1).integers(0, 256, (BATCH_SIZE, *classifier.recipe.image_size, 3), np.uint8)
+def time_batches(classifier: Classifier, eagerly: bool) -> float:
+    """Return the seconds that ten batches of noise take, run as the project does, or eagerly."""
+    pixels = np.random.default_rng(1).integers(0, 256, (BATCH_SIZE, *classifier.preprocessing.image_size, 3), np.uint8)
     started = time.perf_counter()
     for _ in range(10):
         if eagerly:
             classifier.feature_model(pixels, training=False)[1].numpy()
         else:
-            predict_batch(classifier.feature_model, pixels, dihedral=False)
+            predict_batch(classifier.feature_model, pixels, tta=False)
     return time.perf_counter() - started
 
 
 def decoded(classifier: Classifier, image: tuple[str, Callable[[], bytes]]) -> NDArray[np.uint8]:
     """Return the pixels of one image."""
-    return to_pixels(image[1](), classifier.recipe)
+    return to_pixels(image[1](), classifier.preprocessing)
 
 
 def rows(rounds: int = 5, models: Path = MODELS) -> list[Row]:
-    """Return a row a claim; see `collect`."""
+    """Return one row per claim; see `collect`."""
     classifier = Classifier.of_folder(models)
-    images = asked_about(IMAGES)
-    time_answers(classifier, images[:BATCH_SIZE])
+    images = make_images(IMAGES)
+    time_classify(classifier, images[:BATCH_SIZE])
     time_bare(classifier, images[:BATCH_SIZE])
-    answers = [(time_answers(classifier, images), time_bare(classifier, images)) for _ in range(rounds)]
-    time_asked(classifier, eagerly=False)
-    asking = [(time_asked(classifier, eagerly=False), time_asked(classifier, eagerly=True)) for _ in range(rounds)]
+    classify = [(time_classify(classifier, images), time_bare(classifier, images)) for _ in range(rounds)]
+    time_batches(classifier, eagerly=False)
+    batches = [(time_batches(classifier, eagerly=False), time_batches(classifier, eagerly=True)) for _ in range(rounds)]
     size = statistics.mean(len(read()) for _, read in images) / 1000
-    what = f"answers on {IMAGES:,} images (files of {size:.0f} kB)"
+    what = f"classifying {IMAGES:,} images (files of {size:.0f} kB)"
     return [
-        compared(f"{what}, beside decoding them and then the bare network", *pairs(answers), form="{:.2f} s"),
-        compared("asking the network about ten batches, beside asking it eagerly", *pairs(asking), form="{:.2f} s"),
+        compared(f"{what}, beside decoding them and then the bare network", *pairs(classify), form="{:.2f} s"),
+        compared("running the network on ten batches, beside running it eagerly", *pairs(batches), form="{:.2f} s"),
     ]
 
 
@@ -101,7 +101,7 @@ def pairs(rounds: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
 
 
 def scale(models: Path = MODELS) -> list[Row]:
-    """Return the memory of processes that classify more and more images, and the time until the first answer."""
+    """Return the memory of processes that classify more and more images, and the time until the first prediction."""
     table = []
     for count in (1, 1_000, 10_000):
         command = [sys.executable, __file__, "--one-process", str(count), "--models", str(models)]
@@ -119,7 +119,7 @@ def peak(models: Path, count: int) -> None:
     """Print the most memory in kB of a process that classifies so many."""
     import resource
 
-    time_answers(Classifier.of_folder(models), asked_about(count))
+    time_classify(Classifier.of_folder(models), make_images(count))
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 

@@ -29,7 +29,7 @@ from prepare_speed import photographs
 from lesions.archives import read_members
 from lesions.images import parallel_map as parallel
 from lesions.images.parallel_map import parallel_map
-from lesions.images.preprocessing import Recipe, to_pixels
+from lesions.images.preprocessing import Preprocessing, to_pixels
 from lesions.params.rebalance import Rebalance
 from lesions.sampling.augmentor import AugmentedImage, augment
 
@@ -68,7 +68,10 @@ def two_workers() -> Iterator[Client]:
 
 def decode(content: bytes) -> Any:
     """Do what prepare does to an image."""
-    return to_pixels(content, Recipe(image_size=(PX, PX), fit="squash", borders="keep", colour_constancy="none"))
+    return to_pixels(
+        content,
+        Preprocessing(image_size=(PX, PX), resize_mode="squash", crop_borders=False, colour_constancy="none"),
+    )
 
 
 def nothing(_: object) -> None:

@@ -37,7 +37,7 @@ from lesions.core import image_array as packed
 from lesions.core.deterministic_zip import write_archive
 from lesions.images.archive_images import decode_members
 from lesions.images.parallel_map import parallel_map
-from lesions.images.preprocessing import Recipe, to_pixels
+from lesions.images.preprocessing import Preprocessing, to_pixels
 
 ARCHIVE = "images.zip"
 SIZE = (600, 450)
@@ -110,7 +110,9 @@ def seconds(work: Callable[[], Any]) -> float:
 
 def measure(contents: list[bytes], px: int, rounds: int) -> dict[str, list[float]]:
     """Return images a second of each way, a value a round."""
-    recipe = Recipe(image_size=(px, px), fit="squash", borders="keep", colour_constancy="none")
+    preprocessing = Preprocessing(
+        image_size=(px, px), resize_mode="squash", crop_borders=False, colour_constancy="none"
+    )
     names = [f"{number:06}.jpg" for number in range(len(contents))]
     index = pd.DataFrame({"image_id": names, "label": "nv", "archive": ARCHIVE, "member": names})
     cores = joblib.cpu_count()
@@ -129,15 +131,15 @@ def measure(contents: list[bytes], px: int, rounds: int) -> dict[str, list[float
             packed.write(
                 folder / "out",
                 index[["image_id", "label"]],
-                decode_members(folder, index, partial(to_pixels, recipe=recipe)),
-                recipe.image_size,
+                decode_members(folder, index, partial(to_pixels, preprocessing=preprocessing)),
+                preprocessing.image_size,
             )
 
         def in_processes() -> None:
             content = read_members(folder, zip(index["archive"], index["member"], strict=True))
-            one = partial(to_pixels, recipe=recipe)
+            one = partial(to_pixels, preprocessing=preprocessing)
             done = parallel_map(one, content, len(index), desc="decoding")
-            packed.write(folder / "out", index[["image_id", "label"]], done, recipe.image_size)
+            packed.write(folder / "out", index[["image_id", "label"]], done, preprocessing.image_size)
 
         ways: dict[str, Callable[[], Any]] = {
             "prepare": stage,

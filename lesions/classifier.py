@@ -147,7 +147,7 @@ class Classifier:
 
         Args:
             image: see `ImageInput`.
-            name: what the prediction calls it.
+            name: of the image, in the prediction.
             metadata: what is known of `age`, `sex` and `site`; see `patient_input.read`.
 
         Returns:
@@ -241,7 +241,7 @@ class Classifier:
 
 
 def _content(image: ImageInput) -> bytes:
-    """Return it as a file's bytes: with those a preprocessing begins."""
+    """Return it as a file's bytes, which preprocessing starts from."""
     if isinstance(image, bytes):
         return image
     if isinstance(image, str | Path):
@@ -253,6 +253,7 @@ def _content(image: ImageInput) -> bytes:
 
 
 def _warnings(trained_with: dict[str, str], leakage: str) -> list[str]:
+    """Return sentences on what may make the predictions differ from those that were evaluated."""
     found = []
     ours = {"keras": keras.__version__, "tensorflow": tf.__version__}
     other = [f"{name} {trained_with[name]}" for name in ours if trained_with.get(name, ours[name]) != ours[name]]
@@ -263,5 +264,5 @@ def _warnings(trained_with: dict[str, str], leakage: str) -> list[str]:
             "those that were evaluated."
         )
     if leakage != "none":
-        found.append(f"the model's thresholds and calibration are of a leaky leakage: {leakage}.")
+        found.append(f"the model's thresholds and calibration are of a leaky split: {leakage}.")
     return found

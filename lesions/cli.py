@@ -110,7 +110,8 @@ def add_study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cluster",
         metavar="ADDRESS",
-        help="run them on the workers of the Dask scheduler there, as in tcp://host:8786: docs/cluster.md",
+        help="run them on the workers of that Dask scheduler, as in tcp://host:8786; pushes to the DVC remote, and "
+        "experiments to `origin`: docs/cluster.md",
     )
 
 
@@ -192,17 +193,14 @@ def classify_images(arguments: argparse.Namespace) -> None:
     images = find(arguments.images)
     from lesions.commands.classify.run import classify
 
-    patient = {field: getattr(arguments, field) for field in ("age", "sex", "site")}
-    if not classify(images, arguments.models, arguments.form, arguments.heatmap, arguments.sensitivity, patient):
+    metadata = {field: getattr(arguments, field) for field in ("age", "sex", "site")}
+    if not classify(images, arguments.models, arguments.form, arguments.heatmap, arguments.sensitivity, metadata):
         sys.exit(1)
 
 
 def add_page(parser: argparse.ArgumentParser) -> None:
     """Add the options of `lesions page`."""
     parser.add_argument("--port", type=int, default=8765, help="8765 without it; 0 takes any that is free")
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="an address of this computer; without it, others get nothing"
-    )
     add_model(parser)
 
 
@@ -210,7 +208,7 @@ def serve_page(arguments: argparse.Namespace) -> None:
     """Serve the page until Ctrl-C."""
     from lesions.commands.page.server import serve
 
-    serve(arguments.models, arguments.sensitivity, arguments.host, arguments.port)
+    serve(arguments.models, arguments.sensitivity, arguments.port)
 
 
 def add_validate(parser: argparse.ArgumentParser) -> None:

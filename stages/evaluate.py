@@ -5,6 +5,7 @@ validation.
 """
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -72,21 +73,34 @@ def main() -> None:
         )
         report |= report_on_test(splits["test"], corrupted, binary, thresholds, bootstrap)
 
-    tables = {
-        "decision_curve_test": decision_curve.net_benefit_curves(binary, every["test"]),
-        "robustness_test": robustness.robustness_curves(report.get("robustness_of_test", {})),
-        **{f"{plot}_{name}": table for name in every for plot, table in split_plots(every[name], binary).items()},
-    }
-    PLOTS.mkdir(parents=True, exist_ok=True)
-    for name, table in tables.items():
-        # The templates put a leak into the plot's title.
-        table.assign(leakage=leakage).to_csv(PLOTS / f"{name}.csv", index=False)
+    write_tables(every, binary, report)
     write_json(Path("reports/evaluation.json"), report)
     brief = {name: dvc_metrics(report[name], report["questions"]["melanoma"].get(name)) for name in splits}
     write_json(Path("metrics/evaluate.json"), {"leakage": leakage, **brief})
     print(pd.DataFrame({name: printed(report[name]) for name in splits}).to_string())
     if leakage != "none":
         print(f"WARNING: {leakage}. These metrics are too good; see metrics/split.json for what leaks.")
+
+
+def write_tables(
+    splits: dict[str, predictions.SplitPredictions], binary: dict[str, tasks.BinaryTask | str], report: dict[str, Any]
+) -> None:
+    """Write the tables behind the plots.
+
+    Args:
+        splits: the predictions of val and test; of a split that is not evaluated, no row.
+        binary: the binary tasks, or why there is none.
+        report: what is written to reports/evaluation.json.
+    """
+    tables = {
+        "decision_curve_test": decision_curve.net_benefit_curves(binary, splits["test"]),
+        "robustness_test": robustness.robustness_curves(report.get("robustness_of_test", {})),
+        **{f"{plot}_{name}": table for name in splits for plot, table in split_plots(splits[name], binary).items()},
+    }
+    PLOTS.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        # The templates put a leak into the plot's title.
+        table.assign(leakage=report["leakage"]).to_csv(PLOTS / f"{name}.csv", index=False)
 
 
 if __name__ == "__main__":

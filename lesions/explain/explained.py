@@ -50,7 +50,7 @@ def read(data: Path, splits: Sequence[str]) -> ExplainedSplit:
     Raises:
         UserError: the predictions are wrong, or of no image.
     """
-    file = data / "predictions/predictions.csv"
+    file = data / "network_outputs/predictions.csv"  # what the heat maps explain: the network alone
     classes = list(read_csv(data / "clean/classes.csv")["label"])
     table = predictions.read(file, predictions.read_images(data), classes)
     pixels, index = image_array.read(data / "prepared")

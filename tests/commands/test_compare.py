@@ -20,14 +20,14 @@ from lesions.commands.compare.predictions_at_revision import ModelPredictions
 from lesions.commands.compare.significance import Areas, delong, mcnemar
 from lesions.core.errors import UserError
 from lesions.evaluation.bootstrap import Bootstrap
-from lesions.evaluation.common.predictions import Split
+from lesions.evaluation.common.predictions import SplitPredictions
 from tests.conftest import ROOT, commit, run
 
 CLASSES = ["mel", "bcc", "nv"]
 
 
 @given(st.lists(st.integers(-1, 1), min_size=1, max_size=60))
-def test_mcnemar_with_one_image_a_lesion_is_the_exact_binomial_test(surplus: list[int]) -> None:
+def test_mcnemar_equals_binomial_test(surplus: list[int]) -> None:
     better, worse = surplus.count(1), surplus.count(-1)
     expected = binomtest(better, better + worse).pvalue if better + worse else 1
     assert mcnemar(np.array(surplus), np.arange(len(surplus))) == pytest.approx(expected)
@@ -35,7 +35,7 @@ def test_mcnemar_with_one_image_a_lesion_is_the_exact_binomial_test(surplus: lis
 
 @settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1))
-def test_mcnemar_exchanges_whole_lesions_in_all_ways(seed: int) -> None:
+def test_mcnemar_by_brute_force(seed: int) -> None:
     random = np.random.default_rng(seed)
     groups = np.repeat(np.arange(8), random.integers(1, 5, 8))
     surplus = random.integers(-1, 2, len(groups))
@@ -44,13 +44,13 @@ def test_mcnemar_exchanges_whole_lesions_in_all_ways(seed: int) -> None:
     assert mcnemar(surplus, groups) == pytest.approx(np.mean([value >= abs(sum(of_group)) for value in sums]))
 
 
-def test_images_of_one_lesion_are_no_more_evidence_than_it() -> None:
+def test_mcnemar_of_images_of_one_lesion() -> None:
     surplus = np.ones(12, dtype=np.int64)
     assert mcnemar(surplus, np.arange(12)) == pytest.approx(2 / 2**12)
     assert mcnemar(surplus, np.repeat(np.arange(3), 4)) == pytest.approx(2 / 2**3)
 
 
-def test_mcnemar_of_many_lesions_stays_within_one() -> None:
+def test_mcnemar_of_many_lesions() -> None:
     random = np.random.default_rng(1)
     surplus = random.choice([-1, 1], 3000)
     assert mcnemar(surplus, np.arange(3000)) == pytest.approx(binomtest(int((surplus > 0).sum()), 3000).pvalue)
@@ -84,7 +84,7 @@ def by_pairs(positive: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> tu
     return areas, covariance
 
 
-def drawn(seed: int, lesions: int, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def random_scores(seed: int, lesions: int, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positives, two scores that have ties and err alike, and groups of 1 to `most` images, some of both kinds."""
     random = np.random.default_rng(seed)
     groups = np.repeat(np.arange(lesions), random.integers(1, most + 1, lesions))
@@ -96,8 +96,8 @@ def drawn(seed: int, lesions: int, most: int) -> tuple[np.ndarray, np.ndarray, n
 
 @settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 3]))
-def test_delong_is_that_of_the_pairs(seed: int, most: int) -> None:
-    positive, scores, groups = drawn(seed, 15, most)
+def test_delong_by_brute_force(seed: int, most: int) -> None:
+    positive, scores, groups = random_scores(seed, 15, most)
     found = delong(positive, scores, groups)
     areas, covariance = by_pairs(positive, scores, groups)
     assert isinstance(found, Areas)
@@ -115,7 +115,7 @@ def test_delong_is_that_of_the_pairs(seed: int, most: int) -> None:
         assert found.p == pytest.approx(2 * norm.sf(abs(areas[1] - areas[0]) / np.sqrt(variance)))
 
 
-def test_delong_by_lesion_keeps_its_level_and_by_image_does_not() -> None:
+def test_delong_by_lesion_keeps_its_level() -> None:
     """600 draws without a difference; each lesion has five images that a model ranks alike."""
     found = []
     for seed in range(600):
@@ -130,7 +130,7 @@ def test_delong_by_lesion_keeps_its_level_and_by_image_does_not() -> None:
     assert by_image > 0.2
 
 
-def test_delong_without_spread_or_lesions_says_so() -> None:
+def test_delong_without_spread_or_lesions() -> None:
     positive = np.array([True, True, False, False])
     scores = np.array([[0.9, 0.8, 0.2, 0.1]] * 2)
     same = delong(positive, scores, np.arange(4))
@@ -153,11 +153,11 @@ def modelled(seed: int, skill: float, lesions: int = 300) -> pd.DataFrame:
     return table.assign(group_id=[f"g{n}" for n in lesion])
 
 
-def as_answers(table: pd.DataFrame, revision: str) -> ModelPredictions:
+def as_predictions(table: pd.DataFrame, revision: str) -> ModelPredictions:
     label = table["label"].map(CLASSES.index).to_numpy(np.int64)
     groups = np.unique(table["group_id"], return_inverse=True)[1]
     return ModelPredictions(
-        revision, "all", Split(table, CLASSES, label, table[CLASSES].to_numpy(), groups), "mel", "none"
+        revision, "all", SplitPredictions(table, CLASSES, label, table[CLASSES].to_numpy(), groups), "mel", "none"
     )
 
 
@@ -168,8 +168,8 @@ def ends(entry: dict[str, float | int | str | None]) -> tuple[float, float]:
     return float(lower), float(upper)
 
 
-def test_a_paired_interval_is_narrower_than_an_unpaired_one() -> None:
-    one, other = (as_answers(modelled(seed, 1.5), str(seed)) for seed in (2, 3))
+def test_paired_interval_is_narrower() -> None:
+    one, other = (as_predictions(modelled(seed, 1.5), str(seed)) for seed in (2, 3))
     found = estimates(one, other, Bootstrap(400, 1))
     assert list(found) == [*COMPARED, *OF_MELANOMA]
     for name, (first, second, difference) in found.items():
@@ -227,7 +227,7 @@ def compare(first: str, second: str, name: str, resamples: int) -> str:
     return as_text(comparing.compare(first, second, name, resamples))
 
 
-def test_a_planted_difference_is_found(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_difference_is_found(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     for split in ("val", "test"):
         printed = compare("plain", "workspace", split, 300)
@@ -243,7 +243,7 @@ def test_a_planted_difference_is_found(repository: Path, monkeypatch: pytest.Mon
     assert {line.split()[-1] for line in compare("better", "plain", "val", 300).splitlines()[3:8]} == {"better"}
 
 
-def test_an_experiment_does_not_differ_from_itself(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_comparison_with_itself(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     printed = compare("better", "workspace", "val", 100)
     assert printed.count("+0.000             -") == len(COMPARED) + len(OF_MELANOMA)
@@ -252,12 +252,12 @@ def test_an_experiment_does_not_differ_from_itself(repository: Path, monkeypatch
     assert "both rank every pair alike" in printed
 
 
-def test_a_leaky_leakage_is_named(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leakage_is_named(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     assert "WARNING: leaky: split by image. Its metrics are too good" in compare("plain", "leaky", "test", 100)
 
 
-def test_the_page_for_a_pull_request(repository: Path, tmp_path: Path) -> None:
+def test_page_for_a_pull_request(repository: Path, tmp_path: Path) -> None:
     printed = run(f"lesions compare plain leaky --resamples 100 --markdown {tmp_path}/out/page.md", repository)
     page = (tmp_path / "out/page.md").read_text()
     # Every metric as it is printed.
@@ -280,7 +280,7 @@ def test_the_page_for_a_pull_request(repository: Path, tmp_path: Path) -> None:
     assert "WARNING" not in (tmp_path / "out/page.md").read_text()
 
 
-def test_a_page_that_cannot_be_written_ends_with_a_message(repository: Path) -> None:
+def test_unwritable_page(repository: Path) -> None:
     printed = run("lesions compare plain better --resamples 100 --markdown data", repository, fails=True)
     assert "ERROR: --markdown data is a folder. Expected a file, such as data/comparison.md." in printed
 
@@ -298,7 +298,7 @@ def test_a_page_that_cannot_be_written_ends_with_a_message(repository: Path) -> 
         ("no-numbers", "predictions.csv of no-numbers, row 1 (p0000): expected probabilities"),
     ],
 )
-def test_what_does_not_compare_ends_with_a_message(
+def test_incomparable_experiments_are_refused(
     repository: Path, monkeypatch: pytest.MonkeyPatch, revision: str, words: str
 ) -> None:
     monkeypatch.chdir(repository)
@@ -307,7 +307,7 @@ def test_what_does_not_compare_ends_with_a_message(
     assert words in str(error.value)
 
 
-def test_the_command_ends_without_a_traceback(repository: Path) -> None:
+def test_command_ends_without_traceback(repository: Path) -> None:
     printed = run("lesions compare nowhere", repository, fails=True)
     assert printed.startswith("ERROR: nowhere cannot be read")
     assert "Traceback" not in printed
@@ -319,7 +319,7 @@ def test_too_few_resamples_are_refused(repository: Path, monkeypatch: pytest.Mon
         compare("plain", "better", "val", 5)
 
 
-def test_the_command_loads_no_tensorflow(repository: Path) -> None:
+def test_command_loads_no_tensorflow(repository: Path) -> None:
     script = repository / "probe.py"
     script.write_text(
         "import sys\n"

@@ -1,4 +1,4 @@
-"""`lesions export`: files that answer as Keras does, say what they are, and are refused where they would not."""
+"""`lesions export`: the files give Keras's probabilities and describe themselves; wrong ones are refused."""
 
 import lesions.models.common.determinism  # before all that imports Keras
 
@@ -19,7 +19,6 @@ import numpy as np
 import onnx
 import pytest
 from keras import layers, ops
-from lesions.core.model_hashes import hashes
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -27,25 +26,28 @@ from lesions.classifier import Classifier
 from lesions.commands.export import convert, export, export_model
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
-from lesions.evaluation import calibration
+from lesions.evaluation.common.tasks import OOD, BinaryTask, Model, Threshold, Thresholds
 from lesions.images.ood_images import generated
 from lesions.images.preprocessing import Preprocessing
-from lesions.inference import metadata_prior as patient
 from lesions.inference.features import feature_model
 from lesions.inference.predict import dihedral_views
 from lesions.models.architectures import plain, pretrained
-from lesions.models.common import saving as model_file
+from lesions.models.calibration import metadata_prior, ood, temperature, thresholds
+from lesions.models.common import saving
 from tests.conftest import ROOT
 from tests.models.test_architectures import CASE, NAMES, build
 
 CLASSES = ["mel", "bcc", "nv"]
-QUESTIONS = {"melanoma": ["mel"], "malignant": ["mel", "bcc"]}
-AT_LEAST = {"sensitivity of at least 90% on val": 0.3}
-RECIPE = Preprocessing(image_size=(32, 32), fit="squash", borders="keep", colour_constancy="none")
+TASKS = {
+    "melanoma": BinaryTask(positive=["mel"], negative=["bcc", "nv"]),
+    "malignant": BinaryTask(positive=["mel", "bcc"], negative=["nv"]),
+}
+THRESHOLDS = [Threshold(task=name, metric="sensitivity", target=0.9, value=0.3) for name in TASKS]
+PREPROCESSING = Preprocessing(image_size=(32, 32), resize_mode="squash", crop_borders=False, colour_constancy="none")
 
 
-def lively(model: keras.Model) -> keras.Model:
-    """Let a network with random weights tell images apart: else any file would agree with it."""
+def with_varied_outputs(model: keras.Model) -> keras.Model:
+    """Let a network with random weights give images different probabilities: else any file would agree with it."""
     pixels = np.stack([image for *_, image in generated(model.input.shape[1], model.input.shape[2], seed=1)])[::3]
     normalised = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
     momenta = [layer.momentum for layer in normalised]
@@ -65,26 +67,30 @@ def lively(model: keras.Model) -> keras.Model:
     return model
 
 
-def put_model(folder: Path, model: keras.Model, *, dihedral: bool = False, temperature: float | None = 1.7) -> None:
+def put_model(folder: Path, model: keras.Model, *, tta: bool = False) -> None:
     """Write a model's folder."""
-    model_file.save(model, folder / "model.keras")
+    saving.save(model, folder / "model.keras")
     height, width = model.input.shape[1:3]
-    preprocessing = RECIPE.model_copy(update={"image_size": (height, width)})
+    preprocessing = PREPROCESSING.model_copy(update={"image_size": (height, width)})
     classes = CLASSES[: model.output.shape[1]]
     write_json(folder / "preprocessing.json", {"classes": classes, **preprocessing.to_json()})
     pixels = np.stack([image for *_, image in generated(height, width, seed=2)])
     features = feature_model(model)(pixels)[0].numpy()
-    likeness.save(likeness.fit(features, np.arange(len(pixels)) % len(classes)), folder / "ood.npz")
-    patient.save(patient.MetadataPrior(classes=classes), folder)
-    decision = {
-        "model": {"sha256": hashes(folder), "dihedral": dihedral, "patient": False},
-        "classes": classes,
-        "leakage": "none",
-        "temperature": temperature,
-        "thresholds": {name: {"positive": of, "at_least": AT_LEAST} for name, of in QUESTIONS.items()},
-        "ood_score": {"flagged_above": 100.0},
-    }
-    write_json(folder / "thresholds.json", decision)
+    ood.save(ood.fit_reference(features, np.arange(len(pixels)) % len(classes)), folder / ood.FILE)
+    metadata_prior.save(metadata_prior.MetadataPrior(classes=classes), folder)
+    temperature.save(temperature.Calibration(temperature=1.7), folder)
+    of_ood = Threshold(task=OOD, metric="specificity", target=0.99, value=100.0)
+    Thresholds(
+        model=Model(sha256=hashes(folder), tta=tta, use_metadata=False),
+        classes=classes,
+        leakage="none",
+        tasks=TASKS,
+        thresholds=[*THRESHOLDS, of_ood],
+    ).write(folder / "thresholds.json")
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {name: thresholds.sha256_of(folder / name) for name in thresholds.FILES}
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +98,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model of the default network, an image, and what the command made."""
     folder = tmp_path_factory.mktemp("there")
     lesions.models.common.determinism.seed(1)
-    put_model(folder / "models", lively(plain.build((32, 32, 3), 3)), dihedral=True)
+    put_model(folder / "models", with_varied_outputs(plain.build((32, 32, 3), 3)), tta=True)
     export.export(folder / "models", folder / "exported")
     noise = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     exif = Image.Exif()
@@ -102,7 +108,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def some_images() -> NDArray[np.uint8]:
-    return np.stack([image for *_, image in generated(*RECIPE.image_size, seed=3)][::7])
+    return np.stack([image for *_, image in generated(*PREPROCESSING.image_size, seed=3)][::7])
 
 
 def as_png(image: NDArray[np.uint8]) -> bytes:
@@ -111,10 +117,10 @@ def as_png(image: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-def test_both_files_answer_as_classify_does(there: Path) -> None:
+def test_files_equal_classify(there: Path) -> None:
     classifier, images = Classifier.of_folder(there / "models"), some_images()
-    asked = ((str(number), partial(as_png, image)) for number, image in enumerate(images))
-    answers = list(classifier.classify_all(asked, len(images)))
+    inputs = ((str(number), partial(as_png, image)) for number, image in enumerate(images))
+    answers = list(classifier.classify_all(inputs, len(images)))
     by_onnx = convert.run_onnx((there / "exported/model.onnx").read_bytes(), images)
     by_litert = convert.run_litert((there / "exported/model.tflite").read_bytes(), images)
     assert np.ptp([answer.probabilities["mel"] for answer in answers]) > 0.3
@@ -125,7 +131,7 @@ def test_both_files_answer_as_classify_does(there: Path) -> None:
         assert np.abs(found["probabilities"] - found["uncalibrated"]).max() > 0.01  # the temperature is inside
 
 
-def test_the_same_model_gives_the_same_bytes(there: Path, tmp_path: Path) -> None:
+def test_same_model_gives_same_bytes(there: Path, tmp_path: Path) -> None:
     """In another process, in which sets have another order, after another network was converted."""
     code = (
         "from pathlib import Path; from lesions.commands.export.export import export\n"
@@ -148,17 +154,17 @@ def run_python(code: str, folder: Path, **more: str) -> str:
     return done.stdout
 
 
-def test_a_file_alone_says_what_it_is(there: Path) -> None:
+def test_files_contain_model_json(there: Path) -> None:
     text = (there / "exported/model.json").read_text(encoding="utf-8")
-    facts = json.loads(text)
-    assert facts["classes"] == CLASSES
-    assert facts["names"]["mel"] == "melanoma"
-    assert facts["temperature"] == 1.7
-    assert facts["thresholds"]["malignant"]["positive"] == ["mel", "bcc"]
-    assert facts["thresholds"]["malignant"]["at_least"] == AT_LEAST
-    assert facts["made_from"]["sha256"] == hashes(there / "models")
-    assert facts["preprocessing"]["image_size"] == [32, 32]
-    assert "medical" in facts["notice"]
+    found = json.loads(text)
+    assert found["classes"] == CLASSES
+    assert found["names"]["mel"] == "melanoma"
+    assert found["temperature"] == 1.7
+    assert found["tasks"]["malignant"]["positive"] == ["mel", "bcc"]
+    assert found["thresholds"] == [threshold.model_dump() for threshold in THRESHOLDS]
+    assert found["made_from"]["sha256"] == hashes(there / "models")
+    assert found["preprocessing"]["image_size"] == [32, 32]
+    assert "medical" in found["notice"]
     proto = onnx.load(there / "exported/model.onnx")
     assert {entry.key: entry.value for entry in proto.metadata_props} == {"model.json": text}
     with zipfile.ZipFile(there / "exported/model.tflite") as archive:
@@ -166,11 +172,11 @@ def test_a_file_alone_says_what_it_is(there: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "runtime"), [(0, "onnxruntime"), (1, "ai_edge_litert")])
-def test_the_examples_run_as_written_without_keras(there: Path, number: int, runtime: str) -> None:
+def test_documented_examples_run_without_keras(there: Path, number: int, runtime: str) -> None:
     text = (ROOT / "docs/export.md").read_text(encoding="utf-8")
     example = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[number]
     assert runtime in example
-    assert len([line for line in example.splitlines() if line and not re.match("import|from", line)]) == 10
+    assert len([line for line in example.splitlines() if line and not re.match("import|from", line)]) == 11
     printed = run_python(f"{example}\nimport sys; print('tensorflow' in sys.modules, 'lesions' in sys.modules)", there)
     *probabilities, alert, without = printed.splitlines()
     assert without == "False False"
@@ -192,25 +198,25 @@ def test_wrong_file_is_refused(there: Path, tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(convert, "to_onnx", wrong)
     monkeypatch.setattr(convert, "to_litert", lambda *_: b"")
-    with pytest.raises(UserError, match=r"model\.onnx would not answer as Keras does: a probability differs by 0\.0"):
+    with pytest.raises(UserError, match=r"model\.onnx would not equal Keras: a probability differs by 0\.0"):
         export.export(there / "models", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_decision_of_another_model_is_refused(there: Path, tmp_path: Path) -> None:
+def test_thresholds_of_another_model_are_refused(there: Path, tmp_path: Path) -> None:
     shutil.copytree(there / "models", tmp_path / "models")
-    model_file.save(lively(plain.build((32, 32, 3), 3)), tmp_path / "models/model.keras")
-    with pytest.raises(UserError, match=r"decision\.json was made for another model\.keras"):
+    saving.save(with_varied_outputs(plain.build((32, 32, 3), 3)), tmp_path / "models/model.keras")
+    with pytest.raises(UserError, match=r"thresholds\.json was made for another model\.keras"):
         export.export(tmp_path / "models", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_file_that_the_runtime_refuses_is_a_clear_error() -> None:
+def test_damaged_file_is_an_error() -> None:
     with pytest.raises(UserError, match="LiteRT cannot run the file"):
         convert.run_litert(b"no model", some_images())
 
 
-def test_a_layer_without_counterpart_is_named() -> None:
+def test_unsupported_layer_is_named() -> None:
     pixels = keras.Input((16, 16, 3))
     x = layers.Resizing(8, 8, "bicubic", name="small_images")(pixels)
     x = layers.GlobalAveragePooling2D()(ops.erfinv(x / 300))
@@ -219,25 +225,25 @@ def test_a_layer_without_counterpart_is_named() -> None:
     outside = keras.Model(whole, {"uncalibrated": model(ops.cast(whole, "float32"))})
     with pytest.raises(UserError, match=r"cannot be written as LiteRT: .*ResizeBicubic in the layer small_images"):
         convert.to_litert(outside, model)
-    with pytest.raises(UserError, match=r"cannot be written as ONNX: it has nothing for Erfinv \("):
+    with pytest.raises(UserError, match=r"cannot be written as ONNX: there is no counterpart of Erfinv \("):
         convert.to_onnx(outside, model)
 
 
 @pytest.mark.parametrize("shape", [(6, 6, 3), (4, 6, 3)])
-def test_orientations_and_temperature_are_those_of_the_project(shape: tuple[int, int, int]) -> None:
+def test_tta_and_temperature_equal_the_projects(shape: tuple[int, int, int]) -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, *shape)).astype(np.float32)
     ours = {view.numpy().tobytes() for view in export_model.dihedral_views(ops.convert_to_tensor(images))}
     assert ours == {view.astype(np.float32).tobytes() for view in dihedral_views(images.astype(np.uint8))}
     probability = np.array([[1, 0, 0], [0.7, 0.3, 1e-30], [1 / 3, 1 / 3, 1 / 3], [0.02, 0.97, 0.01]])
-    for temperature in (0.05, 1.0, 1.3, 20.0):
-        found = export_model.apply_temperature(ops.convert_to_tensor(probability.astype(np.float32)), temperature)
-        expected = calibration.tempered(probability.astype(np.float32).astype(float), temperature)
+    for value in (0.05, 1.0, 1.3, 20.0):
+        found = export_model.apply_temperature(ops.convert_to_tensor(probability.astype(np.float32)), value)
+        expected = temperature.apply_temperature(probability.astype(np.float32), value)
         assert np.abs(found.numpy() - expected).max() < 1e-5
 
 
-def agreement(model: keras.Model, folder: Path, *, dihedral: bool) -> float:
+def largest_difference(model: keras.Model, folder: Path, *, tta: bool) -> float:
     """Return by how much the two files of a network differ from Keras."""
-    put_model(folder, model, dihedral=dihedral)
+    put_model(folder, model, tta=tta)
     classifier = Classifier.of_folder(folder)
     images = np.stack([image for *_, image in generated(*classifier.preprocessing.image_size, seed=4)])[::20]
     expected, whole = export_model.keras_outputs(classifier, images), export_model.export_model(classifier)
@@ -247,20 +253,20 @@ def agreement(model: keras.Model, folder: Path, *, dihedral: bool) -> float:
     return max(float(np.abs(one[name] - expected[name]).max()) for one in found for name in export_model.OUTPUTS)
 
 
-def test_constants_beside_the_weights_are_in_the_files(tmp_path: Path) -> None:
+def test_normalization_constants_are_exported(tmp_path: Path) -> None:
     pixels = keras.Input((8, 8, 3))
     x = layers.Normalization(mean=[103.9, 116.8, 123.7], variance=[2e3, 3e3, 4e3])(pixels)
     x = layers.Dense(4, activation="relu", name="features")(layers.GlobalAveragePooling2D()(x))
     model = keras.Model(pixels, layers.Dense(3, activation="softmax")(x))
-    assert agreement(lively(model), tmp_path, dihedral=False) < 1e-4
+    assert largest_difference(with_varied_outputs(model), tmp_path, tta=False) < 1e-4
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
-def test_every_network_is_exported(name: str, tmp_path: Path) -> None:
+def test_every_architecture_is_exported(name: str, tmp_path: Path) -> None:
     lesions.models.common.determinism.seed(1)
-    model = lively(build(CASE[name]._replace(shape=(40, 48, 3), classes=3)))
-    assert agreement(model, tmp_path, dihedral=name == "residual") < 1e-4
+    model = with_varied_outputs(build(CASE[name]._replace(shape=(40, 48, 3), classes=3)))
+    assert largest_difference(model, tmp_path, tta=name == "residual") < 1e-4
 
 
 @pytest.mark.long
@@ -271,8 +277,8 @@ def test_every_network_is_exported(name: str, tmp_path: Path) -> None:
         *("ResNet50V2", "VGG16", "InceptionV3", "Xception", "NASNetMobile"),
     ],
 )
-def test_families_of_keras_applications_are_exported(network: str, tmp_path: Path) -> None:
+def test_keras_applications_are_exported(network: str, tmp_path: Path) -> None:
     lesions.models.common.determinism.seed(1)
     write_json(tmp_path / "weights.json", {"network": network, "width": 1.0, "file": None, "source": "random"})
-    model = lively(pretrained.build((80, 80, 3), 3, tmp_path))
-    assert agreement(model, tmp_path / "models", dihedral=False) < 1e-4
+    model = with_varied_outputs(pretrained.build((80, 80, 3), 3, tmp_path))
+    assert largest_difference(model, tmp_path / "models", tta=False) < 1e-4

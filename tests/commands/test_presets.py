@@ -33,7 +33,7 @@ def comments(file: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_preset_is_applied_whole_and_comments_stay(name: str, params: Path) -> None:
+def test_preset_is_applied_and_comments_stay(name: str, params: Path) -> None:
     before = comments(params)
     diff = apply_preset(name, params, FOLDER)
     check_all(params)
@@ -51,7 +51,7 @@ def test_synthetic_is_every_default() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_preset_works_as_options_of_an_experiment(name: str, params: Path) -> None:
+def test_preset_as_set_param(name: str, params: Path) -> None:
     options = set_param(name, FOLDER).split(" ")
     assert set(options[::2]) == {"--set-param"}
     assert not re.search(r"""['"$`\\*?~;&|<>()]""", " ".join(options))  # a shell leaves it as it is
@@ -60,7 +60,7 @@ def test_a_preset_works_as_options_of_an_experiment(name: str, params: Path) -> 
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]) | st.sampled_from("\\' ,:=[]{}#\"")))
-def test_any_text_reaches_an_experiment_as_it_is(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_any_text_reaches_an_experiment(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     file = tmp_path_factory.mktemp("params") / "params.yaml"
     if "${" in text:
         with pytest.raises(UserError, match="cannot be passed to an experiment"):
@@ -73,26 +73,26 @@ def test_any_text_reaches_an_experiment_as_it_is(tmp_path_factory: pytest.TempPa
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_a_published_system_and_its_honest_form_differ_in_what_leaks(name: str) -> None:
+def test_honest_form_differs_in_the_leak(name: str) -> None:
     published, honest = (merged(DEFAULTS, read_preset(form, FOLDER)) for form in (name, f"{name}-honest"))
-    assert (published["split"]["method"], published["split"]["separated"]) in {
+    assert (published["split"]["method"], published["split"]["group_overlap"]) in {
         ("declared", "keep"),
         ("image", "leave_out"),
     }
     assert honest["split"]["method"] == "grouped"
     assert honest["rebalance"]["when"] == "after_split"
-    assert honest["clean"]["contradictions"] == "drop"
-    for section in ("download", "prepare", "weights"):
+    assert honest["clean"]["label_conflicts"] == "drop"
+    for section in ("download", "prepare", "pretrained"):
         assert published[section] == honest[section]
-    assert {key: value for key, value in published["train"].items() if key != "keep"} == {
-        key: value for key, value in honest["train"].items() if key != "keep"
+    assert {key: value for key, value in published["train"].items() if key != "restore_best_weights"} == {
+        key: value for key, value in honest["train"].items() if key != "restore_best_weights"
     }
-    assert [published["rebalance"][key] for key in ("target", "extra", "operations")] == [
-        honest["rebalance"][key] for key in ("target", "extra", "operations")
+    assert [published["rebalance"][key] for key in ("target", "copies_per_class", "operations")] == [
+        honest["rebalance"][key] for key in ("target", "copies_per_class", "operations")
     ]
 
 
-def test_the_published_systems_are_as_their_texts_state() -> None:
+def test_published_systems() -> None:
     stated = {  # network, px, epochs, copies a class
         "notebook-basic": ("notebook_basic", 180, 20, "none"),
         "notebook-dropout": ("notebook_dropout", 180, 20, "none"),
@@ -105,18 +105,19 @@ def test_the_published_systems_are_as_their_texts_state() -> None:
     for name, (network, px, epochs, copies) in stated.items():
         preset = read_preset(name, FOLDER)
         train = preset["train"]
-        found = (train["architecture"], preset["prepare"]["image_size"], train["epochs"], preset["rebalance"]["extra"])
+        size, copies = preset["prepare"]["image_size"], preset["rebalance"]["copies_per_class"]
+        found = (train["architecture"], size, train["epochs"], copies)
         assert found == (network, px, epochs, copies)
         assert (train["optimizer"], train["loss"]) == ("adam", "crossentropy")
         assert preset["rebalance"]["when"] == ("before_split" if copies == 500 else "after_split")
-    plateau = read_preset("lifecycle", FOLDER)["train"]["plateau"]
+    plateau = read_preset("lifecycle", FOLDER)["train"]["reduce_lr_on_plateau"]
     assert [plateau[key] for key in ("monitor", "patience", "factor", "min_learning_rate")] == [
         *("val_accuracy", 3, 0.5, 1e-5),
     ]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_network_of_a_preset_takes_its_images(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_network_of_a_preset_builds(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib
 
     import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
@@ -125,24 +126,24 @@ def test_the_network_of_a_preset_takes_its_images(name: str, tmp_path: Path, mon
     preset = merged(DEFAULTS, read_preset(name, FOLDER))
     classes = 9 if preset["download"]["source"] == "folder" else 7
     monkeypatch.chdir(tmp_path)
-    write_json(Path("data/weights/weights.json"), {**preset["weights"], "file": None})
+    write_json(Path("data/weights/weights.json"), {**preset["pretrained"], "file": None})
     architecture = importlib.import_module(f"lesions.models.architectures.{preset['train']['architecture']}")
     shape = (*Prepare.check(preset["prepare"]).shape, 3)
     assert architecture.build(shape, classes).output.shape == (None, classes)
 
 
-def test_every_preset_says_what_it_is() -> None:
+def test_descriptions() -> None:
     lines = list_presets(FOLDER).splitlines()
     assert [line.split()[0] for line in lines] == NAMES
     assert all(len(line.split()) > 4 for line in lines)
 
 
-def test_an_unknown_preset_names_the_nearest(params: Path) -> None:
+def test_unknown_preset(params: Path) -> None:
     with pytest.raises(UserError, match='no preset "ham1000"; did you mean "ham10000'):
         apply_preset("ham1000", params, FOLDER)
 
 
-def test_what_no_stage_understands_is_not_applied(params: Path, tmp_path: Path) -> None:
+def test_invalid_preset_is_not_applied(params: Path, tmp_path: Path) -> None:
     (tmp_path / "presets").mkdir()
     (tmp_path / "presets/wrong.yaml").write_text("# Wrong.\ntrain:\n  epochs: 3\n  epoch: 3\nevaluat:\n  a: 1\n")
     before = params.read_bytes()
@@ -154,7 +155,7 @@ def test_what_no_stage_understands_is_not_applied(params: Path, tmp_path: Path) 
     assert sorted(file.name for file in tmp_path.iterdir()) == ["params.yaml", "presets"]
 
 
-def test_a_persons_own_comments_and_spacing_stay() -> None:
+def test_comments_and_spacing_stay() -> None:
     text = (
         "# Größe\nsplit:   # mine\n  method: 'grouped' # honest\n\n  val:   0.15\n\nclean:\n"
         "  classes: {}  # none\n  # after\n"
@@ -173,7 +174,7 @@ def test_a_persons_own_comments_and_spacing_stay() -> None:
 
 @settings(max_examples=10)
 @given(st.data())
-def test_any_preset_over_any_other_gives_what_both_say(data: st.DataObject) -> None:
+def test_any_preset_over_any_other(data: st.DataObject) -> None:
     text, content = (ROOT / "params.yaml").read_text(), DEFAULTS
     for name in data.draw(st.lists(st.sampled_from(NAMES), min_size=2, max_size=3)):
         text = exchange(text, (FOLDER / f"{name}.yaml").read_text())
@@ -182,12 +183,12 @@ def test_any_preset_over_any_other_gives_what_both_say(data: st.DataObject) -> N
     check_sections(content)
 
 
-def test_the_command(params: Path) -> None:
+def test_command(params: Path) -> None:
     folder = params.parent
     copytree(FOLDER, folder / "presets")
     assert "isic2018" in run("lesions preset", folder)
     printed = run("lesions preset lifecycle", folder)
-    assert "-  px: 64\n+  px: [75, 100]\n" in printed
+    assert "-  image_size: 64\n+  image_size: [75, 100]\n" in printed
     assert "holds the preset lifecycle already" in run("lesions preset lifecycle", folder)
     edit_params(folder, split={"folds": 5})
     printed = run("lesions preset notebook-basic", folder, fails=True)

@@ -23,7 +23,7 @@ from lesions.commands.study.study import Study, list_studies, merge_params, read
 from lesions.core.errors import UserError
 from lesions.core.params import read_file
 from lesions.evaluation.bootstrap import Bootstrap
-from lesions.evaluation.common.predictions import Split
+from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.sources.common.download import downloads
 from tests.conftest import ROOT, commit, run, stages_run
 
@@ -42,12 +42,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write(folder: Path, name: str, experiments: list[dict[str, object]], **more: object) -> None:
     (folder / "studies").mkdir(exist_ok=True)
-    content = {"title": "A title", "asks": "Does it?", "experiments": experiments, **more}
+    content = {"title": "A title", "question": "Does it?", "experiments": experiments, **more}
     YAML().dump(content, folder / f"studies/{name}.yaml")
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_study_is_whole_and_short(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shipped_study(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     study = read_study(name)
     for entry in study.experiments:
@@ -55,7 +55,7 @@ def test_a_shipped_study_is_whole_and_short(name: str, monkeypatch: pytest.Monke
     assert len((ROOT / f"studies/{name}.yaml").read_text().splitlines()) < 75
 
 
-def test_the_published_study_pairs_each_system_with_its_honest_form(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_study_pairs_systems(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     study = read_study("published")
     params = {entry.name: merge_params(study, entry, read_file()) for entry in study.experiments}
@@ -65,16 +65,16 @@ def test_the_published_study_pairs_each_system_with_its_honest_form(monkeypatch:
     assert len(pairs) == len(study.experiments) / 2
     for leaky, honest in pairs:
         one, other = params[leaky], params[honest]
-        for section in ("download", "prepare", "weights", "evaluate"):
+        for section in ("download", "prepare", "pretrained", "evaluate"):
             assert one[section] == other[section], leaky
-        assert {**one["train"], "keep": ""} == {**other["train"], "keep": ""}
+        assert {**one["train"], "restore_best_weights": 0} == {**other["train"], "restore_best_weights": 0}
         assert other["split"]["method"] == "grouped"
-        assert other["split"]["siblings"] != "injected"
+        assert other["split"]["same_lesion"] != "injected"
     injected, withheld = (params[f"siblings-{arm}"] for arm in ("injected", "withheld"))
     assert {**injected, "split": 0} == {**withheld, "split": 0}
 
 
-def test_each_is_spelled_out(here: Path) -> None:
+def test_each_combination_is_an_experiment(here: Path) -> None:
     each = {"split.fold": [0, 2], "train.learning_rate": [0.1, 0.01]}
     write(here, "grid", [{"name": "f", "set": {"split.folds": 3}, "each": each}], common={"set": {"train.epochs": 3}})
     study = read_study("grid")
@@ -115,7 +115,7 @@ A = {"name": "a"}
         ("a", "experiments: input should be a valid list"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_runs(
+def test_invalid_study_is_refused(
     here: Path, experiments: list[dict[str, object]], words: str
 ) -> None:
     write(here, "mine", experiments)
@@ -125,7 +125,7 @@ def test_what_is_wrong_is_said_before_anything_runs(
     assert "studies/mine.yaml" in str(error.value)
 
 
-def test_an_unknown_study_names_the_nearest(here: Path) -> None:
+def test_unknown_study(here: Path) -> None:
     write(here, "mine", [{"name": "a"}])
     with pytest.raises(UserError, match=r"no study '\.\./params'; known: mine"):
         read_study("../params")
@@ -134,7 +134,7 @@ def test_an_unknown_study_names_the_nearest(here: Path) -> None:
         read_study("mine")
 
 
-def test_folders_hold_in_a_copy_too(here: Path) -> None:
+def test_absolute_paths(here: Path) -> None:
     params = read_file()
     mine = {**params["download"], "source": "folder", "folder": "data/incoming"}
     found = with_absolute_paths({**params, "download": mine})
@@ -149,7 +149,7 @@ def test_folders_hold_in_a_copy_too(here: Path) -> None:
     assert downloads(Path("/p/tmp/exps")) == Path("data/downloads")
 
 
-def test_what_an_experiment_cannot_start_from_is_said(here: Path) -> None:
+def test_missing_data_and_uncommitted_code_are_refused(here: Path) -> None:
     write(here, "mine", [{"name": "a"}])
     for words in ("git init --quiet", "git config user.email test@example.org", "git config user.name test"):
         run(words, here)
@@ -168,7 +168,7 @@ def test_what_an_experiment_cannot_start_from_is_said(here: Path) -> None:
         study_run.run(study)
 
 
-def test_an_experiment_of_another_shape_under_our_name_is_kept_and_not_taken(here: Path) -> None:
+def test_foreign_experiment_of_same_name_is_kept(here: Path) -> None:
     write(here, "mine", [{"name": "a"}])
     for words in ("git init --quiet", "git config user.email test@example.org", "git config user.name test"):
         run(words, here)
@@ -196,7 +196,7 @@ def state(folder: Path) -> str:
     return run("git status --short", folder) + run("dvc status", folder) + (folder / "params.yaml").read_text()
 
 
-def test_a_study_runs_is_reported_and_runs_again_what_changed_alone(clone: Path) -> None:
+def test_study_reruns_what_changed(clone: Path) -> None:
     write(
         clone,
         "draws",
@@ -278,7 +278,7 @@ def studied(clone: Path, name: str, line: str, act: Callable[["subprocess.Popen[
 
 
 @pytest.mark.long
-def test_one_killed_in_the_middle_is_finished_by_the_next_call(clone: Path) -> None:
+def test_interrupted_study_goes_on(clone: Path) -> None:
     write(clone, "killed", [{"name": "long", "set": {"train.epochs": 4, "train.learning_rate": 0.002}}])
     commit(clone)
     assert studied(clone, "killed", "Epoch 3/", lambda process: process.send_signal(signal.SIGTERM)) == 1
@@ -290,7 +290,7 @@ def test_one_killed_in_the_middle_is_finished_by_the_next_call(clone: Path) -> N
 
 
 @pytest.mark.long
-def test_one_that_was_shot_is_finished_too(clone: Path) -> None:
+def test_killed_study_goes_on(clone: Path) -> None:
     write(clone, "shot", [{"name": "long", "set": {"train.epochs": 4, "train.learning_rate": 0.003}}])
     commit(clone)
 
@@ -300,7 +300,7 @@ def test_one_that_was_shot_is_finished_too(clone: Path) -> None:
 
 
 @pytest.mark.long
-def test_images_that_git_does_not_track_reach_the_copy(clone: Path, tmp_path: Path) -> None:
+def test_untracked_images_reach_the_workspace(clone: Path, tmp_path: Path) -> None:
     outside = tmp_path / "my images"
     for folder in (outside, clone / "data/incoming"):
         folder.mkdir()
@@ -362,7 +362,7 @@ def found(here: Path) -> tuple[Study, list[Planned], dict[str, report.Found]]:
     return study, planned, {one.name: report.Found(one, metrics[one.name], {}) for one in planned if one.commit}
 
 
-def test_the_report_holds_each_metric_beside_its_honest_one(
+def test_report_pairs_metrics(
     found: tuple[Study, list[Planned], dict[str, report.Found]],
 ) -> None:
     study, planned, read = found
@@ -380,7 +380,7 @@ def test_the_report_holds_each_metric_beside_its_honest_one(
     assert rows[0] == Row("leaky (accuracy)", 0.83, entry(0.8), entry(0.6), (0.5, 0.5))
 
 
-def test_mean_and_spread_are_of_what_one_each_made(here: Path) -> None:
+def test_mean_and_spread_of_replicates(here: Path) -> None:
     experiments: list[dict[str, object]] = [
         {"name": name, "set": {"train.epochs": epochs}, "each": {"train.seed": [1, 2]}}
         for name, epochs in (("a", 3), ("b", 4))
@@ -393,25 +393,25 @@ def test_mean_and_spread_are_of_what_one_each_made(here: Path) -> None:
         for entry in study.experiments
         if entry.name in metrics
     }
-    told, text = report.together(study, read, {})
-    assert told == "Mean and standard deviation over the runs, test."
+    caption, text = report.together(study, read, {})
+    assert caption == "Mean and standard deviation over the runs, test."
     assert "| `a` | 2 | 0.600 ± 0.141 |" in text
     assert "`b`" not in text  # of which one run is missing
 
 
-def test_a_baseline_is_one_of_the_experiments(here: Path) -> None:
+def test_unknown_baseline(here: Path) -> None:
     write(here, "mine", [{"name": "a", "each": {"train.seed": [1, 2]}}], baseline="b")
     with pytest.raises(UserError, match="baseline: there is no experiment b; known: a"):
         read_study("mine")
 
 
-def test_differences_are_of_the_means_over_the_runs_and_paired() -> None:
+def test_paired_differences_of_means() -> None:
     """By hand: of four lesions with one image each, the first has one run with 1 and one with 3 right, mean .5."""
     label = np.array([0, 0, 1, 1])
 
-    def split(*right: bool) -> Split:
+    def split(*right: bool) -> SplitPredictions:
         probability = np.where(np.array(right)[:, None] == (label[:, None] == [0, 1]), 0.9, 0.1)
-        return Split(pd.DataFrame(index=range(4)), ["a", "b"], label, probability, np.arange(4))
+        return SplitPredictions(pd.DataFrame(index=range(4)), ["a", "b"], label, probability, np.arange(4))
 
     worse, better = split(True, False, False, False), split(True, True, True, False)
     found = replicates.differences([worse, better], [better, better], Bootstrap(200, 1))
@@ -422,7 +422,7 @@ def test_differences_are_of_the_means_over_the_runs_and_paired() -> None:
     assert same["accuracy"]["lower"] is None
 
 
-def test_the_plot_shows_what_there_is(found: tuple[Study, list[Planned], dict[str, report.Found]]) -> None:
+def test_plot(found: tuple[Study, list[Planned], dict[str, report.Found]]) -> None:
     rows = report.rows(found[0], found[2])
     image = draw(rows, "accuracy")
     assert image == draw(rows, "accuracy")
@@ -430,7 +430,7 @@ def test_the_plot_shows_what_there_is(found: tuple[Study, list[Planned], dict[st
     assert image != draw([*rows[1:], rows[0]], "accuracy")
 
 
-def test_the_plot_of_differences_shows_what_is_none_too() -> None:
+def test_plot_of_differences() -> None:
     one = {"accuracy": {"value": 0.02, "lower": 0.01, "upper": 0.04}}
     none = {"accuracy": {"value": None, "lower": None, "upper": None}}
     names = {"accuracy": "accuracy"}

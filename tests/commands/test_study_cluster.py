@@ -58,7 +58,7 @@ def refused(address: str = "tcp://127.0.0.1:1") -> str:
     return str(error.value)
 
 
-def test_what_workers_need_is_said_before_anything_runs(here: Path, tmp_path: Path) -> None:
+def test_unshared_project_is_refused(here: Path, tmp_path: Path) -> None:
     assert "'origin' does not appear to be a git repository" in refused()
     run(f"git init --quiet --bare --initial-branch main {tmp_path / 'origin.git'}", tmp_path)
     run(f"git remote add origin {tmp_path / 'origin.git'}", here)
@@ -80,7 +80,7 @@ def test_what_workers_need_is_said_before_anything_runs(here: Path, tmp_path: Pa
         assert "start each with `--nthreads 1`" in refused(started.scheduler_address)
 
 
-def test_a_folder_of_this_machine_must_be_what_dvc_lock_is_of(here: Path) -> None:
+def test_local_folder_blocks_cluster(here: Path) -> None:
     copytree(ROOT / "presets", here / "presets")
     there = {"download.source": "folder", "download.folder": "data/incoming"}
     write(here, "mine", [{"name": "a", "set": there}, {"name": "b", "set": {"train.seed": 5}}])
@@ -89,7 +89,7 @@ def test_a_folder_of_this_machine_must_be_what_dvc_lock_is_of(here: Path) -> Non
     assert not planned[1].blocked
 
 
-def test_an_experiment_has_its_machines_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_of_an_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
     """And not Dask's, which keeps linear algebra to one thread."""
     for name, value in dask.config.get("distributed.nanny.pre-spawn-environ").items():
         monkeypatch.setenv(name, str(value))
@@ -213,7 +213,7 @@ def started(tmp_path: Path) -> Iterator[Cluster]:
 
 
 @pytest.mark.long
-def test_a_study_on_a_cluster_gives_what_one_machine_gives(workspace: Path, tmp_path: Path, started: Cluster) -> None:
+def test_cluster_gives_the_same_bits(workspace: Path, tmp_path: Path, started: Cluster) -> None:
     """Bit for bit, after Ctrl-C, and where a worker is killed in the middle of an experiment."""
     anna, alone = tmp_path / "anna", tmp_path / "alone"
     copytree(workspace, anna, symlinks=True)
@@ -278,7 +278,7 @@ def shown(clone: Path, name: str, file: str) -> str:
 
 
 @pytest.mark.long
-def test_workers_need_no_folder_of_this_machine(workspace: Path, tmp_path: Path, started: Cluster) -> None:
+def test_workers_pull_images_of_a_folder(workspace: Path, tmp_path: Path, started: Cluster) -> None:
     """They pull what `download` has made of it."""
     anna = tmp_path / "anna"
     copytree(workspace, anna, symlinks=True)

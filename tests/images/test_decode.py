@@ -45,7 +45,7 @@ def test_height_and_width_are_not_mixed_up() -> None:
     assert pixels[0, -1, 1] > 240 > 15 > pixels[0, 0, 1]
 
 
-def likeness(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
+def similarity(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
     """Return the structural similarity of two images' luma (Wang et al. 2004: Gaussian of 1.5 pixels)."""
     x, y = (image @ [0.299, 0.587, 0.114] for image in (one, other))
 
@@ -68,7 +68,7 @@ def test_reduced_scale_decoding_is_accurate(height: int, width: int) -> None:
     noise = Image.effect_noise((120, 90), 60).resize((600, 450), Image.Resampling.BICUBIC)
     content = encoded(Image.merge("RGB", [noise, smooth().getchannel(1), noise]), "JPEG", quality=95)
     reduced, full = decode_image(content, height, width), whole_decode(content, height, width)
-    assert likeness(reduced, full) > 0.99
+    assert similarity(reduced, full) > 0.99
     assert difference(reduced, full) < 2
 
 
@@ -77,12 +77,12 @@ REAL = [os.environ[name] for name in ("HAM10000_FULL_SIZE_DIR", "HAM10000_DIR") 
 
 @pytest.mark.skipif(not REAL, reason="neither HAM10000_FULL_SIZE_DIR nor HAM10000_DIR is set")
 @pytest.mark.parametrize("folder", REAL)
-def test_nor_is_it_on_real_images(folder: str) -> None:
+def test_reduced_scale_decoding_of_real_images(folder: str) -> None:
     members = [(m.archive, m.name) for path in sorted(Path(folder).glob("*.zip")) for m in list_members(path)]
     contents = [content for content in read_members(Path(folder), members[::10][:100]) if isinstance(content, bytes)]
     assert len(contents) > 40
-    for side in (64, 96, 128):
-        alike = [likeness(decode_image(c, side, side), whole_decode(c, side, side)) for c in contents]
+    for size in (64, 96, 128):
+        alike = [similarity(decode_image(c, size, size), whole_decode(c, size, size)) for c in contents]
         assert np.mean(alike) > 0.995
         assert min(alike) > 0.985
 
@@ -113,7 +113,7 @@ def test_exif_orientation_is_obeyed(turned: int) -> None:
     ],
     ids=["grey", "palette", "cmyk", "alpha", "grey alpha", "16 bit"],
 )
-def test_other_kinds_of_image_look_alike(image: Image.Image, kind: str) -> None:
+def test_modes_look_alike(image: Image.Image, kind: str) -> None:
     grey = image.mode in ("L", "LA", "I;16")
     expected = decode_image(encoded(smooth().convert("L" if grey else "RGB")), 48, 64)
     assert difference(decode_image(encoded(image, kind), 48, 64), expected) < 6
@@ -161,14 +161,14 @@ def test_16_bit_grey_keeps_its_range() -> None:
     ],
     ids=["empty", "text", "svg", "cut jpeg", "cut png", "bomb", "large", "gif", "float", "12 bit"],
 )
-def test_what_is_no_image_says_why(content: bytes, words: str) -> None:
+def test_invalid_image_is_refused(content: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         decode_image(content, 16, 16)
 
 
 @settings(max_examples=400)
 @given(st.data())
-def test_damaged_files_give_a_reason(data: st.DataObject) -> None:
+def test_damaged_files_are_refused(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["JPEG", "PNG", "BMP", "TIFF", "WEBP"]))
     exif = Image.Exif()
     exif[0x0112] = 6

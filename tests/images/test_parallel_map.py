@@ -72,7 +72,7 @@ def on_cluster(two_workers: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> Lo
     st.integers(1, 200),
     st.integers(-60, 60),
 )
-def test_results_do_not_depend_on_workers_or_chunks(
+def test_results_are_independent_of_workers(
     items: list[bytes], workers: int, length: int, weight: int, error: int
 ) -> None:
     """Nor on a wrong total, which a data set with unreadable images could cause."""
@@ -86,14 +86,14 @@ def test_results_do_not_depend_on_workers_or_chunks(
 
 @pytest.mark.parametrize(("length", "weight"), [(1, 1 << 20), (256, 300)])
 @pytest.mark.usefixtures("on_cluster")
-def test_a_cluster_gives_the_same(length: int, weight: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cluster_gives_the_same(length: int, weight: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "CLUSTER_BATCH", length)
     monkeypatch.setattr(parallel, "CLUSTER_BATCH_BYTES", weight)
     assert work(digest, ITEMS) == EXPECTED
 
 
 @pytest.mark.usefixtures("on_cluster")
-def test_arrays_and_what_is_no_image_travel_unchanged() -> None:
+def test_any_item_travels_unchanged() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (40, 8, 9, 3), np.uint8)
     items = [(row, number) for number, row in enumerate(pixels)]
     for before, after in zip(items, work(tuple, items), strict=True):
@@ -103,22 +103,22 @@ def test_arrays_and_what_is_no_image_travel_unchanged() -> None:
     assert error is ValueError
 
 
-def test_no_more_is_drawn_than_is_under_way() -> None:
+def test_items_are_read_lazily() -> None:
     """Neither where the results are taken slowly, nor where the first of them is late."""
-    drawn = []
+    taken_items = []
 
     def items() -> Iterator[int]:
         for item in range(2000):
-            drawn.append(item)
+            taken_items.append(item)
             yield item
 
     results = parallel_map(late, items(), 2000, desc="working", workers=2)
     for taken, result in enumerate(results):
         assert result == taken
-        assert len(drawn) <= taken + 2 * parallel.AHEAD * parallel.BATCH
+        assert len(taken_items) <= taken + 2 * parallel.AHEAD * parallel.BATCH
         if taken < 5:
             time.sleep(0.05)  # by when the workers would have done many more
-    assert len(drawn) == 2000
+    assert len(taken_items) == 2000
 
 
 def test_large_images_make_small_batches() -> None:
@@ -130,13 +130,13 @@ def test_large_images_make_small_batches() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_exception_comes_out_as_it_is(workers: int) -> None:
+def test_exception_is_raised_unchanged(workers: int) -> None:
     with pytest.raises(UserError, match=r"^image 100 is bad$"):
         work(fail_at_a_hundred, range(2000), workers)
 
 
 @pytest.mark.usefixtures("on_cluster")
-def test_an_exception_comes_out_of_a_cluster_as_it_is() -> None:
+def test_exception_of_a_cluster_is_raised_unchanged() -> None:
     with pytest.raises(UserError, match=r"^image 100 is bad$"):
         work(fail_at_a_hundred, range(2000))
 
@@ -145,7 +145,7 @@ def test_an_exception_comes_out_of_a_cluster_as_it_is() -> None:
 
 
 @pytest.mark.usefixtures("on_cluster")
-def test_an_exception_of_the_items_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exception_of_the_items_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     def items() -> Iterator[int]:
         yield from range(100)
         raise UserError("the archive ends early")
@@ -157,7 +157,7 @@ def test_an_exception_of_the_items_comes_out(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("on_cluster")
-def test_a_lost_worker_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_worker_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "CLUSTER_BATCH", 20)
     marker = tmp_path / "killed"
     found = work(killed_once, [(number, marker) for number in range(1000)])
@@ -166,13 +166,13 @@ def test_a_lost_worker_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("on_cluster")
-def test_a_image_that_kills_each_worker_is_not_tried_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killing_image_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "CLUSTER_BATCH", 20)
     with pytest.raises(UserError, match="on 4 different workers"):
         work(killed_always, range(1000))
 
 
-def test_one_item_at_a_time_in_a_worker_with_threads() -> None:
+def test_worker_runs_one_batch_at_a_time() -> None:
     """Augmentor draws from generators that all threads of a process share."""
     draws = random.Random()  # noqa: S311 - no secret
 
@@ -189,7 +189,7 @@ def test_one_item_at_a_time_in_a_worker_with_threads() -> None:
         assert [found.tobytes() for found in pool.map(run, [[seed] for seed in range(60)])] == alone
 
 
-def test_where_no_scheduler_answers_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "SECONDS", 1)
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
@@ -200,7 +200,7 @@ def test_where_no_scheduler_answers_is_said(monkeypatch: pytest.MonkeyPatch) -> 
         other.shutdown()
 
 
-def test_a_cluster_without_workers_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cluster_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "SECONDS", 1)
     with LocalCluster(n_workers=0, dashboard_address=":0") as empty:
         monkeypatch.setenv("LESIONS_CLUSTER", empty.scheduler_address)
@@ -208,7 +208,7 @@ def test_a_cluster_without_workers_is_said(monkeypatch: pytest.MonkeyPatch) -> N
             work(abs, range(10))
 
 
-def test_a_worker_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = cluster.environment()
     with pytest.raises(UserError, match=rf"The worker tcp://head:1 has pillow 5\.0 instead of {ours['pillow']}, and"):
         cluster.compare_versions("tcp://head:1", ours | {"pillow": "5.0"}, ours)
@@ -225,7 +225,7 @@ def start_dask(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
 
 
-def test_other_code_is_refused_and_a_lost_scheduler_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_code_and_lost_scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the commands of docs/cluster.md."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -269,7 +269,7 @@ def test_other_code_is_refused_and_a_lost_scheduler_is_said(tmp_path: Path, monk
             process.wait(30)
 
 
-def test_dask_is_loaded_only_for_a_cluster() -> None:
+def test_dask_is_imported_lazily() -> None:
     """And the address is read when the work begins."""
     script = (
         "import sys, os; from lesions.images.parallel_map import parallel_map\n"
@@ -335,7 +335,7 @@ def wait_for(what: Any) -> None:
     pytest.fail("waited for 30 s in vain")
 
 
-def test_a_log_gets_lines_at_long_intervals(
+def test_progress_in_a_log(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter(range(10_000))
@@ -353,7 +353,7 @@ def test_a_log_gets_lines_at_long_intervals(
     assert capsys.readouterr().err == ""
 
 
-def test_a_terminal_gets_a_bar_with_images_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -379,14 +379,14 @@ def run_stages(raw: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict
 
 
 @pytest.mark.long
-def test_the_stages_give_the_same_bytes_everywhere(
+def test_stages_give_the_same_bytes(
     two_workers: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With any number of workers and chunks of any length, on a cluster, and where a worker of it is killed."""
     raw = tmp_path / "raw"
     raw.mkdir()
     copyfile(ROOT / "params.yaml", raw / "params.yaml")
-    edit_params(raw, download={"images": 150}, prepare={"image_size": 24}, rebalance={"target": 0.5})
+    edit_params(raw, download={"n_images": 150}, prepare={"image_size": 24}, rebalance={"target": 0.5})
     monkeypatch.chdir(raw)
     download.main()
     clean.main()

@@ -1,4 +1,4 @@
-"""Find the images that a command's arguments name: files, folders, or standard input."""
+"""Find the images named by a command's arguments: files, folders, or standard input."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ class ImageFile(NamedTuple):
     """An image file, not read yet.
 
     Attributes:
-        name: as the person wrote it, below a folder with its path.
+        name: as on the command line; of an image in a folder, its path.
         read: returns the file's bytes; raises `OSError`, or `ValueError` with the reason why not.
     """
 

@@ -28,9 +28,9 @@ def classify(
     form: str,
     heatmap: Path | None,
     sensitivity: int,
-    patient: PatientMetadata,
+    metadata: PatientMetadata,
 ) -> bool:
-    """Print what the model says of each image; return whether there was an answer for each.
+    """Print the prediction for each image; return whether there is one for each.
 
     Args:
         images: see `inputs.find`.
@@ -38,43 +38,43 @@ def classify(
         form: one of `WRITERS`.
         heatmap: a folder for images beside their heat maps.
         sensitivity: see `Classifier.of_folder`.
-        patient: age, sex and site, the same for all these images; see `patient_input.read`.
+        metadata: age, sex and site, the same for all these images; see `patient_input.read`.
 
     Raises:
-        UserError: there is no model, heat maps cannot be written, or the patient's data is not understood.
+        UserError: there is no model, heat maps cannot be written, or the metadata are not understood.
     """
     if heatmap is not None:
         make_writable(heatmap, "heat maps")
     classifier = Classifier.of_folder(models, sensitivity)
-    known = read_patient(patient, classifier.prior)
+    known = read_patient(metadata, classifier.prior)
     for warning in classifier.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
-    answers = classifier.classify_all(images, len(images), [known] * len(images))
+    predictions = classifier.classify_all(images, len(images), [known] * len(images))
     if heatmap is not None:
-        answers = _with_heat(answers, classifier, heatmap)
+        predictions = _save_heat_maps(predictions, classifier, heatmap)
     problems: list[str] = []
-    WRITERS[form](_noting(answers, problems), classifier, sys.stdout)
+    WRITERS[form](_collect_problems(predictions, problems), classifier, sys.stdout)
     if problems:
         print(f"{len(problems):,} of {len(images):,} images could not be classified.", file=sys.stderr)
     return not problems
 
 
-def _noting(answers: Iterable[Prediction], problems: list[str]) -> Iterator[Prediction]:
-    for answer in answers:
-        if answer.problem:
-            problems.append(answer.name)
-        yield answer
+def _collect_problems(predictions: Iterable[Prediction], problems: list[str]) -> Iterator[Prediction]:
+    for one in predictions:
+        if one.problem:
+            problems.append(one.name)
+        yield one
 
 
-def _with_heat(answers: Iterator[Prediction], classifier: Classifier, folder: Path) -> Iterator[Prediction]:
-    """Write for each answer the image beside its heat map, as NUMBER-NAME.png, and pass the answer on."""
+def _save_heat_maps(predictions: Iterator[Prediction], classifier: Classifier, folder: Path) -> Iterator[Prediction]:
+    """Write for each prediction the image beside its heat map, as NUMBER-NAME.png, and pass the prediction on."""
     number = 0
-    while batch := list(islice(answers, BATCH_SIZE)):
-        good = [answer for answer in batch if not answer.problem]
+    while batch := list(islice(predictions, BATCH_SIZE)):
+        good = [one for one in batch if not one.problem]
         maps = iter(list(classifier.heat_maps(good)) if good else [])
-        for answer in batch:
+        for one in batch:
             number += 1
-            if not answer.problem:
-                drawn = beside(overlay(answer.pixels, next(maps), BOX))
-                drawn.save(folder / f"{number:05d}-{Path(answer.name).stem[:100]}.png")
-            yield answer
+            if not one.problem:
+                image = beside(overlay(one.pixels, next(maps), BOX))
+                image.save(folder / f"{number:05d}-{Path(one.name).stem[:100]}.png")
+            yield one

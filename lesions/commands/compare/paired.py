@@ -17,11 +17,11 @@ LESS_IS_BETTER = ("log_loss",)
 
 
 def check_alike(one: ModelPredictions, other: ModelPredictions) -> None:
-    """Check that two models answered for the same images; `ModelPredictions` are sorted by image.
+    """Check that two models have predictions of the same images; `ModelPredictions` are sorted by image.
 
     Raises:
         UserError: their classes, images, labels or groups differ, and how. A difference between metrics would then
-            be one of the images too, and on the images that both have, each would be judged on a part of its
+            be one of the images too, and on the images that both have, each would be evaluated on a part of its
             test set that the other's split chose.
     """
     names = f"{one.revision} and {other.revision}"
@@ -88,7 +88,7 @@ def estimates(one: ModelPredictions, other: ModelPredictions, bootstrap: Bootstr
     Args:
         one: the first.
         other: the second, alike as `check_alike` has it.
-        bootstrap: how the lesions are drawn.
+        bootstrap: how the lesions are resampled.
     """
     probabilities = (one.split.probability, other.split.probability)
     melanoma = None if one.melanoma is None else one.split.classes.index(one.melanoma)

@@ -1,4 +1,4 @@
-"""The comparison's images: by how much each figure differs, and what each model takes for what."""
+"""The comparison's images: by how much each metric differs, and what each model takes for what."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +20,7 @@ UNDECIDED = "#5f6b76"
 
 
 def draw_differences(comparison: Comparison) -> bytes:
-    """Return a forest plot as a PNG file: right of 0 the second model is better, whatever the figure."""
+    """Return a forest plot as a PNG file: right of 0 the second model is better, whatever the metric."""
     shares = {name: found for name, found in comparison.metrics.items() if name not in LESS_IS_BETTER}
     others = {name: found for name, found in comparison.metrics.items() if name in LESS_IS_BETTER}
     with style():
@@ -41,7 +41,7 @@ def draw_forest(found: Mapping[str, Sequence[Estimate]], axes: Axes) -> None:
     """Draw the differences with their intervals, a line each.
 
     Args:
-        found: of each figure the first model's, the second's, and the difference.
+        found: of each metric the first model's, the second's, and the difference.
         axes: to draw on.
     """
     axes.axvline(0, color=GREY, linewidth=1.5, zorder=0)
@@ -64,7 +64,7 @@ def draw_forest(found: Mapping[str, Sequence[Estimate]], axes: Axes) -> None:
     axes.set(ylim=(len(found) - 0.5, -0.5), xlim=(-1.08 * reach, 1.08 * reach))
     axes.locator_params(axis="x", nbins=5)
     axes.tick_params(axis="x", labelsize=8)
-    # Which way is better is what the axis says; the sign of a figure of which less is better is turned.
+    # Which way is better is what the axis says; the sign of a metric of which less is better is turned.
     axes.xaxis.set_major_formatter(lambda tick, _: f"{abs(tick):.3g}")
 
 

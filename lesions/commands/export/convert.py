@@ -1,4 +1,4 @@
-"""Keras's converters to ONNX and LiteRT, silent unless they fail, and both files' runtimes."""
+"""Keras's converters to ONNX and LiteRT, quiet unless they fail, and the runtimes of both files."""
 
 import logging
 import os
@@ -31,7 +31,7 @@ UNKNOWN_OPERATIONS = (
     re.compile(r'fused\["(?P<kind>\w+):", "(?P<place>[^"@]+)'),
     re.compile(r"Name: (?P<place>\S+) OpType: (?P<kind>\w+)"),
 )
-"""How TensorFlow's converter, and ONNX's checker, name an operation that they do not know."""
+"""How TensorFlow's converter and ONNX's checker name an unknown operation."""
 
 
 def to_onnx(model: keras.Model, network: keras.Model) -> onnx.ModelProto:
@@ -127,7 +127,7 @@ def _canonical(proto: onnx.ModelProto) -> onnx.ModelProto:
         constant.name = names[constant.name]
     for known in [*graph.input, *graph.output]:
         known.type.tensor_type.shape.dim[0].dim_param = "images"
-    tidy = onnx.helper.make_graph(nodes, "answer", graph.input, graph.output, used, doc_string=NOTICE)
+    tidy = onnx.helper.make_graph(nodes, "classifier", graph.input, graph.output, used, doc_string=NOTICE)
     return onnx.helper.make_model(
         tidy, opset_imports=proto.opset_import, ir_version=proto.ir_version, producer_name="lesions"
     )
@@ -183,7 +183,7 @@ def _converting(network: keras.Model, form: str) -> Iterator[None]:
         for pattern in UNKNOWN_OPERATIONS:
             found = found or {match["kind"]: match["place"] for match in pattern.finditer(str(error))}
         unknown = ", ".join(f"{kind}{_layer(place, network)}" for kind, place in found.items())
-        reason = f"it has nothing for {unknown}" if unknown else _first_line(error)
+        reason = f"there is no counterpart of {unknown}" if unknown else _first_line(error)
         raise UserError(
             f"The network cannot be written as {form}: {reason}. Use another layer there and train again; the Keras "
             "model itself still works with `lesions classify`."

@@ -26,7 +26,7 @@ ONNX, LITERT = "model.onnx", "model.tflite"
 TOLERANCE = 1e-4
 """By which a probability in a file may differ from Keras's."""
 N_LESIONS, N_PATTERNS = 46, 18
-"""Drawn images on which that is checked: of lesions, and of noise, stripes and the like."""
+"""Synthetic images on which that is checked: of lesions, and of noise, stripes and the like."""
 
 
 def export(models: Path, out: Path) -> None:
@@ -56,7 +56,7 @@ def export(models: Path, out: Path) -> None:
         progress.update()
     _write(out, files | {model_json.NAME: text.encode()})
     for name, content in files.items():
-        agreement = f"at most {difference[name]:.1g} from Keras on {len(images)} images"
+        agreement = f"probabilities within {difference[name]:.1g} of Keras's on {len(images)} images"
         print(f"{out / name}: {len(content) / 1e6:,.2f} MB, {agreement}")
     print(f"{out / model_json.NAME}: what the outputs mean")
 
@@ -77,7 +77,7 @@ def with_litert_metadata(content: bytes, text: str) -> bytes:
 
 
 def check_images(height: int, width: int) -> NDArray[np.uint8]:
-    """Return drawn images, the same every time: uint8, (`N_LESIONS` + `N_PATTERNS`, height, width, 3)."""
+    """Return synthetic images, the same every time: uint8, (`N_LESIONS` + `N_PATTERNS`, height, width, 3)."""
     names, cameras = list(kinds.KINDS), list(drawing.CAMERAS)
     lesions = [
         drawing.draw(names[number % len(names)], cameras[number % len(cameras)], 0, number + 1, 1).resize(
@@ -101,7 +101,7 @@ def _differences(files: dict[str, bytes], expected: Outputs, images: NDArray[np.
         largest[name] = max(float(np.abs(expected[output] - found[output]).max()) for output in expected)
         if not largest[name] <= TOLERANCE:
             raise UserError(
-                f"{name} would not answer as Keras does: a probability differs by {largest[name]:.2g}, and at most "
+                f"{name} would not equal Keras: a probability differs by {largest[name]:.2g}, and at most "
                 f"{TOLERANCE:g} is allowed. Nothing was written. The converter gets one of the network's layers wrong: "
                 "use another architecture."
             )

@@ -1,4 +1,4 @@
-"""The whole answer as one Keras model: from uint8 pixels to probabilities before and after the temperature."""
+"""The classifier as one Keras model: from uint8 pixels to probabilities before and after the temperature."""
 
 import keras
 import numpy as np
@@ -69,7 +69,7 @@ def apply_temperature(probability: KerasTensor, temperature: float) -> KerasTens
 
 
 def keras_outputs(classifier: Classifier, images: NDArray[np.uint8]) -> Outputs:
-    """Return the outputs as `lesions classify` has them, which the exported files must give as well.
+    """Return the outputs of `lesions classify`, which the exported files must equal.
 
     Args:
         classifier: the model.

@@ -1,4 +1,4 @@
-"""model.json: what someone must know who has an exported file alone."""
+"""model.json: all that is needed to use an exported file alone."""
 
 from typing import Any
 
@@ -36,13 +36,13 @@ def content(classifier: Classifier) -> dict[str, Any]:
         "thresholds_are_of": "the sum of the positive classes' uncalibrated probabilities",
         "tasks": {name: task.model_dump() for name, task in thresholds.tasks.items()},
         "thresholds": [one.model_dump() for name in thresholds.tasks for one in thresholds.of_task(name)],
-        "patient": {
-            "use": "multiply the uncalibrated probabilities by exp of what stands here for each value that is known, "
-            "and divide by their sum; the temperature comes after. The thresholds hold with all that is known",
+        "metadata_prior": {
+            "use": "multiply the uncalibrated probabilities by exp of the number here for each known value, and divide "
+            "by their sum; the temperature comes after. The thresholds hold with all known values",
             **classifier.prior.model_dump(exclude={"classes"}),
         }
         if classifier.prior.is_active
         else None,
-        "ood_score": "not in the file: only `lesions classify` says whether an image is unlike all others",
+        "ood_score": "not in the file: only `lesions classify` flags images unlike the training images",
         "made_from": {"sha256": thresholds.model.sha256},
     }

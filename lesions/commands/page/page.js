@@ -1,11 +1,11 @@
 "use strict";
 
-// Images are sent one by one, two at a time. Names, reasons and answers become text, never elements.
+// Images are sent one by one, two at a time. Names, problems and predictions become text, never elements.
 
 const settings = JSON.parse(document.body.dataset.settings);
 const AT_A_TIME = 2;
-const PATIENCE = 120000; // ms for one answer
-const SAY_EVERY = 2000; // ms, or a reader of the screen is never done
+const TIMEOUT = 120000; // ms for one image
+const STATUS_EVERY = 2000; // ms, or a screen reader never ends
 
 const input = document.getElementById("files");
 const zone = document.getElementById("zone");
@@ -16,7 +16,7 @@ const status_ = document.getElementById("status");
 let waiting = [];
 let running = 0;
 let number = 0;
-let count = { all: 0, done: 0, alerts: 0, unlike: 0, problems: 0 };
+let count = { all: 0, done: 0, alerts: 0, ood: 0, problems: 0 };
 let gone = new AbortController(); // of all that is under way, once it is removed
 let timer = null;
 
@@ -60,7 +60,7 @@ function next() {
       show(card, answer);
       count.done += 1;
       if (answer.problem) count.problems += 1;
-      else if (answer.unlike) count.unlike += 1;
+      else if (answer.is_ood) count.ood += 1;
       if (!answer.problem && Object.values(answer.alerts).includes(true)) count.alerts += 1;
       say();
       next();
@@ -78,7 +78,7 @@ async function ask(file, known, removed) {
   }
   const enough = new AbortController();
   const stop = () => enough.abort();
-  const late = setTimeout(stop, PATIENCE);
+  const late = setTimeout(stop, TIMEOUT);
   removed.addEventListener("abort", stop);
   try {
     const reply = await fetch(`classify?${known}`, { method: "POST", body: content, signal: enough.signal });
@@ -126,13 +126,13 @@ function show(item, answer) {
     card.append(element("p", `No answer: ${answer.problem}.`, "notice"));
     return;
   }
-  if (answer.unlike) {
+  if (answer.is_ood) {
     card.append(element("p", "Unlike the training images: the rest means nothing.", "notice"));
   }
   card.append(element("p", capital(answer.diagnosis_name), "diagnosis"));
-  const known = Object.entries(answer.patient).map(([field, value]) => `${field} ${value}`);
-  if (known.length) card.append(element("p", `Weighed in: ${known.join(", ")}.`, "small"));
-  const [verdict, alert] = alertWords(answer);
+  const known = Object.entries(answer.metadata).map(([field, value]) => `${field} ${value}`);
+  if (known.length) card.append(element("p", `Used: ${known.join(", ")}.`, "small"));
+  const [verdict, alert] = alertLines(answer);
   card.classList.toggle("alert", alert);
   card.append(verdict, image(answer, title.id), probabilities(answer));
 }
@@ -141,30 +141,30 @@ function capital(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-function alertWords({ alerts, malignant_probability: malignant }) {
+function alertLines({ alerts, malignant_probability: malignant }) {
   const all = element("div", "", "verdict");
-  for (const [question, reached] of Object.entries(alerts)) {
+  for (const [task, reached] of Object.entries(alerts)) {
     const line = element("p");
-    if (question === "malignant") {
+    if (task === "malignant") {
       const word = reached === null ? "Malignant: no threshold is known" : reached ? "⚠ Malignant: yes" : "Malignant: no";
       line.append(element(reached ? "strong" : "span", word), `. Those diagnoses together: ${percent(malignant)}.`);
-    } else if (reached) line.append(element("strong", `⚠ ALERT: ${question}`));
-    else if (reached === false) line.append(`No alert for ${question}, which is no all\u2011clear.`);
-    else line.append(`Of ${question} no threshold is known, so no alert is given.`);
+    } else if (reached) line.append(element("strong", `⚠ ALERT: ${task}`));
+    else if (reached === false) line.append(`No alert for ${task}, which is no all\u2011clear.`);
+    else line.append(`No threshold for ${task} is known, so no alert is given.`);
     all.append(line);
   }
   return [all, Object.values(alerts).includes(true)];
 }
 
 function image(answer, title) {
-  const metric = element("metric");
+  const figure = element("figure");
   const image = element("img");
-  const draw = ({ address, words }) => { image.src = address; image.alt = words; };
-  draw(answer.heat || answer.seen);
-  metric.append(image);
-  if (!answer.heat) {
-    metric.append(element("figcaption", `No heat map: ${answer.no_heat}`, "small"));
-    return metric;
+  const draw = ({ src, alt }) => Object.assign(image, { src, alt });
+  draw(answer.heat_map || answer.input);
+  figure.append(image);
+  if (!answer.heat_map) {
+    figure.append(element("figcaption", `No heat map: ${answer.no_heat_map}`, "small"));
+    return figure;
   }
   const button = element("button", "Hide heat map");
   button.type = "button";
@@ -172,10 +172,10 @@ function image(answer, title) {
   button.addEventListener("click", () => {
     const hidden = button.textContent.startsWith("Hide");
     button.textContent = hidden ? "Show heat map" : "Hide heat map";
-    draw(hidden ? answer.seen : answer.heat);
+    draw(hidden ? answer.input : answer.heat_map);
   });
-  metric.append(button);
-  return metric;
+  figure.append(button);
+  return figure;
 }
 
 function probabilities(answer) {
@@ -208,10 +208,10 @@ function say() {
   clearTimeout(timer);
   const parts = [count.done < count.all ? `${count.done} of ${count.all} done` : `All ${count.all} done`];
   parts.push(`${count.alerts || "none"} with an alert`);
-  if (count.unlike) parts.push(`${count.unlike} unlike the training images`);
+  if (count.ood) parts.push(`${count.ood} unlike the training images`);
   if (count.problems) parts.push(`${count.problems} without an answer`);
   status_.textContent = `${parts.join(", ")}.`;
-  timer = setTimeout(() => { timer = null; if (count.done < count.all) say(); }, SAY_EVERY);
+  timer = setTimeout(() => { timer = null; if (count.done < count.all) say(); }, STATUS_EVERY);
 }
 
 function clear() {
@@ -221,7 +221,7 @@ function clear() {
   timer = null;
   waiting = [];
   running = 0;
-  count = { all: 0, done: 0, alerts: 0, unlike: 0, problems: 0 };
+  count = { all: 0, done: 0, alerts: 0, ood: 0, problems: 0 };
   cards.replaceChildren();
   status_.textContent = "";
   found.hidden = true;

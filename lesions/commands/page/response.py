@@ -1,6 +1,5 @@
-"""What the page shows of one image: the answer as JSON, and the image without and with its heat map."""
+"""What the page shows of one image: the prediction as JSON, and the image without and with its heat map."""
 
-import base64
 import io
 from typing import Any
 
@@ -13,57 +12,62 @@ from lesions.commands.classify.formats import NOTICE, as_object, notes
 from lesions.core.errors import UserError
 from lesions.explain.overlay import overlay
 from lesions.models.calibration.metadata_prior import PatientMetadata
+from lesions.reporting.common.html import data_uri
 from lesions.taxonomy import about
 
-MAX_SPLIT = 512
-"""Pixels of what is sent back. A smaller image is sent as it is: the browser enlarges it, smoothly."""
+MAX_PX = 512
+"""Width and height at most of the images sent back. The browser enlarges smaller ones, smoothly."""
 
 
-def respond(content: bytes, classifier: Classifier, patient: PatientMetadata) -> dict[str, Any]:
+def respond(content: bytes, classifier: Classifier, metadata: PatientMetadata) -> dict[str, Any]:
     """Classify an image for the page.
 
     Args:
         content: the image file's bytes.
         classifier: the model.
-        patient: what is known beside the image; see `Classifier.classify`.
+        metadata: age, sex and site; see `Classifier.classify`.
 
     Returns:
-        `problem` alone where there is no answer; else what `lesions classify --json` says, with `seen`, the image as
-        the network was given it, and `heat`, the same under its heat map. Both have `address`, a PNG file as a data
-        URL, and `words` for those who do not see it; instead of `heat`, `no_heat` may say why there is none.
+        `problem` alone where there is no prediction; else what `lesions classify --json` prints, with `input`, the
+        image as the network gets it, and `heat_map`, the same under its heat map. Both have `src`, a PNG file as a
+        data URL, and `alt`, a sentence for those who do not see it; instead of `heat_map`, `no_heat_map` may say why
+        there is none.
     """
-    answer = classifier.classify(content, metadata=patient)
-    found = as_object(answer, classifier)
+    prediction = classifier.classify(content, metadata=metadata)
+    found = as_object(prediction, classifier)
     del found["image"]  # its name was never sent
-    if answer.problem:
+    if prediction.problem:
         return found
-    return found | _images(answer, classifier) | {"notice": NOTICE, "notes": notes(classifier)[:-1]}
+    return found | _images(prediction, classifier) | {"notice": NOTICE, "notes": notes(classifier)[:-1]}
 
 
-def heat_words(diagnosis: str, heat: NDArray[np.float32]) -> str:
+def heat_map_alt(diagnosis: str, heat: NDArray[np.float32]) -> str:
     """Return a sentence that stands for a heat map, (height, width), where it is not seen."""
     if not heat.max():
-        return f"Heat map: no place of the image spoke for {diagnosis}."
+        return f"Heat map: no place of the image speaks for {diagnosis}."
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
     down = ("upper", "middle", "lower")[3 * int(row) // heat.shape[0]]
     across = ("left", "middle", "right")[3 * int(column) // heat.shape[1]]
     place = "middle" if down == across else f"{down} {across}"
     share = (heat > 0.5).mean()
-    return f"Heat map: the {place} spoke most for {diagnosis}; {share:.0%} of the image are more than half as hot."
+    return f"Heat map: the {place} speaks most for {diagnosis}; {share:.0%} of the image are more than half as hot."
 
 
-def _images(answer: Prediction, classifier: Classifier) -> dict[str, Any]:
-    height, width = answer.pixels.shape[:2]
-    seen = f"The image as the network saw it, {width}×{height} pixels."
+def _images(prediction: Prediction, classifier: Classifier) -> dict[str, Any]:
+    height, width = prediction.pixels.shape[:2]
+    alt = f"The image as the network gets it, {width}×{height} pixels."
     try:
-        (heat,) = classifier.heat_maps([answer])
+        (heat,) = classifier.heat_maps([prediction])
     except UserError as error:
-        return {"seen": _png(Image.fromarray(answer.pixels), seen), "no_heat": str(error)}
-    plain, hot = overlay(answer.pixels, heat, (min(width, MAX_SPLIT), min(height, MAX_SPLIT)))
-    return {"seen": _png(plain, seen), "heat": _png(hot, heat_words(about(answer.diagnosis).name, heat))}
+        return {"input": _png(Image.fromarray(prediction.pixels), alt), "no_heat_map": str(error)}
+    plain, hot = overlay(prediction.pixels, heat, (min(width, MAX_PX), min(height, MAX_PX)))
+    return {
+        "input": _png(plain, alt),
+        "heat_map": _png(hot, heat_map_alt(about(prediction.diagnosis).name, heat)),
+    }
 
 
-def _png(image: Image.Image, words: str) -> dict[str, str]:
+def _png(image: Image.Image, alt: str) -> dict[str, str]:
     file = io.BytesIO()
     image.save(file, "PNG")
-    return {"address": f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}", "words": words}
+    return {"src": data_uri(file.getvalue()), "alt": alt}

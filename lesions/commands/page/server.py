@@ -1,7 +1,7 @@
-"""`lesions page`: the server of the page, for this computer alone unless told otherwise.
+"""`lesions page`: the server of the page, for this computer alone.
 
-An image comes as the body of a request, without its name, and stays in memory until it is answered. One thread runs
-the network, so requests wait for each other.
+An image is the body of a request, without its name, and stays in memory until it is classified. One thread runs the
+network, so requests wait for each other.
 """
 
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
@@ -14,11 +14,9 @@ import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from tornado.httpserver import HTTPServer
 from tornado.httputil import split_host_and_port
 from tornado.netutil import bind_sockets
@@ -32,9 +30,13 @@ from lesions.models.calibration.metadata_prior import FIELDS
 from lesions.models.calibration.patient_input import read as read_patient
 from lesions.models.calibration.patient_input import regions
 from lesions.reporting.common.html import CSP as CARD_POLICY
+from lesions.reporting.common.templates import render
 from lesions.taxonomy import about
 
 HERE = Path(__file__).parent
+HOST = "127.0.0.1"
+NAMES = (HOST, "localhost")
+"""Of this server. Who makes a browser believe that another name leads here (DNS rebinding) has that in each request."""
 
 # The browser itself refuses whatever is not of this server, and turns no text into elements.
 POLICY = (
@@ -58,8 +60,6 @@ class Site:
     Attributes:
         classifier: the model.
         card: the HTML page of the model's card, or b"".
-        host: the name by which the server was told to listen.
-        loopback: only this computer reaches it.
         max_bytes: of one image.
         max_files: of one drop; the page itself keeps to it.
         timeout: seconds until an image has arrived, or an idle connection is closed.
@@ -67,33 +67,17 @@ class Site:
 
     classifier: Classifier
     card: bytes = b""
-    host: str = "127.0.0.1"
-    loopback: bool = True
     max_bytes: int = 50_000_000
     max_files: int = 100
     timeout: float = 60
     thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "network"))
 
-    def knows(self, name: str) -> bool:
-        """Return whether that is a name of this server.
-
-        Whoever makes a browser believe that his own name leads here (DNS rebinding) has that name in each request. An
-        address cannot be made to lead elsewhere.
-        """
-        if name in ("localhost", self.host.lower()):
-            return True
-        try:
-            address = ip_address(name.strip("[]"))
-        except ValueError:
-            return False
-        return address.is_loopback or not self.loopback
-
 
 class Handler(RequestHandler):
-    """What all addresses have in common; by itself, that of an address at which there is nothing."""
+    """What all addresses share; by itself, an address at which there is nothing."""
 
     def initialize(self, site: Site) -> None:
-        """Take what is shared."""
+        """Keep what all requests share."""
         self.site = site
 
     def set_default_headers(self) -> None:
@@ -105,7 +89,7 @@ class Handler(RequestHandler):
     def prepare(self) -> None:
         """Refuse another site's requests, and methods and addresses that do not exist."""
         host = self.request.headers.get("Host", "").lower()
-        if not self.site.knows(split_host_and_port(host)[0]):
+        if split_host_and_port(host)[0] not in NAMES:
             raise HTTPError(403, reason="this server has another name: open the address that `lesions page` prints")
         if self.request.headers.get("Origin", f"http://{host}").lower() != f"http://{host}":
             raise HTTPError(403, reason="the request comes from another site")
@@ -119,7 +103,7 @@ class Handler(RequestHandler):
         self.finish(json.dumps(content, ensure_ascii=False))
 
     def write_error(self, status_code: int, **_: Any) -> None:
-        """Say what is wrong, in words none of which are from the request."""
+        """Write the reason, which holds nothing of the request."""
         self.answer(status_code, {"problem": self._reason})
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
@@ -132,7 +116,7 @@ class Static(Handler):
     """The page, its style and script, and the card."""
 
     def initialize(self, site: Site, content: bytes, kind: str, policy: str = POLICY) -> None:  # type: ignore[override]
-        """Take what is served."""
+        """Keep what is served."""
         self.site, self.content, self.kind, self.policy = site, content, kind, policy
 
     def get(self) -> None:
@@ -146,27 +130,29 @@ class Classify(Handler):
     """An image's bytes in, JSON out."""
 
     async def post(self) -> None:
-        """Answer."""
+        """Classify the image."""
         classifier = self.site.classifier
         try:
-            patient = read_patient({field: self.get_query_argument(field, "") for field in FIELDS}, classifier.prior)
+            metadata = read_patient({field: self.get_query_argument(field, "") for field in FIELDS}, classifier.prior)
         except UserError as error:
             self.answer(422, {"problem": str(error)})
             return
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self.site.thread, respond, self.request.body, classifier, patient)
+        found = await loop.run_in_executor(self.site.thread, respond, self.request.body, classifier, metadata)
         self.answer(422 if "problem" in found else 200, found)
 
 
 def application(site: Site) -> Application:
     """Return what answers requests; nothing of them is logged."""
-    files = {"/": (page(site), "html"), "/page.css": (b"", "css"), "/page.js": (b"", "javascript")}
-    rules: list[Any] = [("/classify", Classify, {"site": site})]
-    for path, (content, kind) in files.items():
-        served = {"site": site, "content": content or (HERE / path[1:]).read_bytes(), "kind": kind}
-        rules.append((path, Static, served))
+    css, script = ((HERE / name).read_bytes() for name in ("page.css", "page.js"))
+    rules: list[Any] = [
+        ("/", Static, {"site": site, "content": page(site), "kind": "html"}),
+        ("/page.css", Static, {"site": site, "content": css, "kind": "css"}),
+        ("/page.js", Static, {"site": site, "content": script, "kind": "javascript"}),
+        ("/classify", Classify, {"site": site}),
+    ]
     if site.card:
-        # Its own policy also stands in it; who changed the file does not change this one.
+        # The card contains its policy too, but whoever can change the file cannot change this header.
         policy = f"{CARD_POLICY}; frame-ancestors 'none'"
         rules.append(("/card", Static, {"site": site, "content": site.card, "kind": "html", "policy": policy}))
     rules.append((".*", Handler, {"site": site}))
@@ -174,10 +160,7 @@ def application(site: Site) -> Application:
 
 
 def page(site: Site) -> bytes:
-    """Return the page itself; what is put into it is text."""
-    environment = Environment(
-        autoescape=True, loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    """Return the page itself; values become text, never elements."""
     classifier, thresholds = site.classifier, site.classifier.thresholds
     settings = {
         "names": {code: about(code).name for code in thresholds.classes},
@@ -186,56 +169,49 @@ def page(site: Site) -> bytes:
         "files": site.max_files,
         "bytes": site.max_bytes,
     }
-    text = environment.get_template("page.html").render(
-        settings=json.dumps(settings, ensure_ascii=False),
-        site=site,
-        missed=round(100 * (1 - classifier.sensitivity)),
-        notice=NOTICE,
-        notes=notes(classifier)[:-1],
-        regions=regions() if classifier.prior.is_active else [],
-    )
-    return text.encode()
+    context = {
+        "settings": json.dumps(settings, ensure_ascii=False),
+        "site": site,
+        "missed": round(100 * (1 - classifier.sensitivity)),
+        "notice": NOTICE,
+        "notes": notes(classifier)[:-1],
+        "regions": regions() if classifier.prior.is_active else [],
+    }
+    return render("commands/page/page.html.jinja", context).encode()
 
 
-def serve(models: Path, sensitivity: int, host: str, port: int) -> None:
+def serve(models: Path, sensitivity: int, port: int) -> None:
     """Serve the page until Ctrl-C.
 
     Args:
         models: the model's folder.
         sensitivity: see `Classifier.of_folder`.
-        host: a name or address of this computer; only who reaches that reaches the page.
         port: to listen at; 0 for a free one.
 
     Raises:
         UserError: there is no model, or no listening there.
     """
-    sockets = listening(host, port)
-    addresses = [ip_address(found.getsockname()[0].partition("%")[0]) for found in sockets]
+    sockets = listen(port)
     classifier = Classifier.of_folder(models, sensitivity)
-    site = Site(classifier, card_of(models, classifier), host, all(address.is_loopback for address in addresses))
+    site = Site(classifier, read_card(models, classifier))
     for warning in classifier.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
-    if not site.loopback:
-        print(
-            f"WARNING: whoever reaches {host} over the network can use the page, and images travel unencrypted. Do "
-            "this only in a network whose every user you trust.",
-            file=sys.stderr,
-        )
-    everywhere = addresses[0].is_unspecified
-    name = "localhost" if everywhere else f"[{host}]" if ":" in host else host
-    print(f"The page is at http://{name}:{sockets[0].getsockname()[1]}/ until you press Ctrl-C.", flush=True)
-    if everywhere:
-        print("From another computer or a phone, put this computer's address in the place of localhost.", flush=True)
+    print(f"The page is at http://{HOST}:{sockets[0].getsockname()[1]}/ until you press Ctrl-C.", flush=True)
     try:
-        asyncio.run(_serving(site, sockets))
+        asyncio.run(serve_until_cancelled(site, sockets))
     except KeyboardInterrupt:
         pass
     finally:
         site.thread.shutdown(cancel_futures=True)
 
 
-async def _serving(site: Site, sockets: list[socket.socket]) -> None:
-    """Serve until cancelled, as `asyncio.run` does at Ctrl-C; then hang up, so that nothing is half answered."""
+async def serve_until_cancelled(site: Site, sockets: list[socket.socket]) -> None:
+    """Serve until cancelled, as `asyncio.run` does at Ctrl-C; then close all connections, so no reply is cut short.
+
+    Args:
+        site: what is served.
+        sockets: of `listen`.
+    """
     server = HTTPServer(
         application(site),
         max_body_size=site.max_bytes,
@@ -251,8 +227,8 @@ async def _serving(site: Site, sockets: list[socket.socket]) -> None:
         await server.close_all_connections()
 
 
-def listening(host: str, port: int) -> list[socket.socket]:
-    """Return sockets that listen there.
+def listen(port: int) -> list[socket.socket]:
+    """Return sockets that listen on a port of this computer, which no other computer reaches.
 
     Raises:
         UserError: they cannot.
@@ -260,18 +236,21 @@ def listening(host: str, port: int) -> list[socket.socket]:
     if not 0 <= port <= 65_535:
         raise UserError(f"{port} is no port; expected a number up to 65535, or 0 for any that is free.")
     try:
-        return bind_sockets(port, host)
-    except (socket.gaierror, UnicodeError):
-        raise UserError(f"{host!r} is no name or address of this computer; expected one, such as 127.0.0.1.") from None
+        return bind_sockets(port, HOST)
     except OSError as error:
         raise UserError(
-            f"the page cannot be at {host}, port {port}: {error.strerror or error}. Choose another with --port; 0 "
-            "takes any that is free."
+            f"port {port} cannot be used: {error.strerror or error}. Choose another with --port; 0 takes any that is "
+            "free."
         ) from None
 
 
-def card_of(models: Path, classifier: Classifier) -> bytes:
-    """Return the page of the model's card, or b"" where the one beside its folder is missing or of another model."""
+def read_card(models: Path, classifier: Classifier) -> bytes:
+    """Return the HTML of the model's card, or b"" where the one beside its folder is missing or of another model.
+
+    Args:
+        models: the model's folder.
+        classifier: read from it.
+    """
     file = models.absolute().parent / "reports/model_card.html"
     try:
         card = file.read_bytes()

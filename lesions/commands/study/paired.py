@@ -8,10 +8,11 @@ from dvc.api import DVCFileSystem
 
 from lesions.commands.compare.paired import check_alike, estimates
 from lesions.commands.compare.predictions_at_revision import ModelPredictions, predictions_at_revision
-from lesions.commands.study.replicates import SHOWN, SPLITS, with_sign
+from lesions.commands.study.replicates import SHOWN, SPLITS
 from lesions.core.errors import UserError
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.params.evaluate import Evaluate
+from lesions.reporting.common.numbers import decimal, interval_to
 
 
 def paired_lines(names: str, honest: str, leaky: str, split: str) -> list[str]:
@@ -19,7 +20,7 @@ def paired_lines(names: str, honest: str, leaky: str, split: str) -> list[str]:
     try:
         one, other = (predictions_at_revision(commit, split) for commit in (honest, leaky))
         check_alike(one, other)
-    except UserError:  # other images judge, or the predictions are not in the cache: there is nothing to pair
+    except UserError:  # they have other images, or the predictions are not in the cache: there is nothing to pair
         return []
     params = Evaluate.read()
     bootstrap = Bootstrap(params.n_bootstrap, params.seed)
@@ -43,8 +44,8 @@ def differences(one: ModelPredictions, other: ModelPredictions, bootstrap: Boots
         before, after, surplus = found[metric]
         if surplus["value"] is None:
             continue
-        both = f"{after['value']:.3f} against {before['value']:.3f}"
-        words.append(f"{SHOWN[metric]} {both}, {with_sign(surplus)}")
+        both = f"{decimal(after['value'])} against {decimal(before['value'])}"
+        words.append(f"{SHOWN[metric]} {both}, {interval_to(surplus, '+')}")
     return words
 
 

@@ -3,7 +3,6 @@
 DVC keeps an experiment as a Git commit, under a ref below the commit that it started from.
 """
 
-import json
 import re
 import subprocess
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from lesions.commands.presets import leaves
+from lesions.commands.presets import as_override, leaves
 from lesions.commands.study.study import Entry, Study, list_studies, merge_params, read_study
 from lesions.core.errors import UserError
 from lesions.core.params import read_file
@@ -21,8 +20,6 @@ from lesions.core.params import read_file
 REF = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/([^/]+)")
 LOCAL_SOURCES = ("folder", "synthetic")
 """The sources that fetch nothing."""
-WORD = re.compile(r"(?!(true|false|null|nan|inf)$)[A-Za-z_]\w*", re.ASCII | re.IGNORECASE)
-"""What Hydra takes for a string without quotes."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ def plan(study: Study, folder: Path | None = None, *, on_cluster: bool = False) 
     if folder is not None and not folder.is_dir():
         raise UserError(f"there is no folder {folder}. Name the one that holds the images and their table.")
     now = read_file()
-    all_params = [merge_params(study, entry, now) for entry in study.experiments]  # all, before any is looked up
+    all_params = [merge_params(study, entry, now) for entry in study.experiments]  # all, before Git is read
     existing = list_experiments()
     planned = []
     for entry, merged in zip(study.experiments, all_params, strict=True):
@@ -119,14 +116,14 @@ def with_absolute_paths(params: dict[str, Any], folder: Path | None = None) -> d
         params: of an experiment.
         folder: of images, in the place of every source that would fetch them.
     """
-    download, weights = dict(params["download"]), dict(params["weights"])
+    download, pretrained = dict(params["download"]), dict(params["pretrained"])
     if folder is not None and download["source"] not in LOCAL_SOURCES:
         download |= {"source": "folder", "folder": str(folder)}
     if download["source"] == "folder":
         download["folder"] = str(Path(download["folder"]).absolute())
-    if weights["initial"] == "path":
-        weights["path"] = str(Path(weights["path"]).absolute())
-    return {**params, "download": download, "weights": weights}
+    if pretrained["weights"] == "path":
+        pretrained["path"] = str(Path(pretrained["path"]).absolute())
+    return {**params, "download": download, "pretrained": pretrained}
 
 
 def missing_folder(params: dict[str, Any]) -> str:
@@ -144,9 +141,9 @@ def blocked_on_cluster(params: dict[str, Any], now: dict[str, Any]) -> str:
         params: of an experiment.
         now: the content of params.yaml.
     """
-    for section, path in (("download", "folder"), ("weights", "path")):
+    for section, path in (("download", "folder"), ("pretrained", "path")):
         ours = params[section]
-        if path in (ours.get("source"), ours.get("initial")):
+        if path in (ours.get("source"), ours.get("weights")):
             if ours != now[section]:
                 return (
                     f"{ours[path]} is on this machine alone. Set `{section}` in params.yaml to it, `dvc repro`, "
@@ -211,20 +208,6 @@ def _folder_hash(folder: str) -> str | None:
 
 def _yaml(text: str) -> Any:
     return YAML(typ="safe").load(text)
-
-
-def as_override(value: Any) -> str:
-    """Write a value as Hydra's overrides do; what is more than a word in quotes, since a path may hold anything."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{as_override(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(as_override, value)) + "]"
-    if isinstance(value, str) and not WORD.fullmatch(value):
-        if "${" in value:
-            raise UserError(f"{value!r} cannot be passed to an experiment, since DVC would replace what is in ${{}}.")
-        # Backslashes count as such, but before a quote.
-        return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value) + "'"
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def progress(study: Study, planned: list[Planned]) -> str:

@@ -22,8 +22,8 @@ class Row:
 
     Attributes:
         name: written beside it.
-        published: the published figure.
-        leaky: the figure with its interval, under the published leakage.
+        published: the published metric.
+        leaky: the metric with its interval, under the published leakage.
         honest: the same on images that the network never met.
         majorities: of always naming the most frequent class, on the images of `leaky` and of `none`.
     """
@@ -35,12 +35,12 @@ class Row:
     majorities: tuple[float | None, float | None]
 
 
-def draw(rows: list[Row], figure: str) -> bytes:
+def draw(rows: list[Row], metric: str) -> bytes:
     """Return the plot as a PNG file, a line a row.
 
     Args:
         rows: from top to bottom.
-        figure: the name of the figure on the axis.
+        metric: its name on the axis.
     """
     with style():
         drawing = Figure(figsize=(WIDTH, 1.5 + 0.5 * len(rows)), layout="constrained")
@@ -70,7 +70,7 @@ def draw(rows: list[Row], figure: str) -> bytes:
                     value, place + up, xerr=ends, fmt="o", markersize=5, color=color, capsize=3, label=once(label)
                 )
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
-        axes.set(xlabel=f"{figure}, with 95 % intervals by lesion", xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
+        axes.set(xlabel=f"{metric}, with 95 % intervals by lesion", xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         order = [label for label in LABELS if label in handles]
         drawing.legend(
@@ -80,20 +80,20 @@ def draw(rows: list[Row], figure: str) -> bytes:
 
 
 def draw_differences(surplus: dict[str, dict[str, Any]], metrics: dict[str, str], baseline: str) -> bytes:
-    """Return the plot as a PNG file, a line for what is held against a baseline, a panel a figure.
+    """Return the plot as a PNG file, a line for what is held against a baseline, a panel a metric.
 
     Args:
-        surplus: by name, from top to bottom, the differences with their intervals by figure.
+        surplus: by name, from top to bottom, the differences with their intervals by metric.
         metrics: the names of the metrics, from left to right, and how they are called.
         baseline: against what.
     """
     with style():
         drawing = Figure(figsize=(WIDTH, 1.2 + 0.32 * len(surplus)), layout="constrained")
         panels = drawing.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
-        for axes, (figure, title) in zip(panels, metrics.items(), strict=True):
+        for axes, (metric, title) in zip(panels, metrics.items(), strict=True):
             axes.axvline(0, color=GREY, linewidth=1)
             for place, found in enumerate(surplus.values()):
-                value, lower, upper = (found[figure][name] for name in ("value", "lower", "upper"))
+                value, lower, upper = (found[metric][name] for name in ("value", "lower", "upper"))
                 if value is None:
                     continue
                 ends = None if lower is None else [[value - lower], [upper - value]]

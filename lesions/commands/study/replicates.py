@@ -15,6 +15,7 @@ from lesions.evaluation import metrics
 from lesions.evaluation.bootstrap import Bootstrap, alone
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.metrics import Metrics
+from lesions.reporting.common.numbers import decimal
 
 SHOWN = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_auc": "macro AUC"}
 SPLITS = {"val": "validation", "test": "test"}
@@ -35,7 +36,7 @@ def replicates(study: Study) -> dict[str, list[str]]:
 
 def spread(values: list[float]) -> str:
     """Return the mean, and where there are several the standard deviation: `0.910 ± 0.004`."""
-    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
+    return decimal(mean(values)) + (f" ± {decimal(stdev(values))}" if len(values) > 1 else "")
 
 
 def differences(before: list[SplitPredictions], after: list[SplitPredictions], bootstrap: Bootstrap) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def differences(before: list[SplitPredictions], after: list[SplitPredictions], b
     Args:
         before: the runs of one, on the same images in the same order.
         after: those of the other.
-        bootstrap: how the lesions are drawn.
+        bootstrap: how the lesions are resampled.
     """
     first = before[0]
     return alone(bootstrap.estimates(partial(_surplus, before, after), first.groups))
@@ -67,10 +68,10 @@ def against(
     """Return the differences from the baseline by family; a family of other images has none.
 
     Args:
-        commits: of each family's experiments, of which the answers are in DVC's cache.
+        commits: of each family's experiments, of which the predictions are in DVC's cache.
         baseline: one of them.
         split: val or test.
-        bootstrap: how the lesions are drawn.
+        bootstrap: how the lesions are resampled.
     """
     read = {name: [predictions_at_revision(commit, split) for commit in ours] for name, ours in commits.items()}
     found = {}
@@ -83,11 +84,3 @@ def against(
         if name != baseline:
             found[name] = differences([one.split for one in read[baseline]], [one.split for one in ours], bootstrap)
     return found
-
-
-def with_sign(value: dict[str, Any]) -> str:
-    """Return `+0.012 (-0.003 to +0.027)`."""
-    if value["value"] is None:
-        return "-"
-    interval = "" if value["lower"] is None else f" ({value['lower']:+.3f} to {value['upper']:+.3f})"
-    return f"{value['value']:+.3f}{interval}"

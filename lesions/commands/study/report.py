@@ -21,7 +21,8 @@ from lesions.commands.study.study import Study
 from lesions.core.errors import UserError
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.params.evaluate import Evaluate
-from lesions.reporting.common.tables import escape_markdown as escaped
+from lesions.reporting.common.numbers import decimal, interval_to
+from lesions.reporting.common.tables import Markdown, escape_markdown, markdown_table
 
 Json = dict[str, Any]
 
@@ -41,14 +42,14 @@ class Found:
     train: Json
 
     def metric(self, name: str, split: str) -> Json | None:
-        """Return a metric with its interval; None where that split was not judged."""
-        judged = self.evaluation.get(split)
-        return judged["metrics"][name] if judged else None
+        """Return a metric with its interval; None where that split was not evaluated."""
+        report = self.evaluation.get(split)
+        return report["metrics"][name] if report else None
 
     def majority(self, name: str, split: str) -> float | None:
         """Return what always naming the most frequent class has."""
-        judged = self.evaluation.get(split)
-        value: float | None = judged["majority_baseline"][name] if judged else None
+        report = self.evaluation.get(split)
+        value: float | None = report["majority_baseline"][name] if report else None
         return value
 
 
@@ -56,7 +57,7 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
     """Write the report and, beside it, its plot.
 
     Args:
-        study: what was asked.
+        study: the study.
         planned: its experiments; those that are missing are named so.
         file: where; else where the study says.
 
@@ -69,16 +70,16 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
     plot = file.with_suffix(".png")
     surplus = more_than_baseline(study, found)
     if surplus:
-        told = f"By how much each is more than {escaped(study.baseline)}"
+        caption = f"By how much each is more than {escape_markdown(study.baseline)}"
         plot.write_bytes(draw_differences(surplus, replicates.SHOWN, study.baseline))
     else:
-        told = f"{replicates.SHOWN[study.metric]} of each experiment"
+        caption = f"{replicates.SHOWN[study.metric]} of each experiment"
         plot.write_bytes(draw(rows(study, found), replicates.SHOWN[study.metric]))
     parts = [
-        f"# {escaped(study.title)}",
-        escaped(study.asks),
+        f"# {escape_markdown(study.title)}",
+        escape_markdown(study.question),
         made_by(study, planned, file),
-        f"![{told}; the tables below have the numbers]({plot.name})",
+        f"![{caption}; the tables below have the numbers]({plot.name})",
         *systems(study, found),
         *table(study, planned, found),
         *together(study, found, surplus),
@@ -127,14 +128,14 @@ def systems(study: Study, found: dict[str, Found]) -> list[str]:
         published = "-" if entry.published is None else f"{entry.published.value:.4f}".rstrip("0")
         lines.append(
             (
-                f"`{entry.name}`: {replicates.SHOWN[metric]}",
+                Markdown(f"`{entry.name}`: {replicates.SHOWN[metric]}"),
                 published,
-                f"{with_interval(found[entry.name].metric(metric, split))}, {SPLITS[split]}",
-                f"{with_interval(honest.metric(metric, study.split))}, {SPLITS[study.split]}"
+                f"{interval_to(found[entry.name].metric(metric, split))}, {SPLITS[split]}",
+                f"{interval_to(honest.metric(metric, study.split))}, {SPLITS[study.split]}"
                 if honest
                 else "not run yet",
-                f"{in_words(found[entry.name].majority(metric, split))}; "
-                f"{in_words(honest.majority(metric, study.split) if honest else None)}",
+                f"{decimal(found[entry.name].majority(metric, split))}; "
+                f"{decimal(honest.majority(metric, study.split) if honest else None)}",
             )
         )
     head = (
@@ -144,7 +145,7 @@ def systems(study: Study, found: dict[str, Found]) -> list[str]:
         "on images it never met",
         "always the majority, there and here",
     )
-    return [markdown(head, lines)] if lines else []
+    return [markdown_table(head, lines)] if lines else []
 
 
 def table(study: Study, planned: list[Planned], found: dict[str, Found]) -> list[str]:
@@ -153,24 +154,24 @@ def table(study: Study, planned: list[Planned], found: dict[str, Found]) -> list
     for one in planned:
         if one.entry.name not in found:
             state = "its images are not here" if one.blocked else "not run yet"
-            lines.append((f"`{one.entry.name}`", state, *["-"] * 6))
+            lines.append((Markdown(f"`{one.entry.name}`"), state, *["-"] * 6))
             continue
         ours = found[one.entry.name]
         _, split = aspect(study, one.entry.name)
         lines.append(
             (
-                f"`{one.entry.name}`",
+                Markdown(f"`{one.entry.name}`"),
                 SPLITS[split],
-                with_interval(ours.metric("accuracy", split)),
-                with_interval(ours.metric("balanced_accuracy", split)),
-                in_words(ours.majority("accuracy", split)),
+                interval_to(ours.metric("accuracy", split)),
+                interval_to(ours.metric("balanced_accuracy", split)),
+                decimal(ours.majority("accuracy", split)),
                 f"{ours.train['weights']:,}" if ours.train else "-",
                 f"{ours.train['best_epoch']} of {ours.train['epochs']}" if ours.train else "-",
                 ours.evaluation["leakage"],
             )
         )
-    head = ("experiment", "judged on", "accuracy", "balanced accuracy", "always the majority: accuracy", "weights")
-    return [markdown((*head, "epoch kept", "leakage"), lines)]
+    head = ("experiment", "split", "accuracy", "balanced accuracy", "always the majority: accuracy", "weights")
+    return [markdown_table((*head, "epoch kept", "leakage"), lines)]
 
 
 def whole_families(study: Study, found: dict[str, Found]) -> dict[str, list[Found]]:
@@ -200,7 +201,7 @@ def together(study: Study, found: dict[str, Found], surplus: dict[str, Json]) ->
     done = whole_families(study, found)
     if not any(len(members) > 1 for members in done.values()):
         return []
-    lines: list[tuple[str, ...]] = []
+    lines: list[tuple[object, ...]] = []
     for name, members in done.items():
         cells = []
         for metric in replicates.SHOWN:
@@ -208,21 +209,19 @@ def together(study: Study, found: dict[str, Found], surplus: dict[str, Json]) ->
             numbers = [float(value["value"]) for value in values if value and value["value"] is not None]
             cells.append(replicates.spread(numbers) if len(numbers) == len(members) else "-")
         more = (
-            [replicates.with_sign(surplus[name][metric]) for metric in replicates.SHOWN]
-            if name in surplus
-            else ["-"] * 3
+            [interval_to(surplus[name][metric], "+") for metric in replicates.SHOWN] if name in surplus else ["-"] * 3
         )
-        lines.append((f"`{name}`", str(len(members)), *cells, *(more if surplus else [])))
+        lines.append((Markdown(f"`{name}`"), len(members), *cells, *(more if surplus else [])))
     head = ["what", "runs", *replicates.SHOWN.values()]
-    told = f"Mean and standard deviation over the runs, {SPLITS[study.split]}."
+    caption = f"Mean and standard deviation over the runs, {SPLITS[study.split]}."
     if surplus:
-        head += [f"{metric}, more than `{study.baseline}`" for metric in replicates.SHOWN.values()]
-        told += " The differences are of these means; their 95 % interval is by lesion, paired, and holds not the runs."
-    return [told, markdown(tuple(head), lines)]
+        head += [Markdown(f"{metric}, more than `{study.baseline}`") for metric in replicates.SHOWN.values()]
+        caption += " The differences are of these means; their 95 % interval is by lesion, paired, not by run."
+    return [caption, markdown_table(head, lines)]
 
 
 def paired(study: Study, found: dict[str, Found]) -> list[str]:
-    """Return how pairs that have the same images to judge differ, of all these and of those that leak."""
+    """Return how pairs with the same images differ, of all these and of those that leak."""
     lines = []
     for entry in study.experiments:
         if entry.pairs_with in found and entry.name in found:
@@ -233,21 +232,21 @@ def paired(study: Study, found: dict[str, Found]) -> list[str]:
 
 def sources(study: Study) -> list[str]:
     """Return where the published metrics stand."""
-    told = [(entry.name, entry.published) for entry in study.experiments if entry.published is not None]
+    published = [(entry.name, entry.published) for entry in study.experiments if entry.published is not None]
     lines = [
         f"- `{name}`: {replicates.SHOWN[given.metric]} {given.value:g}, called {SPLITS[given.split]}: "
-        f"{escaped(given.source)}"
-        for name, given in told
+        f"{escape_markdown(given.source)}"
+        for name, given in published
     ]
     return ["Published metrics:", "\n".join(lines)] if lines else []
 
 
 def aspect(study: Study, name: str) -> tuple[str, str]:
-    """Return which metric of an experiment is looked at, and on which split."""
+    """Return which metric of an experiment is shown, and on which split."""
     entry = next(entry for entry in study.experiments if entry.name == name)
     given = entry.published
     metric = given.metric if given else study.metric
-    return metric, entry.judged_on or (given.split if given else study.split)
+    return metric, entry.split or (given.split if given else study.split)
 
 
 def rows(study: Study, found: dict[str, Found]) -> list[Row]:
@@ -277,21 +276,3 @@ def rows(study: Study, found: dict[str, Found]) -> list[Row]:
             )
         )
     return result
-
-
-def with_interval(value: Json | None) -> str:
-    """Return `0.733 (0.709 to 0.755)`."""
-    if value is None or value["value"] is None:
-        return "-"
-    interval = "" if value["lower"] is None else f" ({value['lower']:.3f} to {value['upper']:.3f})"
-    return f"{value['value']:.3f}{interval}"
-
-
-def in_words(value: float | None) -> str:
-    """Return a metric in three digits; "-" where there is none."""
-    return "-" if value is None else f"{value:.3f}"
-
-
-def markdown(head: tuple[str, ...], lines: list[tuple[Any, ...]]) -> str:
-    """Return a table."""
-    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in (head, ["---"] * len(head), *lines))

@@ -16,6 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from lesions.commands.study.plan import Planned, git, list_experiments, plan
 from lesions.commands.study.study import Study
 from lesions.core.errors import UserError
@@ -35,7 +37,7 @@ def run(study: Study, folder: Path | None = None) -> list[str]:
         The names of the experiments that failed.
 
     Raises:
-        UserError: as `plan`; or code is not in Git, or data not in DVC's cache.
+        UserError: as `plan`; or code is not in Git, data not in DVC's cache, or another study runs.
         KeyboardInterrupt: once the queue and the experiment in hand have ended.
     """
     from dvc.repo import Repo
@@ -44,7 +46,7 @@ def run(study: Study, folder: Path | None = None) -> list[str]:
     if not due:
         return []
     refuse_uncommitted_code()
-    with Repo() as repo:
+    with one_study_at_a_time(), Repo() as repo:
         refuse_missing_data(repo)
         keep_old(due)
         names = {one.name for one in due}
@@ -58,6 +60,20 @@ def run(study: Study, folder: Path | None = None) -> list[str]:
             stop(repo.experiments.celery_queue, names)
             raise
     return sorted(names - set(list_experiments()), key=[one.name for one in due].index)
+
+
+@contextmanager
+def one_study_at_a_time() -> Iterator[None]:
+    """Raise a UserError where another `lesions study` runs: Ctrl-C of one would end the other's experiment."""
+    lock = FileLock(".dvc/tmp/study.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError("Another `lesions study` runs in this project. Wait until it has ended.") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def enqueue(queue: Any, due: list[Planned]) -> dict[str, Any]:

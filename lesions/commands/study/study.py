@@ -1,4 +1,4 @@
-"""What a study asks for: a small file in studies/, read into experiments with whole parameters each."""
+"""A study: a small file in studies/, read into experiments with whole parameters each."""
 
 import itertools
 import re
@@ -47,14 +47,14 @@ class Entry(Listed):
         name: of it.
         each: parameters with the values that they get in turn.
         published: the metric that somebody published of it.
-        judged_on: the split that is looked at, where it is neither the published metric's nor the study's.
+        split: that the report shows, where it is neither the published metric's nor the study's.
         pairs_with: the name of its honest form.
     """
 
     name: Name
     each: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     published: Published | None = None
-    judged_on: Split | None = None
+    split: Split | None = None
     pairs_with: str | None = None
 
 
@@ -64,7 +64,7 @@ class Study(BaseModel):
     Attributes:
         name: of the file; its experiments are called `NAME-EXPERIMENT`.
         title: of the report.
-        asks: the question, in a sentence.
+        question: in a sentence.
         metric: what the report's plot shows.
         split: the images that it is of, where nothing published says otherwise.
         report: where the report is written.
@@ -77,7 +77,7 @@ class Study(BaseModel):
 
     name: Name
     title: str = Field(min_length=1)
-    asks: str = Field(min_length=1)
+    question: str = Field(min_length=1)
     metric: Literal["accuracy", "balanced_accuracy", "macro_auc"] = "balanced_accuracy"
     split: Split = "test"
     report: str = ""

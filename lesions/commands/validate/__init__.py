@@ -1,1 +1,1 @@
-"""`lesions validate`: the model judged on another collection."""
+"""`lesions validate`: evaluate a model on another collection."""

@@ -31,7 +31,7 @@ class Collection:
         images: a row a usable image, sorted by `image_id`, in clean's columns as far as one collection gives them;
             `theirs` is the diagnosis as it is written there, `label` the model's class, or, where `known` is False, a
             diagnosis that the model does not know.
-        luma: uint8, (N, 64, 64), to find copies by.
+        luma: uint8, (N, 64, 64), fingerprints for finding duplicates.
         colour: float32, (N, 2, 8, 8), the same.
         rejects: what cannot be used, with `reason`.
         mapping: a row a diagnosis as it is written there: `theirs`, `diagnosis`, `label`, `known`, `by` (what says
@@ -47,15 +47,15 @@ class Collection:
     files: list[dict[str, Any]]
 
 
-def parse(options: Sequence[str], classes: list[str]) -> dict[str, str]:
-    """Return the model's class of each diagnosis that the options name, both as codes.
+def parse_mapping(options: Sequence[str], classes: list[str]) -> dict[str, str]:
+    """Return the model's class of each diagnosis named in the options, both as codes.
 
     Args:
         options: THEIRS=OURS each.
         classes: the model's.
 
     Raises:
-        UserError: an option has another form, names no class of the model, or says two things of one diagnosis.
+        UserError: an option has another form, names no class of the model, or gives one diagnosis two classes.
     """
     found: dict[str, str] = {}
     for option in options:
@@ -75,45 +75,44 @@ def parse(options: Sequence[str], classes: list[str]) -> dict[str, str]:
     return found
 
 
-def read(folder: Path, raw: Path, classes: list[str], own: dict[str, str], made_of: dict[str, str]) -> Collection:
+def read(folder: Path, raw: Path, classes: list[str], mapping: dict[str, str], training: dict[str, str]) -> Collection:
     """Read each image of a folder once, and map the diagnoses. None is guessed.
 
     Args:
         folder: in one of the folder source's layouts.
         raw: an empty folder, for links to its archives and for one of its loose images.
         classes: the model's.
-        own: of `parse`; goes before the diagnosis's own name.
-        made_of: of diagnoses that the model learned under another name its class, as where clean.classes joined some;
-            goes last.
+        mapping: of `parse_mapping`; goes before the diagnosis's own name.
+        training: the class of each diagnosis of the training data, as where clean.classes joined some; goes last.
 
     Raises:
-        UserError: see `lesions.sources.folder.fetch`; or `own` names a diagnosis that the collection has not, or no
-            image can be used.
+        UserError: see `lesions.sources.folder.fetch`; or `mapping` names a diagnosis that the collection has not,
+            or no image can be used.
     """
     fetched = folder_source.bring(folder, raw, lambda file, place: place.symlink_to(file.resolve()))
     table = fetched.table
     theirs = tidy(table, "dx")
     diagnosis = theirs.map(code_of)
     held = set(diagnosis) - {""}
-    if absent := [name for name in own if name not in held]:
+    if absent := [name for name in mapping if name not in held]:
         raise UserError(
             f"--class names {shown(absent[0])}, and {folder} has no such diagnosis; "
             f"{did_you_mean(absent[0], held)}. It has: {', '.join(map(shown, sorted(held)))}."
         )
-    label_of = made_of | {name: name for name in classes} | own
+    label_of = training | {name: name for name in classes} | mapping
     label = diagnosis.map(lambda name: label_of.get(name, name))
     table = table.assign(theirs=theirs, diagnosis=diagnosis, label=label)
     named = table[label != ""]
-    mapping = named.groupby(["theirs", "diagnosis", "label"]).size().rename("rows").reset_index()
-    mapping["known"] = mapping["label"].isin(classes)
-    mapping["by"] = [_said_by(name, classes, own, made_of) for name in mapping["diagnosis"]]
-    mapping["place"] = mapping["label"].map({name: place for place, name in enumerate(classes)})
-    mapping = mapping.sort_values(["known", "place", "theirs"], ascending=[False, True, True], ignore_index=True)
+    diagnoses = named.groupby(["theirs", "diagnosis", "label"]).size().rename("rows").reset_index()
+    diagnoses["known"] = diagnoses["label"].isin(classes)
+    diagnoses["by"] = [_mapped_by(name, classes, mapping, training) for name in diagnoses["diagnosis"]]
+    diagnoses["place"] = diagnoses["label"].map({name: place for place, name in enumerate(classes)})
+    diagnoses = diagnoses.sort_values(["known", "place", "theirs"], ascending=[False, True, True], ignore_index=True)
 
     rejects = [set_aside(table, label.map(lambda name: "" if name else NO_DIAGNOSIS))]
     found, unmatched = find_members(raw, table)
     rejects.append(unmatched)
-    # In order, as in images.csv: the resamples are drawn by it.
+    # Sorted as images.csv is: the bootstrap's random numbers go by the order.
     found = found[found["label"] != ""].sort_values("image_id", ignore_index=True)
     found, luma, colour = scan_images(raw, found)
     rejects.append(set_aside(found, found["problem"]))
@@ -131,14 +130,14 @@ def read(folder: Path, raw: Path, classes: list[str], own: dict[str, str], made_
         luma[usable],
         colour[usable],
         set_aside_.sort_values(["image_id", "archive", "member"], ignore_index=True),
-        mapping.drop(columns="place"),
+        diagnoses.drop(columns="place"),
         files,
     )
 
 
-def _said_by(diagnosis: str, classes: list[str], own: dict[str, str], made_of: dict[str, str]) -> str:
-    if diagnosis in own:
+def _mapped_by(diagnosis: str, classes: list[str], mapping: dict[str, str], training: dict[str, str]) -> str:
+    if diagnosis in mapping:
         return "--class"
     if diagnosis in classes:
         return "its name"
-    return "the training data" if diagnosis in made_of else ""
+    return "the training data" if diagnosis in training else ""

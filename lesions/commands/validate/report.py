@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from lesions.commands.validate.judging import NAME
+from lesions.commands.validate.evaluate import NAME
 from lesions.evaluation.split_report import printed
 from lesions.reporting.common.tables import markdown_table
 from lesions.reporting.common.templates import render
@@ -16,7 +16,7 @@ from lesions.reporting.common.templates import render
 OVERALL = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "mcc", "kappa", "log_loss", "brier")
 OF_GROUP = ("balanced_accuracy", "melanoma_sensitivity", "melanoma_specificity", "melanoma_auc")
 MAX_REASONS = 8
-"""The commonest, of each kind."""
+"""At most so many of each kind, the commonest."""
 
 
 def headline(report: dict[str, Any], out: Path) -> str:
@@ -28,10 +28,10 @@ def headline(report: dict[str, Any], out: Path) -> str:
     """
     mapping = pd.DataFrame(
         [
-            (row["theirs"], row["ours"] or "(not known: counted apart)", row["by"], row["rows"], row["judged"])
+            (row["theirs"], row["ours"] or "(not known: counted apart)", row["by"], row["rows"], row["evaluated"])
             for row in report["mapping"]
         ],
-        columns=["theirs", "the model's", "by", "in the table", "judged"],
+        columns=["theirs", "the model's", "by", "in the table", "evaluated"],
     )
     points = {
         name: point[NAME]
@@ -51,17 +51,17 @@ def headline(report: dict[str, Any], out: Path) -> str:
 
 def page(report: dict[str, Any]) -> str:
     """Return `validation.md`."""
-    judged = report[NAME]
+    collection = report[NAME]
     shown = {name: [row for row in rows if "suppressed" not in row] for name, rows in report["subgroups"].items()}
     columns = {
         name: [metric for metric in OF_GROUP if any(row.get(metric, {}).get("value") is not None for row in rows)]
         for name, rows in shown.items()
     }
-    diagnoses = [row["diagnosis"] for row in judged["classes"]]
-    counts = judged["confusion"]["counts"]
+    diagnoses = [row["diagnosis"] for row in collection["classes"]]
+    counts = collection["confusion"]["counts"]
     context = {
         "report": report,
-        "judged": judged,
+        "collection": collection,
         "name": NAME,
         "overall": OVERALL,
         "mapping": [row | {"ours": row["ours"] or "not known"} for row in report["mapping"]],

@@ -4,58 +4,62 @@ import lesions.models.common.determinism  # noqa: F401 - before all that imports
 
 # isort: split
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from lesions.archives import read_members
 from lesions.audit.duplicates import label_conflicts, near_duplicate_ids
 from lesions.audit.groups import group_ids
 from lesions.audit.matching import REJECTS, set_aside
 from lesions.audit.summary import kind_of_reason
 from lesions.classifier import Classifier
 from lesions.commands.output_folder import make_writable
-from lesions.commands.validate import collection, judging, seen
 from lesions.commands.validate import report as reports
-from lesions.commands.validate.judging import NAME
+from lesions.commands.validate import train_overlap
+from lesions.commands.validate.collection import Collection, parse_mapping
+from lesions.commands.validate.collection import read as read_collection
+from lesions.commands.validate.evaluate import NAME, collection_report, unknown_classes
+from lesions.commands.validate.predict import CollectionPredictions, predict
+from lesions.commands.validate.train_overlap import ModelImages, find_overlap, training_labels
 from lesions.core.csv_files import EXACT
 from lesions.core.errors import NO_ROOM, UserError
 from lesions.core.json_files import write_json
 from lesions.core.params import FILE
 from lesions.core.sanitize import shown
 from lesions.evaluation.bootstrap import Bootstrap
-from lesions.evaluation.common import predictions
+from lesions.evaluation.common.predictions import FIXED, split_predictions
 from lesions.evaluation.split_report import overall_with_intervals
-from lesions.models.calibration.metadata_prior import FIELDS, PatientMetadata
+from lesions.models.calibration.metadata_prior import FIELDS
 from lesions.params.evaluate import Evaluate
 
-FEWEST = 100
-"""Resamples, as for `evaluate.n_bootstrap`."""
+MIN_RESAMPLES = 100
+"""As for `evaluate.n_bootstrap`."""
 KINDS = {
-    "seen": "the model has seen them",
+    "train overlap": "the model was made from them, or from images of the same lesion or patient",
     "unusable": "no image, no row in the table, no diagnosis, or not readable",
-    "contradiction": "a copy stands under another diagnosis",
+    "label conflict": "a duplicate has another diagnosis",
     "unknown class": "the model does not know the diagnosis",
 }
-"""Why an image is not judged."""
+"""Why an image is left out."""
+
+LeftOut = dict[str, pd.DataFrame]
+"""By kind, tables in the columns of `REJECTS`."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asked for.
+    """The options of the command.
 
     Attributes:
         folder: the collection's.
         models: the model's folder.
         mapping: THEIRS=OURS each.
-        data: the pipeline's folder, which knows what the model has seen.
-        out: where the report goes.
+        data: the pipeline's folder, with the images that the model was made from.
+        out: the folder of the report.
         resamples: of the bootstrap; None takes `evaluate.n_bootstrap`.
     """
 
@@ -68,18 +72,18 @@ class Request:
 
 
 def validate(request: Request) -> str:
-    """Judge a model on a collection, write the report, and return the headline for a person.
+    """Evaluate a model on a collection, write the report, and return the headline for a person.
 
     Raises:
-        UserError: there is no model, no image to judge, or no place for the report. An earlier report stays.
+        UserError: there is no model, no image to evaluate, or no place for the report. An earlier report stays.
     """
     bootstrap = _bootstrap(request.resamples)
     _check_place(request.out, request.folder)
     classifier = Classifier.of_folder(request.models)
-    own = collection.parse(request.mapping, classifier.thresholds.classes)
+    mapping = parse_mapping(request.mapping, classifier.thresholds.classes)
     try:
         with TemporaryDirectory() as raw:
-            report, tables = _judged(request, classifier, own, Path(raw), bootstrap)
+            report, tables = _evaluate(request, classifier, mapping, Path(raw), bootstrap)
         _write(request.out, report, tables)
     except OSError as error:
         if error.errno not in NO_ROOM:
@@ -89,156 +93,124 @@ def validate(request: Request) -> str:
     return reports.headline(report, request.out)
 
 
-def _judged(
-    request: Request, classifier: Classifier, own: dict[str, str], raw: Path, bootstrap: Bootstrap
+def _evaluate(
+    request: Request, classifier: Classifier, mapping: dict[str, str], raw: Path, bootstrap: Bootstrap
 ) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
     """Return the report, and the tables that go with it by their names."""
     thresholds = classifier.thresholds
-    made_of = seen.made_of(request.data, thresholds.model.sha256)
-    found = collection.read(request.folder, raw, thresholds.classes, own, made_of)
+    sha256 = thresholds.model.sha256
+    found = read_collection(request.folder, raw, thresholds.classes, mapping, training_labels(request.data, sha256))
     if not found.images["known"].any():
         theirs = ", ".join(shown(name) for name in found.mapping["theirs"])
         raise UserError(
             f"the model knows none of the diagnoses of {request.folder}: {theirs}. Its classes: "
             f"{', '.join(thresholds.classes)}. Say which is which: --class THEIRS=OURS, once for each."
         )
-    before = seen.read(request.data, thresholds.model.sha256)
-    copies, was_seen = seen.find(found.images, found.luma, found.colour, before)
-    left_out = {"unusable": found.rejects, "seen": set_aside(found.images, was_seen)}
-    images = found.images[was_seen == ""]
-    conflict = label_conflicts(images, copies, "drop")
-    left_out["contradiction"] = set_aside(images, conflict)
-    images = images[conflict == ""].reset_index(drop=True)
-    images["near_duplicate_id"] = near_duplicate_ids(images, copies)
-    images["group_id"] = group_ids(images)
-
-    _refuse_if_none(images["known"], left_out, request.folder)
-    answers, probabilities, alone = ask(classifier, raw, images)
-    left_out["unusable"] = pd.concat([left_out["unusable"], set_aside(images, answers["problem"])])
-    answered = (answers["problem"] == "").to_numpy()
-    images, answers, probabilities, alone = (rows[answered] for rows in (images, answers, probabilities, alone))
+    model_images = train_overlap.read(request.data, sha256)
+    images, left_out = _select(found, model_images)
+    _check_any_left(images, left_out, request.folder)
+    predicted = predict(classifier, raw, images)
+    left_out["unusable"] = pd.concat([left_out["unusable"], set_aside(images, predicted.answers["problem"])])
+    readable = (predicted.answers["problem"] == "").to_numpy()
+    images, predicted = images[readable], predicted.only(readable)
     known = images["known"].to_numpy()
-    left_out["unknown class"] = set_aside(
-        images, images["label"].map(lambda label: f"the model does not know {label}").where(~known, "")
-    )
-    _refuse_if_none(images["known"], left_out, request.folder)
-    aside = pd.concat([rows.assign(kind=kind) for kind, rows in left_out.items()], ignore_index=True)
-    table = images.loc[known, ["image_id", "label"]].assign(split=NAME, leakage=thresholds.leakage)
-    table = table[predictions.FIXED]
-    judged = images[known].assign(split=NAME)
-    final, alone_, calibrated = (
-        pd.concat([table, of[known]], axis=1) for of in (probabilities, alone, _calibrated(classifier, probabilities))
-    )
-    split = predictions.split_predictions(final, judged, calibrated)
+    unknown = "the model does not know " + images["label"]
+    left_out["unknown class"] = set_aside(images, unknown.where(~known, ""))
+    _check_any_left(images, left_out, request.folder)
 
-    train = before.table.loc[before.table["split"] == "train", "label"]
-    comparable = before.of_this_model and len(train) > 0 and set(train) <= set(thresholds.classes)
-    report: dict[str, Any] = {
+    aside = pd.concat([rows.assign(kind=kind) for kind, rows in left_out.items()], ignore_index=True)
+    evaluated = images[known].assign(split=NAME, leakage=thresholds.leakage)
+    report = {
         "leakage": thresholds.leakage,
         "folder": shown(request.folder.resolve().name),
         # A leak is the last of the classifier's, and the first that a reader must know.
-        "warnings": [*reversed(classifier.warnings), *before.doubts],
+        "warnings": [*reversed(classifier.warnings), *model_images.warnings],
         "model": thresholds.model.model_dump(),
         "files": found.files,
-        "mapping": _mapping(found, judged),
-        "seen": {
-            "train_and_val": len(before.table),
-            "of_these_looked_at": len(before.luma),
-            "left_out": len(left_out["seen"]),
+        "mapping": _mapping(found, evaluated),
+        "train_overlap": {
+            "train_and_val": len(model_images.table),
+            "with_fingerprint": len(model_images.luma),
+            "left_out": len(left_out["train overlap"]),
         },
-        "left_out": {
-            kind: {
-                "why": why,
-                "images": int((aside["kind"] == kind).sum()),
-                "reasons": kind_of_reason(aside.loc[aside["kind"] == kind, "reason"]).value_counts().to_dict(),
-            }
-            for kind, why in KINDS.items()
-        },
-        **judging.collection_report(split, answers[known], classifier, train if comparable else None, bootstrap),
-        "patient": {
-            "known": {field: int((judged[field] != "").sum()) for field in FIELDS},
-            "without_age_sex_and_site": overall_with_intervals(
-                predictions.split_predictions(alone_, judged), bootstrap
-            ),
-        }
-        if classifier.prior.is_active
-        else None,
-        "unknown_classes": judging.unknown_classes(answers[~known], probabilities[~known], thresholds),
+        "left_out": {kind: _counts(aside.loc[aside["kind"] == kind, "reason"], kind) for kind in KINDS},
+        **_metrics(evaluated, predicted.only(known), classifier, model_images, bootstrap),
+        "unknown_classes": unknown_classes(predicted.only(~known), thresholds),
     }
     return report, {
-        "predictions.csv": final,
+        "predictions.csv": _table(evaluated, predicted.uncalibrated[known]),
         "left_out.csv": aside[[*REJECTS[:-1], "kind", "reason"]],
     }
 
 
-def _refuse_if_none(known: "pd.Series[bool]", left_out: dict[str, pd.DataFrame], folder: Path) -> None:
-    if not known.any():
+def _select(found: Collection, model_images: ModelImages) -> tuple[pd.DataFrame, LeftOut]:
+    """Return the images to evaluate, with `near_duplicate_id` and `group_id`, and those left out."""
+    pairs, overlap = find_overlap(found.images, found.luma, found.colour, model_images)
+    images = found.images[overlap == ""]
+    conflict = label_conflicts(images, pairs, "drop")
+    left_out = {
+        "unusable": found.rejects,
+        "train overlap": set_aside(found.images, overlap),
+        "label conflict": set_aside(images, conflict),
+    }
+    images = images[conflict == ""].reset_index(drop=True)
+    images["near_duplicate_id"] = near_duplicate_ids(images, pairs)
+    images["group_id"] = group_ids(images)
+    return images, left_out
+
+
+def _check_any_left(images: pd.DataFrame, left_out: LeftOut, folder: Path) -> None:
+    if not images["known"].any():
         listed = "".join(f"\n  {len(rows):6,} {KINDS[kind]}" for kind, rows in left_out.items() if len(rows))
         raise UserError(
-            f"no image of {folder} is left to judge:{listed}\nA collection must hold other images, of other "
+            f"no image of {folder} is left to evaluate:{listed}\nA collection must hold other images, of other "
             "lesions, than those that the model was made from, and diagnoses that the model knows."
         )
 
 
-def ask(classifier: Classifier, raw: Path, images: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return what the model says: `label`, `problem`, or alerts and `ood_score`; and the classes' probabilities.
-
-    Twice: with what is known of the patients, and of the images alone.
-
-    Args:
-        classifier: the model.
-        raw: the folder of the archives.
-        images: with `image_id`, `label`, `archive`, `member`, and what is known of the patients; the rows' index is
-            kept.
-    """
-    contents = read_members(raw, zip(images["archive"], images["member"], strict=True))
-    inputs: Iterator[tuple[str, Callable[[], bytes]]] = (
-        (image_id, partial(_given, content)) for image_id, content in zip(images["image_id"], contents, strict=True)
-    )
-    # The pixels are let go: those of ten thousand images may be more than the memory holds.
-    rows = [
-        {
-            "problem": answer.problem,
-            "uncalibrated": answer.uncalibrated,
-            "alone": answer.image_only,
-            **{f"alert_{question}": reached for question, reached in answer.alerts.items()},
-            "ood_score": answer.ood_score,
+def _metrics(
+    evaluated: pd.DataFrame,
+    predicted: CollectionPredictions,
+    classifier: Classifier,
+    model_images: ModelImages,
+    bootstrap: Bootstrap,
+) -> dict[str, Any]:
+    """Return the metrics of the images of known classes, and where metadata are used, those without."""
+    train = model_images.table.loc[model_images.table["split"] == "train", "label"]
+    comparable = model_images.of_this_model and len(train) > 0 and set(train) <= set(classifier.thresholds.classes)
+    calibrated = None if classifier.calibration.temperature is None else predicted.calibrated
+    split = split_predictions(_table(evaluated, predicted.uncalibrated), evaluated, calibrated)
+    report = collection_report(split, predicted.answers, classifier, train if comparable else None, bootstrap)
+    metadata = None
+    if classifier.prior.is_active:
+        image_only = split_predictions(_table(evaluated, predicted.image_only), evaluated)
+        metadata = {
+            "known": {field: int((evaluated[field] != "").sum()) for field in FIELDS},
+            "without_age_sex_and_site": overall_with_intervals(image_only, bootstrap),
         }
-        for answer in classifier.classify_all(inputs, len(images), _patients(images))
-    ]
-    said = pd.DataFrame(rows, index=images.index).assign(label=images["label"])
-    probabilities, alone = (
-        pd.DataFrame(list(said[column]), images.index, classifier.thresholds.classes, np.float32)
-        for column in ("uncalibrated", "alone")
-    )
-    return said.drop(columns=["uncalibrated", "alone"]), probabilities, alone
+    return report | {"metadata": metadata}
 
 
-def _calibrated(classifier: Classifier, probabilities: pd.DataFrame) -> pd.DataFrame:
-    calibrated = classifier.calibration.apply(probabilities.to_numpy())
-    return pd.DataFrame(calibrated, probabilities.index, probabilities.columns)
+def _table(images: pd.DataFrame, probabilities: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of predictions in the columns of data/predictions/predictions.csv."""
+    return pd.concat([images[FIXED], probabilities], axis=1)
 
 
-def _patients(images: pd.DataFrame) -> list[PatientMetadata]:
-    return [dict(zip(FIELDS, row, strict=True)) for row in images[list(FIELDS)].to_numpy()]
+def _counts(reasons: "pd.Series[str]", kind: str) -> dict[str, Any]:
+    """Return how many images were left out, and for which reasons."""
+    return {"why": KINDS[kind], "images": len(reasons), "reasons": kind_of_reason(reasons).value_counts().to_dict()}
 
 
-def _given(content: bytes | ValueError) -> bytes:
-    if isinstance(content, ValueError):
-        raise content
-    return content
-
-
-def _mapping(found: collection.Collection, judged: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a row a diagnosis of the collection: the model's class or null, the table's rows, and those judged."""
-    counts = judged["theirs"].value_counts()
+def _mapping(found: Collection, evaluated: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a row a diagnosis of the collection: the model's class or null, and counts."""
+    counts = evaluated["theirs"].value_counts()
     return [
         {
             "theirs": shown(theirs),
             "ours": label if known else None,
             "by": by,
             "rows": int(rows),
-            "judged": int(counts.get(theirs, 0)),
+            "evaluated": int(counts.get(theirs, 0)),
         }
         for theirs, label, known, by, rows in zip(
             *(found.mapping[column] for column in ("theirs", "label", "known", "by", "rows")), strict=True
@@ -247,16 +219,16 @@ def _mapping(found: collection.Collection, judged: pd.DataFrame) -> list[dict[st
 
 
 def _bootstrap(resamples: int | None) -> Bootstrap:
-    # Only how the intervals are drawn: a model's folder is all that is needed, wherever it lies.
+    # A model's folder is enough, wherever it is: without params.yaml the defaults hold.
     params = Evaluate.read() if FILE.exists() else Evaluate(splits=["test"], seed=1)
     bootstrap = Bootstrap(params.n_bootstrap if resamples is None else resamples, params.seed)
-    if bootstrap.resamples < FEWEST:
-        raise UserError(f"--resamples: expected at least {FEWEST}, found {bootstrap.resamples}.")
+    if bootstrap.resamples < MIN_RESAMPLES:
+        raise UserError(f"--resamples: expected at least {MIN_RESAMPLES}, found {bootstrap.resamples}.")
     return bootstrap
 
 
 def _check_place(out: Path, folder: Path) -> None:
-    """Say before all work whether the report can be written.
+    """Check before all work that the report can be written.
 
     Raises:
         UserError: it cannot, or it would lie among the collection's images, as a table of theirs.

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from lesions.classifier import Classifier
+from lesions.commands.validate.predict import CollectionPredictions
 from lesions.evaluation import decision_curve, ood, subgroups
 from lesions.evaluation.bootstrap import Bootstrap, rounded
 from lesions.evaluation.common.predictions import SplitPredictions
@@ -39,7 +40,6 @@ def collection_report(
     }
     scores = ood_scores.assign(split=NAME)
     report = evaluation_report({NAME: split}, tasks, thresholds, prior, scores, bootstrap)
-    limit = thresholds.ood_limit
     melanoma = tasks["melanoma"]
     return report | {
         "majority_class": split.classes[int(prior.argmax())],
@@ -50,7 +50,7 @@ def collection_report(
             **report["calibration"][NAME],
         },
         "abstention": report["abstention"][NAME],
-        "ood": {"flagged_above": limit, **report["ood"][NAME]},
+        "ood": {"flagged_above": thresholds.ood_limit, **report["ood"][NAME]},
         "subgroups": subgroups.subgroup_report(
             split, melanoma.positive[0] if isinstance(melanoma, BinaryTask) else None, bootstrap
         ),
@@ -58,24 +58,21 @@ def collection_report(
     }
 
 
-def unknown_classes(answers: pd.DataFrame, probabilities: pd.DataFrame, thresholds: Thresholds) -> list[dict[str, Any]]:
-    """Return for each diagnosis that the model does not know what it makes of its images; nothing is right or wrong.
+def unknown_classes(predicted: CollectionPredictions, thresholds: Thresholds) -> list[dict[str, Any]]:
+    """Return for each diagnosis that the model does not know how its images are predicted; none is right or wrong.
 
     Args:
-        answers: a row an image: `label`, `ood_score`, and, where the model has such a question, `alert_melanoma` and
-            `alert_malignant`, None where no threshold is known.
-        probabilities: the same rows, a column a class.
+        predicted: of images of such diagnoses.
         thresholds: the model's.
     """
-    limit = thresholds.ood_limit
     report = []
-    for label, rows in answers.groupby("label"):
+    for label, rows in predicted.answers.groupby("label"):
         entry: dict[str, Any] = {"diagnosis": label, "images": len(rows)}
-        for question in thresholds.tasks:
-            alerts = rows[f"alert_{question}"]
-            entry[f"alert_{question}"] = None if alerts.isna().any() else rounded(float(alerts.astype(bool).mean()))
-        entry["unlike"] = ood.share_flagged(rows["ood_score"].to_numpy(), limit)
-        called = probabilities.loc[rows.index].to_numpy().argmax(axis=1)
-        entry["called"] = {name: int((called == place).sum()) for place, name in enumerate(thresholds.classes)}
+        for task in thresholds.tasks:
+            alerts = rows[f"alert_{task}"]
+            entry[f"alert_{task}"] = None if alerts.isna().any() else rounded(float(alerts.astype(bool).mean()))
+        entry["flagged"] = ood.share_flagged(rows["ood_score"].to_numpy(), thresholds.ood_limit)
+        number = predicted.uncalibrated.loc[rows.index].to_numpy().argmax(axis=1)
+        entry["predicted"] = {name: int((number == place).sum()) for place, name in enumerate(thresholds.classes)}
         report.append(entry)
     return report
