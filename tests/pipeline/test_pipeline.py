@@ -57,7 +57,8 @@ EFFECT = {EFFECT.encode()!r}
 import hashlib, sys
 from pathlib import Path
 from ruamel.yaml import YAML
-stage = YAML(typ="safe").load(Path("dvc.yaml"))["stages"][sys.argv[1]]
+stages = YAML(typ="safe").load(Path("dvc.yaml"))["stages"]
+stage = stages[sys.argv[1]]
 params = YAML(typ="safe").load(Path("params.yaml"))
 
 def values(key):
@@ -75,9 +76,11 @@ for dep in stage["deps"]:
         content = str(file.read_bytes().count(EFFECT)).encode() if code else file.read_bytes()
         read.append(hashlib.sha256(content).hexdigest())
 for out in stage["outs"] + stage.get("metrics", []):
-    path = Path(out if isinstance(out, str) else next(iter(out)))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(hashlib.sha256(str([out, read]).encode()).hexdigest())
+    out = out if isinstance(out, str) else next(iter(out))
+    inside = {dep for other in stages.values() for dep in other["deps"] if dep.startswith(out + "/")}
+    for path in map(Path, sorted(inside) or [out]):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(hashlib.sha256(str([path, read]).encode()).hexdigest())
 """
 )
 
