@@ -26,7 +26,7 @@ RERUNS: dict[str, tuple[object, list[str]]] = {
     "pretrained.weights": ("none", ["weights", "report"]),
     "train.learning_rate": (2e-3, FROM_TRAIN),
     "predict.tta": (True, FROM_PREDICT),
-    "calibrate.use_metadata": (False, ["calibrate", "evaluate", "explain", "report"]),
+    "calibrate.use_metadata": (False, ["calibrate", "evaluate", "report"]),
     "evaluate.splits": (["val"], FROM_PREDICT),
     "evaluate.n_bootstrap": (200, ["evaluate", "report"]),
     "explain.examples_per_class": (2, ["explain", "report"]),
@@ -37,7 +37,7 @@ shows this table."""
 EFFECT = "# with another output"
 RERUNS_OF_CODE: dict[str, tuple[str, list[str]]] = {
     "lesions/evaluation/bootstrap.py": (EFFECT, ["evaluate", "report"]),
-    "lesions/models/calibration/temperature.py": (EFFECT, ["calibrate", "evaluate", "explain", "report"]),
+    "lesions/models/calibration/temperature.py": (EFFECT, ["calibrate", "evaluate", "report"]),
     "lesions/models/architectures/residual.py": (EFFECT, []),
     "lesions/sources/folder/fetch.py": (EFFECT, []),
     "lesions/commands/compare/compare.py": (EFFECT, []),

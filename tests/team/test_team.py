@@ -188,7 +188,7 @@ def nothing_slow_runs(team: Team, printed: str) -> None:
 
 def only_what_is_needed_comes(team: Team, printed: str) -> None:
     assert stages_run(printed) == ["check", "evaluate", "report"]
-    assert (team["Dora"] / "data/predictions/predictions.csv").exists()
+    assert (team["Dora"] / "data/predictions").exists()
     assert [file.name for file in (team["Dora"] / "data/raw").iterdir()] == ["provenance.json"]  # the card cites it
     assert not (team["Dora"] / "data/prepared").exists()
 
