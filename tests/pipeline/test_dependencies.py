@@ -181,7 +181,7 @@ def test_the_committed_lock_is_of_this_code_and_these_parameters() -> None:
 def test_packages_hold_no_code() -> None:
     """A package's `__init__.py` runs with each of its modules, and is no dependency of any stage.
 
-    That of lesions has a short name for whoever asks a model; our own code does not go by it.
+    That of lesions has a short name for whoever uses a model; our own code does not go by it.
     """
     short = "from lesions import Classifier"
     for file in [*ROOT.glob("lesions/**/*.py"), *ROOT.glob("stages/*.py")]:

@@ -26,7 +26,7 @@ RERUNS: dict[str, tuple[object, list[str]]] = {
     "pretrained.weights": ("none", ["weights", "report"]),
     "train.learning_rate": (2e-3, FROM_TRAIN),
     "predict.tta": (True, FROM_PREDICT),
-    "calibrate.use_metadata": (False, ["calibrate", "evaluate", "explain", "report"]),
+    "calibrate.use_metadata": (False, ["calibrate", "evaluate", "report"]),
     "evaluate.splits": (["val"], FROM_PREDICT),
     "evaluate.n_bootstrap": (200, ["evaluate", "report"]),
     "explain.examples_per_class": (2, ["explain", "report"]),
@@ -37,7 +37,7 @@ shows this table."""
 EFFECT = "# with another output"
 RERUNS_OF_CODE: dict[str, tuple[str, list[str]]] = {
     "lesions/evaluation/bootstrap.py": (EFFECT, ["evaluate", "report"]),
-    "lesions/models/calibration/temperature.py": (EFFECT, ["calibrate", "evaluate", "explain", "report"]),
+    "lesions/models/calibration/temperature.py": (EFFECT, ["calibrate", "evaluate", "report"]),
     "lesions/models/architectures/residual.py": (EFFECT, []),
     "lesions/sources/folder/fetch.py": (EFFECT, []),
     "lesions/commands/compare/compare.py": (EFFECT, []),
@@ -57,7 +57,8 @@ EFFECT = {EFFECT.encode()!r}
 import hashlib, sys
 from pathlib import Path
 from ruamel.yaml import YAML
-stage = YAML(typ="safe").load(Path("dvc.yaml"))["stages"][sys.argv[1]]
+stages = YAML(typ="safe").load(Path("dvc.yaml"))["stages"]
+stage = stages[sys.argv[1]]
 params = YAML(typ="safe").load(Path("params.yaml"))
 
 def values(key):
@@ -75,9 +76,11 @@ for dep in stage["deps"]:
         content = str(file.read_bytes().count(EFFECT)).encode() if code else file.read_bytes()
         read.append(hashlib.sha256(content).hexdigest())
 for out in stage["outs"] + stage.get("metrics", []):
-    path = Path(out if isinstance(out, str) else next(iter(out)))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(hashlib.sha256(str([out, read]).encode()).hexdigest())
+    out = out if isinstance(out, str) else next(iter(out))
+    inside = {dep for other in stages.values() for dep in other["deps"] if dep.startswith(out + "/")}
+    for path in map(Path, sorted(inside) or [out]):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(hashlib.sha256(str([path, read]).encode()).hexdigest())
 """
 )
 

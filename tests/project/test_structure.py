@@ -22,23 +22,25 @@ LAYERS = [
     {"params"},
     {"images"},
     {"sources", "reporting/common"},
+    {"evaluation/common"},
     {"audit", "sampling", "models"},
+    {"models/calibration"},
     {"inference", "evaluation"},
     {"explain", "reporting"},
-    {"patient_input"},
     {"classifier"},
     {"commands"},
     {"cli"},
 ]
 """From the lowest: a package or loose module imports those of earlier layers, and itself."""
+INNER = ("reporting/common", "evaluation/common", "models/calibration")
+"""Packages within a package that have a layer of their own."""
 LEVELS = {package: level for level, layer in enumerate(LAYERS) for package in layer}
 
 
 def package_of(file: Path) -> str:
     """Return the package or loose module of `lesions` that a module belongs to."""
-    if file.parts[1:3] == ("reporting", "common"):
-        return "reporting/common"
-    return Path(file.parts[1]).stem
+    inner = "/".join(file.parts[1:3])
+    return inner if inner in INNER else Path(file.parts[1]).stem
 
 
 def imported(file: Path) -> Iterator[Path]:

@@ -20,8 +20,8 @@ class Server(ThreadingHTTPServer):
         files: what to answer, by path.
         records: the images of the archive, as its pages give them.
         page: how many a page holds.
-        asked: the paths asked for so far, with their queries.
-        ranges: the parts of files asked for so far.
+        requested: the paths requested so far, with their queries.
+        ranges: the parts of files requested so far.
         troubles: statuses to answer instead, once each, by what a path begins with.
         change: what is done to each page before it is given.
         signature: what links must carry to be of use, or "".
@@ -36,7 +36,7 @@ class Server(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.records: list[dict[str, Any]] = []
         self.page = 100
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.ranges: list[str] = []
         self.troubles: dict[str, list[int]] = {}
         self.change: Callable[[dict[str, Any]], object] = lambda page: page
@@ -50,9 +50,9 @@ class Server(ThreadingHTTPServer):
         """Where it is, without a slash at the end."""
         return f"http://127.0.0.1:{self.server_port}"
 
-    def asked_for(self, start: str) -> list[str]:
-        """Return the paths asked for that begin so."""
-        return [path for path in self.asked if path.startswith(start)]
+    def requests_for(self, start: str) -> list[str]:
+        """Return the requested paths that begin so."""
+        return [path for path in self.requested if path.startswith(start)]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer with a page, a file, or the trouble that is wanted."""
         server = self.server
-        server.asked.append(self.path)
+        server.requested.append(self.path)
         parts = urlsplit(self.path)
         for start, statuses in server.troubles.items():
             if self.path.startswith(start) and statuses:
@@ -79,12 +79,12 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.answer(404, b"")
 
-    def give_page(self, asked: dict[str, list[str]]) -> dict[str, Any]:
+    def give_page(self, query: dict[str, list[str]]) -> dict[str, Any]:
         """Return a page of the records, and where the next one is."""
-        start = int(base64.b64decode(asked["cursor"][0])) if "cursor" in asked else 0
-        end = start + min(self.server.page, int(asked["limit"][0]))
+        start = int(base64.b64decode(query["cursor"][0])) if "cursor" in query else 0
+        end = start + min(self.server.page, int(query["limit"][0]))
         cursor = base64.b64encode(str(end).encode()).decode()
-        following = {name: values[0] for name, values in asked.items()} | {"cursor": cursor}
+        following = {name: values[0] for name, values in query.items()} | {"cursor": cursor}
         more = end < len(self.server.records)
         return {
             "results": self.server.records[start:end],
@@ -94,10 +94,10 @@ class Handler(BaseHTTPRequestHandler):
         }
 
     def give_file(self, content: bytes) -> None:
-        """Answer with a file, or with the rest of it from where it is asked."""
-        asked = self.headers.get("Range", "")
-        self.server.ranges += [asked] if asked else []
-        wanted = re.fullmatch(r"bytes=(\d+)-", asked)
+        """Answer with a file, or with the rest of it that the header Range names."""
+        header = self.headers.get("Range", "")
+        self.server.ranges += [header] if header else []
+        wanted = re.fullmatch(r"bytes=(\d+)-", header)
         headers = {"ETag": '"1"', "Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
         if wanted and int(wanted[1]) < len(content):
             start = int(wanted[1])
@@ -114,7 +114,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         pause = self.server.stall_after
-        with suppress(ConnectionError):  # whoever asked may be gone
+        with suppress(ConnectionError):  # the client may be gone
             if pause is not None and len(body) > pause:
                 self.server.stall_after = None
                 self.wfile.write(body[:pause])

@@ -1,4 +1,4 @@
-"""A server on the loopback interface that does, request by request, whatever a test asks of it."""
+"""A server on the loopback interface that does, request by request, what a test prescribes."""
 
 import re
 import socket
@@ -23,7 +23,7 @@ class Server(ThreadingHTTPServer):
         content: the file.
         etag: its version.
         script: what is done with the next requests, one each; afterwards, and on its own, `usual`.
-        requests: what was asked.
+        requests: what was requested.
         served: bytes of bodies that were sent.
         pause: seconds between two pieces of a body.
     """
@@ -41,7 +41,7 @@ class Server(ThreadingHTTPServer):
         self.etag: str | None = '"1"'
         self.script = deque(script)
         self.usual: Act = give()
-        self.requests: list[Asked] = []
+        self.requests: list[Request] = []
         self.served = 0
         self.pause = 0.0
 
@@ -55,7 +55,7 @@ class Server(ThreadingHTTPServer):
 
 
 @dataclass
-class Asked:
+class Request:
     """A request."""
 
     path: str
@@ -86,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Do what is next in the script."""
-        self.server.requests.append(Asked(self.path, {name.lower(): value for name, value in self.headers.items()}))
+        self.server.requests.append(Request(self.path, {name.lower(): value for name, value in self.headers.items()}))
         act = self.server.script.popleft() if self.server.script else self.server.usual
         try:
             act(self)
@@ -137,7 +137,7 @@ def give(
     stop_after: int | None = None,
     **headers: object,
 ) -> Act:
-    """Give the file, or the rest of it that is asked for.
+    """Give the file, or the rest of it that is requested.
 
     Args:
         ranges: whether it can give the rest alone.
@@ -156,10 +156,10 @@ def give(
         server = handler.server
         server.content = server.content if content is None else content
         server.etag = etag or server.etag
-        asked = handler.headers.get("Range", "")
+        header = handler.headers.get("Range", "")
         version = handler.headers.get("If-Range", server.etag)
         same = version == server.etag or not heeds_if_range
-        start = int(re.sub(r"\D", "", asked)) if asked and ranges and same else 0
+        start = int(re.sub(r"\D", "", header)) if header and ranges and same else 0
         all_of_it = {"ETag": server.etag, "Last_Modified": "Mon, 01 Jan 2024 00:00:00 GMT", **headers}
         if start >= len(server.content) > 0:
             handler.answer(416, Content_Range=f"bytes */{len(server.content)}")

@@ -103,7 +103,7 @@ def refused(file: RemoteFile, folder: Path, *words: str) -> UserError:
 
 
 def ranges(server: Server) -> list[str | None]:
-    return [asked.headers.get("range") for asked in server.requests]
+    return [request.headers.get("range") for request in server.requests]
 
 
 # Trouble that passes
@@ -137,7 +137,7 @@ def test_reset_loses_only_the_last_chunk(server: Server, tmp_path: Path) -> None
 
 
 class Change(NamedTuple):
-    """What a server answers when the rest of `CONTENT` is asked for, and which file comes of it."""
+    """What a server answers when the rest of `CONTENT` is requested, and which file comes of it."""
 
     act: Act
     result: bytes = CHANGED
@@ -235,7 +235,7 @@ def test_first_address_is_requested_again(server: Server, tmp_path: Path) -> Non
     refused(published(server), tmp_path, "404")
     assert "signed" not in (tmp_path / "a.bin.part.json").read_text()
     assert download(published(server), tmp_path).read_bytes() == CONTENT
-    assert [asked.path for asked in server.requests[::2]] == ["/a"] * 4
+    assert [request.path for request in server.requests[::2]] == ["/a"] * 4
     assert server.served == SIZE
 
 
@@ -244,7 +244,7 @@ def test_second_address(server: Server, tmp_path: Path, act: Act) -> None:
     server.script.append(act)
     file = published(server, CONTENT, "a.bin", server.url + "/first", server.url + "/second")
     assert download(file, tmp_path).read_bytes() == CONTENT
-    assert [asked.path for asked in server.requests] == ["/first", "/second"]
+    assert [request.path for request in server.requests] == ["/first", "/second"]
 
 
 def test_second_address_begins_anew(server: Server, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_dead_address_beside_a_live_one(server: Server, tmp_path: Path) -> None:
     WAITS.clear()
     assert download(file, tmp_path).read_bytes() == CONTENT
     assert server.served == SIZE
-    assert not WAITS, "the address that had begun goes on before the dead one is asked"
+    assert not WAITS, "the address that had begun goes on before the dead one is tried"
 
 
 # Trouble that stays
@@ -281,7 +281,7 @@ LASTING: dict[str, tuple[Act, list[str]]] = {
         ["MD5", md5(CHANGED), md5(CONTENT)],
     ),
     "compressed": (give(Content_Encoding="gzip"), ["encoding 'gzip'"]),
-    "a part that nobody asked for": (say(206, CONTENT, Content_Range="bytes 0-299999/300000"), ["206"]),
+    "a part that nobody requested": (say(206, CONTENT, Content_Range="bytes 0-299999/300000"), ["206"]),
     "a redirect to nowhere": (say(302, Location="http://a..b/"), ["a..b"]),
     "a redirect to itself": (say(302, Location="/a"), ["redirects"]),
     "a redirect to a file here": (say(302, Location="file:///etc/passwd"), ["file:///etc/passwd"]),
@@ -425,7 +425,7 @@ def test_user_agent(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "least", "most"),
+    ("retry_after", "least", "most"),
     [
         ("17", 17, 17),
         ("a date in 200 s", 100, 200),
@@ -436,9 +436,9 @@ def test_user_agent(server: Server, tmp_path: Path) -> None:
         ("0", 0.5, 1.5),
     ],
 )
-def test_retry_after(server: Server, tmp_path: Path, told: str, least: float, most: float) -> None:
-    told = formatdate(time.time() + 200, usegmt=True) if told.startswith("a date") else told
-    server.script.append(say(429, Retry_After=told))
+def test_retry_after(server: Server, tmp_path: Path, retry_after: str, least: float, most: float) -> None:
+    retry_after = formatdate(time.time() + 200, usegmt=True) if retry_after.startswith("a date") else retry_after
+    server.script.append(say(429, Retry_After=retry_after))
     download(published(server), tmp_path)
     assert len(WAITS) == 1
     assert least <= WAITS[0] <= most

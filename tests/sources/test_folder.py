@@ -1,4 +1,4 @@
-"""Source `folder`: three layouts, told apart by what lies in the folder; and tables read as text."""
+"""Source `folder`: three layouts, recognised by the files in the folder; and tables read as text."""
 
 import csv
 import io

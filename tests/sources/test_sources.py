@@ -63,12 +63,12 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path / "elsewhere")
 
 
-def asked(source: str, **values: Any) -> Download:
+def section(source: str, **values: Any) -> Download:
     return Download(source=source, folder="data/none", n_images=100, seed=1, **values)
 
 
 def fetch_archive(**values: Any) -> Fetched:
-    fetched = isic_archive.fetch(asked("isic_archive", **({"collection": 212} | values)), RAW)
+    fetched = isic_archive.fetch(section("isic_archive", **({"collection": 212} | values)), RAW)
     check_table(fetched.table, "table")
     return fetched
 
@@ -91,7 +91,7 @@ def stops(action: Callable[[], object], *words: str) -> None:
 def test_all_pages_and_images_in_order(server: Server) -> None:
     server.records = [record(server, number) for number in range(250, 0, -1)]
     fetched = fetch_archive(query='sex:female AND diagnosis_3:"Nevus"')
-    searches = server.asked_for(SEARCH)
+    searches = server.requests_for(SEARCH)
     assert len(searches) == 3
     assert all("collections=212" in path and "limit=100" in path for path in searches)
     assert "query=sex%3Afemale+AND+diagnosis_3%3A%22Nevus%22" in searches[0]
@@ -164,10 +164,10 @@ def test_deepest_known_diagnosis(names: list[str | None], code: str) -> None:
 def test_second_run_requests_nothing(server: Server) -> None:
     server.records = [record(server, number) for number in range(5)]
     first, packed = fetch_archive(), (RAW / "images.zip").read_bytes()
-    server.asked.clear()
+    server.requested.clear()
     server.records.pop()
     again = fetch_archive()
-    assert server.asked == []
+    assert server.requested == []
     assert again.provenance == first.provenance
     assert again.table.equals(first.table)
     assert (RAW / "images.zip").read_bytes() == packed
@@ -190,8 +190,8 @@ def test_busy_for_a_while(server: Server) -> None:
     server.records = [record(server, number) for number in range(150)]
     server.troubles = {SEARCH: [429, 503, 500], "/images/ISIC_0000003": [429, 502]}
     assert len(fetch_archive().table) == 150
-    assert len(server.asked_for(SEARCH)) == 2 + 3
-    assert len(server.asked_for("/images/ISIC_0000003")) == 3
+    assert len(server.requests_for(SEARCH)) == 2 + 3
+    assert len(server.requests_for("/images/ISIC_0000003")) == 3
 
 
 def test_nothing_found(server: Server) -> None:
@@ -208,9 +208,9 @@ def test_missing_image_is_named(server: Server, capsys: pytest.CaptureFixture[st
     assert "ISIC_0000007" not in set(fetched.table["image_id"])
     assert fetched.provenance["gone"] == ["ISIC_0000007"]
     assert "left out: ISIC_0000007 (1 in all)" in capsys.readouterr().out
-    server.asked.clear()
+    server.requested.clear()
     assert fetch_archive().provenance == fetched.provenance
-    assert server.asked == []
+    assert server.requested == []
     assert "ISIC_0000007" in set(fetch_archive(resolution="thumbnail").table["image_id"])
 
 
@@ -223,9 +223,9 @@ def test_too_many_missing_images(server: Server) -> None:
         stops(fetch_archive, "2 of 150 listed images are gone", "1%", f"Delete {listing}")
     Path(listing).unlink()
     server.records = [image for image in server.records if image["isic_id"][-1] not in "78"]
-    server.asked.clear()
+    server.requested.clear()
     assert len(fetch_archive().table) == 120
-    assert not server.asked_for("/images/")
+    assert not server.requests_for("/images/")
 
 
 def test_expired_links_are_renewed(server: Server) -> None:
@@ -237,16 +237,16 @@ def test_expired_links_are_renewed(server: Server) -> None:
     pages = iter(listings)
     server.change = lambda page: page | {"results": next(pages)}
     assert len(fetch_archive().table) == len(members()) == 20
-    assert len(server.asked_for(SEARCH)) == 2
+    assert len(server.requests_for(SEARCH)) == 2
 
 
 def test_unavailable_image_is_not_missing(server: Server) -> None:
     server.records = [record(server, number) for number in range(150)]
     server.troubles = {"/images/ISIC_0000004": [500] * 2 * web.ATTEMPTS}
     stops(fetch_archive, "1 of 150 images could not be fetched", "ISIC_0000004", "500", "run again")
-    server.asked.clear()
+    server.requested.clear()
     assert len(fetch_archive().table) == 150
-    assert server.asked == ["/images/ISIC_0000004_full.jpg"]
+    assert server.requested == ["/images/ISIC_0000004_full.jpg"]
 
 
 def test_image_of_another_length(server: Server) -> None:
@@ -344,9 +344,9 @@ def test_any_record_is_a_row_of_text(files: Any, metadata: Any, attribution: Any
 
 def test_circular_pages(server: Server) -> None:
     server.records = [record(server, number) for number in range(3)]
-    server.change = lambda page: page | {"next": f"{server.address}{SEARCH}?limit=100&page={len(server.asked)}"}
+    server.change = lambda page: page | {"next": f"{server.address}{SEARCH}?limit=100&page={len(server.requested)}"}
     stops(fetch_archive, "go round in a circle")
-    assert len(server.asked) == 2
+    assert len(server.requested) == 2
 
 
 def test_refused_query(server: Server) -> None:
@@ -418,7 +418,7 @@ def small_ham10000(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_ham10000")
 def test_ham10000_is_fetched_once(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fetched = ham10000.fetch(asked("ham10000"), RAW)
+    fetched = ham10000.fetch(section("ham10000"), RAW)
     assert sorted(path.name for path in RAW.iterdir()) == ["HAM10000_images_part_1.zip", "HAM10000_images_part_2.zip"]
     assert list(fetched.table.iloc[0]) == ["H1", "I1", "mel", "histo", "80.0", "male", "scalp", "rosendahl"]
     described = {file["name"]: file for file in fetched.provenance["files"]}
@@ -432,10 +432,10 @@ def test_ham10000_is_fetched_once(server: Server, tmp_path: Path, monkeypatch: p
         assert "Vienna" in file["attribution"]
         assert "180161" in file["citation"]
 
-    assert len(server.asked) == 3
+    assert len(server.requested) == 3
 
     elsewhere(tmp_path, monkeypatch)
-    again = ham10000.fetch(asked("ham10000"), RAW)
+    again = ham10000.fetch(section("ham10000"), RAW)
     assert again.provenance == fetched.provenance
     assert str(tmp_path) not in json.dumps(again.provenance)
 
@@ -445,23 +445,25 @@ def test_present_archives_are_verified_and_used(server: Server) -> None:
     DOWNLOADS.mkdir(parents=True)
     for path, content in server.files.items():
         Path(DOWNLOADS, path[1:]).write_bytes(content)
-    ham10000.fetch(asked("ham10000"), RAW)
-    assert server.asked == []
+    ham10000.fetch(section("ham10000"), RAW)
+    assert server.requested == []
     damaged = DOWNLOADS / "HAM10000_images_part_2.zip"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
-    stops(lambda: ham10000.fetch(asked("ham10000"), RAW), str(damaged), "not the file that is expected", "Move it away")
+    stops(
+        lambda: ham10000.fetch(section("ham10000"), RAW), str(damaged), "not the file that is expected", "Move it away"
+    )
     assert damaged.exists()
 
 
 def test_smaller_ham10000_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "_session", lambda: pytest.fail("asked the network"))
+    monkeypatch.setattr(web, "_session", lambda: pytest.fail("used the network"))
     DOWNLOADS.mkdir(parents=True)
     copy = DOWNLOADS / "HAM10000_images_part_1.zip"
     copy.write_bytes(zipped({"ISIC_0024306.jpg": b"small"}))
     words = [str(copy), "1,366,522,108", "download.source: folder"]
-    stops(lambda: ham10000.fetch(asked("ham10000"), RAW), *words)
+    stops(lambda: ham10000.fetch(section("ham10000"), RAW), *words)
     assert copy.exists()
-    assert server.asked == []
+    assert server.requested == []
 
 
 # The challenges
@@ -511,7 +513,7 @@ def small_challenges(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fetch_challenge(year: int) -> Fetched:
-    return isic_challenge.fetch(asked("isic_challenge", year=year), RAW)
+    return isic_challenge.fetch(section("isic_challenge", year=year), RAW)
 
 
 @pytest.mark.usefixtures("small_challenges")
@@ -541,9 +543,9 @@ def test_declared_split_of_2018(
         assert file["sha256"] == hashlib.sha256(server.files[f"/{name}"]).hexdigest()
         assert "nobody publishes a hash" in file["verified"]
         assert file["licence"] == "CC BY-NC 4.0"
-    asked_once = len(server.asked)
+    n_requested = len(server.requested)
     assert fetch_challenge(2018).provenance == fetched.provenance
-    assert len(server.asked) == asked_once
+    assert len(server.requested) == n_requested
     elsewhere(tmp_path, monkeypatch)
     assert fetch_challenge(2018).provenance == fetched.provenance
 
@@ -667,12 +669,12 @@ def test_killed_download_goes_on(server: Server, tmp_path: Path) -> None:
         assert (clone / folder / "clinic.zip").read_bytes() == server.files["/clinic.zip"]
     assert list(read_csv(clone / "data/raw/metadata.csv")["image_id"]) == ["a", "b"]
     assert read_json(clone / "data/raw/provenance.json")["files"][1]["name"] == "clinic.zip"
-    assert sorted(server.asked) == ["/clinic.csv", "/clinic.zip", "/clinic.zip"]
-    assert [int(asked[6:-1]) >= 1_000_000 for asked in server.ranges] == [True]
+    assert sorted(server.requested) == ["/clinic.csv", "/clinic.zip", "/clinic.zip"]
+    assert [int(part[6:-1]) >= 1_000_000 for part in server.ranges] == [True]
 
     # What DVC does with its outputs leaves the downloads alone: a forced run fetches nothing.
     run("dvc repro --force --single-item download", clone)
-    assert len(server.asked) == 3
+    assert len(server.requested) == 3
 
 
 def test_documented_values_are_accepted() -> None:

@@ -25,7 +25,7 @@ class Store(ABC):
     """A place with files under names; a test looks into it, spoils it, and bounds it.
 
     Attributes:
-        url: what `dvc remote add` is told.
+        url: the address for `dvc remote add`.
         room: how many bytes can still be written before it is full; None for no bound.
         on_write: called with the number of writes so far, before each.
     """
@@ -166,7 +166,7 @@ class SSH(Folder):
 
 
 class S3(Store):
-    """An S3 server with one bucket, which asks for keys."""
+    """An S3 server with one bucket, which needs keys."""
 
     BUCKET = "our-lesions"
 

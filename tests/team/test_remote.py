@@ -76,7 +76,7 @@ def one(store: Store, project: Path, tmp_path: Path) -> Path:
 
 
 def give_secrets(store: Store, clone: Path, *, secret: str | None = None) -> None:
-    """Write what the store asks for into a clone's own configuration, or a wrong secret."""
+    """Write the credentials of the store into a clone's own configuration, or a wrong secret."""
     lines = []
     if isinstance(store, S3):
         lines = [f"access_key_id = {store.key[0]}", f"secret_access_key = {secret or store.key[1]}"]

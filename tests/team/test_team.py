@@ -58,7 +58,7 @@ class Team:
     models: dict[str, str] = field(default_factory=dict)
 
     def __getitem__(self, who: str) -> Path:
-        """Return somebody's clone; all but Anna clone when the first of them is asked for."""
+        """Return somebody's clone; all but Anna clone when the first of them is needed."""
         if not self.clones:
             anna = copytree(self.pipeline, self.folder / "Anna", symlinks=True)
             run(f"git clone --quiet --bare {anna} {self.folder / 'origin.git'}", anna)
@@ -114,7 +114,7 @@ def pipeline(request: pytest.FixtureRequest, workspace: Path, tmp_path_factory: 
 
 @pytest.fixture
 def team(request: pytest.FixtureRequest, pipeline: Path, home_of_its_own: Path, tmp_path: Path) -> Iterator[Team]:
-    """A team with an empty store of the kind asked for, and its secrets where the page says that they belong."""
+    """A team with an empty store of the given kind, and its secrets where the page says that they belong."""
     kind = request.param
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
@@ -188,7 +188,7 @@ def nothing_slow_runs(team: Team, printed: str) -> None:
 
 def only_what_is_needed_comes(team: Team, printed: str) -> None:
     assert stages_run(printed) == ["check", "evaluate", "report"]
-    assert (team["Dora"] / "data/predictions/predictions.csv").exists()
+    assert (team["Dora"] / "data/predictions").exists()
     assert [file.name for file in (team["Dora"] / "data/raw").iterdir()] == ["provenance.json"]  # the card cites it
     assert not (team["Dora"] / "data/prepared").exists()
 
