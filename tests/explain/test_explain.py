@@ -20,7 +20,7 @@ from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
 from lesions.explain import embedding, gallery, overlay
 from lesions.explain import sanity_check as sanity
-from lesions.explain.feature_maps import opened
+from lesions.explain.feature_maps import split_at_features
 from lesions.explain.grad_cam import heat_maps
 from lesions.models.architectures import plain
 from lesions.models.common import saving as model_file
@@ -92,7 +92,7 @@ def test_every_network_gives_maps_and_features(name: str, tmp_path: Path) -> Non
     assert np.ptp(maps[maps.max(axis=(2, 3)) == 1], axis=(1, 2)).min() > 0
     found = embedding.features(model, pixels)
     assert len(found) == 6
-    logits = opened(model).logits(found).numpy()
+    logits = split_at_features(model).logits(found).numpy()
     assert keras.ops.softmax(logits).numpy() == pytest.approx(model(pixels).numpy(), abs=1e-5)
     assert all(np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True))
 
