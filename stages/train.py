@@ -22,7 +22,7 @@ from lesions.models.common import saving as model_file
 from lesions.models.training import ensemble
 from lesions.models.training import optimizer as optimisation
 from lesions.models.training.checkpoint import Checkpoint, packages
-from lesions.models.training.fit import FitResult, TrainingData, SplitData, HistoryCsv, fit
+from lesions.models.training.fit import FitResult, HistoryCsv, SplitData, TrainingData, fit
 from lesions.models.training.flops import multiply_adds
 from lesions.params.train import Train
 

@@ -291,5 +291,5 @@ def test_missing_parts_are_left_out(case: str, tmp_path: Path, monkeypatch: pyte
 def test_other_classes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, small(3), predictions(6, ["mel", "nv", "df"]), noise(6, 24), ["mel", "bcc", "df"])
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"the model knows .* run `dvc repro`"):
+    with pytest.raises(UserError, match=r"is of the classes mel, nv, df, .* Run `dvc repro`"):
         explain.main()
