@@ -53,13 +53,13 @@ def train_ours(folder: Path, minutes: float) -> None:
     loss = optimisation.loss(params, len(data.classes))
     model.compile(optimisation.optimizer(params, model, 0, params.epochs, steps), loss, jit_compile=False)
     validation = Validation(data.arrays, val, data.labels(val), loss, Interruption())
-    steering = fitting.steering(params, fitting.Phase(0, params.epochs, head_only=False))
+    callbacks = fitting.lr_callbacks(params, fitting.TrainingPhase(0, params.epochs, head_only=False))
     fit(
         model,
         feeding.endless(data.arrays, train, data.labels(train), params.batch_size, params.seed),
         minutes,
         steps_per_epoch=steps,
-        callbacks=[validation, *steering],
+        callbacks=[validation, *callbacks],
         class_weight=optimisation.class_weights(data.labels(train), params),
     )
 

@@ -1,7 +1,7 @@
-"""Train: the only slow stage. Interrupted, it goes on at the last finished epoch, to the same bits.
+"""Train the network. An interrupted training resumes at its last finished epoch, to the same bits.
 
-The network learns from the training images and the augmented ones; validation decides the learning rate, the end,
-and which epoch is kept. Test images are not read.
+The network learns from the training images and the augmented ones; validation decides the learning rate, the end, and
+the best epoch. No test image is read.
 """
 
 import lesions.models.common.determinism  # before all that imports Keras
@@ -22,7 +22,7 @@ from lesions.models.common import saving as model_file
 from lesions.models.training import ensemble
 from lesions.models.training import optimizer as optimisation
 from lesions.models.training.checkpoint import Checkpoint, packages
-from lesions.models.training.fit import Fitted, Images, Split, Table, fit
+from lesions.models.training.fit import FitResult, HistoryCsv, SplitData, TrainingData, fit
 from lesions.models.training.flops import multiply_adds
 from lesions.params.train import Train
 
@@ -34,38 +34,40 @@ def main() -> None:
     """Train the network that params.yaml names."""
     params = Train.read()
     data = dataset.load(Path("data"))
-    train, val = (Split(rows, data.labels(rows)) for rows in (data.rows("train"), data.rows("val")))
+    train, val = (SplitData(rows, data.labels(rows)) for rows in (data.rows("train"), data.rows("val")))
     refuse_empty_classes(train, data.classes)
-    images = Images(data.arrays, train, val)
+    images = TrainingData(data.arrays, train, val)
 
     HISTORY.parent.mkdir(exist_ok=True)
-    with Checkpoint.of_stage("train") as first:
-        checkpoints = [first.of_member(number) for number in range(params.ensemble_size)]
+    with Checkpoint.for_stage("train") as first:
+        checkpoints = [first.for_member(number) for number in range(params.ensemble_size)]
         models: list[keras.Model] = []
-        fits: list[Fitted] = []
+        fits: list[FitResult] = []
         try:
             for number, checkpoint in enumerate(checkpoints):
-                ours = params.model_copy(update={"seed": ensemble.seed_of(number, params.seed)})
+                ours = params.model_copy(update={"seed": ensemble.member_seed(number, params.seed)})
                 lesions.models.common.determinism.seed(ours.seed)
                 with lesions.models.common.determinism.all_devices():
                     models.append(build(params, data.arrays[0].shape[1:], len(data.classes)))
-                    table = Table(HISTORY, data.leakage, [epoch for fitted in fits for epoch in fitted.history])
-                    fits.append(fit(models[-1], images, ours, checkpoint, table))
+                    history_csv = HistoryCsv(
+                        HISTORY, data.leakage, [epoch for result in fits for epoch in result.history]
+                    )
+                    fits.append(fit(models[-1], images, ours, checkpoint, history_csv))
         except (MemoryError, tf.errors.ResourceExhaustedError):
             raise UserError(
                 "the memory is too small for this training: lower train.batch_size or prepare.image_size."
             ) from None
-        model = ensemble.together(models)
+        model = ensemble.merge_members(models)
         if params.logit_adjustment_tau:
-            optimisation.adjust_logits(model, train.labels, params.logit_adjustment_tau)
+            optimisation.apply_logit_adjustment(model, train.labels, params.logit_adjustment_tau)
         write_outputs(model, data, fits)
         for checkpoint in checkpoints:
             checkpoint.remove()
-    kept = " and ".join(f"epoch {fitted.epoch + 1} of {len(fitted.history)}" for fitted in fits)
+    kept = " and ".join(f"epoch {result.epoch + 1} of {len(result.history)}" for result in fits)
     print(f"{MODEL}: {model.count_params():,} weights, of {kept}")
 
 
-def refuse_empty_classes(train: Split, classes: list[str]) -> None:
+def refuse_empty_classes(train: SplitData, classes: list[str]) -> None:
     """Stop where a class cannot be learnt.
 
     Raises:
@@ -92,7 +94,7 @@ def build(params: Train, shape: tuple[int, ...], classes: int) -> keras.Model:
     return model
 
 
-def write_outputs(model: keras.Model, data: dataset.Dataset, fits: list[Fitted]) -> None:
+def write_outputs(model: keras.Model, data: dataset.Dataset, fits: list[FitResult]) -> None:
     """Write the model, its preprocessing, and the metrics of its epochs: of several networks, the means.
 
     Epochs are counted through all of them, as in the table.
@@ -104,9 +106,9 @@ def write_outputs(model: keras.Model, data: dataset.Dataset, fits: list[Fitted])
         "packages": packages(),
     }
     write_json(MODEL.parent / "preprocessing.json", preprocessing)
-    kept = pd.DataFrame([fitted.history[fitted.epoch] for fitted in fits]).mean()
+    kept = pd.DataFrame([result.history[result.epoch] for result in fits]).mean()
     metrics = {str(name): float(f"{value:.4g}") for name, value in kept.items()}
-    epochs = sum(len(fitted.history) for fitted in fits)
+    epochs = sum(len(result.history) for result in fits)
     best = epochs - len(fits[-1].history) + fits[-1].epoch + 1
     # No times: they would change the file's hash.
     cost = {"weights": model.count_params(), "multiply_adds": multiply_adds(model)}

@@ -23,10 +23,10 @@ def main() -> None:
     params = Pretrained.read()
     OUT.mkdir(parents=True, exist_ok=True)
     if params.model == "none":
-        write_json(OUT / "weights.json", {"network": "none"})
+        write_json(OUT / "weights.json", {"model": "none"})
         print(f"{OUT}: no pretrained network")
         return
-    record = {"network": params.model, "width": params.alpha, "file": None, "sha256": None, "source": "random"}
+    record = {"model": params.model, "alpha": params.alpha, "file": None, "sha256": None, "source": "random"}
     if params.weights != "none":
         path = Path(params.path) if params.weights == "path" else fetch(IMAGENET[params.model, params.alpha])
         weights = copy_weights(path, OUT)
@@ -35,7 +35,7 @@ def main() -> None:
         source = "ImageNet, by Keras" if params.weights == "imagenet" else path.name
         record |= {"file": weights.name, "sha256": sha256, "source": source}
     write_json(OUT / "weights.json", record)
-    print(f"{OUT}: {params.model} at width {params.alpha:g}, initial weights: {record['source']}")
+    print(f"{OUT}: {params.model} at alpha {params.alpha:g}, initial weights: {record['source']}")
 
 
 def fetch(file: WeightsFile) -> Path:

@@ -41,7 +41,7 @@ RENAMED = {
     "evaluate.resamples": "n_bootstrap",
     "explain.examples": "examples_per_class",
 }
-"""Today's names of keys that were called otherwise before."""
+"""New names of keys, by section and old name."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -50,7 +50,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("sead", ["seed", "image_size"])
     'did you mean "seed"?'
     >>> did_you_mean("colour", ["seed", "image_size"])
-    'known: px, seed'
+    'known: image_size, seed'
     """
     known = sorted(known)
     close = difflib.get_close_matches(word, known, n=1)

@@ -35,7 +35,8 @@ def read_scores(file: Path) -> pd.DataFrame:
             f"{file}, row {row + 1} ({table['image_id'].iloc[row]}): expected a number, found "
             f"{table['ood_score'].iloc[row]!r}. Did training diverge? Its losses are in plots/history.csv."
         )
-    return table.assign(ood_score=scores.astype(np.float32))  # as `calibrate` had them
+    # As float32, the bits that the limit was chosen on.
+    return table.assign(ood_score=scores.astype(np.float32).astype(np.float64))
 
 
 def ood_report(table: pd.DataFrame, splits: list[str], limit: float | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A network opened: its last feature maps and the features that it decides by, beside what it says of an image."""
+"""Split a network at its last feature maps and the features that its last layer reads."""
 
 from typing import Any, NamedTuple
 
@@ -9,26 +9,26 @@ from keras import KerasTensor, layers
 from lesions.core.errors import UserError
 
 
-class Opened(NamedTuple):
-    """What a network is asked for, whatever its architecture.
+class SplitModel(NamedTuple):
+    """The two parts of a network, whatever its architecture.
 
     Attributes:
-        inside: a model from pixels to the last feature maps, (N, rows, columns, channels), and to the input of the
-            last dense layer, (N, features).
+        feature_extractor: from pixels to the last feature maps, (N, rows, columns, channels), and to the input of
+            the last dense layer, (N, features).
         last: that layer.
     """
 
-    inside: keras.Model
+    feature_extractor: keras.Model
     last: layers.Dense
 
     def logits(self, features: tf.Tensor) -> tf.Tensor:
-        """Return (N, classes): what the last layer says of features, before its softmax."""
+        """Return (N, classes): the last layer's outputs for features, before its softmax."""
         scores = tf.matmul(features, self.last.kernel)
         return scores + self.last.bias if self.last.use_bias else scores
 
 
-def opened(model: keras.Model) -> Opened:
-    """Open a network, and the networks in it if it is made of some.
+def split_at_features(model: keras.Model) -> SplitModel:
+    """Split a network, also where it is made of networks.
 
     The last feature maps are the last output of a layer with rows and columns, at least two of them: pooling that
     keeps its dimensions leaves 1×1, which has no places. A network without any has its pixels.
@@ -62,7 +62,7 @@ def opened(model: keras.Model) -> Opened:
             "Dense(classes), as the files in lesions/models/architectures do."
         )
     last, features = dense[-1]
-    return Opened(keras.Model(whole.input, [maps[-1] if maps else whole.input, features]), last)
+    return SplitModel(keras.Model(whole.input, [maps[-1] if maps else whole.input, features]), last)
 
 
 def _same(layer: Any) -> Any:

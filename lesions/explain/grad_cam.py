@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lesions.explain.feature_maps import Opened, opened
+from lesions.explain.feature_maps import SplitModel, split_at_features
 
 BATCH = 64
 
@@ -26,13 +26,13 @@ def heat_maps(
     Args:
         model: from pixels to the probabilities of classes; any of `lesions/models/architectures`.
         pixels: uint8, (N, height, width, 3).
-        classes: (N,), the number of the class that is asked of each image.
+        classes: (N,), the number of the class to explain of each image.
         what: what a progress bar calls the work; without it there is none.
 
     Returns:
         float32, (N, height, width), from 0 to 1.
     """
-    parts = opened(model)
+    parts = split_at_features(model)
     found = np.zeros(pixels.shape[:3], np.float32)
     starts = range(0, len(pixels), BATCH)
     for start in tqdm(starts, desc=what, unit=" batches", disable=None if what else True):
@@ -41,12 +41,12 @@ def heat_maps(
     return found
 
 
-def _batch(parts: Opened, pixels: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
+def _batch(parts: SplitModel, pixels: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return the maps of one batch; the letters are the paper's."""
     x = tf.constant(pixels, tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        a, features = parts.inside(x, training=False)
+        a, features = parts.feature_extractor(x, training=False)
         # The logit, as in the paper: the gradient of the probability, or of its logarithm, fades to nothing as the
         # network becomes sure, and sure errors are what one wants to see.
         y = tf.gather(parts.logits(features), classes, batch_dims=1)

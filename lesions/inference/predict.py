@@ -1,7 +1,7 @@
 """Run a network on images, deterministically.
 
-An image gets the same bits whatever stands beside it in the batch: all batches have one size, the last one padded,
-since the processor's kernels add in an order that depends on the size (oneDNN, as TensorFlow uses it).
+An image gets the same bits whatever stands beside it in the batch: all batches are padded to one size, since the
+processor's kernels add in an order that depends on the size (oneDNN, as TensorFlow uses it).
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-BATCH_SIZE = 16
-"""At this size, unlike at 8 or 32, kernels for vectors of 16 floats treat every row of a batch alike."""
+PADDED_SIZE = 16
+"""At this size, unlike at 8 or 32, kernels for vectors of 16 floats treat every row of a batch but the last alike."""
+BATCH_SIZE = PADDED_SIZE - 1
+"""Images a batch: the last row is always padding, since kernels may compute the end of an array otherwise."""
 
 Images: TypeAlias = NDArray[np.uint8]
 Outputs: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -29,7 +31,7 @@ def predict_batch(model: keras.Model, images: Images, tta: bool) -> Outputs:
         tta: test-time augmentation: average the probabilities over the `dihedral_views`. The features are those of the
             images as they are.
     """
-    padded = np.concatenate([images, np.zeros((BATCH_SIZE - len(images), *images.shape[1:]), np.uint8)])
+    padded = np.concatenate([images, np.zeros((PADDED_SIZE - len(images), *images.shape[1:]), np.uint8)])
     views = dihedral_views(padded) if tta else [padded]
     # Through Keras's graph, which takes half the time of a direct call.
     outputs = [model.predict_on_batch(view) for view in views]

@@ -11,16 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
+from sklearn import metrics as reference
 
 from lesions.evaluation import calibration, metrics, operating_points, roc
 from lesions.evaluation.bootstrap import Bootstrap, alone
+from lesions.evaluation.common.tasks import DERMATOLOGISTS
 
 CLASSES = ["mel", "bkl", "nv"]
 ONE_EACH = np.ones((1, 4))
 
 
 def drawn(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, probabilities that know something about them and have ties, and weights of three resamples.
+    """Return labels, probabilities that know something of them and have ties, and weights of three resamples.
 
     In some seeds a class does not occur, at all or in a resample.
     """
@@ -32,7 +34,7 @@ def drawn(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def curves(label: np.ndarray, probability: np.ndarray) -> pd.DataFrame:
-    return metrics.roc({name: (label == n, probability[:, n]) for n, name in enumerate(CLASSES)})
+    return metrics.roc_curves({name: (label == n, probability[:, n]) for n, name in enumerate(CLASSES)})
 
 
 def or_nan(defined: bool, compute: partial[float]) -> float:
@@ -41,9 +43,9 @@ def or_nan(defined: bool, compute: partial[float]) -> float:
 
 @settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1))
-def test_weighted_metrics_are_those_of_the_repeated_images(seed: int) -> None:
+def test_weighted_metrics_are_of_repeated_images(seed: int) -> None:
     label, probability, weights = drawn(seed)
-    headline = metrics.overall_metrics(label, probability, weights)
+    overall = metrics.overall_metrics(label, probability, weights)
     of_class = metrics.per_class(label, probability, weights)
     for number, weight in enumerate(weights.astype(int)):
         actual, given = np.repeat(label, weight), np.repeat(probability, weight, axis=0)
@@ -52,31 +54,31 @@ def test_weighted_metrics_are_those_of_the_repeated_images(seed: int) -> None:
         area = [
             or_nan(
                 0 < (actual == n).sum() < len(actual),
-                partial(metrics.roc_auc_score, actual == n, given[:, n]),
+                partial(reference.roc_auc_score, actual == n, given[:, n]),
             )
             for n in range(3)
         ]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # scikit-learn warns of what is undefined
-            kappa = metrics.cohen_kappa_score(actual, answer)
+            kappa = reference.cohen_kappa_score(actual, answer)
         expected = {
-            "accuracy": metrics.accuracy_score(actual, answer),
-            "misclassified": 1 - metrics.accuracy_score(actual, answer),
-            "balanced_accuracy": metrics.recall_score(actual, answer, labels=held, average="macro", zero_division=0),
-            "macro_f1": metrics.f1_score(actual, answer, average="macro", zero_division=0),
-            "weighted_f1": metrics.f1_score(actual, answer, average="weighted", zero_division=0),
+            "accuracy": reference.accuracy_score(actual, answer),
+            "misclassified": 1 - reference.accuracy_score(actual, answer),
+            "balanced_accuracy": reference.recall_score(actual, answer, labels=held, average="macro", zero_division=0),
+            "macro_f1": reference.f1_score(actual, answer, average="macro", zero_division=0),
+            "weighted_f1": reference.f1_score(actual, answer, average="weighted", zero_division=0),
             # scikit-learn says 0 where it is undefined.
-            "mcc": or_nan(len(held) > 1 and len(set(answer)) > 1, partial(metrics.matthews_corrcoef, actual, answer)),
+            "mcc": or_nan(len(held) > 1 and len(set(answer)) > 1, partial(reference.matthews_corrcoef, actual, answer)),
             "kappa": kappa,
             "macro_auc": float(np.mean(area)),
-            "log_loss": metrics.log_loss(actual, given, labels=[0, 1, 2]),
+            "log_loss": reference.log_loss(actual, given, labels=[0, 1, 2]),
             "brier": ((given - np.eye(3)[actual]) ** 2).sum(axis=1).mean(),
         }
-        assert {name: values[number] for name, values in headline.items()} == pytest.approx(expected, nan_ok=True)
+        assert {name: values[number] for name, values in overall.items()} == pytest.approx(expected, nan_ok=True)
         for n in range(3):
-            table = metrics.confusion_matrix(actual == n, answer == n, labels=[False, True])
+            table = reference.confusion_matrix(actual == n, answer == n, labels=[False, True])
             (rejected, false), (missed, hits) = table
-            score = partial(metrics.average_precision_score, actual == n, given[:, n])
+            score = partial(reference.average_precision_score, actual == n, given[:, n])
             row = {
                 "sensitivity": hits / (hits + missed) if hits + missed else np.nan,
                 "specificity": rejected / (rejected + false) if rejected + false else np.nan,
@@ -103,17 +105,17 @@ def one_by_one(
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.5, 0.8, 0.95]))
-def test_the_partial_area_is_that_of_the_isic_challenge(seed: int, least: float) -> None:
+def test_partial_area_of_the_isic_challenge(seed: int, least: float) -> None:
     """Its code turns positives and others round, and takes McClish's correction of scikit-learn's back."""
     label, probability, weights = drawn(seed)
     found = roc.partial_auc(label == 0, probability[:, 0], weights, least)
     for value, positive, score in one_by_one(found, label == 0, probability[:, 0], weights):
-        scaled = metrics.roc_auc_score(~positive, -score, max_fpr=1 - least)
+        scaled = reference.roc_auc_score(~positive, -score, max_fpr=1 - least)
         lowest, highest = (1 - least) ** 2 / 2, 1 - least
         assert value == pytest.approx(lowest + (highest - lowest) / 0.5 * (scaled - 0.5))
 
 
-def test_an_area_is_the_chance_to_rank_a_pair_rightly() -> None:
+def test_area_is_the_chance_of_a_pair() -> None:
     label, probability, _ = drawn(3)
     positive, score = label == 0, probability[:, 0]
     pairs = positive.sum() * (~positive).sum()
@@ -123,18 +125,18 @@ def test_an_area_is_the_chance_to_rank_a_pair_rightly() -> None:
     assert np.trapezoid(curve["true_positive_rate"], curve["false_positive_rate"]) == pytest.approx(expected, abs=1e-3)
 
 
-def test_a_class_that_does_not_occur_is_null_with_a_reason() -> None:
+def test_absent_class_is_null_with_a_reason() -> None:
     label = np.array([0, 0, 2, 2])
     probability = np.array([[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.1, 0.2, 0.7], [0.7, 0.2, 0.1]])
     groups, bootstrap = np.arange(4), Bootstrap(100, 1)
-    headline = alone(bootstrap.estimates(partial(metrics.overall_metrics, label, probability), groups))
-    assert headline["macro_auc"] == {
+    overall = alone(bootstrap.estimates(partial(metrics.overall_metrics, label, probability), groups))
+    assert overall["macro_auc"] == {
         "value": None,
         "lower": None,
         "upper": None,
         "why": "a class does not occur, or no other does",
     }
-    assert headline["balanced_accuracy"]["value"] == 0.75
+    assert overall["balanced_accuracy"]["value"] == 0.75
     of_class = bootstrap.estimates(partial(metrics.per_class, label, probability), groups)
     reasons = {name: found[1].get("why") for name, found in of_class.items() if found[1]["value"] is None}
     assert reasons == {
@@ -148,7 +150,7 @@ def test_a_class_that_does_not_occur_is_null_with_a_reason() -> None:
     assert set(curves(label, probability)["diagnosis"]) == {"mel", "nv"}
 
 
-def test_one_image_alone() -> None:
+def test_one_image() -> None:
     label, probability = np.array([2]), np.array([[0.2, 0.3, 0.5]])
     found = alone(Bootstrap(100, 1).estimates(partial(metrics.overall_metrics, label, probability), np.array([0])))
     assert found["macro_auc"]["value"] is None
@@ -163,28 +165,30 @@ def test_one_image_alone() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.5, 0.866, 1.0]))
-def test_the_specificity_at_a_sensitivity_is_read_off_the_curve_of_scikit_learn(seed: int, sensitivity: float) -> None:
+def test_specificity_at_a_sensitivity(seed: int, sensitivity: float) -> None:
     label, probability, weights = drawn(seed)
     found = roc.specificity_at(label == 0, probability[:, 0], weights, sensitivity)
     for value, positive, score in one_by_one(found, label == 0, probability[:, 0], weights):
-        false, true, _ = metrics.roc_curve(positive, score, drop_intermediate=False)
+        false, true, _ = reference.roc_curve(positive, score, drop_intermediate=False)
         first = int(np.argmax(true >= sensitivity - 1e-12))
         share = (sensitivity - true[first - 1]) / (true[first] - true[first - 1])
         wanted = 1 - (false[first - 1] + share * (false[first] - false[first - 1]))
         assert value == pytest.approx(wanted)
 
 
-def test_equal_scores_are_worth_nothing() -> None:
+def test_equal_scores_rank_nothing() -> None:
     label, probability = np.array([0, 1, 2, 2]), np.full((4, 3), 1 / 3)
     assert metrics.overall_metrics(label, probability, ONE_EACH)["macro_auc"] == 0.5
     positive, same = label == 2, probability[:, 2]
-    assert roc.auc_and_average_precision(positive, same, ONE_EACH)[1] == metrics.average_precision_score(positive, same)
+    assert roc.auc_and_average_precision(positive, same, ONE_EACH)[1] == reference.average_precision_score(
+        positive, same
+    )
     # The diagonal from a sensitivity of 0.8 to 1.
     assert roc.partial_auc(positive, same, ONE_EACH, 0.8) == pytest.approx(0.2**2 / 2)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 0.0, 20.0]))
-def test_calibration_is_that_of_a_count_bin_by_bin(seed: int, sharper: float) -> None:
+def test_calibration_bin_by_bin(seed: int, sharper: float) -> None:
     """Also where all are equally sure, or all without doubt, and of one image."""
     label, probability, _ = drawn(seed)
     probability = probability**sharper / (probability**sharper).sum(axis=1, keepdims=True)
@@ -209,28 +213,27 @@ def test_calibration_is_that_of_a_count_bin_by_bin(seed: int, sharper: float) ->
         }
     assert calibration.ece(label, probability) == pytest.approx(expected)
     summary = calibration.summary(label, probability)
-    assert summary["log_loss"] == pytest.approx(metrics.log_loss(label, probability, labels=[0, 1, 2]), abs=6e-5)
-    brier = metrics.brier_score_loss(label, probability, labels=[0, 1, 2], scale_by_half=False)
+    assert summary["log_loss"] == pytest.approx(reference.log_loss(label, probability, labels=[0, 1, 2]), abs=6e-5)
+    brier = reference.brier_score_loss(label, probability, labels=[0, 1, 2], scale_by_half=False)
     assert summary["brier"] == pytest.approx(brier, abs=6e-5)
 
 
 @pytest.mark.parametrize("positive", [True, False])
-def test_a_question_with_one_kind_of_image_has_no_area(positive: bool) -> None:
-    asked, score = np.full(4, positive), np.array([0.1, 0.4, 0.4, 0.8])
-    ranks = partial(operating_points.ranks, asked, score, readers=operating_points.READERS)
-    found = alone(Bootstrap(100, 1).estimates(ranks, np.arange(4)))
+def test_task_of_one_kind_has_no_area(positive: bool) -> None:
+    label, score = np.full(4, positive), np.array([0.1, 0.4, 0.4, 0.8])
+    ranking = partial(operating_points.ranking_metrics, label, score, sensitivity=DERMATOLOGISTS["sensitivity"])
+    found = alone(Bootstrap(100, 1).estimates(ranking, np.arange(4)))
     for name in ("auc", "partial_auc_above_80_sensitivity", "specificity_at_dermatologists_sensitivity"):
         assert found[name]["value"] is None
         assert found[name]["why"] == "needs images of this class and of others"
     assert found["average_precision"]["value"] == (1 if positive else None)
-    assert all(point.threshold is None for point in operating_points.operating_points(asked, score))
-    at = Bootstrap(100, 1).estimates(partial(operating_points.at, [0.9], asked, score), np.arange(4))
+    at = Bootstrap(100, 1).estimates(partial(operating_points.threshold_metrics, [0.9], label, score), np.arange(4))
     undefined = {name for name, (entry,) in at.items() if entry["value"] is None}
     assert undefined >= {"ppv", "number_needed_to_biopsy", "specificity" if positive else "sensitivity"}
     assert all(entry["why"] != "undefined" for (entry,) in at.values() if entry["value"] is None)
 
 
-def test_baselines_are_those_of_a_constant_answer() -> None:
+def test_baselines_of_a_constant_prediction() -> None:
     label = np.array([2, 2, 2, 1, 0])
     majority = metrics.constant_baseline(label, np.array([0.0, 0, 1]))
     assert {
@@ -245,4 +248,4 @@ def test_baselines_are_those_of_a_constant_answer() -> None:
     assert np.isnan(majority["log_loss"][0])
     prior = metrics.constant_baseline(label, np.array([0.2, 0.2, 0.6]))
     assert prior["accuracy"][0] == 0.6
-    assert prior["log_loss"][0] == pytest.approx(metrics.log_loss(label, np.tile([0.2, 0.2, 0.6], (5, 1))))
+    assert prior["log_loss"][0] == pytest.approx(reference.log_loss(label, np.tile([0.2, 0.2, 0.6], (5, 1))))

@@ -15,12 +15,12 @@ from keras import layers
 from numpy.typing import NDArray
 from PIL import Image
 
-from lesions.core import image_array as packed
+from lesions.core import image_array
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
 from lesions.explain import embedding, gallery, overlay
 from lesions.explain import sanity_check as sanity
-from lesions.explain.feature_maps import opened
+from lesions.explain.feature_maps import split_at_features
 from lesions.explain.grad_cam import heat_maps
 from lesions.models.architectures import plain
 from lesions.models.common import saving as model_file
@@ -59,7 +59,7 @@ def trained() -> keras.Model:
     return model
 
 
-def test_the_blob_that_decides_is_where_the_map_is_hot(trained: keras.Model) -> None:
+def test_map_is_hot_at_the_blob(trained: keras.Model) -> None:
     pixels, labels, quarters = blobs(60, 2)
     assert (trained.predict(pixels, verbose=0).argmax(axis=1) == labels).mean() > 0.95
     bright, quarters = pixels[labels == 1], quarters[labels == 1]
@@ -69,20 +69,20 @@ def test_the_blob_that_decides_is_where_the_map_is_hot(trained: keras.Model) -> 
     assert (heat.argmax(axis=1) == quarters).mean() > 0.9
 
 
-def test_the_map_is_of_the_class_that_is_asked(trained: keras.Model) -> None:
+def test_map_is_of_the_given_class(trained: keras.Model) -> None:
     pixels = blobs(8, 3)[0]
-    one, other = (heat_maps(trained, pixels, np.full(8, asked)) for asked in (0, 1))
+    one, other = (heat_maps(trained, pixels, np.full(8, label)) for label in (0, 1))
     assert np.abs(one - other).mean() > 0.1
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_network_gives_maps_and_features(name: str, tmp_path: Path) -> None:
+def test_every_network_has_maps_and_features(name: str, tmp_path: Path) -> None:
     lesions.models.common.determinism.seed(1)
     model_file.save(build(CASE[name]._replace(shape=(40, 48, 3), classes=3)), tmp_path / "model.keras")
     model = model_file.load(tmp_path / "model.keras")
     before = model.get_weights()
     pixels = np.random.default_rng(1).integers(0, 256, (6, 40, 48, 3), np.uint8)
-    maps = np.stack([heat_maps(model, pixels, np.full(6, asked)) for asked in range(3)])
+    maps = np.stack([heat_maps(model, pixels, np.full(6, label)) for label in range(3)])
     assert maps.shape == (3, 6, 40, 48)
     assert maps.dtype == np.float32
     assert maps.min() >= 0
@@ -90,14 +90,15 @@ def test_every_network_gives_maps_and_features(name: str, tmp_path: Path) -> Non
     assert set(np.unique(maps.max(axis=(2, 3)))) <= {0, 1}
     assert (maps.max(axis=(0, 2, 3)) == 1).all()
     assert np.ptp(maps[maps.max(axis=(2, 3)) == 1], axis=(1, 2)).min() > 0
-    found = embedding.features(model, pixels)
-    assert len(found) == 6
-    logits = opened(model).logits(found).numpy()
+    split = split_at_features(model)
+    features = split.feature_extractor(pixels)[1]
+    assert len(features) == 6
+    logits = split.logits(features).numpy()
     assert keras.ops.softmax(logits).numpy() == pytest.approx(model(pixels).numpy(), abs=1e-5)
     assert all(np.array_equal(one, other) for one, other in zip(before, model.get_weights(), strict=True))
 
 
-def test_a_network_within_a_network_is_opened() -> None:
+def test_nested_network() -> None:
     lesions.models.common.determinism.seed(1)
     parts = [
         *(layers.Rescaling(1 / 255), layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D()),
@@ -112,20 +113,20 @@ def test_a_network_within_a_network_is_opened() -> None:
     backbone = keras.Model(inner, within)
     head = keras.Sequential([keras.Input((1, 1, 6)), flatten])
     models = [keras.Model(pixels, softmax(last(x))) for x in (flatten(flat), head(backbone(pixels)))]
-    asked = np.array([0, 1, 2, 0])
-    one, other = (heat_maps(model, noise(4), asked) for model in models)
+    labels_of_maps = np.array([0, 1, 2, 0])
+    one, other = (heat_maps(model, noise(4), labels_of_maps) for model in models)
     assert np.array_equal(one, other)
     assert one.max() == 1
 
 
-def test_a_network_that_ends_otherwise_is_refused() -> None:
+def test_network_without_dense_layer_is_refused() -> None:
     pixels = keras.Input((PX, PX, 3))
     x = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3)(pixels))
     with pytest.raises(UserError, match="no dense layer that gives the classes"):
         heat_maps(keras.Model(pixels, layers.Softmax()(x)), noise(1), np.zeros(1, np.int64))
 
 
-def test_random_weights_change_the_maps_and_the_same_maps_fail(trained: keras.Model) -> None:
+def test_random_weights_change_the_maps(trained: keras.Model) -> None:
     pixels, labels, _ = blobs(20, 4)
     maps = heat_maps(trained, pixels, labels)
     found = sanity.check(trained, pixels, labels, maps, 1)
@@ -139,7 +140,7 @@ def test_random_weights_change_the_maps_and_the_same_maps_fail(trained: keras.Mo
     assert not np.array_equal(one, other)
 
 
-def test_maps_that_say_nothing_are_counted_and_never_a_metric(trained: keras.Model) -> None:
+def test_empty_maps_are_counted(trained: keras.Model) -> None:
     found = sanity.check(trained, noise(2), np.zeros(2, np.int64), np.zeros((2, PX, PX), np.float32), 1)
     assert (found["rank_correlation"], found["between_images"]) == (None, None)
     assert found["undefined"] == 2 * sanity.DRAWS
@@ -157,7 +158,7 @@ def test_any_number_of_images_has_places(images: int, columns: int) -> None:
         assert np.array_equal(place, embedding.places(found.astype(np.float32), 1)[0])
 
 
-def test_what_lies_apart_stays_apart() -> None:
+def test_clusters_stay_apart() -> None:
     random = np.random.default_rng(1)
     found = np.concatenate([random.normal(3 * split, 1, (30, 20)) for split in (-1, 1)]).astype(np.float32)
     place = embedding.places(found, 1)[0]
@@ -165,21 +166,29 @@ def test_what_lies_apart_stays_apart() -> None:
     assert ((nearest < 30) == (np.arange(60) < 30)).all()
 
 
-def test_the_gallery_takes_the_surest_errors_and_the_least_sure_hits() -> None:
-    said = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.4, 0.6], [0.4, 0.6], [0.9, 0.1]])
+def test_gallery_order() -> None:
+    table = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.4, 0.6], [0.4, 0.6], [0.9, 0.1]])
     labels = np.array([0, 0, 0, 0, 0, 0])
-    found = [(example.row, example.kind) for example in gallery.choose(labels, said, 2)]
+    found = [(example.row, example.kind) for example in gallery.choose(labels, table, 2)]
     assert found == [(2, "confident_error"), (3, "confident_error"), (1, "uncertain_hit"), (0, "uncertain_hit")]
 
 
 # The stage.
 
 
-def put(folder: Path, model: keras.Model, said: pd.DataFrame, pixels: NDArray[np.uint8], classes: list[str]) -> None:
+def put(folder: Path, model: keras.Model, table: pd.DataFrame, pixels: NDArray[np.uint8], classes: list[str]) -> None:
     """Write what the stage reads."""
-    packed.write(folder / "data/prepared", said[["image_id", "label"]], pixels, pixels.shape[1:3])
-    (folder / "data/predictions").mkdir()
-    said.to_csv(folder / "data/predictions/predictions.csv", index=False)
+    image_array.write(folder / "data/prepared", table[["image_id", "label"]], pixels, pixels.shape[1:3])
+    for name in ("predictions", "clean", "split", "network_outputs"):
+        (folder / "data" / name).mkdir()
+    known = table[["image_id", "label"]].assign(group_id=table["image_id"], lesion_id="")
+    known.to_csv(folder / "data/clean/images.csv", index=False)
+    pd.DataFrame({"label": classes}).to_csv(folder / "data/clean/classes.csv", index=False)
+    table[["image_id", "split", "leakage"]].to_csv(folder / "data/split/split.csv", index=False)
+    table[["image_id", "split", "label", "leakage"]].to_csv(folder / "data/network_outputs/features.csv", index=False)
+    features = np.random.default_rng(3).normal(size=(len(table), 5)).astype(np.float32)
+    np.save(folder / "data/network_outputs/features.npy", features)
+    table.to_csv(folder / "data/predictions/predictions.csv", index=False)
     model_file.save(model, folder / "models/model.keras")
     write_json(folder / "models/preprocessing.json", {"classes": classes})
     copyfile(ROOT / "params.yaml", folder / "params.yaml")
@@ -189,9 +198,10 @@ def predictions(images: int, classes: list[str], leakage: str = "none") -> pd.Da
     """Return predictions in which one of three is wrong."""
     random = np.random.default_rng(1)
     labels = np.arange(images) % len(classes)
-    said = random.dirichlet(np.ones(len(classes)), images)
+    probability = random.dirichlet(np.ones(len(classes)), images)
     for row, label in enumerate((labels + (np.arange(images) % 3 == 0)) % len(classes)):
-        said[row, [label, said[row].argmax()]] = said[row, [said[row].argmax(), label]]
+        highest = probability[row].argmax()
+        probability[row, [label, highest]] = probability[row, [highest, label]]
     table = pd.DataFrame(
         {
             "image_id": [f"image {row}" for row in range(images)],
@@ -200,7 +210,7 @@ def predictions(images: int, classes: list[str], leakage: str = "none") -> pd.Da
             "leakage": leakage,
         }
     )
-    table[classes] = said
+    table[classes] = probability
     return table
 
 
@@ -214,15 +224,13 @@ def written(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
 
 
-def test_the_stage_names_nothing_after_its_input_and_gives_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said = predictions(30, HOSTILE, "image by image")
-    said.loc[:5, "image_id"] = ["../../x", "a\x1b[31m\u202eb", "=1+1", "<img src=x>", "名前\nline", "é" * 299]
+def test_file_names_and_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = predictions(30, HOSTILE, "image by image")
+    table.loc[:5, "image_id"] = ["../../x", "a\x1b[31m\u202eb", "=1+1", "<img src=x>", "名前\nline", "é" * 299]
     results = []
     for name in ("one", "two"):
         folder = tmp_path / name / "clone"
-        put(folder, small(3), said, noise(30, 24), HOSTILE)
+        put(folder, small(3), table, noise(30, 24), HOSTILE)
         before = set(written(tmp_path))
         monkeypatch.chdir(folder)
         explain.main()
@@ -246,40 +254,42 @@ def test_the_stage_names_nothing_after_its_input_and_gives_the_same_bits(
             assert image.size == (2 * 256 + overlay.GAP, 256)
 
 
-@pytest.mark.parametrize("case", ["no errors", "no hits", "one image", "only val", "test is not judged"])
-def test_what_is_missing_is_left_out(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("case", ["no errors", "no hits", "one image", "only val", "test is not evaluated"])
+def test_missing_parts_are_left_out(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classes = ["mel", "nv", "df"]
-    said = predictions(12, classes)
-    said = said[said["label"] != "df"].reset_index(drop=True)
-    right = np.array([[float(label == name) for name in classes] for label in said["label"]])
+    table = predictions(12, classes)
+    table = table[table["label"] != "df"].reset_index(drop=True)
+    right = np.array([[float(label == name) for name in classes] for label in table["label"]])
     if case == "no errors":
-        said[classes] = right
+        table[classes] = right
     elif case == "no hits":
-        said[classes] = right[:, [1, 0, 2]]
+        table[classes] = right[:, [1, 0, 2]]
     elif case == "one image":
-        said = said[:1]
+        table = table[:1]
     else:
-        said["split"] = "val"
-    shown = len(said)
-    if case == "test is not judged":
-        said = pd.concat([said, said.assign(split="test", image_id=said["image_id"] + " of test")], ignore_index=True)
-    put(tmp_path, small(3), said, noise(len(said), 24), classes)
+        table["split"] = "val"
+    shown = len(table)
+    if case == "test is not evaluated":
+        table = pd.concat(
+            [table, table.assign(split="test", image_id=table["image_id"] + " of test")], ignore_index=True
+        )
+    put(tmp_path, small(3), table, noise(len(table), 24), classes)
     monkeypatch.chdir(tmp_path)
-    if case == "test is not judged":
+    if case == "test is not evaluated":
         edit_params(tmp_path, evaluate={"splits": ["val"]})
     explain.main()
     report = json.loads(Path("reports/gallery/gallery.json").read_text())
     kinds = {entry["kind"] for entry in report["entries"]}
     expected = {"no errors": {"uncertain_hit"}, "no hits": {"confident_error"}, "one image": {"confident_error"}}
     assert kinds == expected.get(case, {"confident_error", "uncertain_hit"})
-    assert report["split"] == ("val" if case in ("only val", "test is not judged") else "test")
+    assert report["split"] == ("val" if case in ("only val", "test is not evaluated") else "test")
     metrics = json.loads(Path("metrics/explain.json").read_text())
     assert metrics["gallery"]["df"] == {"images": 0, "errors": 0}
     assert metrics["sanity_check"]["images"] == shown
 
 
-def test_predictions_of_other_classes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_classes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, small(3), predictions(6, ["mel", "nv", "df"]), noise(6, 24), ["mel", "bcc", "df"])
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"the model knows .* run `dvc repro`"):
+    with pytest.raises(UserError, match=r"is of the classes mel, nv, df, .* Run `dvc repro`"):
         explain.main()

@@ -60,7 +60,7 @@ WEIGHTS = {
 
 
 def described(layer: layers.Layer) -> str:
-    """Say a layer in the words of the texts."""
+    """Return a layer in the words of the texts."""
     if isinstance(layer, layers.Conv2D):
         assert layer.activation is keras.activations.relu
         padding = "" if layer.padding == "same" else " unpadded"
@@ -75,7 +75,7 @@ KINDS = {layers.MaxPooling2D: "pool", layers.Flatten: "flatten"}
 
 
 @pytest.mark.parametrize("name", STATED)
-def test_a_published_network_is_as_its_text_states(name: str) -> None:
+def test_layers_of_a_published_network(name: str) -> None:
     pixels, rescaling, *middle, last = build(CASE[name]).layers
     assert isinstance(pixels, layers.InputLayer)
     assert isinstance(rescaling, layers.Rescaling)
@@ -89,7 +89,7 @@ def test_every_network_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_weights_and_the_table_in_the_document(name: str) -> None:
+def test_table_in_the_document(name: str) -> None:
     model = build(CASE[name])
     assert model.count_params() == WEIGHTS[name]
     document = (ROOT / "docs/architectures.md").read_text(encoding="utf-8")
@@ -98,7 +98,7 @@ def test_weights_and_the_table_in_the_document(name: str) -> None:
     assert [line for line in table if line.startswith(row)], f"run benchmarks/architectures.py: {row}"
 
 
-def test_multiply_adds_are_what_a_person_counts() -> None:
+def test_multiply_adds_by_hand() -> None:
     by_hand = 75 * 100 * 9 * (3 * 32 + 32 * 32) + 37 * 50 * 9 * (32 * 64 + 64 * 64) + 18 * 25 * 64 * 128 + 128 * 7
     assert multiply_adds(lifecycle.build((75, 100, 3), 7)) == by_hand
     pixels = keras.Input((8, 8, 3))
@@ -107,22 +107,22 @@ def test_multiply_adds_are_what_a_person_counts() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_pixels_go_in_and_probabilities_come_out_of_the_file_too(name: str, tmp_path: Path) -> None:
+def test_network_gives_probabilities(name: str, tmp_path: Path) -> None:
     lesions.models.common.determinism.seed(1)
     model = build(CASE[name]._replace(shape=(40, 48, 3), classes=3))
     assert not [layer for layer in model.layers if isinstance(layer, layers.Lambda)]
     assert [layer.name for layer in model.layers][-1] == "probabilities"
     pixels = np.random.default_rng(1).integers(0, 256, (2, 40, 48, 3), np.uint8)
-    said = model(pixels).numpy()
-    assert said.sum(axis=1) == pytest.approx(1, abs=1e-6)
-    # Untrained, a network that normalises its pixels is sure of nothing.
-    assert said.max() < 0.999
+    probability = model(pixels).numpy()
+    assert probability.sum(axis=1) == pytest.approx(1, abs=1e-6)
+    # Untrained, a network that normalises its pixels is certain of nothing.
+    assert probability.max() < 0.999
     model_file.save(model, tmp_path / "model.keras")
-    assert np.array_equal(model_file.load(tmp_path / "model.keras")(pixels).numpy(), said)
+    assert np.array_equal(model_file.load(tmp_path / "model.keras")(pixels).numpy(), probability)
 
 
 @pytest.mark.parametrize(("name", "least"), [("plain", 16), ("residual", 32), ("notebook_generator", 22)])
-def test_a_image_that_is_too_small_is_refused(name: str, least: int) -> None:
+def test_small_image_is_refused(name: str, least: int) -> None:
     module = importlib.import_module(f"lesions.models.architectures.{name}")
     module.build((least, least, 3), 2)
     with pytest.raises(UserError, match=f"{name} needs images of at least {least} pixels .*{least}×{least - 1}"):
@@ -130,12 +130,12 @@ def test_a_image_that_is_too_small_is_refused(name: str, least: int) -> None:
 
 
 @pytest.mark.parametrize(("network", "least"), [("MobileNet", 32), ("InceptionV3", 75)])
-def test_keras_own_bounds_are_told_as_ours(network: str, least: int, tmp_path: Path) -> None:
-    write_json(tmp_path / "weights.json", {"network": network, "width": 1.0, "file": None, "source": "random"})
+def test_small_image_is_refused_by_keras(network: str, least: int, tmp_path: Path) -> None:
+    write_json(tmp_path / "weights.json", {"model": network, "alpha": 1.0, "file": None, "source": "random"})
     with pytest.raises(UserError, match=f"{network} needs images of at least {least} pixels"):
         pretrained.build((least - 1, least, 3), 2, tmp_path)
 
 
-def test_others_take_the_smallest_images_there_are() -> None:
+def test_others_take_the_smallest_images() -> None:
     for name in ("notebook_basic", "notebook_dropout", "notebook_5x5", "lifecycle"):
         build(CASE[name]._replace(shape=(16, 16, 3)))

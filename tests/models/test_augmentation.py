@@ -39,18 +39,18 @@ def noise(images: int, height: int = 24, width: int = 24) -> NDArray[np.uint8]:
 
 @settings(max_examples=30)
 @given(wanted=amounts, shape=st.tuples(st.integers(16, 33), st.integers(16, 33)), order=st.permutations(range(7)))
-def test_a_image_becomes_the_same_in_any_batch(wanted: Augment, shape: tuple[int, int], order: list[int]) -> None:
+def test_image_is_the_same_in_any_batch(wanted: Augment, shape: tuple[int, int], order: list[int]) -> None:
     images, rows = noise(7, *shape), np.array(order) * 3
-    together = Augmentation(wanted, (*shape, 3), 20, seed=5)(images[order], rows, 4)
-    assert together.shape == images.shape
+    batch = Augmentation(wanted, (*shape, 3), 20, seed=5)(images[order], rows, 4)
+    assert batch.shape == images.shape
     more_rows = Augmentation(wanted, (*shape, 3), 50, seed=5)
     more_rows(images, np.arange(7), 9)
     for place, number in enumerate(order):
-        alone = more_rows(images[[number]], rows[[place]], 4)
-        assert np.array_equal(alone[0], together[place])
+        single = more_rows(images[[number]], rows[[place]], 4)
+        assert np.array_equal(single[0], batch[place])
 
 
-def test_seed_epoch_and_row_each_change_the_image() -> None:
+def test_seed_epoch_and_row_matter() -> None:
     images = noise(1)
 
     def changed(seed: int, epoch: int, row: int) -> bytes:
@@ -62,7 +62,7 @@ def test_seed_epoch_and_row_each_change_the_image() -> None:
 @pytest.mark.parametrize(
     ("flip", "transpose", "views"), [("horizontal", False, 2), ("all", False, 4), ("all", True, 8)]
 )
-def test_flips_and_transposes_keep_every_pixel(flip: str, transpose: bool, views: int) -> None:
+def test_flips_keep_every_pixel(flip: str, transpose: bool, views: int) -> None:
     image = noise(1)[0]
     wanted = Augment.model_validate({"flip": flip, "transpose": transpose})
     seen = Augmentation(wanted, image.shape, 60, seed=1)(np.stack([image] * 60), np.arange(60), 0)
@@ -74,7 +74,7 @@ def test_flips_and_transposes_keep_every_pixel(flip: str, transpose: bool, views
 
 
 @pytest.mark.parametrize("shape", [(40, 40), (30, 52)])
-def test_images_are_placed_as_by_scipys_interpolation(shape: tuple[int, int]) -> None:
+def test_interpolation_equals_scipy(shape: tuple[int, int]) -> None:
     smooth = ndimage.gaussian_filter(noise(1, *shape)[0].astype(float), (4, 4, 0))
     smooth = np.interp(smooth, (smooth.min(), smooth.max()), (0, 255)).astype(np.uint8)
     wanted = Augment(flip="all", rotate=180, shift=0.3, zoom=0.4)
@@ -93,14 +93,14 @@ def test_images_are_placed_as_by_scipys_interpolation(shape: tuple[int, int]) ->
             assert np.corrcoef(view[..., channel].ravel(), other.ravel())[0, 1] > 0.99
 
 
-def test_what_is_beyond_the_edge_is_reflected_not_black() -> None:
+def test_edges_are_reflected() -> None:
     seen = Augmentation(Augment(rotate=180, shift=0.5, zoom=0.5), (24, 24, 3), 50, 1)(
         np.full((50, 24, 24, 3), 200, np.uint8), np.arange(50), 0
     )
     assert (seen == 200).all()
 
 
-def test_brightness_contrast_and_colour_do_what_they_say() -> None:
+def test_brightness_contrast_and_colour() -> None:
     image = np.clip(noise(1, 64, 64), 60, 180)
     rows = np.arange(200)
     batch = np.repeat(image, 200, axis=0)
@@ -123,7 +123,7 @@ def test_brightness_contrast_and_colour_do_what_they_say() -> None:
             assert by_channel.max() > 0.1
 
 
-def test_nothing_is_asked_for_by_default_and_wrong_amounts_are_refused() -> None:
+def test_wrong_amounts_are_refused() -> None:
     assert augmentation(Augment(), (24, 24, 3), 5, 1) is None
     assert augmentation(Augment(rotate=1), (24, 24, 3), 5, 1) is not None
     for wrong in ({"rotate": 181}, {"zoom": 1}, {"flip": "vertical"}, {"colour": -0.1}, {"turn": 1}):
@@ -143,14 +143,14 @@ def batches(count: int, first_epoch: int = 0, batch: int = 4) -> list[tuple[byte
     ]
 
 
-def test_a_stream_that_begins_later_goes_on_with_the_same_bits() -> None:
+def test_stream_resumes_at_an_epoch() -> None:
     whole = batches(9)
     assert whole[6:] == batches(3, first_epoch=2)
     assert whole[3:6] == batches(3, first_epoch=1)
     assert b"".join(pixels for pixels, _ in whole) == b"".join(pixels for pixels, _ in batches(3, batch=9))
 
 
-def test_the_next_batches_are_made_while_a_step_runs() -> None:
+def test_batches_are_made_ahead() -> None:
     """TensorFlow's op determinism turns reading ahead off, silently, where a source might keep a state."""
     assert lesions.models.common.determinism.THREADS
     made: list[int] = []
@@ -170,7 +170,7 @@ def test_the_next_batches_are_made_while_a_step_runs() -> None:
     assert len(made) >= 4
 
 
-def test_validation_is_each_image_once() -> None:
+def test_validation_has_each_image_once() -> None:
     images = noise(5)
     rows = np.array([4, 0, 2])
     seen = list(eval_batches([images], rows, rows, batch=2))

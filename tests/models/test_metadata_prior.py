@@ -1,4 +1,4 @@
-"""What age, sex and site say: Bayes's rule on counted lesions, and nothing where nothing is known."""
+"""The metadata prior: Bayes's rule on counted lesions, and no change where nothing is known."""
 
 import json
 from pathlib import Path
@@ -10,16 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lesions.core.errors import UserError
-from lesions.inference import metadata_prior as patient
 from lesions.models.calibration import patient_input
+from lesions.models.calibration.metadata_prior import (
+    FIELDS,
+    FILE,
+    MetadataPrior,
+    apply_prior,
+    fit_prior,
+    load,
+    save,
+    values,
+)
 
 CLASSES = ["mel", "nv"]
 
 
 def images(**columns: list[str]) -> pd.DataFrame:
-    """Rows of images.csv, each of its own group unless said."""
+    """Rows of images.csv, each of its own group by default."""
     number = len(next(iter(columns.values())))
-    empty = {field: [""] * number for field in patient.FIELDS}
+    empty = {field: [""] * number for field in FIELDS}
     rows = range(number)
     groups = {
         "lesion_id": [f"l{row}" for row in rows],
@@ -39,69 +48,69 @@ def train() -> pd.DataFrame:
     )
 
 
-def test_bayes_rule_on_counted_lesions() -> None:
+def test_bayes_rule_by_hand() -> None:
     """Worked by hand: of 400 and 800 lesions, 300 and 200 are men's; 20 lesions of the mean patient are added."""
-    found = patient.fit(train(), CLASSES)
+    found = fit_prior(train(), CLASSES)
     men = 500 / 1200
     expected = [np.log((300 + 20 * men) / 420 / men), np.log((200 + 20 * men) / 820 / men)]
     assert found.sex["male"] == pytest.approx(expected, abs=1e-3)
     assert found.site["head and neck"] == pytest.approx([0, 0], abs=1e-3)
     before = np.array([[0.5, 0.5]])
-    after = patient.weighed(before, found.log_ratios(images(sex=["male"])))
+    after = apply_prior(before, found.log_ratios(images(sex=["male"])))
     odds = np.exp(expected[0] - expected[1])
     assert after[0, 0] == pytest.approx(odds / (1 + odds), abs=1e-3)
 
 
 def test_independent_columns_multiply() -> None:
-    found = patient.fit(train(), CLASSES)
+    found = fit_prior(train(), CLASSES)
     both = found.log_ratios(images(sex=["male"], age=["70"]))
     assert both == pytest.approx(
         found.log_ratios(images(sex=["male"])) + found.log_ratios(images(age=["70"])), abs=1e-12
     )
 
 
-def test_a_rare_class_is_not_ruled_out_by_what_train_happens_not_to_hold() -> None:
+def test_rare_class_is_not_ruled_out() -> None:
     few = images(label=["mel"] * 3 + ["nv"] * 500, site=["back"] * 253 + ["foot"] * 250)
-    ratio = patient.fit(few, CLASSES).site["hand or foot"][0]
+    ratio = fit_prior(few, CLASSES).site["hand or foot"][0]
     assert np.log(0.5) < ratio < 0
 
 
 def test_images_of_one_lesion_count_once() -> None:
     once = train()
     often = pd.concat([once, *[once.head(100)] * 9])
-    assert patient.fit(often, CLASSES) == patient.fit(once, CLASSES)
+    assert fit_prior(often, CLASSES) == fit_prior(once, CLASSES)
     # Where the data name no lesions, what was found to belong together counts once for each diagnosis.
-    assert patient.fit(often.assign(lesion_id=""), CLASSES) == patient.fit(once, CLASSES)
+    assert fit_prior(often.assign(lesion_id=""), CLASSES) == fit_prior(once, CLASSES)
 
 
 def test_all_lesions_of_a_patient_count() -> None:
     """Else one with a melanoma among thirty nevi would be a patient of nevi alone."""
     of_one = train().assign(group_id="patient")
-    assert patient.fit(of_one, CLASSES) == patient.fit(train(), CLASSES)
+    assert fit_prior(of_one, CLASSES) == fit_prior(train(), CLASSES)
 
 
-def test_the_order_of_rows_means_nothing() -> None:
-    assert patient.fit(train().sample(frac=1, random_state=1), CLASSES) == patient.fit(train(), CLASSES)
+def test_order_of_rows_changes_nothing() -> None:
+    assert fit_prior(train().sample(frac=1, random_state=1), CLASSES) == fit_prior(train(), CLASSES)
 
 
-def test_ages_that_were_filled_in_are_not_known() -> None:
+def test_filled_age_is_unknown() -> None:
     rows = images(age=["72", "72"], age_status=["given", "filled"])
-    assert list(patient.values(rows)["age"]) == ["70", ""]
-    said = patient.fit(train(), CLASSES).log_ratios(rows)
-    assert said[0].any()
-    assert not said[1].any()
+    assert list(values(rows)["age"]) == ["70", ""]
+    ratios = fit_prior(train(), CLASSES).log_ratios(rows)
+    assert ratios[0].any()
+    assert not ratios[1].any()
 
 
-def test_a_site_by_any_word_is_its_region() -> None:
+def test_regions_of_sites() -> None:
     words = ["back", "trunk", "anterior trunk", "face", "head and neck", "acral", "foot", "somewhere", ""]
-    assert list(patient.values(images(site=words))["site"]) == [
+    assert list(values(images(site=words))["site"]) == [
         *["trunk"] * 3,
         *["head and neck"] * 2,
         *["hand or foot"] * 2,
         "somewhere",
         "",
     ]
-    found = patient.fit(train(), CLASSES)
+    found = fit_prior(train(), CLASSES)
     assert not found.log_ratios(images(site=["somewhere", "oral or genital"])).any()
 
 
@@ -111,44 +120,42 @@ def test_a_site_by_any_word_is_its_region() -> None:
     sex=st.sampled_from(["", "female", "male"]),
     site=st.sampled_from(["", "back", "face", "oral or genital"]),
 )
-def test_weighed_probabilities_are_probabilities_and_nothing_known_changes_no_bit(
-    probabilities: list[float], age: str, sex: str, site: str
-) -> None:
-    found = patient.fit(train(), CLASSES)
+def test_unknown_metadata_changes_no_bit(probabilities: list[float], age: str, sex: str, site: str) -> None:
+    found = fit_prior(train(), CLASSES)
     before = np.array([probabilities], np.float32) / np.float32(sum(probabilities))
     rows = images(age=[age, ""], sex=[sex, ""], site=[site, ""])
-    after = patient.weighed(np.repeat(before, 2, axis=0), found.log_ratios(rows))
+    after = apply_prior(np.repeat(before, 2, axis=0), found.log_ratios(rows))
     assert after[0].sum() == pytest.approx(1)
     assert (after >= 0).all()
     assert (after[1] == before[0]).all()
-    nothing = patient.weighed(before, patient.MetadataPrior(classes=CLASSES).log_ratios(rows[:1]))
-    assert nothing is before
+    inactive = apply_prior(before, MetadataPrior(classes=CLASSES).log_ratios(rows[:1]))
+    assert inactive.tobytes() == before.tobytes()
 
 
-def test_the_file_is_read_back_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
-    found = patient.fit(train(), CLASSES)
-    patient.save(found, tmp_path)
-    assert patient.load(tmp_path) == found
-    content = json.loads((tmp_path / patient.FILE).read_text())
-    (tmp_path / patient.FILE).write_text(json.dumps(content | {"sex": {"male": [1.0]}}))
+def test_file_is_read_back(tmp_path: Path) -> None:
+    found = fit_prior(train(), CLASSES)
+    save(found, tmp_path)
+    assert load(tmp_path) == found
+    content = json.loads((tmp_path / FILE).read_text())
+    (tmp_path / FILE).write_text(json.dumps(content | {"sex": {"male": [1.0]}}))
     with pytest.raises(UserError, match=r"expected a number a class.*dvc checkout"):
-        patient.load(tmp_path)
+        load(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("said", "known"),
+    ("given", "known"),
     [
         (("55", "F", "Posterior torso"), {"age": "55", "sex": "female", "site": "back"}),
         (("", "man", ""), {"age": "", "sex": "male", "site": ""}),
         (("", " ", ""), {}),
     ],
 )
-def test_what_a_person_says_is_understood(said: tuple[str, str, str], known: dict[str, str]) -> None:
-    assert patient_input.read(dict(zip(patient.FIELDS, said, strict=True)), patient.fit(train(), CLASSES)) == known
+def test_input_is_normalised(given: tuple[str, str, str], known: dict[str, str]) -> None:
+    assert patient_input.read(dict(zip(FIELDS, given, strict=True)), fit_prior(train(), CLASSES)) == known
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("given", "message"),
     [
         (("old", "", ""), "age old: expected years from 0 to 120"),
         (("nan", "", ""), "expected years"),
@@ -157,11 +164,11 @@ def test_what_a_person_says_is_understood(said: tuple[str, str, str], known: dic
         (("", "", "bakc"), 'site bakc is not known; did you mean "back"'),
     ],
 )
-def test_what_is_not_understood_is_said(said: tuple[str, str, str], message: str) -> None:
+def test_unknown_input_is_refused(given: tuple[str, str, str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        patient_input.read(dict(zip(patient.FIELDS, said, strict=True)), patient.fit(train(), CLASSES))
+        patient_input.read(dict(zip(FIELDS, given, strict=True)), fit_prior(train(), CLASSES))
 
 
-def test_a_model_that_weighs_nothing_is_told_nothing() -> None:
-    with pytest.raises(UserError, match="looks at the image alone"):
-        patient_input.read({"age": "55"}, patient.MetadataPrior(classes=CLASSES))
+def test_inactive_prior_takes_no_metadata() -> None:
+    with pytest.raises(UserError, match="uses the image alone"):
+        patient_input.read({"age": "55"}, MetadataPrior(classes=CLASSES))

@@ -32,7 +32,7 @@ from stages import weights as stage
 from tests.conftest import ROOT, edit_params
 
 SHAPE = (32, 32, 3)
-MOBILENET = {"network": "MobileNet", "width": 0.25}
+MOBILENET = {"model": "MobileNet", "alpha": 0.25}
 
 
 @pytest.fixture(scope="module")
@@ -68,18 +68,18 @@ def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
 # The stage
 
 
-def test_without_a_network_the_output_never_changes(here: Path) -> None:
+def test_no_network_gives_one_output(here: Path) -> None:
     stage.main()
-    edit_params(here, weights={"width": 0.5, "initial": "none"})
+    edit_params(here, pretrained={"alpha": 0.5, "weights": "none"})
     before = (here / "data/weights/weights.json").read_bytes()
     stage.main()
-    assert (here / "data/weights/weights.json").read_bytes() == before == b'{\n  "network": "none"\n}\n'
+    assert (here / "data/weights/weights.json").read_bytes() == before == b'{\n  "model": "none"\n}\n'
     assert [file.name for file in (here / "data/weights").iterdir()] == ["weights.json"]
 
 
 @pytest.mark.parametrize("name", ["model.h5", "model.weights.h5", "model.keras"])
-def test_the_network_has_the_weights_of_the_file(here: Path, published: keras.Model, name: str) -> None:
-    edit_params(here, weights={**MOBILENET, "initial": "path", "path": str(published.folder / name)})
+def test_network_has_the_weights_of_the_file(here: Path, published: keras.Model, name: str) -> None:
+    edit_params(here, pretrained={**MOBILENET, "weights": "path", "path": str(published.folder / name)})
     stage.main()
     record = read_json(here / "data/weights/weights.json")
     assert record["source"] == name  # not where this machine has it
@@ -88,13 +88,11 @@ def test_the_network_has_the_weights_of_the_file(here: Path, published: keras.Mo
     assert same(backbone_weights(pretrained.build((48, 64, 3), 3)), published.get_weights())
 
 
-def test_imagenet_is_taken_from_downloads_if_it_is_the_right_file(
-    here: Path, published: keras.Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_imagenet_from_downloads(here: Path, published: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:
     content = (published.folder / "model.h5").read_bytes()
     file = WeightsFile("http://localhost:9/", "some_no_top.h5", sha256=hashlib.sha256(content).hexdigest())
     monkeypatch.setitem(IMAGENET, ("MobileNet", 0.25), file)
-    edit_params(here, weights=MOBILENET)
+    edit_params(here, pretrained=MOBILENET)
     downloads = here / "data/downloads"
     downloads.mkdir(parents=True)
     (downloads / file.name).write_bytes(content)
@@ -105,17 +103,17 @@ def test_imagenet_is_taken_from_downloads_if_it_is_the_right_file(
         stage.main()
 
 
-def test_at_random(here: Path) -> None:
-    edit_params(here, weights={"network": "MobileNetV2", "width": 0.35, "initial": "none"})
+def test_random_weights(here: Path) -> None:
+    edit_params(here, pretrained={"model": "MobileNetV2", "alpha": 0.35, "weights": "none"})
     stage.main()
     assert pretrained.build(SHAPE, 3).count_params() == 410_208 + 1281 * 3
 
 
-def test_a_network_trained_here_can_be_gone_on_with(here: Path) -> None:
+def test_own_network_as_weights(here: Path) -> None:
     write_json(here / "weights.json", {**MOBILENET, "file": None})
     trained = pretrained.build((48, 48, 3), 7, here)
     model_file.save(trained, here / "model.keras")
-    edit_params(here, weights={**MOBILENET, "initial": "path", "path": "model.keras"})
+    edit_params(here, pretrained={**MOBILENET, "weights": "path", "path": "model.keras"})
     stage.main()
     assert same(backbone_weights(pretrained.build(SHAPE, 3)), backbone_weights(trained))
 
@@ -123,22 +121,22 @@ def test_a_network_trained_here_can_be_gone_on_with(here: Path) -> None:
 # Files that are not what they should be
 
 
-def test_part_of_the_weights_is_not_enough(here: Path, published: keras.Model) -> None:
+def test_partial_weights_are_refused(here: Path, published: keras.Model) -> None:
     """Keras would leave the rest as it was, with a warning."""
     copyfile(published.folder / "model.weights.h5", here / "part.weights.h5")
     with h5py.File(here / "part.weights.h5", "a") as file:
         del file["layers/depthwise_conv2d_3"]
-    edit_params(here, weights={**MOBILENET, "initial": "path", "path": "part.weights.h5"})
+    edit_params(here, pretrained={**MOBILENET, "weights": "path", "path": "part.weights.h5"})
     stage.main()
     with pytest.raises(UserError, match=r"part\.weights\.h5 do not fit MobileNet"):
         pretrained.build(SHAPE, 3)
 
 
-def test_weights_that_are_no_numbers_are_refused(here: Path, published: keras.Model) -> None:
+def test_nan_weights_are_refused(here: Path, published: keras.Model) -> None:
     copyfile(published.folder / "model.weights.h5", here / "nan.weights.h5")
     with h5py.File(here / "nan.weights.h5", "a") as file:
         file["layers/depthwise_conv2d_3/vars/0"][0, 0] = np.nan
-    edit_params(here, weights={**MOBILENET, "initial": "path", "path": "nan.weights.h5"})
+    edit_params(here, pretrained={**MOBILENET, "weights": "path", "path": "nan.weights.h5"})
     stage.main()
     with pytest.raises(UserError, match="missing from it, or no finite numbers: 1 of"):
         pretrained.build(SHAPE, 3)
@@ -146,10 +144,10 @@ def test_weights_that_are_no_numbers_are_refused(here: Path, published: keras.Mo
 
 def test_weights_of_another_network_are_refused(here: Path, published: keras.Model) -> None:
     for name in ("model.h5", "model.weights.h5"):
-        for other in ({"network": "MobileNet", "width": 0.5}, {"network": "MobileNetV2", "width": 1.0}):
-            edit_params(here, weights={**other, "initial": "path", "path": str(published.folder / name)})
+        for other in ({"model": "MobileNet", "alpha": 0.5}, {"model": "MobileNetV2", "alpha": 1.0}):
+            edit_params(here, pretrained={**other, "weights": "path", "path": str(published.folder / name)})
             stage.main()
-            with pytest.raises(UserError, match=f"{name} do not fit {other['network']} at width {other['width']}"):
+            with pytest.raises(UserError, match=f"{name} do not fit {other['model']} at alpha {other['alpha']}"):
                 pretrained.build(SHAPE, 3)
 
 
@@ -213,7 +211,7 @@ def other_hdf5(path: Path) -> None:
         (other_hdf5, "holds no layers"),
     ],
 )
-def test_a_damaged_or_hostile_file_is_refused(here: Path, make: object, words: str) -> None:
+def test_hostile_file_is_refused(here: Path, make: object, words: str) -> None:
     assert callable(make)
     make(here / "given.h5")
     with pytest.raises(UserError, match=words):
@@ -226,7 +224,7 @@ def test_a_damaged_or_hostile_file_is_refused(here: Path, make: object, words: s
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_an_archive_damaged_within_its_compressed_bytes_is_refused(here: Path, method: int) -> None:
+def test_damaged_archive_is_refused(here: Path, method: int) -> None:
     file = here / "given.keras"
     with zipfile.ZipFile(file, "w", method) as archive:
         archive.writestr("model.weights.h5", bytes(range(256)) * 100)
@@ -237,27 +235,27 @@ def test_an_archive_damaged_within_its_compressed_bytes_is_refused(here: Path, m
         copy_weights(file, here)
 
 
-def test_a_group_that_holds_itself_ends(here: Path) -> None:
+def test_group_that_holds_itself(here: Path) -> None:
     with h5py.File(here / "given.h5", "w") as file:
         file["layers/again"] = file.create_group("layers/one")
         file["layers/one/two"] = file["layers"]
     assert copy_weights(here / "given.h5", here).name == "backbone.weights.h5"
 
 
-def test_no_code_of_a_model_file_is_run(here: Path, published: keras.Model) -> None:
+def test_no_code_of_a_file_is_run(here: Path, published: keras.Model) -> None:
     """A Lambda layer stands in the file's description, which is not even copied."""
     hostile = {"class_name": "Lambda", "config": {"function": {"class_name": "__lambda__", "config": {"code": "4wA="}}}}
     with zipfile.ZipFile(published.folder / "model.keras") as good, zipfile.ZipFile(here / "bad.keras", "w") as bad:
         bad.writestr("config.json", json.dumps(hostile))
         bad.writestr("model.weights.h5", good.read("model.weights.h5"))
-    edit_params(here, weights={**MOBILENET, "initial": "path", "path": "bad.keras"})
+    edit_params(here, pretrained={**MOBILENET, "weights": "path", "path": "bad.keras"})
     stage.main()
     assert same(backbone_weights(pretrained.build(SHAPE, 3)), published.get_weights())
     assert sorted(file.name for file in Path("data/weights").iterdir()) == ["backbone.weights.h5", "weights.json"]
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 nothing more", None])
-def test_no_archive_at_all(here: Path, content: bytes | None) -> None:
+def test_no_archive(here: Path, content: bytes | None) -> None:
     if content is not None:
         (here / "given.keras").write_bytes(content)
     with pytest.raises(UserError, match=r"given\.keras is no"):
@@ -268,7 +266,7 @@ def test_no_archive_at_all(here: Path, content: bytes | None) -> None:
 
 
 @pytest.mark.parametrize("module", ["mobilenet", "resnet", "densenet", "mobilenet_v3"])
-def test_pixels_are_prepared_as_keras_does(module: str) -> None:
+def test_preprocessing_equals_keras(module: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype(np.float32)
     entry = keras.Input((8, 8, 3))
     ours = keras.Model(entry, pretrained.preprocess(entry, module) * 1.0)(pixels)
@@ -276,8 +274,8 @@ def test_pixels_are_prepared_as_keras_does(module: str) -> None:
     assert np.asarray(ours) == pytest.approx(expected, abs=1e-5)
 
 
-def test_each_module_of_keras_has_its_range() -> None:
-    """`preprocess` tells three kinds by name and takes the rest for -1 to 1: a new module must be looked at."""
+def test_every_module_of_keras_is_known() -> None:
+    """`preprocess` tells three kinds by name and takes the rest for -1 to 1: a new module must be checked."""
     modules = {getattr(keras.applications, name).__module__.rpartition(".")[2] for name in NETWORKS}
     assert modules == {
         *("convnext", "densenet", "efficientnet", "efficientnet_v2", "inception_resnet_v2", "inception_v3"),
@@ -285,7 +283,7 @@ def test_each_module_of_keras_has_its_range() -> None:
     }
 
 
-def test_a_frozen_backbone_stands_still(tmp_path: Path) -> None:
+def test_frozen_backbone_does_not_change(tmp_path: Path) -> None:
     write_json(tmp_path / "weights.json", {**MOBILENET, "file": None})
     model = pretrained.build(SHAPE, 3, tmp_path)
     for layer in pretrained.backbone_layers(model):
@@ -303,8 +301,8 @@ def test_a_frozen_backbone_stands_still(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("network", "all_fused"), [("MobileNet", True), ("InceptionV3", False)])
-def test_normalisation_is_fused_where_it_has_a_scale(tmp_path: Path, network: str, all_fused: bool) -> None:
-    write_json(tmp_path / "weights.json", {"network": network, "width": 0.25, "file": None})
+def test_fused_normalisation(tmp_path: Path, network: str, all_fused: bool) -> None:
+    write_json(tmp_path / "weights.json", {"model": network, "alpha": 0.25, "file": None})
     model = pretrained.build((75, 75, 3), 3, tmp_path)
     assert isinstance(model.input, keras.KerasTensor)  # not a list of one, of which Keras warns with each batch
     normalising = [layer for layer in model.layers if isinstance(layer, layers.BatchNormalization)]
@@ -317,7 +315,7 @@ def test_normalisation_is_fused_where_it_has_a_scale(tmp_path: Path, network: st
 # What can be named
 
 
-def test_the_table_is_kerass_own() -> None:
+def test_table_equals_keras() -> None:
     assert [name for name in dir(keras.applications) if name[0].isupper()] == NETWORKS
     sources = Path(keras.__file__).parent.glob("src/applications/*.py")
     source = "\n".join(file.read_text() for file in sources)
@@ -332,19 +330,19 @@ def test_the_table_is_kerass_own() -> None:
     ("values", "words"),
     [
         (
-            {"network": "MobilNet"},
+            {"model": "MobilNet"},
             'pretrained.model: Keras Applications has no such network; did you mean "MobileNet"?',
         ),
-        ({"network": "ResNet50", "width": 0.5}, "ResNet50 has one width, 1.0"),
-        ({"network": "MobileNetV2"}, "nobody publishes a hash of the ImageNet weights of MobileNetV2 at width 1"),
-        ({"network": "MobileNet", "width": 0.5}, "set width to 0.25, or fetch them yourself and set initial to path"),
-        ({"network": "MobileNet", "initial": "path"}, "initial is path, but path names no file"),
+        ({"model": "ResNet50", "alpha": 0.5}, "ResNet50 has one alpha, 1.0"),
+        ({"model": "MobileNetV2"}, "nobody publishes a hash of the ImageNet weights of MobileNetV2 at alpha 1"),
+        ({"model": "MobileNet", "alpha": 0.5}, "set alpha to 0.25, or fetch them yourself and set weights to path"),
+        ({"model": "MobileNet", "weights": "path"}, "weights is path, but path names no file"),
         ({"path": "~/weights.h5"}, "pretrained.path: write the whole path"),
         ({"path": "weights.pkl"}, "pretrained.path: expected a file .h5, .weights.h5 or .keras"),
     ],
 )
-def test_what_cannot_be_had_is_said(values: dict[str, object], words: str) -> None:
-    params = read_file(ROOT / "params.yaml")["weights"]
+def test_unavailable_weights_are_refused(values: dict[str, object], words: str) -> None:
+    params = read_file(ROOT / "params.yaml")["pretrained"]
     Pretrained.check(params)
     with pytest.raises(UserError) as error:
         Pretrained.check(params | values)
@@ -352,11 +350,11 @@ def test_what_cannot_be_had_is_said(values: dict[str, object], words: str) -> No
 
 
 @pytest.mark.usefixtures("here")
-def test_a_pretrained_network_must_be_named() -> None:
+def test_pretrained_network_must_be_named() -> None:
     content = read_file()
     content["train"]["architecture"] = "pretrained"
-    with pytest.raises(UserError, match=r"pretrained, but weights\.network is none"):
+    with pytest.raises(UserError, match=r"pretrained, but pretrained\.model is none"):
         check_sections(content)
     stage.main()
-    with pytest.raises(UserError, match=r"set weights\.network"):
+    with pytest.raises(UserError, match=r"set pretrained\.model"):
         pretrained.build(SHAPE, 3)

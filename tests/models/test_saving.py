@@ -13,13 +13,11 @@ import numpy as np
 import pytest
 
 from lesions.core.errors import UserError
-from lesions.inference.features import feature_model
-from lesions.inference.predict import dihedral_views, predict_batch
 from lesions.models.architectures import plain
 from lesions.models.common import saving as model_file
 from lesions.models.common.batch_norm import BatchNormalization
 from lesions.models.common.batches import n_steps, train_batches
-from lesions.models.training.fit import refuse_nan
+from lesions.models.training.fit import raise_on_nan
 
 CLASSES = 7
 
@@ -40,7 +38,7 @@ def trained(seed: int = 1) -> keras.Model:
     return model
 
 
-def test_the_default_network_is_what_the_documents_say() -> None:
+def test_layers_of_the_default_network() -> None:
     model = plain.build((96, 96, 3), CLASSES)
     assert model.count_params() == 295_863
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
@@ -49,7 +47,7 @@ def test_the_default_network_is_what_the_documents_say() -> None:
     assert model.compute_output_shape((None, 96, 96, 3)) == (None, CLASSES)
 
 
-def test_the_same_training_gives_the_same_file(tmp_path: Path) -> None:
+def test_same_training_gives_the_same_file(tmp_path: Path) -> None:
     model_file.save(trained(), tmp_path / "one.keras")
     model_file.save(trained(), tmp_path / "two.keras")
     model_file.save(trained(seed=2), tmp_path / "three.keras")
@@ -58,7 +56,7 @@ def test_the_same_training_gives_the_same_file(tmp_path: Path) -> None:
     assert one != three
 
 
-def test_a_model_read_back_says_the_same(tmp_path: Path) -> None:
+def test_loaded_model_predicts_the_same(tmp_path: Path) -> None:
     model = trained()
     model_file.save(model, tmp_path / "model.keras")
     pixels = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), np.uint8)
@@ -67,14 +65,14 @@ def test_a_model_read_back_says_the_same(tmp_path: Path) -> None:
     assert back(pixels).numpy().sum(axis=1) == pytest.approx(1, abs=1e-6)
 
 
-def test_a_model_file_holds_no_times(tmp_path: Path) -> None:
+def test_file_holds_no_times(tmp_path: Path) -> None:
     model_file.save(trained(), tmp_path / "model.keras")
     with zipfile.ZipFile(tmp_path / "model.keras") as archive:
         assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert json.loads(archive.read("metadata.json"))["date_saved"].startswith("1980")
 
 
-def test_fused_normalisation_is_that_of_keras_and_not_in_the_file(tmp_path: Path) -> None:
+def test_fused_normalisation_equals_keras(tmp_path: Path) -> None:
     numbers = np.random.default_rng(2)
     images = numbers.normal(3, 2, (16, 8, 8, 5)).astype(np.float32)
     ours, theirs = BatchNormalization(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9)
@@ -94,7 +92,7 @@ def test_fused_normalisation_is_that_of_keras_and_not_in_the_file(tmp_path: Path
         assert b"lesions" not in archive.read("config.json")
 
 
-def test_a_file_with_code_in_it_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
+def test_file_with_code_is_refused(tmp_path: Path) -> None:
     hostile, damaged, other = (tmp_path / name for name in ("hostile.keras", "damaged.keras", "other.keras"))
     ran = str(tmp_path / "ran")
     pixels = keras.Input((8, 8, 3))
@@ -110,7 +108,7 @@ def test_a_file_with_code_in_it_or_a_damaged_one_is_refused(tmp_path: Path) -> N
     assert not Path(ran).exists()
 
 
-def test_every_epoch_feeds_each_image_once_in_an_order_of_its_own() -> None:
+def test_epoch_has_each_image_once() -> None:
     first, second = np.zeros((6, 2, 2, 3), np.uint8), np.zeros((5, 2, 2, 3), np.uint8)
     first[:] = np.arange(6)[:, None, None, None]
     second[:] = np.arange(6, 11)[:, None, None, None]
@@ -126,28 +124,8 @@ def test_every_epoch_feeds_each_image_once_in_an_order_of_its_own() -> None:
     assert epochs[0] != epochs[1]
 
 
-def test_dihedral_views_are_the_eight_of_a_square_and_the_four_of_a_rectangle() -> None:
-    square = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
-    assert len({view.tobytes() for view in dihedral_views(square)}) == 8
-    flat = [view.shape for view in dihedral_views(square[:, :6])]
-    assert flat == [(2, 6, 8, 3)] * 4
-
-
-def test_a_image_is_answered_to_the_same_bits_whatever_is_asked_beside_it() -> None:
-    looking = feature_model(trained())
-    images = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), np.uint8)
-    features, probabilities = predict_batch(looking, images, dihedral=True)
-    for number in range(5):
-        alone = predict_batch(looking, images[number : number + 1], dihedral=True)
-        assert np.array_equal(alone[0][0], features[number])
-        assert np.array_equal(alone[1][0], probabilities[number])
-    views = [looking(view, training=False)[1].numpy() for view in dihedral_views(images)]
-    assert np.array_equal(np.mean(views, axis=0), probabilities)
-    assert np.array_equal(looking(images, training=False)[0].numpy(), features)
-
-
 @pytest.mark.parametrize(("loss", "val_loss"), [(math.nan, 1.0), (1.0, math.inf)])
-def test_a_loss_that_is_no_number_stops_and_names_the_epoch(loss: float, val_loss: float) -> None:
+def test_infinite_loss_names_the_epoch(loss: float, val_loss: float) -> None:
     with pytest.raises(UserError, match="in epoch 2 the loss became"):
-        refuse_nan(1, {"loss": loss, "val_loss": val_loss})
-    refuse_nan(1, {"loss": 1.0, "val_loss": 0.5})
+        raise_on_nan(1, {"loss": loss, "val_loss": val_loss})
+    raise_on_nan(1, {"loss": 1.0, "val_loss": 0.5})

@@ -1,4 +1,4 @@
-"""How a network learns: going on after an interruption, what steers it, and what it minimises."""
+"""Training: resuming, learning-rate schedules, losses, ensembles and checkpoints."""
 
 import lesions.models.common.determinism  # before all that imports Keras
 
@@ -25,26 +25,30 @@ from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from lesions.core.errors import UserError
-from lesions.explain.feature_maps import opened
+from lesions.explain.feature_maps import split_at_features
 from lesions.inference.features import feature_model
 from lesions.models.common import saving as model_file
 from lesions.models.training import ensemble
 from lesions.models.training import optimizer as optimisation
 from lesions.models.training.checkpoint import Checkpoint, State, inputs_hash
-from lesions.models.training.fit import Fitted, Images, Split, Table, fit, phases
+from lesions.models.training.fit import FitResult, HistoryCsv, SplitData, TrainingData, fit, training_phases
 from lesions.models.training.interrupt import Interruption
+from lesions.models.training.validation_metrics import metrics
 from lesions.params.train import Train
 from stages.train import build, refuse_empty_classes
 from tests.conftest import edit_params
 
 CLASSES = 3
+LAST = {"restore_best_weights": False}
+FROZEN = {"freeze_backbone_epochs": 2}
+NEVER_EARLY: dict[str, Any] = {"early_stopping_patience": "none"}
 
 
 def params(**values: Any) -> Train:
     """Parameters of a training that takes seconds."""
     plateau = {"patience": 1, "factor": 0.5, "min_learning_rate": 1e-5, "monitor": "loss"}
-    few = {"architecture": "plain", "epochs": 5, "batch": 8, "learning_rate": 0.01, "early_stopping": 4, "seed": 1}
-    return Train.model_validate({**few, "plateau": plateau, **values})
+    few = {"architecture": "plain", "epochs": 5, "batch_size": 8, "learning_rate": 0.01, "seed": 1}
+    return Train.model_validate({**few, "early_stopping_patience": 4, "reduce_lr_on_plateau": plateau, **values})
 
 
 def network() -> keras.Model:
@@ -58,14 +62,14 @@ def network() -> keras.Model:
     return keras.Model(pixels, keras.layers.Dense(CLASSES, activation="softmax", name="probabilities")(x))
 
 
-def data() -> Images:
+def data() -> TrainingData:
     """Images whose class can be seen, for train and val."""
     numbers = np.random.default_rng(0)
     labels = numbers.integers(0, CLASSES, 60)
     pixels = numbers.integers(0, 120, (60, 16, 16, 3)).astype(np.uint8)
     pixels[np.arange(60), :, :, labels] += 60
     train, val = np.arange(40), np.arange(40, 60)
-    return Images([pixels], Split(train, labels[train]), Split(val, labels[val]))
+    return TrainingData([pixels], SplitData(train, labels[train]), SplitData(val, labels[val]))
 
 
 class Interrupted(Checkpoint):
@@ -81,75 +85,79 @@ class Interrupted(Checkpoint):
             raise KeyboardInterrupt
 
 
-def trained(folder: Path, given: Train, stops: tuple[int, ...] = ()) -> tuple[list[bytes], Fitted, bytes]:
+def trained(folder: Path, given: Train, stops: tuple[int, ...] = ()) -> tuple[list[bytes], FitResult, bytes]:
     """Train, interrupted after so many epochs each time; return the weights, the metrics and the table."""
     folder.mkdir()
-    table = Table(folder / "history.csv", "none")
+    table = HistoryCsv(folder / "history.csv", "none")
     for epochs in stops:
         checkpoint = Interrupted(folder / "state")
         checkpoint.epochs_left = epochs
         with pytest.raises(KeyboardInterrupt):
             fit(network(), data(), given, checkpoint, table)
     model = network()
-    fitted = fit(model, data(), given, Checkpoint(folder / "state"), table)
-    return [weight.tobytes() for weight in model.get_weights()], fitted, (folder / "history.csv").read_bytes()
+    result = fit(model, data(), given, Checkpoint(folder / "state"), table)
+    return [weight.tobytes() for weight in model.get_weights()], result, (folder / "history.csv").read_bytes()
 
 
 @pytest.mark.parametrize(
     ("values", "stops"),
     [
         ({}, (1, 2)),
-        ({"schedule": "cosine", "warmup": 1, "optimizer": "adamw", "weight_decay": 0.01, "keep": "last"}, (2, 1)),
-        ({"head_epochs": 2, "backbone_rate": 0.1, "loss": "focal", "monitor": "val_macro_auc"}, (2, 1)),
-        ({"optimizer": "sgd", "class_weight_power": 1.0, "early_stopping": 1, "learning_rate": 0.5}, (1,)),
+        ({"schedule": "cosine", "warmup_epochs": 1, "optimizer": "adamw", "weight_decay": 0.01, **LAST}, (2, 1)),
+        (
+            {"freeze_backbone_epochs": 2, "backbone_lr_multiplier": 0.1, "loss": "focal", "monitor": "val_macro_auc"},
+            (2, 1),
+        ),
+        ({"optimizer": "sgd", "class_weight_power": 1.0, "early_stopping_patience": 1, "learning_rate": 0.5}, (1,)),
     ],
     ids=["plateau", "cosine", "head first", "stopped early"],
 )
-def test_interrupted_it_ends_with_the_same_bits(tmp_path: Path, values: dict[str, Any], stops: tuple[int, ...]) -> None:
+def test_resumed_training_has_the_same_bits(tmp_path: Path, values: dict[str, Any], stops: tuple[int, ...]) -> None:
     whole = trained(tmp_path / "whole", params(**values))
     assert trained(tmp_path / "again", params(**values), stops) == whole
-    fitted = whole[1]
-    if "early_stopping" in values:
-        assert len(fitted.history) < 5
+    result = whole[1]
+    if "early_stopping_patience" in values:
+        assert len(result.history) < 5
     # After the last epoch nothing is left to do but to write the outputs.
-    finished = trained(tmp_path / "finished", params(**values), (len(fitted.history),))
+    finished = trained(tmp_path / "finished", params(**values), (len(result.history),))
     assert finished == whole
 
 
-def test_the_learning_rate_falls_as_asked(tmp_path: Path) -> None:
-    _, fitted, _ = trained(tmp_path / "plateau", params(plateau=params().plateau.model_dump() | {"min_delta": 9.0}))
-    rates = [metrics["learning_rate"] for metrics in fitted.history]
+def test_learning_rate_schedules(tmp_path: Path) -> None:
+    plateau = params().reduce_lr_on_plateau.model_dump() | {"min_delta": 9.0}
+    _, result, _ = trained(tmp_path / "plateau", params(reduce_lr_on_plateau=plateau))
+    rates = [metrics["learning_rate"] for metrics in result.history]
     assert rates == pytest.approx([0.01, 0.01, 0.005, 0.0025, 0.00125])
-    _, fitted, _ = trained(tmp_path / "cosine", params(schedule="cosine", warmup=2, early_stopping="none"))
-    rates = [metrics["learning_rate"] for metrics in fitted.history]
+    _, result, _ = trained(tmp_path / "cosine", params(schedule="cosine", warmup_epochs=2, **NEVER_EARLY))
+    rates = [metrics["learning_rate"] for metrics in result.history]
     assert rates[0] == pytest.approx(0.005)
     assert rates[1] == pytest.approx(0.01)
     assert rates[2] > rates[3] > rates[4] == pytest.approx(0, abs=1e-6)
 
 
-def test_the_head_learns_alone_first(tmp_path: Path) -> None:
+def test_frozen_backbone(tmp_path: Path) -> None:
     before, model = network(), network()
-    asked = params(epochs=3, head_epochs=2, early_stopping="none", keep="last")
-    assert [phase.head_only for phase in phases(asked)] == [True, False]
+    given = params(epochs=3, freeze_backbone_epochs=2, early_stopping_patience="none", restore_best_weights=False)
+    assert [phase.head_only for phase in training_phases(given)] == [True, False]
     checkpoint = Interrupted(tmp_path / "state")
     checkpoint.epochs_left = 2
     with pytest.raises(KeyboardInterrupt):
-        fit(model, data(), asked, checkpoint, Table(tmp_path / "history.csv", "none"))
+        fit(model, data(), given, checkpoint, HistoryCsv(tmp_path / "history.csv", "none"))
     same = [np.array_equal(a, b) for a, b in zip(before.get_weights(), model.get_weights(), strict=True)]
     assert same[:-2] == [True] * (len(same) - 2)
     assert same[-2:] == [False, False]
 
 
-def test_several_networks_answer_by_the_mean_of_their_logits(tmp_path: Path) -> None:
+def test_ensemble_is_the_mean_of_logits(tmp_path: Path) -> None:
     images = data()
     members, answers = [], []
     for number in range(3):
-        model, asked = network(), params(epochs=2, seed=ensemble.seed_of(number, 1))
-        fit(model, images, asked, Checkpoint(None), Table(tmp_path / "history.csv", "none"))
+        model, given = network(), params(epochs=2, seed=ensemble.member_seed(number, 1))
+        fit(model, images, given, Checkpoint(None), HistoryCsv(tmp_path / "history.csv", "none"))
         members.append(model)
         answers.append(np.log(model(images.arrays[0], training=False).numpy().astype(np.float64)))
     assert len({answer.tobytes() for answer in answers}) == 3
-    whole = ensemble.together(members)
+    whole = ensemble.merge_members(members)
     wanted = np.exp(np.mean(answers, axis=0))
     found = whole(images.arrays[0], training=False).numpy()
     assert found == pytest.approx(wanted / wanted.sum(axis=1, keepdims=True), abs=1e-6)
@@ -157,26 +165,26 @@ def test_several_networks_answer_by_the_mean_of_their_logits(tmp_path: Path) -> 
     read = model_file.load(tmp_path / "model.keras")
     assert np.array_equal(read(images.arrays[0], training=False).numpy(), found)
     # It is opened like one network: three times the maps, and the features that the last layer reads.
-    maps, features = opened(read).inside(images.arrays[0][:2])
+    maps, features = split_at_features(read).feature_extractor(images.arrays[0][:2])
     assert (maps.shape, features.shape) == ((2, 4, 4, 12), (2, 12))
     assert feature_model(read)(images.arrays[0][:2])[0].shape == (2, 12)
-    assert ensemble.together(members[:1]) is members[0]
+    assert ensemble.merge_members(members[:1]) is members[0]
 
 
-def test_one_network_alone_keeps_the_seed_that_it_was_given() -> None:
-    assert ensemble.seed_of(0, 7) == 7
-    assert len({ensemble.seed_of(number, seed) for seed in range(20) for number in range(5)}) == 100
+def test_member_seeds() -> None:
+    assert ensemble.member_seed(0, 7) == 7
+    assert len({ensemble.member_seed(number, seed) for seed in range(20) for number in range(5)}) == 100
 
 
-def test_networks_with_other_ends_cannot_answer_together() -> None:
-    several = params(architecture="notebook_basic", members=2)
-    with pytest.raises(UserError, match=r"last feature maps.*Set train\.members to 1"):
+def test_ensemble_of_other_networks_is_refused() -> None:
+    several = params(architecture="notebook_basic", ensemble_size=2)
+    with pytest.raises(UserError, match=r"last feature maps.*Set train\.ensemble_size to 1"):
         build(several, (32, 32, 3), CLASSES)
     for architecture in ("plain", "residual"):
-        build(params(architecture=architecture, members=2), (32, 32, 3), CLASSES)
+        build(params(architecture=architecture, ensemble_size=2), (32, 32, 3), CLASSES)
 
 
-def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path: Path) -> None:
+def test_damaged_checkpoint_is_ignored(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path / "state")
     assert checkpoint.read() is None
     state = State([{"loss": 0.1}], finished=False, model=[np.ones(3)], optimizer=[], kept=[np.zeros(2)], kept_epoch=0)
@@ -191,7 +199,7 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over(tmp_path: Path) -> None:
         assert checkpoint.read() is None
 
 
-def test_whatever_decides_the_result_names_the_checkpoint(workspace: Path, tmp_path: Path) -> None:
+def test_checkpoint_depends_on_all_inputs(workspace: Path, tmp_path: Path) -> None:
     clone = copytree(workspace, tmp_path / "clone", symlinks=True)
     home = Path.cwd()
     try:
@@ -205,7 +213,7 @@ def test_whatever_decides_the_result_names_the_checkpoint(workspace: Path, tmp_p
         (clone / "data/split/split.csv").unlink()
         (clone / "data/split/split.csv").write_text("another split")
         names.append(inputs_hash("train"))
-        edit_params(clone, predict={"dihedral": True})
+        edit_params(clone, predict={"tta": True})
         assert inputs_hash("train") == names[-1]
     finally:
         os.chdir(home)
@@ -216,15 +224,15 @@ LABELS = st.lists(st.integers(0, 3), min_size=2, max_size=40).map(np.array)
 
 
 @given(LABELS, st.integers(0, 1000))
-def test_the_metrics_are_those_of_scikit_learn(labels: NDArray[np.int64], seed: int) -> None:
+def test_validation_metrics_equal_scikit_learn(labels: NDArray[np.int64], seed: int) -> None:
     probabilities = np.random.default_rng(seed).dirichlet(np.ones(4), len(labels)).astype(np.float32)
     found = metrics(labels, probabilities)
-    said = probabilities.argmax(axis=1)
+    predicted = probabilities.argmax(axis=1)
     present = np.unique(labels)
-    assert found["val_accuracy"] == (said == labels).mean()
+    assert found["val_accuracy"] == (predicted == labels).mean()
     if len(present) > 1:
         with warnings.catch_warnings(action="ignore"):
-            assert found["val_balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, said))
+            assert found["val_balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, predicted))
         areas = [roc_auc_score(labels == number, probabilities[:, number]) for number in present]
         assert found["val_macro_auc"] == pytest.approx(np.mean(areas))
     broken = metrics(labels, np.full_like(probabilities, np.nan))
@@ -232,7 +240,7 @@ def test_the_metrics_are_those_of_scikit_learn(labels: NDArray[np.int64], seed: 
 
 
 @given(LABELS)
-def test_class_weights_are_one_on_average(labels: NDArray[np.int64]) -> None:
+def test_class_weights_average_one(labels: NDArray[np.int64]) -> None:
     _, labels = np.unique(labels, return_inverse=True)
     assert optimisation.class_weights(labels, params()) is None
     for power in (0.5, 0.75, 1.0):
@@ -244,17 +252,17 @@ def test_class_weights_are_one_on_average(labels: NDArray[np.int64]) -> None:
         assert products == pytest.approx([products[0]] * len(products))
 
 
-def test_adjusted_logits_are_divided_by_the_shares() -> None:
+def test_logit_adjustment() -> None:
     images, model = data(), network()
     labels = np.array([0, 0, 0, 1, 2, 2])
     before = model(images.arrays[0], training=False).numpy()
-    optimisation.adjust_logits(model, labels, 0.5)
+    optimisation.apply_logit_adjustment(model, labels, 0.5)
     wanted = before / np.sqrt([3, 1, 2])
     found = model(images.arrays[0], training=False).numpy()
     assert found == pytest.approx(wanted / wanted.sum(axis=1, keepdims=True), abs=1e-6)
 
 
-def test_focal_loss_is_that_of_its_paper() -> None:
+def test_focal_loss() -> None:
     labels, probabilities = np.array([0, 2]), np.array([[0.6, 0.3, 0.1], [0.2, 0.3, 0.5]], np.float32)
     true = np.array([0.6, 0.5])
     focal = optimisation.loss(params(loss="focal", focal_gamma=3.0), 3)(labels, probabilities)
@@ -263,7 +271,7 @@ def test_focal_loss_is_that_of_its_paper() -> None:
     assert np.asarray(plain_loss) == pytest.approx(-np.log(true), rel=1e-5)
 
 
-def test_a_model_is_saved_without_its_loss(tmp_path: Path) -> None:
+def test_model_is_saved_without_its_loss(tmp_path: Path) -> None:
     model = network()
     model.compile(loss=optimisation.loss(params(loss="focal"), CLASSES))
     model_file.save(model, tmp_path / "model.keras")
@@ -275,27 +283,30 @@ def test_a_model_is_saved_without_its_loss(tmp_path: Path) -> None:
     ("values", "words"),
     [
         ({"weight_decay": 0.1}, "weight_decay is for adamw and sgd"),
-        ({"warmup": 1}, "warmup belongs to schedule: cosine"),
-        ({"head_epochs": 5}, "must be fewer than the 5 epochs"),
-        ({"plateau": {"patience": -1, "factor": 0.5, "min_learning_rate": 0.0}}, "greater than or equal to 1"),
+        ({"warmup_epochs": 1}, "warmup_epochs belongs to schedule: cosine"),
+        ({"freeze_backbone_epochs": 5}, "must be fewer than the 5 epochs"),
+        (
+            {"reduce_lr_on_plateau": {"patience": -1, "factor": 0.5, "min_learning_rate": 0.0}},
+            "greater than or equal to 1",
+        ),
     ],
 )
-def test_what_does_not_fit_together_is_refused(values: dict[str, Any], words: str) -> None:
+def test_contradictory_values_are_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         params(**values)
 
 
-def test_a_class_without_training_images_is_named() -> None:
+def test_class_without_training_images_is_named() -> None:
     with pytest.raises(UserError, match="of df no image is in train"):
-        refuse_empty_classes(Split(np.arange(2), np.array([0, 2])), ["mel", "df", "nv"])
+        refuse_empty_classes(SplitData(np.arange(2), np.array([0, 2])), ["mel", "df", "nv"])
 
 
-def test_a_loss_that_is_no_number_keeps_the_last_good_state(tmp_path: Path) -> None:
+def test_nan_loss_writes_no_checkpoint(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path / "state")
     model = network()
     model.get_layer("probabilities").bias.assign([math.nan] * CLASSES)
     with pytest.raises(UserError, match=r"in epoch 1 the loss became nan.*lower train.learning_rate"):
-        fit(model, data(), params(), checkpoint, Table(tmp_path / "history.csv", "none"))
+        fit(model, data(), params(), checkpoint, HistoryCsv(tmp_path / "history.csv", "none"))
     assert checkpoint.read() is None
 
 
@@ -304,7 +315,7 @@ def hashes(clone: Path) -> dict[str, bytes]:
     return {file: (clone / file).read_bytes() for file in files}
 
 
-def killed_and_gone_on(workspace: Path, folder: Path, kills: int, seed: int) -> tuple[int, str]:
+def kill_and_resume(workspace: Path, folder: Path, kills: int, seed: int) -> tuple[int, str]:
     """Kill a training with SIGKILL once an epoch is over, the later kills at random moments; then let it end.
 
     Return how many kills left a checkpoint (one that came during the process's last moments leaves none), and what the
@@ -344,30 +355,32 @@ def killed_and_gone_on(workspace: Path, folder: Path, kills: int, seed: int) -> 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="signals are Unix's, and choosing cores Linux's")
-def test_killed_once_it_goes_on_to_the_same_bytes(workspace: Path, tmp_path: Path) -> None:
-    hit, said = killed_and_gone_on(workspace, tmp_path, 1, seed=1)
-    assert ("Going on after epoch" in said) == (hit == 1)
+def test_killed_once(workspace: Path, tmp_path: Path) -> None:
+    hit, printed = kill_and_resume(workspace, tmp_path, 1, seed=1)
+    assert ("Going on after epoch" in printed) == (hit == 1)
 
 
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="signals are Unix's, and choosing cores Linux's")
-def test_killed_ten_times_at_random_it_ends_with_the_same_bytes(workspace: Path, tmp_path: Path) -> None:
+def test_killed_ten_times(workspace: Path, tmp_path: Path) -> None:
     longer = copytree(workspace, tmp_path / "longer", symlinks=True)
-    edit_params(longer, train={"members": 2, "epochs": 20, "early_stopping": 20, "logit_adjustment": 0.25})
+    edit_params(
+        longer, train={"ensemble_size": 2, "epochs": 20, "early_stopping_patience": 20, "logit_adjustment_tau": 0.25}
+    )
     command = [sys.executable, "-m", "stages.train"]
     subprocess.run(command, cwd=longer, check=True, env=os.environ | {"PYTHONPATH": str(longer)})
-    hit, _ = killed_and_gone_on(longer, tmp_path, 10, seed=2)
+    hit, _ = kill_and_resume(longer, tmp_path, 10, seed=2)
     assert hit >= 8
 
 
-def test_the_table_is_whole_after_each_epoch(tmp_path: Path) -> None:
-    _, fitted, _ = trained(tmp_path / "run", params(epochs=2))
+def test_history_is_complete(tmp_path: Path) -> None:
+    _, result, _ = trained(tmp_path / "run", params(epochs=2))
     table = pd.read_csv(tmp_path / "run/history.csv")
     assert list(table["epoch"]) == [1, 2]
-    assert list(table["val_macro_auc"]) == [metrics["val_macro_auc"] for metrics in fitted.history]
+    assert list(table["val_macro_auc"]) == [metrics["val_macro_auc"] for metrics in result.history]
 
 
-def test_ctrl_c_waits_for_the_end_of_the_step_and_a_second_one_does_not() -> None:
+def test_ctrl_c_waits_for_the_step() -> None:
     arrays, train, _ = data()
     steps = []
 

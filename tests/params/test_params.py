@@ -1,4 +1,4 @@
-"""params.yaml: what is accepted, and what a person is told of what is not."""
+"""params.yaml: what is accepted, and the messages of what is not."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from lesions.core.errors import UserError
-from lesions.core.params import did_you_mean
+from lesions.core.params import RENAMED, did_you_mean
 from lesions.params.all import SECTIONS, check_all
 from lesions.params.prepare import Prepare
 from lesions.params.split import Split
@@ -25,12 +25,12 @@ def changed(folder: Path, text: dict[str, Any]) -> Path:
     return file
 
 
-def test_the_projects_own_are_valid() -> None:
+def test_own_values_are_valid() -> None:
     check_all(ROOT / "params.yaml")
     assert list(PARAMS) == list(SECTIONS)
 
 
-def test_every_key_has_a_comment_over_it() -> None:
+def test_every_key_has_a_comment() -> None:
     lines = (ROOT / "params.yaml").read_text().splitlines()
     for before, line in pairwise(lines):
         if line.startswith("  ") and line[2] not in " #-" and ":" in line:
@@ -46,7 +46,7 @@ def test_every_key_has_a_comment_over_it() -> None:
         ("train", "epochs", 0, "train.epochs: input should be greater than or equal to 1; found 0"),
         ("train", "epochs", "ten", "train.epochs: input should be a valid integer; found 'ten'"),
         ("train", "learning_rate", "1e-3", "train.learning_rate: input should be a valid number"),
-        ("split", "val", 0.9, "split: val + test must be below 1"),
+        ("split", "val_fraction", 0.9, "split: val_fraction + test_fraction must be below 1"),
         ("prepare", "image_size", [64], "expected one number, or [height, width]"),
         (
             "prepare",
@@ -79,15 +79,15 @@ def test_every_key_has_a_comment_over_it() -> None:
         ("clean", "max_rejected", 2, "clean.max_rejected: input should be less than or equal to 1; found 2"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, section: str, key: str, value: object, words: str) -> None:
+def test_wrong_value_is_named(tmp_path: Path, section: str, key: str, value: object, words: str) -> None:
     file = changed(tmp_path, PARAMS | {section: PARAMS[section] | {key: value}})
     with pytest.raises(UserError) as error:
         check_all(file)
     assert words in str(error.value)
 
 
-def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
-    file = changed(tmp_path, PARAMS | {"trian": {}, "split": {"val": 0.1}, "predict": None})
+def test_all_errors_at_once(tmp_path: Path) -> None:
+    file = changed(tmp_path, PARAMS | {"trian": {}, "split": {"val_fraction": 0.1}, "predict": None})
     with pytest.raises(UserError) as error:
         check_all(file)
     for words in (
@@ -98,10 +98,31 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         assert words in str(error.value)
 
 
+@pytest.mark.parametrize("place", RENAMED)
+def test_old_key_is_named(tmp_path: Path, place: str) -> None:
+    section, old = place.split(".")
+    file = changed(tmp_path, PARAMS | {section: PARAMS[section] | {old: 1}})
+    with pytest.raises(UserError, match=f"{place}: {old} is now called {RENAMED[place]}"):
+        check_all(file)
+
+
+def test_new_names_exist() -> None:
+    for place, new in RENAMED.items():
+        section, _, key = new.rpartition(".")
+        assert key in SECTIONS[section or place.partition(".")[0]].model_fields
+
+
+def test_old_section_weights_is_named(tmp_path: Path) -> None:
+    file = changed(tmp_path, PARAMS | {"weights": {"network": "none", "width": 1.0, "initial": "imagenet"}})
+    words = "weights is now called pretrained, with the keys model, alpha, weights and path"
+    with pytest.raises(UserError, match=words):
+        check_all(file)
+
+
 @pytest.mark.parametrize(
     ("text", "words"), [("a: [", "no valid YAML"), ("- 1", "named sections"), (None, "is missing")]
 )
-def test_no_parameters_at_all(tmp_path: Path, text: str | None, words: str) -> None:
+def test_no_parameters(tmp_path: Path, text: str | None, words: str) -> None:
     file = tmp_path / "params.yaml"
     if text is not None:
         file.write_text(text)
@@ -111,28 +132,28 @@ def test_no_parameters_at_all(tmp_path: Path, text: str | None, words: str) -> N
 
 @given(st.floats(0.01, 0.98), st.floats(0.01, 0.98))
 def test_something_always_trains(val: float, test: float) -> None:
-    values = {"val": val, "test": test, "seed": 1}
+    values = {"val_fraction": val, "test_fraction": test, "seed": 1}
     if val + test < 1:
-        assert Split.check(values).test == test
+        assert Split.check(values).test_fraction == test
     else:
         with pytest.raises(UserError):
             Split.check(values)
 
 
-def test_px_is_height_and_width() -> None:
+def test_image_size_is_height_and_width() -> None:
     assert Prepare.check({"image_size": 64}).shape == (64, 64)
     assert Prepare.check({"image_size": [75, 100]}).shape == (75, 100)
 
 
 @given(st.text(min_size=1), st.lists(st.text(min_size=1), min_size=1))
-def test_a_hint_only_names_what_is_known(word: str, known: list[str]) -> None:
+def test_hint_names_what_is_known(word: str, known: list[str]) -> None:
     hint = did_you_mean(word, known)
     assert any(name in hint for name in known)
 
 
-def test_the_command_says_what_is_wrong_and_exits_with_1(tmp_path: Path) -> None:
+def test_command_exits_with_1(tmp_path: Path) -> None:
     assert "holds what the stages expect" in run("lesions check", ROOT)
-    changed(tmp_path, PARAMS | {"predict": {"dihedral": "yes"}})
+    changed(tmp_path, PARAMS | {"predict": {"tta": "yes", "seed": 1}})
     printed = run("lesions check", tmp_path, fails=True)
     assert "predict.tta: input should be a valid boolean; found 'yes'" in printed
     assert "Traceback" not in printed

@@ -31,7 +31,7 @@ def build(shape: tuple[int, int, int], classes: int, folder: Path = WEIGHTS) -> 
     Args:
         shape: of an image: height, width, 3; raw pixels from 0 to 255.
         classes: how many.
-        folder: what the stage `weights` made.
+        folder: the output folder of the stage weights.
 
     Returns:
         A model from pixels to the classes' probabilities.
@@ -40,14 +40,14 @@ def build(shape: tuple[int, int, int], classes: int, folder: Path = WEIGHTS) -> 
         UserError: no network is named, the images are too small for it, or the weights are another network's.
     """
     wanted = read_json(folder / "weights.json")
-    if wanted["network"] == "none":
+    if wanted["model"] == "none":
         raise UserError(
             "train.architecture is pretrained, but no network is named: set pretrained.model in params.yaml, "
             "for instance to MobileNet with pretrained.alpha 0.25."
         )
     pixels = keras.Input(shape, name="pixels")
-    application = getattr(keras.applications, wanted["network"])
-    backbone = fused(_backbone(application, wanted["width"], pixels))
+    application = getattr(keras.applications, wanted["model"])
+    backbone = fused(_backbone(application, wanted["alpha"], pixels))
     if wanted["file"]:
         _load(backbone, folder / wanted["file"], wanted)
     x = layers.GlobalAveragePooling2D(name="head_pooling")(backbone.output)
@@ -58,8 +58,7 @@ def build(shape: tuple[int, int, int], classes: int, folder: Path = WEIGHTS) -> 
 def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Return the layers that were trained before: all but the head.
 
-    Batch normalisation among them stands still, statistics and all, while its `trainable` is false, as Keras
-    defines it.
+    Batch normalisation among them is frozen, its statistics too, while its `trainable` is false, as Keras defines it.
     """
     return [layer for layer in model.layers if not layer.name.startswith("head") and layer.name != "probabilities"]
 
@@ -86,10 +85,10 @@ def preprocess(pixels: KerasTensor, module: str) -> KerasTensor:
     return layers.Rescaling(1 / 127.5, offset=-1)(pixels)
 
 
-def _backbone(application: Callable[..., keras.Model], width: float, pixels: KerasTensor) -> keras.Model:
+def _backbone(application: Callable[..., keras.Model], alpha: float, pixels: KerasTensor) -> keras.Model:
     """Return the network from pixels to its last feature maps, with random weights."""
     module = application.__module__.rpartition(".")[2]
-    arguments = {"alpha": width} if module in WIDE else {}
+    arguments = {"alpha": alpha} if module in WIDE else {}
     try:
         return application(
             include_top=False,
@@ -102,10 +101,10 @@ def _backbone(application: Callable[..., keras.Model], width: float, pixels: Ker
         least = re.search(r"at least (\d+)x", str(error))
         if not least:
             raise
-        height, width_of_image = pixels.shape[1:3]
+        height, width = pixels.shape[1:3]
         raise UserError(
             f"The network {application.__name__} needs images of at least {least[1]} pixels a side; these have "
-            f"{height}×{width_of_image}. Set prepare.image_size in params.yaml to {least[1]} or more."
+            f"{height}×{width}. Set prepare.image_size in params.yaml to {least[1]} or more."
         ) from None
 
 
@@ -123,7 +122,7 @@ def _load(backbone: keras.Model, file: Path, wanted: dict[str, object]) -> None:
         reason = str(error).strip().partition("\n")[0][:300]
     if reason:
         raise UserError(
-            f"The weights from {wanted['source']} do not fit {wanted['network']} at width {wanted['width']} without "
+            f"The weights from {wanted['source']} do not fit {wanted['model']} at alpha {wanted['alpha']} without "
             f"its last layer: {reason}\nExpected weights of that network (Keras's files for it end in notop.h5 or "
             "no_top.h5): mend pretrained.model, pretrained.alpha or pretrained.path in params.yaml."
         )

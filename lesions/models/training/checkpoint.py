@@ -1,8 +1,8 @@
-"""Going on after an interruption, at the last finished epoch and to the same bits.
+"""Checkpoints: an interrupted training resumes at its last finished epoch, to the same bits.
 
-After each epoch all that training knows is written to one file in the user's cache folder, since DVC deletes a
-stage's outputs before it runs. The file's name is a hash of all that decides the training's result, so whoever changes
-a parameter, an image or a line of code begins anew.
+After each epoch the whole state of the training is written to one file in the user's cache folder, since DVC deletes a
+stage's outputs before it runs. The file's name is a hash of all that decides the training's result, so after a
+change of a parameter, an image or a line of code the training begins anew.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from platformdirs import user_cache_path
 from ruamel.yaml import YAML
 
 KEPT_DAYS = 30
-"""Checkpoints of trainings that nobody goes on with are removed after so long."""
+"""Checkpoints of trainings that nobody resumes are removed after so many days."""
 
 Epoch = dict[str, float]
 """Its metrics."""
@@ -33,15 +33,15 @@ History = list[Epoch]
 
 
 class State(NamedTuple):
-    """What training knows after an epoch.
+    """The state of a training after an epoch.
 
     Attributes:
         history: all epochs' metrics.
         finished: whether no epoch is to follow.
         model: the model's variables, its random generators' among them.
         optimizer: the optimizer's.
-        kept: the weights to keep so far.
-        kept_epoch: whose they are, counted from 0.
+        kept: the best weights so far.
+        kept_epoch: their epoch, counted from 0.
     """
 
     history: History
@@ -98,20 +98,20 @@ class Checkpoint:
             return None
         return State(history, finished, model, optimizer, kept, kept_epoch)
 
-    def of_member(self, number: int) -> Self:
-        """Return that of one of several networks, counted from 0, which has a file of its own."""
+    def for_member(self, number: int) -> Self:
+        """Return the checkpoint of an ensemble's member, counted from 0, in a file of its own."""
         if self._path is None or not number:
             return self
         return type(self)(self._path.with_suffix(f".{number}.checkpoint"))
 
     def remove(self) -> None:
-        """Forget it, since its outputs are made."""
+        """Delete the file, once the outputs are written."""
         if self._path is not None:
             self._path.unlink(missing_ok=True)
 
     @classmethod
     @contextmanager
-    def of_stage(cls, stage: str) -> Iterator[Self]:
+    def for_stage(cls, stage: str) -> Iterator[Self]:
         """Yield the checkpoint of a stage's inputs as they are now, for this process alone."""
         folder = user_cache_path("lesions") / "training"
         folder.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ def packages() -> dict[str, str]:
     return {"keras": keras.__version__, "numpy": np.__version__, "tensorflow": tf.__version__}
 
 
-def copies(variables: Sequence[keras.Variable]) -> list[NDArray[Any]]:
+def snapshot(variables: Sequence[keras.Variable]) -> list[NDArray[Any]]:
     """Return copies of variables' values."""
     return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
 

@@ -1,8 +1,8 @@
-"""Several networks that answer as one, by the mean of their logits.
+"""An ensemble of networks as one network, by the mean of their logits.
 
-Networks that learn from different random numbers err differently, so their mean is right more often than each, and less
-sure where they disagree (Lakshminarayanan, Pritzel, Blundell: Simple and scalable predictive uncertainty estimation
-using deep ensembles, NeurIPS 2017). Made into one network, it is asked, explained and exported like any other.
+Networks trained from different random seeds err differently, so their mean is right more often than each, and less
+confident where they disagree (Lakshminarayanan, Pritzel, Blundell: Simple and scalable predictive uncertainty estimation
+using deep ensembles, NeurIPS 2017). As one network it is run, explained and exported like any other.
 """
 
 from collections.abc import Sequence
@@ -14,36 +14,36 @@ from keras import KerasTensor, layers
 from lesions.core.errors import UserError
 
 
-def seed_of(number: int, seed: int) -> int:
-    """Return what a network's random numbers are drawn from; the first one's seed is that of params.yaml.
+def member_seed(number: int, seed: int) -> int:
+    """Return a member's random seed; the first one's is that of params.yaml.
 
     Args:
-        number: which network, counted from 0.
+        number: which member, counted from 0.
         seed: of params.yaml.
     """
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0]) if number else seed
 
 
 def feature_maps(model: keras.Model) -> KerasTensor:
-    """Return the last feature maps of a network, whose means its last layer decides by.
+    """Return the last feature maps of a network, whose means its last layer reads.
 
     Raises:
-        UserError: something else stands between them and the answer.
+        UserError: other layers stand between them and the output.
     """
     behind = [layer for layer in model.layers if not isinstance(layer, layers.Dropout)][-2:]
     if [type(layer) for layer in behind] != [layers.GlobalAveragePooling2D, layers.Dense]:
         raise UserError(
-            "train.ensemble_size is for networks that decide by the means of their last feature maps, as plain, "
+            "train.ensemble_size is for networks whose last layer reads the means of their last feature maps, as plain, "
             "residual and pretrained do; this one has other layers at its end. Set train.ensemble_size to 1."
         )
     return behind[0].input
 
 
-def together(members: Sequence[keras.Model]) -> keras.Model:
-    """Return one network that answers by the mean of the logits; of one member, that itself.
+def merge_members(members: Sequence[keras.Model]) -> keras.Model:
+    """Return one network whose logits are the members' mean; of one member, that itself.
 
-    Their last feature maps stand side by side, and one dense layer reads the means of all: so it can be opened and
-    explained as each of them can.
+    Their last feature maps are concatenated, and one dense layer reads the means of all, so that it can be explained
+    as each of them can.
 
     Args:
         members: of one architecture, each from pixels to the classes' probabilities.

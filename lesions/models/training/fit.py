@@ -1,4 +1,4 @@
-"""The epochs: first the head alone where that is asked for, then all; from where the checkpoint says."""
+"""Fit a network: first its head alone, where `freeze_backbone_epochs` says so, then all; resumable at any epoch."""
 
 import math
 import sys
@@ -15,13 +15,13 @@ from lesions.core.errors import UserError
 from lesions.models.common.batches import n_steps, train_batches
 from lesions.models.training import optimizer as optimisation
 from lesions.models.training.augmentation import augmentation
-from lesions.models.training.checkpoint import Checkpoint, Epoch, History, State, assign, copies
+from lesions.models.training.checkpoint import Checkpoint, Epoch, History, State, assign, snapshot
 from lesions.models.training.interrupt import Interruption
 from lesions.models.training.validation_metrics import Validation, direction, is_better
 from lesions.params.train import Train
 
 
-class Split(NamedTuple):
+class SplitData(NamedTuple):
     """The images of one split.
 
     Attributes:
@@ -33,27 +33,27 @@ class Split(NamedTuple):
     labels: NDArray[np.int64]
 
 
-class Images(NamedTuple):
-    """What the training looks at.
+class TrainingData(NamedTuple):
+    """The images of a training.
 
     Attributes:
         arrays: see `take_rows`.
         train: the training images.
-        val: those of validation, which decide the learning rate, the end, and the epoch that is kept.
+        val: those of validation, which decide the learning rate, the end, and the best epoch.
     """
 
     arrays: Sequence[NDArray[np.uint8]]
-    train: Split
-    val: Split
+    train: SplitData
+    val: SplitData
 
 
-class Table(NamedTuple):
-    """The table of the epochs so far, whole after each.
+class HistoryCsv(NamedTuple):
+    """The file of the metrics of each epoch, complete after each.
 
     Attributes:
-        file: where it is written.
+        file: its path.
         leakage: its last column: what leaks, or `none`.
-        before: its first rows, the epochs of other networks.
+        before: its first rows, the epochs of the ensemble's members before.
     """
 
     file: Path
@@ -61,7 +61,7 @@ class Table(NamedTuple):
     before: Sequence[Epoch] = ()
 
     def write(self, history: History) -> None:
-        """Write it; whoever looks at it while training goes on finds it whole."""
+        """Write the file; whoever reads it during the training finds it complete."""
         table = pd.DataFrame([*self.before, *history])
         table.insert(0, "epoch", range(1, len(table) + 1))
         table["leakage"] = self.leakage
@@ -70,13 +70,13 @@ class Table(NamedTuple):
         unfinished.replace(self.file)
 
 
-class Phase(NamedTuple):
+class TrainingPhase(NamedTuple):
     """Epochs that share one optimizer.
 
     Attributes:
         first: counted from 0.
         end: the first epoch after them.
-        head_only: whether the backbone keeps still.
+        head_only: whether the backbone is frozen.
     """
 
     first: int
@@ -84,8 +84,8 @@ class Phase(NamedTuple):
     head_only: bool
 
 
-class Fitted(NamedTuple):
-    """What came of the training, beside the model's weights.
+class FitResult(NamedTuple):
+    """The result of a training, beside the model's weights.
 
     Attributes:
         history: each epoch's metrics.
@@ -96,41 +96,43 @@ class Fitted(NamedTuple):
     epoch: int
 
 
-def phases(params: Train) -> list[Phase]:
+def training_phases(params: Train) -> list[TrainingPhase]:
     """Return the phases of the training."""
-    head = [Phase(0, params.freeze_backbone_epochs, head_only=True)] if params.freeze_backbone_epochs else []
-    return [*head, Phase(params.freeze_backbone_epochs, params.epochs, head_only=False)]
+    head = [TrainingPhase(0, params.freeze_backbone_epochs, head_only=True)] if params.freeze_backbone_epochs else []
+    return [*head, TrainingPhase(params.freeze_backbone_epochs, params.epochs, head_only=False)]
 
 
-def fit(model: keras.Model, images: Images, params: Train, checkpoint: Checkpoint, table: Table) -> Fitted:
-    """Train the model, which ends with the weights to keep.
+def fit(
+    model: keras.Model, images: TrainingData, params: Train, checkpoint: Checkpoint, history_csv: HistoryCsv
+) -> FitResult:
+    """Train the model, and leave it with the best epoch's weights, or the last one's.
 
     Args:
         model: new, and not compiled.
-        images: what it learns from, and is steered by.
+        images: of train and validation.
         params: the section.
-        checkpoint: gets a state after each epoch, and says where to go on.
-        table: is written after each epoch.
+        checkpoint: receives a state after each epoch, and has the one to resume from.
+        history_csv: is written after each epoch.
 
     Raises:
-        UserError: a loss became no number, or the network has no head to train alone.
+        UserError: a loss became NaN or infinite, or the network has no head to train alone.
     """
     arrays, train, val = images
-    log = Log(params, checkpoint, table)
-    if log.history and not log.finished:
-        print(f"Going on after epoch {len(log.history)} of {params.epochs}, where this training was interrupted.")
+    recorder = CheckpointCallback(params, checkpoint, history_csv)
+    if recorder.history and not recorder.finished:
+        print(f"Going on after epoch {len(recorder.history)} of {params.epochs}, where this training was interrupted.")
     loss = optimisation.loss(params, model.output_shape[-1])
     weights = optimisation.class_weights(train.labels, params)
     steps = n_steps(len(train.rows), params.batch_size)
     augment = augmentation(params.augment, arrays[0].shape[1:], sum(map(len, arrays)), params.seed)
-    for phase in phases(params):
-        if log.finished or len(log.history) >= phase.end:
+    for phase in training_phases(params):
+        if recorder.finished or len(recorder.history) >= phase.end:
             continue
         freeze(model, phase)
         optimizer = optimisation.optimizer(params, model, phase.first, phase.end, steps)
         model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)  # XLA is slower on a CPU
-        log.steering = steering(params, phase)
-        log.phase = phase
+        recorder.lr_callbacks = lr_callbacks(params, phase)
+        recorder.phase = phase
         with Interruption() as interruption:
             validation = Validation(arrays, val.rows, val.labels, loss, interruption)
             model.fit(
@@ -141,22 +143,22 @@ def fit(model: keras.Model, images: Images, params: Train, checkpoint: Checkpoin
                     params.batch_size,
                     params.seed,
                     augment,
-                    first_epoch=len(log.history),
+                    first_epoch=len(recorder.history),
                 ),
                 steps_per_epoch=steps,
-                initial_epoch=len(log.history),
+                initial_epoch=len(recorder.history),
                 epochs=phase.end,
-                callbacks=[validation, *log.steering, log, interruption],
+                callbacks=[validation, *recorder.lr_callbacks, recorder, interruption],
                 class_weight=weights,
                 shuffle=False,  # the stream is shuffled already
                 verbose=1 if sys.stdout.isatty() else 2,
             )
-    model.set_weights(log.kept)
-    return Fitted(log.history, log.kept_epoch)
+    model.set_weights(recorder.kept)
+    return FitResult(recorder.history, recorder.kept_epoch)
 
 
-def freeze(model: keras.Model, phase: Phase) -> None:
-    """Let the whole model learn, or its head alone.
+def freeze(model: keras.Model, phase: TrainingPhase) -> None:
+    """Make the whole model trainable, or its head alone.
 
     Raises:
         UserError: there is nothing beside the head.
@@ -167,8 +169,8 @@ def freeze(model: keras.Model, phase: Phase) -> None:
         raise UserError("train.freeze_backbone_epochs needs a network that has more than a head; set it to 0.")
 
 
-def steering(params: Train, phase: Phase) -> list[keras.callbacks.Callback]:
-    """Return Keras's callbacks that change the learning rate and end the training."""
+def lr_callbacks(params: Train, phase: TrainingPhase) -> list[keras.callbacks.Callback]:
+    """Return Keras's callbacks that change the learning rate and stop the training."""
     plateau, made = params.reduce_lr_on_plateau, [keras.callbacks.TerminateOnNaN()]
     if params.schedule == "plateau":
         made.append(
@@ -191,46 +193,46 @@ def steering(params: Train, phase: Phase) -> list[keras.callbacks.Callback]:
     return made
 
 
-class Log(keras.callbacks.Callback):  # type: ignore[misc]
-    """Notes each epoch, keeps the weights to keep, and writes the checkpoint; behind the callbacks that steer.
+class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
+    """Saves the best weights and writes the checkpoint; runs after the learning-rate callbacks.
 
-    Keras's callbacks count epochs, and cannot be saved. Where training goes on, they are shown the metrics of the
-    epochs before instead, and so count the same.
+    Keras's callbacks count epochs, and cannot be saved. On resuming they receive the metrics of the epochs before
+    again, and so count the same.
 
     Args:
         params: the section.
-        checkpoint: where to go on, if it knows.
-        table: the table of the epochs.
+        checkpoint: with the state to resume from, if there is one.
+        history_csv: the file of the epochs' metrics.
 
     Attributes:
         history: each epoch's metrics.
         finished: no epoch is to follow.
-        kept: the weights to keep so far.
-        kept_epoch: whose they are, counted from 0.
-        phase: the present one.
-        steering: its other callbacks.
+        kept: the best weights so far.
+        kept_epoch: their epoch, counted from 0.
+        phase: the current phase.
+        lr_callbacks: its learning-rate callbacks.
     """
 
-    phase: Phase
-    steering: list[keras.callbacks.Callback]
+    phase: TrainingPhase
+    lr_callbacks: list[keras.callbacks.Callback]
 
-    def __init__(self, params: Train, checkpoint: Checkpoint, table: Table) -> None:
+    def __init__(self, params: Train, checkpoint: Checkpoint, history_csv: HistoryCsv) -> None:
         super().__init__()
-        self._params, self._checkpoint, self._table = params, checkpoint, table
+        self._params, self._checkpoint, self._history_csv = params, checkpoint, history_csv
         self._state = checkpoint.read()
         state = self._state or State([], finished=False, model=[], optimizer=[], kept=[], kept_epoch=0)
         self.history, self.finished = state.history, state.finished
         self.kept, self.kept_epoch = state.kept, state.kept_epoch
         if self.history:
-            table.write(self.history)
+            history_csv.write(self.history)
 
     def on_train_begin(self, _logs: object = None) -> None:
-        """Bring all to where the interrupted training was."""
+        """Restore the state of the interrupted training."""
         state, self._state = self._state, None
         if state is None:
             return
         for epoch in range(self.phase.first, len(state.history)):
-            for callback in self.steering:
+            for callback in self.lr_callbacks:
                 callback.on_epoch_end(epoch, dict(state.history[epoch]))
         assign(self.model.variables, state.model)
         if len(state.history) > self.phase.first:
@@ -238,8 +240,8 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]
             assign(self.model.optimizer.variables, state.optimizer)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Note the epoch."""
-        refuse_nan(epoch, logs)
+        """Record the epoch."""
+        raise_on_nan(epoch, logs)
         monitor = self._params.monitor
         metrics = {name: float(value) for name, value in logs.items()}
         if not any(name.startswith("learning_rate") for name in metrics):
@@ -249,12 +251,12 @@ class Log(keras.callbacks.Callback):  # type: ignore[misc]
         if epoch == 0 or last or is_better(monitor, metrics[monitor], self.history[self.kept_epoch][monitor]):
             self.kept, self.kept_epoch = self.model.get_weights(), epoch
         self.finished = self.model.stop_training or epoch + 1 == self._params.epochs
-        self._table.write(self.history)
+        self._history_csv.write(self.history)
         state = State(
             self.history,
             self.finished,
-            copies(self.model.variables),
-            copies(self.model.optimizer.variables),
+            snapshot(self.model.variables),
+            snapshot(self.model.optimizer.variables),
             self.kept,
             self.kept_epoch,
         )
@@ -270,11 +272,11 @@ def learning_rates(optimizer: keras.optimizers.Optimizer) -> dict[str, float]:
     return {f"learning_rate_{one.name}": float(rate(one.learning_rate)) for one in many}
 
 
-def refuse_nan(epoch: int, logs: dict[str, float]) -> None:
-    """Stop where the training broke down.
+def raise_on_nan(epoch: int, logs: dict[str, float]) -> None:
+    """Stop where a loss is NaN or infinite.
 
     Raises:
-        UserError: says in which epoch a loss was no number.
+        UserError: names the epoch.
     """
     if not all(math.isfinite(logs[name]) for name in ("loss", "val_loss")):
         raise UserError(

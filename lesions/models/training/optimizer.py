@@ -1,4 +1,4 @@
-"""What the training minimises, by which steps, and what is taken from the logits at its end."""
+"""The loss, the optimizer, class weights, and logit adjustment."""
 
 from collections.abc import Callable
 
@@ -91,18 +91,18 @@ def class_weights(labels: NDArray[np.int64], params: Train) -> dict[int, float] 
     return {number: float(weight) for number, weight in enumerate(weights)}
 
 
-def adjust_logits(model: keras.Model, labels: NDArray[np.int64], adjustment: float) -> None:
-    """Take `adjustment` times the logarithm of each class's share from its logit, in the last layer's bias.
+def apply_logit_adjustment(model: keras.Model, labels: NDArray[np.int64], tau: float) -> None:
+    """Subtract tau times the logarithm of each class's fraction of train from its logit, in the last layer's bias.
 
     Post-hoc logit adjustment (Menon et al., Long-tail learning via logit adjustment, ICLR 2021): where the
-    probabilities are right, dividing them by the shares (an adjustment of 1) gives the answers of the highest balanced
+    probabilities are right, dividing them by these fractions (tau = 1) gives the answers of the highest balanced
     accuracy.
 
     Args:
         model: its last layer is dense, with a softmax.
         labels: the training images' class numbers, each of which occurs.
-        adjustment: 0 leaves the model as it is.
+        tau: 0 leaves the model as it is.
     """
     shares = np.bincount(labels) / len(labels)
     last = model.layers[-1]
-    last.bias.assign(last.bias - (adjustment * np.log(shares)).astype(np.float32))
+    last.bias.assign(last.bias - (tau * np.log(shares)).astype(np.float32))

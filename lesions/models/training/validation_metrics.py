@@ -1,4 +1,4 @@
-"""The metrics of the whole validation set after each epoch, by which training is steered."""
+"""The metrics of the whole validation set after each epoch, which decide the learning rate, the end and the best epoch."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ class Validation(keras.callbacks.Callback):  # type: ignore[misc]
         arrays: see `take_rows`.
         rows: of the validation images.
         labels: their class numbers, (N,).
-        loss: see `optimisation.loss`.
+        loss: see `optimizer.loss`.
         interruption: what may end it between two batches.
     """
 
@@ -44,7 +44,7 @@ class Validation(keras.callbacks.Callback):  # type: ignore[misc]
         self._interruption = interruption
 
     def on_epoch_end(self, _epoch: int, logs: dict[str, float]) -> None:
-        """Look at all validation images."""
+        """Evaluate all validation images."""
         probabilities = self.model.predict(self._images, verbose=0, callbacks=[self._interruption])
         losses = keras.ops.convert_to_numpy(self._loss(self._labels, probabilities))
         logs |= {"val_loss": float(losses.mean(dtype=np.float64)), **metrics(self._labels, probabilities)}

@@ -1,0 +1,146 @@
+"""What is reported of a split: operating points, calibration, abstention, decision curves, subgroups, OOD scores."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from lesions.evaluation import calibration, decision_curve, ood, operating_points, robustness, selective, subgroups
+from lesions.evaluation.bootstrap import Bootstrap
+from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.evaluation.common.tasks import BinaryTask
+from lesions.models.calibration.temperature import apply_temperature, fit_temperature
+
+
+def predictions(
+    classes: list[str],
+    label: NDArray[np.int64],
+    probability: NDArray[np.float64],
+    calibrated: NDArray[np.float64] | None = None,
+) -> SplitPredictions:
+    """Return predictions of images that are a group each."""
+    table = pd.DataFrame({"label": [classes[number] for number in label]})
+    return SplitPredictions(table, classes, label, probability, calibrated, np.arange(len(label)))
+
+
+def test_metrics_at_a_threshold() -> None:
+    """Ten melanomas of which nine are found, 90 others of which 18 are called melanoma."""
+    positive = np.arange(100) < 10
+    score = np.where(np.isin(np.arange(100), [*range(9), *range(10, 28)]), 0.9, 0.1)
+    metrics = operating_points.threshold_metrics([0.5], positive, score, np.ones((1, 100)))
+    found = {name: value[0, 0] for name, value in metrics.items()}
+    assert found["sensitivity"] == pytest.approx(0.9)
+    assert found["specificity"] == pytest.approx(0.8)
+    assert found["number_needed_to_biopsy"] == pytest.approx(3)
+    assert found["ppv_at_10%"] == pytest.approx(found["ppv"])
+    assert found["npv_at_10%"] == pytest.approx(found["npv"])
+    assert found["ppv_at_1%"] == pytest.approx(0.009 / (0.009 + 0.198))
+
+
+def test_temperature_lowers_the_calibration_error() -> None:
+    random = np.random.default_rng(1)
+    right = random.dirichlet([0.6, 0.6, 0.6], 20_000)
+    label = (random.random((len(right), 1)) > right.cumsum(axis=1)).sum(axis=1)
+    overconfident = apply_temperature(right, 1 / 2.5)
+    assert (overconfident.argmax(axis=1) == right.argmax(axis=1)).all()
+    found = fit_temperature(label, overconfident).temperature
+    assert found is not None
+    assert found == pytest.approx(2.5, rel=0.03)
+    assert apply_temperature(overconfident, 2.5) == pytest.approx(right, abs=1e-6)
+    assert calibration.ece(label, overconfident) > 0.1
+    assert calibration.ece(label, apply_temperature(overconfident, found)) < 0.015
+    table = pd.DataFrame(calibration.reliability(label, right))
+    assert len(table) == calibration.BINS
+    assert table["images"].max() - table["images"].min() <= 1
+    assert (table["confidence"] - table["accuracy"]).abs().max() < 0.04
+    # Certain answers, all right, have no best temperature; the search ends at its edge, and nothing overflows.
+    certain = np.eye(3)[[0, 1, 2]]
+    assert fit_temperature(np.array([0, 1, 2]), certain).temperature
+    assert np.isfinite(apply_temperature(certain, 0.05)).all()
+
+
+def test_age_bands_without_filled_ages() -> None:
+    images = pd.DataFrame({"age": ["0", "29.9", "30", "49", "50", "69", "70", "85", "", "51"], "age_status": "given"})
+    images.loc[9, "age_status"] = "filled"
+    images = images.assign(sex="", site="back", source="a", dx_type="histo")
+    found = subgroups.columns(images)
+    bands = ["under 30"] * 2 + ["30 to 49"] * 2 + ["50 to 69"] * 2 + ["70 and over"] * 2 + ["not stated"] * 2
+    assert list(found["age"]) == bands
+    assert [name for name, _ in subgroups.members(found["age"])] == [*subgroups.BANDS, "not stated"]
+    assert set(found["sex"]) == {"not stated"}
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_equal_certainty_is_the_mean_over_orders(seed: int) -> None:
+    """Against a count over many random orders of equally certain images, with many of them."""
+    random = np.random.default_rng(seed)
+    label = random.integers(2, size=8)
+    first = random.choice([0.3, 0.6, 0.8], 8)
+    probability = np.stack([first, 1 - first], axis=1)
+    certainty, hit = probability.max(axis=1), probability.argmax(axis=1) == label
+    risks = []
+    for _ in range(400):
+        order = np.lexsort((random.random(8), -certainty))
+        risks.append(np.cumsum(~hit[order]) / np.arange(1, 9))
+    mean = np.mean(risks, axis=0)
+    assert selective.aurc(label, probability) == pytest.approx(mean.mean(), abs=0.07)
+    coverages = tuple((np.arange(1, 9) / 8).tolist())
+    found = selective.metrics_at(coverages, label, probability, np.ones((1, 8)))["accuracy"][0]
+    assert 1 - found == pytest.approx(mean, abs=0.12)
+    assert selective.aurc(label, probability) == pytest.approx((1 - found).mean())
+    assert [selective.answered_weight(certainty, coverage).sum() for coverage in coverages] == pytest.approx(
+        range(1, 9)
+    )
+
+
+def test_selective_accuracy_by_hand() -> None:
+    label = np.array([0, 0, 1, 1])
+    probability = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])  # the second, least certain, is wrong
+    found = selective.selective_report(predictions(["a", "b"], label, probability), Bootstrap(100, 1))
+    at = {row["coverage"]: row for row in found["coverages"]}
+    assert (at[1.0]["accuracy"]["value"], at[1.0]["balanced_accuracy"]["value"]) == (0.75, 0.75)
+    assert (at[0.7]["accuracy"]["value"], at[0.7]["images"], at[0.7]["certain_from"]) == (1, 3, 0.7)
+    assert found["risk_coverage_area"] == found["risk_coverage_area_at_best"] == 0.0625
+    one = predictions(["a", "b"], label[:1], probability[:1])
+    assert selective.selective_report(one, Bootstrap(100, 1))["coverages"][-1]["accuracy"]["value"] == 1
+
+
+def test_net_benefit_by_hand() -> None:
+    """Of 100 images 10 melanomas; at 20 % the model finds 8 and calls 20 others: 0.08 - 0.2 * 0.25."""
+    positive = np.arange(100) < 10
+    probability = np.where(np.isin(np.arange(100), [*range(8), *range(10, 30)]), 0.2, 0.1)
+    found = decision_curve.net_benefit((0.2, 0.05), positive, probability, np.ones((1, 100)))
+    assert found["model"][0] == pytest.approx([0.08 - 0.2 * 0.25, 0.1 - 0.9 / 19])
+    assert found["treat_all"][0] == pytest.approx([0.1 - 0.9 * 0.25, 0.1 - 0.9 / 19])
+    assert found["gain"][0] == pytest.approx([0.03, 0])
+
+
+def test_decision_curve_that_is_undefined() -> None:
+    tasks: dict[str, BinaryTask | str] = {"melanoma": BinaryTask(positive=["mel"], negative=["nv"]), "malignant": "no"}
+    one = predictions(["mel", "nv"], np.zeros(1, np.int64), np.eye(2)[:1], np.eye(2)[:1])
+    report = decision_curve.decision_curve_report(tasks, one, Bootstrap(100, 1))
+    assert report == {"melanoma": {"why": "needs positive images and others"}, "malignant": {"why": "no"}}
+    assert decision_curve.net_benefit_curves(tasks, one).empty
+    uncalibrated = predictions(["mel", "nv"], np.zeros(1, np.int64), np.eye(2)[:1])
+    report = decision_curve.decision_curve_report(tasks, uncalibrated, Bootstrap(100, 1))
+    assert "no validation image" in report["melanoma"]["why"]
+
+
+def test_robustness_of_one_image() -> None:
+    split = predictions(["mel", "nv"], np.ones(1, np.int64), np.eye(2)[1:])
+    found = robustness.robustness_report(split, {("blur", 1): np.eye(2)[:1]}, None, None, Bootstrap(100, 1))
+    assert found["uncorrupted"]["macro_auc"] is None
+    assert found["uncorrupted"]["undefined"]["macro_auc"]
+    assert found["why"] == "melanoma is no class of its own"
+    assert found["corruptions"][0]["balanced_accuracy_lost"]["value"] == 1
+    assert found["corruptions"][0]["balanced_accuracy_lost"]["lower"] is None
+
+
+def test_ood_without_limit() -> None:
+    table = pd.DataFrame({"split": ["test", "generated"], "label": ["nv", "flat"], "ood_score": [1.0, 1.0]})
+    found = ood.ood_report(table, ["val", "test"], None)
+    assert found["flagged_above"] is None
+    assert found["why"] == "there was no validation image to choose it on"
+    assert found["generated"] == {"images": 1, "flagged": None, "auc_against_test": 0.5}
