@@ -6,9 +6,9 @@ The folder is one in which `dvc repro` has prepared a data set, HAM10000 say; it
 is not read. The notebook's way: the images' files in a folder a class, Keras's `image_dataset_from_directory` with a
 cache at 180×180, the published network with Dropout, Adam at 0.001. Ours: params.yaml's network on the prepared pixels
 and the augmented images, with ReduceLROnPlateau and without early stopping. Both run at the same time, each on one
-core, and minutes are of that core's work, so that nothing else the machine does favours one of them. A line an epoch shows how
-far each is; at the end, the metric of the last epoch, as notebooks report it, and that of the epoch with the least
-loss on validation, as the stage `train` keeps it.
+core, and minutes are of that core's work, so that nothing else the machine does favours one of them. A line an epoch
+shows how far each is; at the end, the metric of the last epoch, as notebooks report it, and that of the epoch with the
+least loss on validation, as the stage `train` keeps it.
 """
 
 import argparse

@@ -7,10 +7,10 @@ Images of 600×450, HAM10000's own size: those of the archives in HAM10000_FULL_
 
 Two set-ups, both at a quarter or a tenth of their size, so that both ways meet the same load of the machine: nine
 classes of 2,239 images, of which each gets 500 augmented images by rotation, as published; and the 6,510 training
-images of HAM10000's 10,015, brought to the largest class's number by the operations of params.yaml. Both ways carry out the same
-operations on the same images; `sample` rounds its chances to tenths, so that 0.7 is 0.75 to it. "With decoding" adds
-the stage prepare, for all images. Augmentor works on the files as they are, or, as another row, on files that were
-brought to `px` before, which is not counted. It writes JPEG files, ours one array.
+images of HAM10000's 10,015, brought to the largest class's number by the operations of params.yaml. Both ways carry out
+the same operations on the same images; `sample` rounds its chances to tenths, so that 0.7 is 0.75 to it. "With
+decoding" adds the stage prepare, for all images. Augmentor works on the files as they are, or, as another row, on files
+that were brought to `px` before, which is not counted. It writes JPEG files, ours one array.
 """
 
 import contextlib

@@ -57,14 +57,14 @@ def originals(drawn: list[Image.Image]) -> list[Fingerprint]:
     return [read(image, 90) for image in drawn]
 
 
-def test_different_images_are_no_copies(originals: list[Fingerprint]) -> None:
+def test_different_images_are_no_duplicates(originals: list[Fingerprint]) -> None:
     assert find_near_duplicates(*stacked(originals)).empty
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_image_is_found(change: str, drawn: list[Image.Image], originals: list[Fingerprint]) -> None:
-    copies = [read(CHANGES[change](image), 40) for image in drawn]
-    found = find_near_duplicates(*stacked(originals + copies))
+    changed = [read(CHANGES[change](image), 40) for image in drawn]
+    found = find_near_duplicates(*stacked(originals + changed))
     missed = set(range(len(drawn))) - set(found["one"])
     assert len(missed) <= 1  # .99 of 120
     assert (found["other"] - found["one"] == len(drawn)).all()

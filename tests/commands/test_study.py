@@ -63,8 +63,8 @@ def test_published_study_pairs_systems(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {file.stem for file in (ROOT / "presets").glob("*-honest.yaml")} <= presets
     pairs = [(entry.name, entry.pairs_with) for entry in study.experiments if entry.pairs_with]
     assert len(pairs) == len(study.experiments) / 2
-    for leaky, honest in pairs:
-        one, other = params[leaky], params[honest]
+    for leaky, without_leak in pairs:
+        one, other = params[leaky], params[without_leak]
         for section in ("download", "prepare", "pretrained", "evaluate"):
             assert one[section] == other[section], leaky
         assert {**one["train"], "restore_best_weights": 0} == {**other["train"], "restore_best_weights": 0}
