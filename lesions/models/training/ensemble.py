@@ -2,8 +2,7 @@
 
 Networks trained from different random seeds err differently, so their mean is right more often than each, and less
 confident where they disagree (Lakshminarayanan, Pritzel, Blundell: Simple and scalable predictive uncertainty
-estimation
-using deep ensembles, NeurIPS 2017). As one network it is run, explained and exported like any other.
+estimation using deep ensembles, NeurIPS 2017). As one network it is run, explained and exported like any other.
 """
 
 from collections.abc import Sequence
