@@ -409,7 +409,7 @@ def test_paired_differences_of_means() -> None:
 
     def split(*right: bool) -> SplitPredictions:
         probability = np.where(np.array(right)[:, None] == (label[:, None] == [0, 1]), 0.9, 0.1)
-        return SplitPredictions(pd.DataFrame(index=range(4)), ["a", "b"], label, probability, np.arange(4))
+        return SplitPredictions(pd.DataFrame(index=range(4)), ["a", "b"], label, probability, None, np.arange(4))
 
     worse, better = split(True, False, False, False), split(True, True, True, False)
     found = replicates.differences([worse, better], [better, better], Bootstrap(200, 1))
