@@ -1,4 +1,4 @@
-"""Copies of one image: found whatever was done to them, and nothing else taken for one."""
+"""Near-duplicates are found whatever was done to the image, and other images are not taken for one."""
 
 import io
 from collections.abc import Callable
@@ -57,14 +57,14 @@ def originals(drawn: list[Image.Image]) -> list[Fingerprint]:
     return [read(image, 90) for image in drawn]
 
 
-def test_different_images_are_no_copies(originals: list[Fingerprint]) -> None:
+def test_different_images_are_no_duplicates(originals: list[Fingerprint]) -> None:
     assert find_near_duplicates(*stacked(originals)).empty
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_image_is_found(change: str, drawn: list[Image.Image], originals: list[Fingerprint]) -> None:
-    copies = [read(CHANGES[change](image), 40) for image in drawn]
-    found = find_near_duplicates(*stacked(originals + copies))
+def test_changed_image_is_found(change: str, drawn: list[Image.Image], originals: list[Fingerprint]) -> None:
+    changed = [read(CHANGES[change](image), 40) for image in drawn]
+    found = find_near_duplicates(*stacked(originals + changed))
     missed = set(range(len(drawn))) - set(found["one"])
     assert len(missed) <= 1  # .99 of 120
     assert (found["other"] - found["one"] == len(drawn)).all()
@@ -147,10 +147,10 @@ def test_pairs_say_whose_they_are(pairs: pd.DataFrame) -> None:
 
 
 def test_label_conflicts(pairs: pd.DataFrame) -> None:
-    said = "the same image is diagnosed as mel and nv: a, b, e"
-    assert list(label_conflicts(IMAGES, pairs, "drop")) == [said, said, "", "", said]
-    assert list(label_conflicts(IMAGES, pairs, "keep_first")) == ["", said, "", "", ""]
-    assert list(label_conflicts(IMAGES.iloc[::-1], pairs, "keep_first")) == ["", "", "", said, ""]
-    with pytest.raises(UserError, match=r"3 images contradict a copy[^$]*diagnosed as mel and nv: a, b, e"):
+    reason = "the same image is diagnosed as mel and nv: a, b, e"
+    assert list(label_conflicts(IMAGES, pairs, "drop")) == [reason, reason, "", "", reason]
+    assert list(label_conflicts(IMAGES, pairs, "keep_first")) == ["", reason, "", "", ""]
+    assert list(label_conflicts(IMAGES.iloc[::-1], pairs, "keep_first")) == ["", "", "", reason, ""]
+    with pytest.raises(UserError, match=r"3 images contradict their duplicates[^$]*diagnosed as mel and nv: a, b, e"):
         label_conflicts(IMAGES, pairs, "error")
     assert (label_conflicts(IMAGES.assign(label="nv"), pairs, "error") == "").all()
