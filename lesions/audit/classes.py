@@ -27,7 +27,7 @@ def classify(table: pd.DataFrame, params: Clean) -> pd.DataFrame:
         no class, else "".
 
     Raises:
-        UserError: `classes` is set, does not name all diagnoses, and `other_diagnoses` says to stop.
+        UserError: `classes` is set, does not name all diagnoses, and `unmapped_diagnoses` says to stop.
     """
     diagnosis = tidy(table, "dx").map(code_of)
     class_of = params.class_of()

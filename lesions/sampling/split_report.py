@@ -73,7 +73,7 @@ def _as_published(images: pd.DataFrame, classes: list[str], params: Split) -> tu
         "without_a_published_split": int((images["declared_split"] == "").sum()),
         "carved_from_train": [name for name in SPLITS if not (images["split"] == name).any()],
         "groups_on_two_published_splits": n_groups_in_two_splits(images, "group_id"),
-        "separated": params.group_overlap,
+        "group_overlap": params.group_overlap,
     }
     if params.group_overlap == "leave_out":
         images["split"] = leave_out_overlap(images, images["split"])
@@ -172,7 +172,7 @@ def describe_split(report: dict[str, Any]) -> list[str]:
     declared = report.get("declared", {"groups_on_two_published_splits": 0, "carved_from_train": []})
     if divided := declared["groups_on_two_published_splits"]:
         mended = "they were kept there (split.group_overlap)"
-        if declared["separated"] == "leave_out":
+        if declared["group_overlap"] == "leave_out":
             mended = f"{declared['left_out']:,} images of them were left out, so that none does now"
         lines.append(f"The published split has {divided:,} groups in two splits: {mended}.")
     if added := declared["carved_from_train"]:

@@ -46,7 +46,7 @@ def halves(mel: str, nv: str, rows: int = 400) -> list[str]:
         ("age", halves("0", "50"), "age_status_tells_the_diagnosis"),
     ],
 )
-def test_a_column_that_tells_the_diagnosis(column: str, values: list[str], key: str) -> None:
+def test_column_that_tells_the_diagnosis(column: str, values: list[str], key: str) -> None:
     data = images(400, **{column: values})
     assert keys(data) == [key]
     coefficient = uncertainty_coefficients(data)[key.removesuffix("_tells_the_diagnosis")]
@@ -69,7 +69,7 @@ def test_chance_is_no_finding() -> None:
     assert keys(images(400, label=label, localization=site)) == ["unequal_classes"]
 
 
-def test_a_source_without_a_class() -> None:
+def test_source_without_a_class() -> None:
     dataset = [*halves("a", "a", 200), *halves("a", "b", 100), *["b"] * 100]
     label = [*halves("mel", "nv", 200), *halves("mel", "nv", 100), *["nv", "df"] * 50]
     (warning,) = [w for w in warnings_of(images(400, dataset=dataset, label=label)) if "source" in w.key]
@@ -108,7 +108,13 @@ def test_missing_ids_and_lesions_of_two_classes() -> None:
 def test_uncertainty_coefficients_ignore_order_and_duplicates() -> None:
     random = np.random.default_rng(0)
     data = images(300, dx_type=random.choice(["histo", "consensus", ""], 300), lesion_id=np.arange(300).astype(str))
+<<<<<<< HEAD
     coefficient = uncertainty_coefficients(data)
     assert uncertainty_coefficients(data.sample(frac=1, random_state=1)) == coefficient
     assert uncertainty_coefficients(pd.concat([data, data.head(100)])) == coefficient
+=======
+    coefficients = uncertainty_coefficients(data)
+    assert uncertainty_coefficients(data.sample(frac=1, random_state=1)) == coefficients
+    assert uncertainty_coefficients(pd.concat([data, data.head(100)])) == coefficients
+>>>>>>> fcc6d1c5b196578e1a6fb39986f4c997b9b1e3b2
     assert uncertainty_coefficients(images(300, dataset=[f"{number}" for number in range(300)]))["source"] == 0

@@ -60,18 +60,18 @@ def test_two_classes_reach_the_tables(raw: Raw) -> None:
     ]
 
 
-def test_a_diagnosis_of_no_class(raw: Raw) -> None:
+def test_diagnosis_of_no_class(raw: Raw) -> None:
     raw.table["dx"] = ["nv"] * 15 + ["mel"] * 15 + ["df"] * 10
     raw.write()
     mapped = {"classes": {"mel": {"of": ["mel"]}, "mole": {"of": ["nv", "scc"], "nature": "unstated"}}}
     edit_params(raw.folder, clean={**mapped, "max_rejected": 0.01})
     with pytest.raises(UserError, match=r'what becomes of "df" \(10 images\). The data has none of: scc'):
         clean.main()
-    edit_params(raw.folder, clean={"other_diagnoses": "keep"})
+    edit_params(raw.folder, clean={"unmapped_diagnoses": "keep"})
     clean.main()
     kept = read_csv(Path("data/clean/classes.csv")).set_index("label")["nature"]
     assert kept.to_dict() == {"mel": "malignant", "df": "benign", "mole": "unstated"}
-    edit_params(raw.folder, clean={"other_diagnoses": "set_aside"})
+    edit_params(raw.folder, clean={"unmapped_diagnoses": "set_aside"})
     clean.main()
     rejects = read_csv(Path("data/clean/rejects.csv"))
     assert set(rejects["reason"]) == {NOT_AMONG}
@@ -85,7 +85,7 @@ def test_a_diagnosis_of_no_class(raw: Raw) -> None:
 def test_each_row_has_a_class_or_a_reason(dx: list[str], data: st.DataObject) -> None:
     rule = data.draw(st.sampled_from(["keep", "set_aside"]))
     classes = data.draw(st.sampled_from([{}, TWO]))
-    done = classify(pd.DataFrame({"dx": dx}, dtype=str), params(classes=classes, other_diagnoses=rule))
+    done = classify(pd.DataFrame({"dx": dx}, dtype=str), params(classes=classes, unmapped_diagnoses=rule))
     assert ((done["label"] == "") != (done["reason"] == "")).all()
     assert ((done["diagnosis"] == "") == (done["reason"] == NO_DIAGNOSIS)).all()
     if not classes or rule == "keep":

@@ -67,7 +67,7 @@ def test_fill_ages_keeps_given_ages(ages: list[str], zero: str, rule: str) -> No
 
 
 def test_filled_ages_are_counted(raw: Raw) -> None:
-    edit_params(raw.folder, clean={"age_zero": "real", "age_missing": "mean"})
+    edit_params(raw.folder, clean={"age_zero": "real", "impute_age": "mean"})
     data, _ = cleaned(raw)
     found = json.loads(Path("metrics/data.json").read_text())
     assert found["ages"] == {"given": 37, "placeholder": 0, "missing": 0, "unread": 0, "filled": 3}

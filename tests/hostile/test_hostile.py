@@ -27,13 +27,13 @@ from lesions.audit.matching import REJECTS, find_members, set_aside
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.core.sanitize import harm_in, shown
-from lesions.images import decode as images
-from lesions.sources.common import metadata_table as metadata
+from lesions.images import decode
+from lesions.sources.common import metadata_table
 from lesions.sources.common.metadata_table import check_table, read_ham10000, read_header, read_table
 from stages import clean, download, prepare
 from tests.conftest import ROOT, edit_params
 
-# What all these tests share: files as an attacker writes them, and a process that may only use so much.
+# Shared by all tests: files as an attacker writes them, and a process with limited time and memory.
 
 
 def encoded(image: Image.Image, kind: str = "JPEG", **options: Any) -> bytes:
@@ -57,15 +57,22 @@ def deflated(megabytes: int) -> bytes:
 
 
 def member(name: str | bytes, data: bytes = JPEG, **lies: Any) -> dict[str, Any]:
+<<<<<<< HEAD
     """Describe a member of `write_zip`; the other fields are valid."""
     fields = {"packed": data, "method": 0, "flags": 0, "attributes": 0o100644 << 16, "offset": None, "volume": 0}
     return {**fields, "name": name, "size": len(data), "crc": zlib.crc32(data), **lies}
+=======
+    """Describe a member of `write_zip`, correct but for the `lies`."""
+    entry = {"packed": data, "method": 0, "flags": 0, "attributes": 0o100644 << 16, "offset": None, "volume": 0}
+    return {**entry, "name": name, "size": len(data), "crc": zlib.crc32(data), **lies}
+>>>>>>> fcc6d1c5b196578e1a6fb39986f4c997b9b1e3b2
 
 
 def write_zip(path: Path, members: Sequence[dict[str, Any]], *, directory: bytes = b"") -> Path:
     """Write a zip archive that may lie; `directory` is put after the members' own entries."""
     content = bytearray()
     entries = bytearray()
+<<<<<<< HEAD
     for one in members:
         name, flags = one["name"], one["flags"]
         if isinstance(name, str):
@@ -78,6 +85,20 @@ def write_zip(path: Path, members: Sequence[dict[str, Any]], *, directory: bytes
         head = (b"PK\1\2", 20, 3, 20, 0, flags, one["method"], 0, 33, *sizes, len(name), 0, 0)
         entries += struct.pack("<4s4B4H3L3H", *head)
         entries += struct.pack("<2H2L", one["volume"], 0, one["attributes"], offset) + name
+=======
+    for entry in members:
+        name, flags = entry["name"], entry["flags"]
+        if isinstance(name, str):
+            name, flags = name.encode(), flags | 0x800
+        offset = len(content) if entry["offset"] is None else entry["offset"]
+        sizes = (entry["crc"], entry.get("packed_size", len(entry["packed"])), entry["size"])
+        if entry["offset"] is None:
+            content += struct.pack("<4s5H3L2H", b"PK\3\4", 20, flags, entry["method"], 0, 33, *sizes, len(name), 0)
+            content += name + entry["packed"]
+        head = (b"PK\1\2", 20, 3, 20, 0, flags, entry["method"], 0, 33, *sizes, len(name), 0, 0)
+        entries += struct.pack("<4s4B4H3L3H", *head)
+        entries += struct.pack("<2H2L", entry["volume"], 0, entry["attributes"], offset) + name
+>>>>>>> fcc6d1c5b196578e1a6fb39986f4c997b9b1e3b2
     entries += directory
     end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0, 0, len(entries), len(content), 0)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,8 +115,11 @@ def within_bounds(code: str, files: Sequence[Path], *, megabytes: int) -> str:
 import re, resource, sys
 from pathlib import Path
 import pandas as pd
-from lesions import archives, errors, metadata, images
-from lesions.audit import matching as cleaning
+from lesions import archives
+from lesions.audit import matching
+from lesions.core import errors
+from lesions.images import decode
+from lesions.sources.common import metadata_table
 
 def used():
     if sys.platform == "darwin":
@@ -103,7 +127,7 @@ def used():
     # Not ru_maxrss, which on Linux begins with what the parent used.
     return int(re.search("VmHWM: +(.+) kB", Path("/proc/self/status").read_text().replace("\\t", " "))[1]) // 1_000
 
-images.decode_image(bytes.fromhex("{JPEG.hex()}"), 8, 8)
+decode.decode_image(bytes.fromhex("{JPEG.hex()}"), 8, 8)
 paths = [Path(name) for name in sys.argv[1:]]
 resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
 before = used()
@@ -155,12 +179,12 @@ def refused(function: Callable[[], object], *words: str) -> None:
         ("a" * 301, "is longer than 300 characters", "a" * 199 + "…"),
     ],
 )
-def test_what_would_do_harm_in_a_table(text: str, harm: str, read: str) -> None:
+def test_unsafe_text(text: str, harm: str, read: str) -> None:
     assert (harm_in(text), shown(text)) == (harm, read)
 
 
 @given(st.text(st.characters() | st.sampled_from("=+-@; \t\r1.\u202e\ud800"), max_size=40))
-def test_what_is_shown_does_no_harm_and_good_text_is_shown_as_it_is(text: str) -> None:
+def test_sanitized_text_is_safe(text: str) -> None:
     assert harm_in(shown(text)) == ""
     assert shown(text) == text or harm_in(text)
 
@@ -212,13 +236,19 @@ SET_ASIDE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("what", SET_ASIDE)
+<<<<<<< HEAD
 def test_members_that_are_set_aside_unread(tmp_path: Path, what: str) -> None:
     bad, words = SET_ASIDE[what]
     write_zip(tmp_path / "x.zip", [bad, member("deeper/good.jpg")])
+=======
+def test_unsafe_members_are_set_aside(tmp_path: Path, what: str) -> None:
+    entry, words = SET_ASIDE[what]
+    write_zip(tmp_path / "x.zip", [entry, member("deeper/good.jpg")])
+>>>>>>> fcc6d1c5b196578e1a6fb39986f4c997b9b1e3b2
     contents, rejects = matched(tmp_path)
     assert contents == {"good": JPEG}
     assert words in rejects["reason"][0]
-    # Not said again as missing, where the name gives the id.
+    # Not listed again as missing, where the name gives the id.
     assert list(rejects["image_id"]).count("a") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
 
@@ -234,15 +264,21 @@ READ_IN_VAIN: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("what", READ_IN_VAIN)
+<<<<<<< HEAD
 def test_members_that_cannot_be_read(tmp_path: Path, what: str) -> None:
     bad, words = READ_IN_VAIN[what]
     write_zip(tmp_path / "x.zip", [member("good.jpg"), bad])
+=======
+def test_unreadable_members_get_a_reason(tmp_path: Path, what: str) -> None:
+    entry, words = READ_IN_VAIN[what]
+    write_zip(tmp_path / "x.zip", [member("good.jpg"), entry])
+>>>>>>> fcc6d1c5b196578e1a6fb39986f4c997b9b1e3b2
     contents, _ = matched(tmp_path)
     assert contents["good"] == JPEG
     assert words in str(contents["a"])
 
 
-def test_of_doubled_names_the_first_is_read(tmp_path: Path) -> None:
+def test_first_of_doubled_names_is_read(tmp_path: Path) -> None:
     second = encoded(noise(1))
     write_zip(tmp_path / "x.zip", [member("a.jpg"), member("a.jpg", second), member("other/good.jpg")])
     write_zip(tmp_path / "y.zip", [member("good.jpg", second)])
@@ -252,14 +288,18 @@ def test_of_doubled_names_the_first_is_read(tmp_path: Path) -> None:
     assert list(rejects["reason"])[:2] == reasons
 
 
+<<<<<<< HEAD
 def test_name_that_differs_inside_is_reported(tmp_path: Path) -> None:
+=======
+def test_differing_inner_name_is_sanitized(tmp_path: Path) -> None:
+>>>>>>> fcc6d1c5b196578e1a6fb39986f4c997b9b1e3b2
     path = write_zip(tmp_path / "x.zip", [member("a.jpg")])
     path.write_bytes(path.read_bytes().replace(b"a.jpg", b"\x1b.jpg", 1))
     contents, _ = matched(tmp_path)
     assert "differ" in str(contents["a"])
 
 
-def test_folders_nested_archives_and_other_files_are_passed_over(tmp_path: Path) -> None:
+def test_folders_and_other_files_are_ignored(tmp_path: Path) -> None:
     inner = write_zip(tmp_path / "deep" / "inner.zip", [member("a.jpg")]).read_bytes()
     folder = member("b.jpg/", b"", attributes=0o040755 << 16)
     write_zip(tmp_path / "x.zip", [member("inner.zip", inner), member("a.html", b"<p>"), folder, member("good.jpg")])
@@ -269,7 +309,7 @@ def test_folders_nested_archives_and_other_files_are_passed_over(tmp_path: Path)
     assert not is_image("b.jpg/")
 
 
-def test_overlapping_members_are_all_refused(tmp_path: Path) -> None:
+def test_overlapping_members_are_refused(tmp_path: Path) -> None:
     # Each of these would unpack the same bytes again; and one lies inside another.
     packed = deflated(1)
     begin = 30 + len("good.jpg") + len(JPEG)
@@ -284,7 +324,7 @@ def test_overlapping_members_are_all_refused(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.text(st.characters() | st.sampled_from("=.;/\\:\n\x1b\u202e"), max_size=12), max_size=4))
-def test_any_name_is_harmless_or_set_aside(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
+def test_any_name_is_safe_or_set_aside(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> None:
     raw = tmp_path_factory.mktemp("raw")
     clean_names = [name.encode("utf-8", "replace").decode() for name in names]
     path = write_zip(raw / "x.zip", [member(f"{name}.jpg") for name in clean_names])
@@ -296,7 +336,7 @@ def test_any_name_is_harmless_or_set_aside(tmp_path_factory: pytest.TempPathFact
     assert len(contents) + len(rejects) >= len({listed.name for listed in list_members(path)})
 
 
-def test_archives_that_are_refused_whole(tmp_path: Path) -> None:
+def test_unsafe_archives_are_refused(tmp_path: Path) -> None:
     utf8 = write_zip(tmp_path / "utf8.zip", [member(b"\xff\xfe.jpg", flags=0x800)])
     refused(partial(open_archive, utf8), "utf8.zip", "cannot be opened", "again")
     new = write_zip(tmp_path / "new.zip", [member("a.jpg")])
@@ -325,7 +365,7 @@ def test_archives_stay_within_bounds(tmp_path: Path) -> None:
     code = """
 for path in paths:
     try:
-        found, rejects = cleaning.find_members(path.parent, pd.DataFrame({"image_id": ["a"]}))
+        found, rejects = matching.find_members(path.parent, pd.DataFrame({"image_id": ["a"]}))
         contents = archives.read_members(path.parent, zip(found.archive, found.member))
         print(*(len(content) for content in contents))
     except errors.UserError as error:
@@ -336,7 +376,7 @@ for path in paths:
     assert "106,000,000 bytes for the list of its members" in printed[2]
 
 
-def test_every_archive_is_read_whatever_the_case_of_its_ending(tmp_path: Path) -> None:
+def test_archive_extension_in_capitals(tmp_path: Path) -> None:
     write_zip(tmp_path / "one.zip", [member("a.jpg")])
     write_zip(tmp_path / "two.ZIP", [member("good.jpg")])
     contents, _ = matched(tmp_path)
@@ -361,9 +401,15 @@ def tiff(*changes: tuple[int, int, int, int], tail: bytes = b"") -> bytes:
     """A grey TIFF of 10 by 10 pixels, some of its tags (tag, type, count, value) changed."""
     tags = [(256, 4, 1, 10), (257, 4, 1, 10), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8)]
     tags += [(277, 3, 1, 1), (278, 4, 1, 10), (279, 4, 1, 100)]
+<<<<<<< HEAD
     by_tag = {tag[0]: tag for tag in [*tags, *changes]}
     entries = b"".join(struct.pack("<2H2L", *by_tag[tag]) for tag in sorted(by_tag))
     return b"II*\0" + struct.pack("<LH", 8, len(by_tag)) + entries + bytes(4) + tail + bytes(200)
+=======
+    values = {tag[0]: tag for tag in [*tags, *changes]}
+    entries = b"".join(struct.pack("<2H2L", *values[tag]) for tag in sorted(values))
+    return b"II*\0" + struct.pack("<LH", 8, len(values)) + entries + bytes(4) + tail + bytes(200)
+>>>>>>> fcc6d1c5b196578e1a6fb39986f4c997b9b1e3b2
 
 
 def patched(content: bytes, at: int, form: str, *values: int) -> bytes:
@@ -440,7 +486,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
 }
 
 
-def test_images_that_are_refused_stay_within_bounds(tmp_path: Path) -> None:
+def test_refused_images_stay_within_bounds(tmp_path: Path) -> None:
     files = []
     for number, (make, _) in enumerate(BOMBS.values()):
         files.append(tmp_path / str(number))
@@ -449,7 +495,7 @@ def test_images_that_are_refused_stay_within_bounds(tmp_path: Path) -> None:
 for path in paths:
     content = path.read_bytes()
     try:
-        print("pixels", images.decode_image(content, 8, 8).shape)
+        print("pixels", decode.decode_image(content, 8, 8).shape)
     except ValueError as error:
         print(error)
 """
@@ -491,17 +537,17 @@ ODD: dict[str, tuple[bytes, bytes]] = {
 
 
 @pytest.mark.parametrize("what", ODD)
-def test_odd_images_are_what_their_first_frame_is(what: str) -> None:
+def test_first_frame_of_odd_images(what: str) -> None:
     content, plain = ODD[what]
-    assert (images.decode_image(content, 30, 40) == images.decode_image(plain, 30, 40)).all()
+    assert (decode.decode_image(content, 30, 40) == decode.decode_image(plain, 30, 40)).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 60_000), (60_000, 1)])
-def test_images_of_extreme_shape_are_squashed(shape: tuple[int, int]) -> None:
-    assert (images.decode_image(encoded(Image.new("RGB", shape, "red"), "PNG"), 8, 8) == [255, 0, 0]).all()
+def test_extreme_shapes_are_squashed(shape: tuple[int, int]) -> None:
+    assert (decode.decode_image(encoded(Image.new("RGB", shape, "red"), "PNG"), 8, 8) == [255, 0, 0]).all()
 
 
-def test_two_large_images_are_decoded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_large_images_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     lock = threading.Lock()
     under_way, most = 0, 0
 
@@ -515,10 +561,10 @@ def test_two_large_images_are_decoded_at_a_time(monkeypatch: pytest.MonkeyPatch)
             under_way -= 1
         return image
 
-    monkeypatch.setattr(images, "LARGE", 100)
-    monkeypatch.setattr(images, "_to_rgb", slowly)
+    monkeypatch.setattr(decode, "LARGE", 100)
+    monkeypatch.setattr(decode, "_to_rgb", slowly)
     with ThreadPoolExecutor(6) as threads:
-        list(threads.map(lambda _: images.decode_image(JPEG, 8, 8), range(12)))
+        list(threads.map(lambda _: decode.decode_image(JPEG, 8, 8), range(12)))
     assert most == 2
 
 
@@ -554,7 +600,7 @@ STOPS: dict[str, tuple[bytes | str, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("what", STOPS)
-def test_tables_that_are_refused(tmp_path: Path, what: str) -> None:
+def test_unsafe_tables_are_refused(tmp_path: Path, what: str) -> None:
     content, words = STOPS[what]
     refused(partial(read_ham10000, table_of(tmp_path / "t.csv", content)), "t.csv", *words)
 
@@ -568,9 +614,9 @@ def test_tables_stay_within_bounds(tmp_path: Path) -> None:
     header = table_of(tmp_path / "header.csv", "c," * 5_000_000 + "\n")
     code = """
 for path in paths:
-    metadata.read_header(path)
+    metadata_table.read_header(path)
     try:
-        metadata.read_table(path)
+        metadata_table.read_table(path)
     except errors.UserError as error:
         print(error)
 """
@@ -580,16 +626,14 @@ for path in paths:
 
 
 @pytest.mark.parametrize(("limit", "words"), [("MAX_ROWS", "more than 9 rows"), ("MAX_VALUES", "more than 4 rows")])
-def test_tables_of_too_many_rows_or_values(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, words: str
-) -> None:
-    monkeypatch.setattr(metadata, limit, 9)
+def test_too_large_tables_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, words: str) -> None:
+    monkeypatch.setattr(metadata_table, limit, 9)
     refused(partial(read_table, table_of(tmp_path / "t.csv", HEAD + "a,nv\n" * 10)), "t.csv", words)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_tables_of_any_line_ends_and_mark(tmp_path: Path, end: str, encoding: str) -> None:
+def test_line_ends_and_byte_order_mark(tmp_path: Path, end: str, encoding: str) -> None:
     path = table_of(tmp_path / "t.csv", end.join(["image_id;dx", "a;nævus", "b;mel", ""]).encode(encoding))
     assert read_header(path) == ["image_id", "dx"]
     assert read_ham10000(path).to_numpy().tolist() == [["a", "nævus"], ["b", "mel"]]
@@ -600,7 +644,7 @@ HARMFUL = ["=cmd|' /C calc'!A0", "+1", "-1+1", "@a", "x;=1", "a\u202eb", "\x1b[3
 
 @pytest.mark.parametrize("value", HARMFUL)
 @pytest.mark.parametrize("column", ["image_id", "lesion_id", "sex"])
-def test_rows_whose_values_would_do_harm_are_set_aside(tmp_path: Path, column: str, value: str) -> None:
+def test_rows_with_unsafe_values_are_set_aside(tmp_path: Path, column: str, value: str) -> None:
     write_zip(tmp_path / "x.zip", [member("a.jpg"), member("good.jpg")])
     table = LISTED.assign(lesion_id="", sex="-", age="-1")
     table.loc[1, column] = value
@@ -613,7 +657,7 @@ def test_rows_whose_values_would_do_harm_are_set_aside(tmp_path: Path, column: s
     )
 
 
-def test_what_later_checks_set_aside_is_written_without_harm() -> None:
+def test_rejects_are_sanitized() -> None:
     rows = pd.DataFrame({"image_id": ["=1", "b", "c"], "archive": "x.zip", "member": ["a\x1b.jpg", "b", "c"]})
     aside = set_aside(rows, ["broken: \x1b[2J" + "x" * 1000, "", "other\n=1"])
     assert list(aside) == REJECTS
@@ -622,7 +666,7 @@ def test_what_later_checks_set_aside_is_written_without_harm() -> None:
     assert set_aside(rows, ["", "", ""]).empty
 
 
-def test_ids_that_look_alike_are_kept_apart(tmp_path: Path) -> None:
+def test_similar_ids_stay_different(tmp_path: Path) -> None:
     ids = ["p1", "P1", "\u00e9", "e\u0301", "../p1", "x/p1", "x\\p1", "."]
     content = {image_id: encoded(noise(number)) for number, image_id in enumerate(ids)}
     write_zip(tmp_path / "x.zip", [member(f"{image_id}.jpg", content[image_id]) for image_id in ids[:4]])
@@ -635,7 +679,7 @@ def test_ids_that_look_alike_are_kept_apart(tmp_path: Path) -> None:
     path.unlink()
 
 
-def test_check_of_a_table_that_a_source_hands_over() -> None:
+def test_table_of_a_source_is_checked() -> None:
     refused(partial(check_table, pd.DataFrame({"image_id": ["a"], "dx": ["@x"]}), "the \x1b table"), "diagnosis '@x")
     check_table(pd.DataFrame({"image_id": ["a", "b"], "dx": ["", "- "]}), "t.csv")
 
@@ -672,7 +716,7 @@ def files_below(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
 
 
-def test_a_hostile_folder_through_the_stages(
+def test_hostile_folder_through_the_stages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -683,8 +727,13 @@ def test_a_hostile_folder_through_the_stages(
     os.link(mine / "p00.jpg", mine / "hard link.jpg")
     special_files(mine)
     hostile = [
+<<<<<<< HEAD
         *(bad for bad, _ in SET_ASIDE.values()),
         *(bad for bad, _ in READ_IN_VAIN.values()),
+=======
+        *(entry for entry, _ in SET_ASIDE.values()),
+        *(entry for entry, _ in READ_IN_VAIN.values()),
+>>>>>>> fcc6d1c5b196578e1a6fb39986f4c997b9b1e3b2
         *(member(f"{image_id}.jpg") for image_id in ("=1+1", "formula", "shell", "../../../elsewhere")),
         member("bomb.png", encoded(BLACK, "PNG")),
         member("link.jpg", b"/etc/passwd", attributes=0o120777 << 16),
@@ -717,7 +766,7 @@ def test_a_hostile_folder_through_the_stages(
     assert not any(harm_in(line).startswith("holds") for line in printed.splitlines())
 
 
-def test_files_that_are_none_do_not_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_special_files_do_not_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     mine = tmp_path / "mine"
     mine.mkdir()

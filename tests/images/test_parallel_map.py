@@ -25,10 +25,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lesions.core import image_array as packed
+from lesions.core import image_array
 from lesions.core.errors import UserError
-from lesions.images import dask_cluster as cluster
-from lesions.images import parallel_map as parallel
+from lesions.images import dask_cluster
+from lesions.images import parallel_map as module
 from lesions.images.parallel_map import parallel_map
 from lesions.images.progress import progress_bar
 from stages import clean, download, prepare, rebalance, split
@@ -77,8 +77,8 @@ def test_results_are_independent_of_workers(
 ) -> None:
     """Nor on a wrong total, which a data set with unreadable images could cause."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parallel, "BATCH", length)
-        patch.setattr(parallel, "BATCH_BYTES", weight)
+        patch.setattr(module, "BATCH", length)
+        patch.setattr(module, "BATCH_BYTES", weight)
         total = max(0, len(items) + error)
         found = list(parallel_map(digest, items, total, desc="working", workers=workers))
     assert found == [digest(item) for item in items]
@@ -87,8 +87,8 @@ def test_results_are_independent_of_workers(
 @pytest.mark.parametrize(("length", "weight"), [(1, 1 << 20), (256, 300)])
 @pytest.mark.usefixtures("on_cluster")
 def test_cluster_gives_the_same(length: int, weight: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "CLUSTER_BATCH", length)
-    monkeypatch.setattr(parallel, "CLUSTER_BATCH_BYTES", weight)
+    monkeypatch.setattr(module, "CLUSTER_BATCH", length)
+    monkeypatch.setattr(module, "CLUSTER_BATCH_BYTES", weight)
     assert work(digest, ITEMS) == EXPECTED
 
 
@@ -115,18 +115,18 @@ def test_items_are_read_lazily() -> None:
     results = parallel_map(late, items(), 2000, desc="working", workers=2)
     for taken, result in enumerate(results):
         assert result == taken
-        assert len(taken_items) <= taken + 2 * parallel.AHEAD * parallel.BATCH
+        assert len(taken_items) <= taken + 2 * module.AHEAD * module.BATCH
         if taken < 5:
             time.sleep(0.05)  # by when the workers would have done many more
     assert len(taken_items) == 2000
 
 
 def test_large_images_make_small_batches() -> None:
-    large, small = bytes(parallel.BATCH_BYTES), b"small"
-    batches = list(parallel._batches([large, small, large, small, small], 3, parallel.BATCH_BYTES))
+    large, small = bytes(module.BATCH_BYTES), b"small"
+    batches = list(module._batches([large, small, large, small, small], 3, module.BATCH_BYTES))
     assert [len(batch) for batch in batches] == [1, 2, 2]
     row = np.zeros((4, 100, 100, 3), np.uint8)[1]
-    assert parallel._n_bytes((row, "its name")) == 30_000
+    assert module._n_bytes((row, "its name")) == 30_000
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -158,7 +158,7 @@ def test_exception_of_the_items_is_raised(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.usefixtures("on_cluster")
 def test_lost_worker_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "CLUSTER_BATCH", 20)
+    monkeypatch.setattr(module, "CLUSTER_BATCH", 20)
     marker = tmp_path / "killed"
     found = work(killed_once, [(number, marker) for number in range(1000)])
     assert marker.exists()
@@ -167,7 +167,7 @@ def test_lost_worker_is_survived(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.usefixtures("on_cluster")
 def test_killing_image_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "CLUSTER_BATCH", 20)
+    monkeypatch.setattr(module, "CLUSTER_BATCH", 20)
     with pytest.raises(UserError, match="on 4 different workers"):
         work(killed_always, range(1000))
 
@@ -182,7 +182,7 @@ def test_worker_runs_one_batch_at_a_time() -> None:
         return draws.random()
 
     def run(seeds: list[int]) -> NDArray[np.uint8]:
-        return cluster._map_batch(draw, cluster._pack(seeds), cluster.environment())
+        return dask_cluster._map_batch(draw, dask_cluster._pack(seeds), dask_cluster.environment())
 
     alone = [run([seed]).tobytes() for seed in range(60)]
     with ThreadPoolExecutor(8) as pool:
@@ -190,7 +190,7 @@ def test_worker_runs_one_batch_at_a_time() -> None:
 
 
 def test_missing_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "SECONDS", 1)
+    monkeypatch.setattr(dask_cluster, "SECONDS", 1)
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
         for address in ("tcp://127.0.0.1:1", f"tcp://127.0.0.1:{other.server_port}", "udp://head:8786"):
@@ -201,7 +201,7 @@ def test_missing_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_cluster_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "SECONDS", 1)
+    monkeypatch.setattr(dask_cluster, "SECONDS", 1)
     with LocalCluster(n_workers=0, dashboard_address=":0") as empty:
         monkeypatch.setenv("LESIONS_CLUSTER", empty.scheduler_address)
         with pytest.raises(UserError, match=r"has no workers: start some, `dask worker tcp://"):
@@ -209,13 +209,13 @@ def test_cluster_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_worker_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = cluster.environment()
+    ours = dask_cluster.environment()
     with pytest.raises(UserError, match=rf"The worker tcp://head:1 has pillow 5\.0 instead of {ours['pillow']}, and"):
-        cluster.compare_versions("tcp://head:1", ours | {"pillow": "5.0"}, ours)
+        dask_cluster.compare_versions("tcp://head:1", ours | {"pillow": "5.0"}, ours)
     # One that joins in the middle of the work looks itself.
-    monkeypatch.setattr(cluster, "environment", lambda: ours | {"processor": "aarch64"})
+    monkeypatch.setattr(dask_cluster, "environment", lambda: ours | {"processor": "aarch64"})
     with pytest.raises(UserError, match="has processor aarch64 instead of"):
-        cluster._map_batch(abs, cluster._pack([1]), ours)
+        dask_cluster._map_batch(abs, dask_cluster._pack([1]), ours)
 
 
 def start_dask(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
@@ -239,8 +239,8 @@ def test_other_code_and_lost_scheduler(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("LESIONS_CLUSTER", address)
     options = ["--nworkers", "1", "--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", str(tmp_path)]
     started = [start_dask(ROOT, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")]
-    monkeypatch.setattr(cluster, "SECONDS", 60)
-    monkeypatch.setattr(parallel, "CLUSTER_BATCH", 5)
+    monkeypatch.setattr(dask_cluster, "SECONDS", 60)
+    monkeypatch.setattr(module, "CLUSTER_BATCH", 5)
     try:
         for folder, message in (
             (changed, "lesions [0-9a-f]{12} instead of"),
@@ -392,7 +392,7 @@ def test_stages_give_the_same_bytes(two_workers: LocalCluster, tmp_path: Path, m
 
     for count, length in ((1, 5), (3, 1), (8, 1000)):
         monkeypatch.setattr(joblib, "cpu_count", lambda count=count: count)
-        monkeypatch.setattr(parallel, "BATCH", length)
+        monkeypatch.setattr(module, "BATCH", length)
         assert run_stages(raw, tmp_path / f"{count}", monkeypatch) == first
 
     def connect(*arguments: Any) -> Any:
@@ -400,14 +400,14 @@ def test_stages_give_the_same_bytes(two_workers: LocalCluster, tmp_path: Path, m
         return connect_to(*arguments)
 
     connected: list[Any] = []
-    connect_to = cluster.connect
-    monkeypatch.setattr(cluster, "connect", connect)
+    connect_to = dask_cluster.connect
+    monkeypatch.setattr(dask_cluster, "connect", connect)
     monkeypatch.setenv("LESIONS_CLUSTER", two_workers.scheduler_address)
     assert run_stages(raw, tmp_path / "cluster", monkeypatch) == first
     assert len(connected) == len(STAGES)
 
     def write(folder: Path, index: Any, images: Iterator[Any], shape: Any) -> None:
-        write_packed(folder, index, kill_a_worker_after(20, images), shape)
+        write_array(folder, index, kill_a_worker_after(20, images), shape)
 
     def kill_a_worker_after(number: int, images: Iterator[Any]) -> Iterator[Any]:
         for done, image in enumerate(images, 1):
@@ -417,8 +417,8 @@ def test_stages_give_the_same_bytes(two_workers: LocalCluster, tmp_path: Path, m
                 os.kill(killed[-1], signal.SIGKILL)
 
     killed: list[int] = []
-    write_packed = packed.write
-    monkeypatch.setattr(packed, "write", write)
-    monkeypatch.setattr(parallel, "CLUSTER_BATCH", 4)
+    write_array = image_array.write
+    monkeypatch.setattr(image_array, "write", write)
+    monkeypatch.setattr(module, "CLUSTER_BATCH", 4)
     assert run_stages(raw, tmp_path / "killed", monkeypatch) == first
     assert len(set(killed)) == 2

@@ -1,4 +1,4 @@
-"""One copy of an image: any operation of Augmentor, no black corners, always the same."""
+"""One augmented image: any operation of Augmentor, no black corners, deterministic."""
 
 import random
 import time
@@ -118,13 +118,15 @@ def test_erasing_leaves_the_rest() -> None:
 @pytest.mark.parametrize("value", MOVING + COLOURING, ids=lambda value: "-".join(map(str, value.values())))
 def test_same_result_as_augmentor_without_black(value: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     operation = augmentor(value)
-    copies = [AugmentedImage("p", number) for number in range(4 if value["operation"] == "gaussian_distortion" else 30)]
+    planned = [
+        AugmentedImage("p", number) for number in range(4 if value["operation"] == "gaussian_distortion" else 30)
+    ]
     # These are interpolated once, not twice: on an image without structure both come to the same.
     once = value["operation"] in ("rotate", "shear")
-    image = ramps(48, 64) if once else drawn(48, 64)
-    ours = [augment((image, copy), operation, 1) for copy in copies]
+    pixels = ramps(48, 64) if once else drawn(48, 64)
+    ours = [augment((pixels, image), operation, 1) for image in planned]
     monkeypatch.setattr(augmentation, "ReflectPadded", lambda image: image)
-    theirs = [augment((image, copy), operation, 1) for copy in copies]
+    theirs = [augment((pixels, image), operation, 1) for image in planned]
     compared = 0
     for our, their in zip(ours, theirs, strict=True):
         if value in COLOURING or their.min() > 50:
@@ -185,17 +187,17 @@ def test_augmentation_is_deterministic(seed: int, number: int, before: int, nois
 
 def test_other_seeds_and_numbers_differ() -> None:
     operation = augmentor({"operation": "random_brightness", "min_factor": 0.5, "max_factor": 1.5})
-    image = drawn(16, 16)
+    pixels = drawn(16, 16)
     made = [
-        augment((image, copy), operation, seed)
-        for copy, seed in (
+        augment((pixels, image), operation, seed)
+        for image, seed in (
             (AugmentedImage("p", 0), 1),
             (AugmentedImage("p", 1), 1),
             (AugmentedImage("q", 0), 1),
             (AugmentedImage("p", 0), 2),
         )
     ]
-    assert len({image.tobytes() for image in made}) == 4
+    assert len({result.tobytes() for result in made}) == 4
 
 
 def test_global_random_state_is_untouched(monkeypatch: pytest.MonkeyPatch) -> None:

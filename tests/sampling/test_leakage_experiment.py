@@ -1,4 +1,4 @@
-"""Paired injection: two splits that differ in the siblings alone, whatever the table."""
+"""The leakage experiment: two splits that differ in the other images of test lesions alone, whatever the table."""
 
 import pandas as pd
 import pytest
@@ -11,7 +11,7 @@ from lesions.sampling.split import LEFT_OUT, n_groups_in_two_splits, stratified_
 from stages import split
 from tests.sampling.test_split import FRACTIONS, one_diagnosis_a_group
 from tests.stages.test_split import folder as folder  # noqa: PLC0414 - the fixture
-from tests.stages.test_split import images, run_split
+from tests.stages.test_split import images_table, run_split
 
 
 def arms(table: pd.DataFrame, seed: int) -> tuple[pd.Series, pd.Series]:
@@ -35,44 +35,44 @@ def test_two_arms_differ_in_leaked_images_only(table: pd.DataFrame, seed: int) -
         counts = table["label"][splits == "train"].value_counts()
         assert counts.equals(table.loc[table["split"] == "train", "label"].value_counts().reindex(counts.index))
         assert (splits == LEFT_OUT).sum() == in_test.sum() - (splits == "test").sum()
-    siblings = in_test & (withheld != "test")
-    assert (withheld[siblings] == LEFT_OUT).all()
-    assert (injected[siblings] == "train").all()
+    others = in_test & (withheld != "test")
+    assert (withheld[others] == LEFT_OUT).all()
+    assert (injected[others] == "train").all()
     assert n_groups_in_two_splits(table.assign(split=withheld), "group_id") == 0
-    assert n_groups_in_two_splits(table.assign(split=injected), "group_id") == table.loc[siblings, "group_id"].nunique()
+    assert n_groups_in_two_splits(table.assign(split=injected), "group_id") == table.loc[others, "group_id"].nunique()
     mixed = table.sample(frac=1, random_state=seed)
     assert arms(mixed, seed)[1].sort_index().equals(injected)
 
 
 def test_stage_names_and_counts_the_leak(capsys: pytest.CaptureFixture[str]) -> None:
-    apart, plain = run_split(images())
-    assert "siblings" not in plain
-    withheld, honest = run_split(images(), siblings="withheld")
-    injected, leaky = run_split(images(), siblings="injected")
+    apart, plain = run_split(images_table())
+    assert "same_lesion" not in plain
+    withheld, honest = run_split(images_table(), same_lesion="withheld")
+    injected, leaky = run_split(images_table(), same_lesion="injected")
     assert set(withheld["leakage"]) == {"none"}
     assert set(injected["leakage"]) == {LEAK}
     assert honest["test"]["seen_in_train"] == honest["groups_in_two_splits"] == 0
     tests = (withheld["split"] == "test").sum()
-    with_siblings = leaky["siblings"]["of_test_images"]
-    assert leaky["test"]["seen_in_train"] == pytest.approx(with_siblings / tests, abs=6e-5)
-    assert with_siblings == leaky["groups_in_two_splits"] == leaky["siblings"]["images"] > 5  # pairs in these tables
-    assert {**leaky["siblings"], "became": "withheld"} == honest["siblings"]
+    with_others = leaky["same_lesion"]["of_test_images"]
+    assert leaky["test"]["seen_in_train"] == pytest.approx(with_others / tests, abs=6e-5)
+    assert with_others == leaky["groups_in_two_splits"] == leaky["same_lesion"]["images"] > 5  # pairs in these tables
+    assert {**leaky["same_lesion"], "became": "withheld"} == honest["same_lesion"]
     assert honest["train"]["images_by_class"] == leaky["train"]["images_by_class"]
     assert plain["train"]["images_by_class"] == honest["train"]["images_by_class"]
-    assert (apart["split"] == "test").sum() == tests + leaky["siblings"]["images"]
+    assert (apart["split"] == "test").sum() == tests + leaky["same_lesion"]["images"]
     printed = capsys.readouterr().out
-    assert f"{with_siblings} test images have siblings: {with_siblings}, left out." in printed
+    assert f"{with_others} test images share their lesion with others: {with_others}, left out." in printed
     assert f"WARNING: {LEAK}" in printed
 
 
-def test_with_folds_too() -> None:
-    result, audit = run_split(images(), siblings="injected", folds=5, fold=2)
+def test_leakage_experiment_with_folds() -> None:
+    result, audit = run_split(images_table(), same_lesion="injected", folds=5, fold=2)
     assert set(result["leakage"]) == {LEAK}
     assert (result["fold"][result["split"] == "test"] == "2").all()
     assert audit["val"]["seen_in_train"] == 0
 
 
-def test_what_cannot_be_paired_is_refused() -> None:
+def test_impossible_exchange_is_refused() -> None:
     rows = [
         ("a1", "a", "mel", "test"),
         ("a2", "a", "nv", "test"),
@@ -84,10 +84,10 @@ def test_what_cannot_be_paired_is_refused() -> None:
     with pytest.raises(UserError, match=r"then of nv there is none.*Try another split\.seed"):
         drop_same_lesion(table, seed)
     many = pd.DataFrame([(f"a{n}", "a", "nv", "test") for n in range(4)], columns=table.columns)
-    with pytest.raises(UserError, match=r"of nv there are 3 siblings of test images, and 1 training images"):
+    with pytest.raises(UserError, match=r"of nv there are 3 images of lesions in test, and 1 training images"):
         leak_same_lesion(pd.concat([many, table.tail(1)], ignore_index=True), 1)
-    with pytest.raises(UserError, match="siblings is injected, which is made of a grouped split"):
-        run_split(images(), method="image", siblings="injected")
+    with pytest.raises(UserError, match="same_lesion is injected, which is made of a grouped split"):
+        run_split(images_table(), method="image", same_lesion="injected")
 
 
 def gone(table: pd.DataFrame, seed: int) -> bool:
@@ -97,11 +97,11 @@ def gone(table: pd.DataFrame, seed: int) -> bool:
         return True
 
 
-def test_card_names_the_siblings() -> None:
+def test_card_names_the_leakage_experiment() -> None:
     from lesions.reporting.common.templates import ENVIRONMENT, one_line
 
     split_words = ENVIRONMENT.get_template("reporting/card/sentences.md.jinja").module.split_words  # type: ignore[attr-defined]
-    _, audit = run_split(images(), siblings="injected")
+    _, audit = run_split(images_table(), same_lesion="injected")
     assert "the others train, in exchange for as many training images" in one_line(split_words(audit))
-    assert "siblings" not in split_words(run_split(images())[1])
+    assert "the others" not in split_words(run_split(images_table())[1])
     assert split.OUT.is_file()

@@ -77,7 +77,7 @@ def one_diagnosis_a_group(draw: st.DrawFn) -> pd.DataFrame:
 
 
 def misses(table: pd.DataFrame, fractions: dict[str, float]) -> pd.DataFrame:
-    """Return by how many images each class on each side misses its share."""
+    """Return by how many images each class in each split misses its share."""
     counts = pd.crosstab(table["label"], table["split"]).reindex(columns=list(fractions), fill_value=0)
     return counts - np.outer(counts.sum(axis=1), list(fractions.values()))
 
@@ -185,8 +185,8 @@ def test_published_test_stays_as_it_is(table: pd.DataFrame, seed: int) -> None:
         assert (after == "test").equals(before == "test")
         # No image is left out without need, and of val only for test's sake.
         left = after == LEFT_OUT
-        judges = table[before.isin(["val", "test"])]
-        assert table.loc[left & (before == "train"), "group_id"].isin(judges["group_id"]).all()
+        held_out = table[before.isin(["val", "test"])]
+        assert table.loc[left & (before == "train"), "group_id"].isin(held_out["group_id"]).all()
         tested = table.loc[before == "test", "group_id"]
         assert table.loc[left & (before == "val"), "group_id"].isin(tested).all()
     if "val" in set(mended):
@@ -252,7 +252,7 @@ def test_remainders_are_spread() -> None:
         assert set(sizes) == {9, 10}
 
 
-def test_another_seed_deals_otherwise() -> None:
+def test_another_seed_gives_another_split() -> None:
     table = pd.DataFrame({"image_id": [f"p{n}" for n in range(200)], "label": "nv"})
     table["group_id"] = table["image_id"]
     assert not stratified_group_split(table, FRACTIONS, 1).equals(stratified_group_split(table, FRACTIONS, 2))
@@ -282,7 +282,7 @@ def test_overlap_is_counted() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_group_sizes_are_spread_evenly(seed: int) -> None:
-    """Lesions photographed more often are others than those photographed once: each side needs both."""
+    """Lesions photographed more often are others than those photographed once: each split needs both."""
     sizes = [1] * 1500 + [2] * 600 + [3] * 200
     rows = [("mel", f"g{number:05}") for number, size in enumerate(sizes) for _ in range(size)]
     table = pd.DataFrame(rows, columns=["label", "group_id"])

@@ -1,4 +1,4 @@
-"""Cleaning: every row and every image ends as usable, or set aside with its reason."""
+"""The stage clean: each row and each image is usable, or set aside with its reason."""
 
 import io
 import zipfile
@@ -245,7 +245,7 @@ def test_one_class_alone_stops(raw: Raw) -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 10, 0.5, 0.99])
-def test_a_truncated_archive_is_refused(raw: Raw, kept: float) -> None:
+def test_truncated_archive_is_refused(raw: Raw, kept: float) -> None:
     raw.write()
     file = raw.folder / "data/raw/images.zip"
     content = file.read_bytes()

@@ -1,4 +1,4 @@
-"""The stage prepare: the same bits however it is run, and nothing half-written."""
+"""The stage prepare: determinism, bounded memory, and no partial output."""
 
 import hashlib
 import os
@@ -13,9 +13,9 @@ from shutil import copyfile
 import pandas as pd
 import pytest
 
-from lesions.core import image_array as packed
+from lesions.core import image_array
 from lesions.core.deterministic_zip import write_archive
-from lesions.images import parallel_map as parallel
+from lesions.images import parallel_map
 from lesions.images.archive_images import decode_members
 from lesions.images.preprocessing import to_pixels
 from tests.images.test_preprocessing import encoded, lesion, preprocessing
@@ -39,7 +39,7 @@ def put_images(folder: Path, count: int, size: tuple[int, int] = (60, 45)) -> pd
 
 
 def command(before: str = "") -> list[str]:
-    """The stage in a process of its own."""
+    """Return the command that runs the stage, after some code."""
     code = f"{before}\nimport runpy\nrunpy.run_module('stages.prepare', run_name='__main__')\n"
     return [sys.executable, "-c", code]
 
@@ -49,13 +49,13 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT)}
 
 def test_workers_and_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = put_images(tmp_path, 90)
-    how = preprocessing(fit="pad", borders="crop", colour_constancy="shades_of_grey")
+    how = preprocessing(resize_mode="pad", crop_borders=True, colour_constancy="shades_of_grey")
     seen = set()
     for workers, batch in [(1, 16), (2, 16), (3, 16), (8, 16), (2, 1), (3, 7), (2, 1000)]:
-        monkeypatch.setattr(parallel, "BATCH", batch)
+        monkeypatch.setattr(parallel_map, "BATCH", batch)
         out = tmp_path / "out"
         pixels = decode_members(tmp_path / "data/raw", images, partial(to_pixels, preprocessing=how), workers=workers)
-        packed.write(out, images[["image_id", "label"]], pixels, how.image_size)
+        image_array.write(out, images[["image_id", "label"]], pixels, how.image_size)
         seen.add(hashlib.sha256((out / "pixels.npy").read_bytes() + (out / "index.csv").read_bytes()).hexdigest())
     assert len(seen) == 1
 

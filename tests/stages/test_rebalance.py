@@ -1,4 +1,4 @@
-"""The stage rebalance: which images are copied, the name of the leak, the same bits, and nothing half-written."""
+"""The stage rebalance: which images are augmented, the leak's name, determinism, and no partial output."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copyfile
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -21,18 +21,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from ruamel.yaml import YAML
 
-from lesions.core import image_array as packed
+from lesions.core import image_array
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
-from lesions.images import parallel_map as parallel
-from lesions.models.common import dataset as parts
+from lesions.core.json_files import write_json
+from lesions.images import parallel_map
+from lesions.models.common import dataset
 from lesions.params.rebalance import Rebalance, operations
 from lesions.sampling import oversampling
 from lesions.sampling.augmentor import AugmentedImage, augment
 from lesions.sampling.oversampling import LEAK, index_table, plan_oversampling
-from stages import evaluate, rebalance
-from tests.conftest import ROOT, edit_params, put_clean, put_predictions
+from stages import calibrate, evaluate, rebalance
+from tests.conftest import ROOT, edit_params, put_clean
 
+Images: TypeAlias = NDArray[np.uint8]
 PUBLISHED = {"operation": "rotate", "probability": 0.7, "max_left_rotation": 10, "max_right_rotation": 10}
 BY_IMAGE = "split by image (leaky)"
 
@@ -47,7 +49,7 @@ def put_data(folder: Path, images: int = 90, px: int = 20, leakage: str = "none"
     index = pd.DataFrame({"image_id": names, "label": labels})
     random = np.random.default_rng(0)
     drawn = (random.integers(80, 256, (px, px, 3), np.uint8) for _ in names)
-    packed.write(folder / "data/prepared", index, drawn, (px, px))
+    image_array.write(folder / "data/prepared", index, drawn, (px, px))
     splits = ["train", "val", "train", "test", "train", "left_out", "train", "train", "val", "train"]
     split = pd.DataFrame({"image_id": names, "split": [splits[number % 10] for number in range(images)]})
     split.assign(leakage=leakage).to_csv(folder / "data/split/split.csv", index=False)
@@ -64,7 +66,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(folder: Path, **values: object) -> pd.DataFrame:
-    """Run the stage with these parameters; return index.csv with each copy's original's split_name."""
+    """Run the stage with these parameters; return index.csv, with each original's split as `of`."""
     edit_params(folder, rebalance=values)
     rebalance.main()
     rows = read_csv(Path("data/rebalanced/index.csv"))
@@ -78,7 +80,7 @@ def test_only_training_images_are_augmented(project: Path) -> None:
     assert set(rows["of"]) == set(rows["split"]) == {"train"}
     assert set(rows["leakage"]) == {"none"}
     assert (rows["image_id"] == rows["original"] + "+" + rows["copy"]).all()
-    data = parts.load(Path("data"))
+    data = dataset.load(Path("data"))
     assert data.leakage == "none"
     train = data.table.loc[data.rows("train"), "label"].value_counts()
     assert train["mel"] == train["nv"] == train["df"]
@@ -87,22 +89,22 @@ def test_only_training_images_are_augmented(project: Path) -> None:
 
 def test_index_matches_pixels(project: Path) -> None:
     rows = run(project, target="max")
-    pixels, index = packed.read(Path("data/prepared"))
-    copies, _ = packed.read(Path("data/rebalanced"))
+    pixels, index = image_array.read(Path("data/prepared"))
+    augmented, _ = image_array.read(Path("data/rebalanced"))
     params = Rebalance.read()
     image_of = dict(zip(index["image_id"], pixels, strict=True))
-    for made, original, number in zip(copies, rows["original"], rows["copy"], strict=True):
+    for made, original, number in zip(augmented, rows["original"], rows["copy"], strict=True):
         item = (image_of[original], AugmentedImage(original, int(number)))
         assert np.array_equal(made, augment(item, params.operations_of_augmentor(), params.seed))
 
 
 def test_before_split_augments_train_and_val(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = run(project, target="none", extra=200, when="before_split")
+    rows = run(project, target="none", copies_per_class=200, when="before_split")
     assert rows["label"].value_counts().to_dict() == {"nv": 200, "mel": 200, "df": 200}
     assert set(zip(rows["of"], rows["split"], strict=True)) == {
         (a, b) for a in ("train", "val") for b in ("train", "val")
     }
-    # As large a part of the copies as of the originals, whatever the original's own split_name.
+    # As large a fraction of the augmented images as of the originals, whatever the original's own split.
     for _, ours in rows.groupby("of"):
         assert (ours["split"] == "val").mean() == pytest.approx(18 / 72, abs=0.08)
     assert set(rows["leakage"]) == {LEAK}
@@ -114,11 +116,11 @@ def test_before_split_augments_train_and_val(project: Path, capsys: pytest.Captu
 
 
 def test_when_does_not_change_augmented_images(project: Path) -> None:
-    after = run(project, target="none", extra=30).set_index("image_id")
-    pixels, _ = packed.read(Path("data/rebalanced"))
+    after = run(project, target="none", copies_per_class=30).set_index("image_id")
+    pixels, _ = image_array.read(Path("data/rebalanced"))
     expected = dict(zip(after.index, np.array(pixels), strict=True))
-    before = run(project, extra=60, when="before_split")
-    pixels, _ = packed.read(Path("data/rebalanced"))
+    before = run(project, copies_per_class=60, when="before_split")
+    pixels, _ = image_array.read(Path("data/rebalanced"))
     compared = [
         np.array_equal(expected[name], found)
         for name, found in zip(before["image_id"], pixels, strict=True)
@@ -126,6 +128,33 @@ def test_when_does_not_change_augmented_images(project: Path) -> None:
     ]
     assert len(compared) > 30
     assert all(compared)
+
+
+def predict_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the stage predict with a network that finds every class as probable, and of each image only noise."""
+    from stages import predict
+
+    def predict_images(_: None, batches: Iterator[Images], n_images: int, *_rest: object) -> tuple[NDArray[Any], ...]:
+        assert sum(map(len, batches)) == n_images
+        features = np.random.default_rng(0).normal(size=(n_images, 3)).astype(np.float32)
+        return features, np.full((n_images, 3), 1 / 3, np.float32)
+
+    def predict_corrupted(
+        _: None, batches: Iterator[Images], known: pd.DataFrame, *_rest: object, **_more: object
+    ) -> pd.DataFrame:
+        assert sum(map(len, batches)) == len(known)
+        return known.assign(corruption="blur", strength=1, mel=0.0, nv=1.0, df=0.0)
+
+    for name, function in (("predict_images", predict_images), ("predict_corrupted", predict_corrupted)):
+        monkeypatch.setattr(predict, name, function)
+    monkeypatch.setattr(predict.saving, "load", lambda _: None)
+    monkeypatch.setattr(predict, "feature_model", lambda _: None)
+    Path("models").mkdir(exist_ok=True)
+    predict.MODEL.write_bytes(b"")
+    write_json(predict.PREPROCESSING, {"classes": ["mel", "nv", "df"]})
+    ood = pd.DataFrame({"image_id": ["noise"], "split": "ood", "label": "noise"})
+    image_array.write(Path("data/prepared/ood"), ood, iter([np.zeros((20, 20, 3), np.uint8)]), (20, 20))
+    predict.main()
 
 
 @pytest.mark.parametrize(
@@ -145,33 +174,34 @@ def test_metrics_name_the_leak(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """And predict judges the copies in val as well."""
-    from stages import predict
-
+    """And predict runs on the augmented images in val as well."""
     put_data(tmp_path, leakage=split)
     monkeypatch.chdir(tmp_path)
     rows = run(tmp_path, **values)
-    data = parts.load(Path("data"))
+    data = dataset.load(Path("data"))
     assert data.leakage == leakage
-    monkeypatch.setattr(predict, "probabilities", lambda *given: np.full((len(given[2]), 3), 1 / 3))
-    tables = [predict.split_table(None, data, split_name, dihedral=False) for split_name in ("val", "test")]
-    predictions = pd.concat(tables)
+    predict_without_network(monkeypatch)
+    outputs = Path("data/network_outputs")
+    for file in ("predictions.csv", "corrupted.csv", "features.csv"):
+        assert set(read_csv(outputs / file)["leakage"]) == {leakage}
+    predictions = read_csv(outputs / "predictions.csv")
     assert predictions["image_id"].is_unique
-    assert set(tables[0]["image_id"]) >= set(rows.loc[rows["split"] == "val", "image_id"])
-    assert not set(tables[1]["image_id"]) & set(rows["image_id"])
+    val, test = (set(predictions.loc[predictions["split"] == name, "image_id"]) for name in ("val", "test"))
+    assert val >= set(rows.loc[rows["split"] == "val", "image_id"])
+    assert not test & set(rows["image_id"])
 
-    put_predictions(tmp_path, predictions)
-    _, index = packed.read(Path("data/prepared"))
+    _, index = image_array.read(Path("data/prepared"))
     put_clean(tmp_path, index.assign(group_id=index["image_id"]))
+    calibrate.main()
     evaluate.main()
-    for file in ("metrics/evaluate.json", "reports/evaluation.json"):
+    for file in ("models/thresholds.json", "metrics/evaluate.json", "reports/evaluation.json"):
         assert json.loads(Path(file).read_text())["leakage"] == leakage
     assert (f"WARNING: {leakage}" in capsys.readouterr().out) == (leakage != "none")
 
 
 def test_no_augmented_images(project: Path) -> None:
     assert run(project, target="none").empty
-    data = parts.load(Path("data"))
+    data = dataset.load(Path("data"))
     assert data.arrays[1].shape == (0, 20, 20, 3)
     assert data.leakage == "none"
     table = pd.read_csv("plots/class_balance.csv")
@@ -181,16 +211,16 @@ def test_no_augmented_images(project: Path) -> None:
 
 
 def test_plots_show_augmented_images(project: Path) -> None:
-    rows = run(project, target="none", extra=40)
+    rows = run(project, target="none", copies_per_class=40)
     table = pd.read_csv("plots/class_balance.csv").pivot_table(index="diagnosis", columns="when", values="images")
     assert (table["after"] - table["before"] == 40).all()
     assert table["before"].sum() == 54
-    pixels, _ = packed.read(Path("data/prepared"))
-    copies, _ = packed.read(Path("data/rebalanced"))
+    pixels, _ = image_array.read(Path("data/prepared"))
+    augmented, _ = image_array.read(Path("data/rebalanced"))
     sheet = np.asarray(Image.open("plots/augmented_images.jpg"))
     place = int(np.flatnonzero(rows["label"] == "mel")[0])
     original = int(rows["original"].iloc[place].removeprefix("p"))
-    for shown, left in ((pixels[original], 4), (copies[place], 28)):
+    for shown, left in ((pixels[original], 4), (augmented[place], 28)):
         # Above it a line of text; the original is framed.
         # The sheet is a JPEG, which keeps of noise its grey values.
         there, made = (
@@ -216,9 +246,9 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     peaks = []
     for images in (300, 6_000):
         folder = tmp_path / str(images)
-        put_data(folder, images, image_size=64)
+        put_data(folder, images, px=64)
         flip = {"operation": "flip_random", "probability": 0.5}
-        edit_params(folder, rebalance={"target": "none", "extra": images, "operations": [flip]})
+        edit_params(folder, rebalance={"target": "none", "copies_per_class": images, "operations": [flip]})
         stage = start(folder, tell)
         printed, _ = stage.communicate(timeout=60)
         peaks.append(int(printed.split()[-1]) / 1000)  # MB
@@ -232,12 +262,12 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
 
 
 def sha256(folder: Path, params: Rebalance, workers: int = -1) -> str:
-    """Make and write copies as the stage does; return the hash of both files."""
-    pixels, index = packed.read(Path("data/prepared"))
-    copies = plan_oversampling(index, "none", 40, 1)
-    rows = index_table(copies, index, params)
-    originals = (pixels[int(copy.original[1:])] for copy in copies)
-    packed.write(folder, rows, oversampling.augment_all(copies, originals, params, workers), (20, 20))
+    """Make and write augmented images as the stage does; return the hash of both files."""
+    pixels, index = image_array.read(Path("data/prepared"))
+    planned = plan_oversampling(index, "none", 40, 1)
+    rows = index_table(planned, index, params)
+    originals = (pixels[int(image.original[1:])] for image in planned)
+    image_array.write(folder, rows, oversampling.augment_all(planned, originals, params, workers), (20, 20))
     return hashlib.sha256((folder / "pixels.npy").read_bytes() + (folder / "index.csv").read_bytes()).hexdigest()
 
 
@@ -245,7 +275,7 @@ def test_workers_and_batches_change_nothing(project: Path, monkeypatch: pytest.M
     params = Rebalance.read()
     seen = set()
     for workers, batch in [(1, 16), (2, 1), (3, 7), (8, 16), (2, 1000)]:
-        monkeypatch.setattr(parallel, "BATCH", batch)
+        monkeypatch.setattr(parallel_map, "BATCH", batch)
         seen.add(sha256(project / "out", params, workers))
     assert len(seen) == 1
 
@@ -253,7 +283,7 @@ def test_workers_and_batches_change_nothing(project: Path, monkeypatch: pytest.M
 def test_cluster_that_loses_a_worker(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = Rebalance.read()
     expected = sha256(project / "out", params, workers=1)
-    monkeypatch.setattr(parallel, "CLUSTER_BATCH", 5)
+    monkeypatch.setattr(parallel_map, "CLUSTER_BATCH", 5)
     with LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster:
         monkeypatch.setenv("LESIONS_CLUSTER", cluster.scheduler_address)
         assert sha256(project / "out", params) == expected

@@ -1,4 +1,4 @@
-"""The stage `split`: each method's table, audit and words; and how a leak's name reaches the metrics."""
+"""The stage `split`: each method's table, audit and messages; and how a leak's name reaches the metrics."""
 
 import json
 import os
@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from lesions.core import image_array as packed
+from lesions.core import image_array
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
-from lesions.models.common import dataset as parts
+from lesions.models.common import dataset
 from lesions.params.split import Split
 from lesions.sampling.split import SPLITS
 from lesions.sampling.split_report import KEYS
 from lesions.taxonomy import ordered
-from stages import evaluate, rebalance, split
-from tests.conftest import ROOT, put_clean, put_predictions
+from stages import calibrate, evaluate, rebalance, split
+from tests.conftest import ROOT, put_clean, put_network_outputs
 
 PARAMS: dict[str, Any] = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
 LEAKY = "split by image (leaky)"
@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def images(**changes: str) -> pd.DataFrame:
+def images_table(**changes: str) -> pd.DataFrame:
     """Two classes of forty lesions; every other one has two images."""
     rows = [
         (f"L{lesion:02}", f"{label}_{lesion:02}_{view}", label)
@@ -58,17 +58,17 @@ def run_split(table: pd.DataFrame, **params: object) -> tuple[pd.DataFrame, dict
     return result, json.loads(Path("metrics/split.json").read_text())
 
 
-def test_by_group_is_honest(capsys: pytest.CaptureFixture[str]) -> None:
-    result, audit = run_split(images())
+def test_grouped_split_does_not_leak(capsys: pytest.CaptureFixture[str]) -> None:
+    result, audit = run_split(images_table())
     assert list(result) == ["image_id", "split", "leakage"]
     assert set(result["leakage"]) == {"none"}
     assert (audit["method"], audit["leakage"]) == ("grouped", "none")
     assert [audit[f"{what}_in_two_splits"] for what in KEYS] == [0, None, 0, 0, 0]
     assert audit["undefined"] == ["patients: the data name none"]
     for split_name in SPLITS:
-        images = result[result["split"] == split_name]
-        assert audit[split_name]["images"] == len(images)
-        lesions = images().set_index("image_id").loc[images["image_id"]].groupby("label")["lesion_id"].nunique()
+        ours = result[result["split"] == split_name]
+        assert audit[split_name]["images"] == len(ours)
+        lesions = images_table().set_index("image_id").loc[ours["image_id"]].groupby("label")["lesion_id"].nunique()
         assert audit[split_name]["lesions_by_class"] == audit[split_name]["groups_by_class"] == lesions.to_dict()
     assert audit["test"]["seen_in_train"] == audit["val"]["seen_in_train"] == 0
     assert "seen_in_train" not in audit["train"]
@@ -76,10 +76,10 @@ def test_by_group_is_honest(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_split_by_image_is_measured_and_named(capsys: pytest.CaptureFixture[str]) -> None:
-    # A copy of an image under another lesion: known by its bytes, or as a near-copy.
-    table = images()
+    # The same image under another lesion: known by its bytes, or as a near-duplicate.
+    table = images_table()
     for number, key in ((0, "sha256"), (3, "near_duplicate_id")):
-        table.loc[[number, 60 + number], key] = f"copy{number}"
+        table.loc[[number, 60 + number], key] = f"duplicate{number}"
     for seed in range(4):
         result, audit = run_split(table, method="image", seed=seed)
         assert set(result["leakage"]) == {LEAKY}
@@ -104,7 +104,7 @@ def test_split_by_image_is_measured_and_named(capsys: pytest.CaptureFixture[str]
 
 
 def test_split_by_image_without_overlap_is_named() -> None:
-    table = images()
+    table = images_table()
     alone = table["image_id"]
     _, audit = run_split(table.assign(group_id=alone, lesion_id=alone), method="image")
     assert (audit["leakage"], audit["groups_in_two_splits"], audit["test"]["seen_in_train"]) == (LEAKY, 0, 0)
@@ -113,9 +113,11 @@ def test_split_by_image_without_overlap_is_named() -> None:
 @pytest.mark.skipif("HAM10000_DIR" not in os.environ, reason="HAM10000_DIR is not set")
 def test_split_by_image_on_ham10000() -> None:
     ham = read_csv(Path(os.environ["HAM10000_DIR"], "HAM10000_metadata")).sort_values("image_id", ignore_index=True)
-    table = images().reindex(ham.index).assign(image_id=ham["image_id"], label=ham["dx"], lesion_id=ham["lesion_id"])
+    table = (
+        images_table().reindex(ham.index).assign(image_id=ham["image_id"], label=ham["dx"], lesion_id=ham["lesion_id"])
+    )
     table = table.fillna("").assign(group_id=table["lesion_id"])
-    _, audit = run_split(table, method="image", val=0.0005, test=0.2)
+    _, audit = run_split(table, method="image", val_fraction=0.0005, test_fraction=0.2)
     # Of n images of a lesion, each other one is in train with a chance of 0.8.
     others = table.groupby("lesion_id")["image_id"].transform("size") - 1
     expected = 1 - 0.2**others
@@ -127,7 +129,7 @@ def test_split_by_image_on_ham10000() -> None:
 
 
 def test_unknown_lesions_give_no_metric(capsys: pytest.CaptureFixture[str]) -> None:
-    _, audit = run_split(images(lesion_id=""), method="image")
+    _, audit = run_split(images_table(lesion_id=""), method="image")
     assert audit["undefined"] == ["patients: the data name none", "lesions: the data name none"]
     for value in (audit["lesions_in_two_splits"], audit["test"]["lesions"], audit["test"]["seen_in_train"]):
         assert value is None
@@ -136,8 +138,8 @@ def test_unknown_lesions_give_no_metric(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def with_published_test() -> pd.DataFrame:
-    """A published test part that has one of two images of three lesions; five images have no split_name."""
-    table = images(declared_split="train")
+    """A published test set that has one of two images of three lesions; five images have no published split."""
+    table = images_table(declared_split="train")
     table.loc[table["lesion_id"].isin([f"{label}L{n:02}" for label in ("mel", "nv") for n in range(8)]), "d"] = "test"
     table["declared_split"] = table.pop("d").fillna("train")
     table.loc[table["image_id"].isin(["mel_01_0", "mel_03_0", "nv_05_1"]), "declared_split"] = "train"
@@ -160,7 +162,7 @@ def test_published_split_is_mended_and_completed(capsys: pytest.CaptureFixture[s
         "without_a_published_split": 5,
         "carved_from_train": ["val"],
         "groups_on_two_published_splits": 3,
-        "separated": "leave_out",
+        "group_overlap": "leave_out",
         "left_out": 3,
         "left_out_by_class": {"mel": 2, "nv": 1},
     }
@@ -171,23 +173,23 @@ def test_published_split_is_mended_and_completed(capsys: pytest.CaptureFixture[s
 
 def test_published_split_with_overlap_is_leaky(capsys: pytest.CaptureFixture[str]) -> None:
     table = with_published_test()
-    result, audit = run_split(table, method="declared", separated="keep")
+    result, audit = run_split(table, method="declared", group_overlap="keep")
     assert not (result["split"] == "left_out").any()
     assert set(result["leakage"]) == {"published split that divides lesions (leaky)"}
     assert audit["groups_in_two_splits"] == 3
     assert audit["test"]["seen_in_train"] > 0
     assert "WARNING: published split that divides lesions (leaky)" in capsys.readouterr().out
     whole = table.groupby("group_id")["declared_split"].transform("max")
-    result, audit = run_split(table.assign(declared_split=whole), method="declared", separated="keep")
+    result, audit = run_split(table.assign(declared_split=whole), method="declared", group_overlap="keep")
     assert set(result["leakage"]) == {"none"}
     assert audit["declared"]["groups_on_two_published_splits"] == 0
 
 
 @pytest.mark.parametrize("method", ["grouped", "image"])
-def test_every_image_is_in_test_once_in_five_folds(method: str) -> None:
-    results = [run_split(images(), method=method, folds=5, fold=fold) for fold in range(5)]
-    judged = [set(table["image_id"][table["split"] == "test"]) for table, _ in results]
-    assert sum(map(len, judged)) == len(set().union(*judged)) == len(images())
+def test_each_image_is_in_one_test_fold(method: str) -> None:
+    results = [run_split(images_table(), method=method, folds=5, fold=fold) for fold in range(5)]
+    tests = [set(table["image_id"][table["split"] == "test"]) for table, _ in results]
+    assert sum(map(len, tests)) == len(set().union(*tests)) == len(images_table())
     for fold, (table, audit) in enumerate(results):
         assert list(table) == ["image_id", "split", "leakage", "fold"]
         assert table["fold"].equals(results[0][0]["fold"])
@@ -197,37 +199,36 @@ def test_every_image_is_in_test_once_in_five_folds(method: str) -> None:
         assert (audit["leakage"] == "none") == (audit["groups_in_two_splits"] == 0) == (method == "grouped")
 
 
-def test_later_stages_carry_the_leak(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_later_stages_carry_the_leak(capsys: pytest.CaptureFixture[str]) -> None:
     table = with_published_test()
     result, _ = run_split(table, method="declared")
     splits = result.set_index("image_id")["split"]
     index = table[["image_id", "label"]]
     pixels = np.random.default_rng(0).integers(0, 256, (len(index), 16, 16, 3), np.uint8)
-    packed.write(Path("data/prepared"), index, iter(pixels), (16, 16))
+    image_array.write(Path("data/prepared"), index, iter(pixels), (16, 16))
     YAML().dump(read_params() | {"rebalance": PARAMS["rebalance"] | {"target": 80}}, Path("params.yaml"))
     rebalance.main()
-    copies = read_csv(Path("data/rebalanced/index.csv"))
-    assert len(copies) > 0
-    assert set(splits[copies["original"]]) == {"train"}
+    augmented = read_csv(Path("data/rebalanced/index.csv"))
+    assert len(augmented) > 0
+    assert set(splits[augmented["original"]]) == {"train"}
 
-    data = parts.load(Path("data"))
+    data = dataset.load(Path("data"))
     assert data.leakage == "none"
-    on_splits = np.concatenate([data.rows(split_name) for split_name in ("train", "val", "test")])
-    assert len(on_splits) == len(index) + len(copies) - 3
+    rows = np.concatenate([data.rows(split_name) for split_name in SPLITS])
+    assert len(rows) == len(index) + len(augmented) - 3
 
-    # Another split, leaky: its name is in split.csv, and from the predictions it comes to the metrics.
+    # Another split, leaky: its name is in split.csv, and goes by the network's outputs to the metrics.
     result, _ = run_split(table, method="image")
-    assert parts.load(Path("data")).leakage == LEAKY
+    assert dataset.load(Path("data")).leakage == LEAKY
     put_clean(Path(), table)
-    judged = result[result["split"].isin(["val", "test"])].merge(index, on="image_id")
+    evaluated = result[result["split"].isin(["val", "test"])].merge(index, on="image_id")
     for leakage in ("none", LEAKY):
         capsys.readouterr()
-        predictions = judged[["image_id", "split", "label"]].assign(leakage=leakage, mel=0.25, nv=0.75)
-        put_predictions(Path(), predictions)
+        table = evaluated[["image_id", "split", "label"]].assign(leakage=leakage, mel=0.25, nv=0.75)
+        put_network_outputs(Path(), table)
+        calibrate.main()
         evaluate.main()
-        for file in ("metrics/evaluate.json", "reports/evaluation.json"):
+        for file in ("models/thresholds.json", "metrics/evaluate.json", "reports/evaluation.json"):
             assert json.loads(Path(file).read_text())["leakage"] == leakage
         assert (f"WARNING: {LEAKY}" in capsys.readouterr().out) == (leakage == LEAKY)
 
@@ -238,20 +239,11 @@ def read_params() -> dict[str, Any]:
     return content
 
 
-def test_predictions_name_the_leak(monkeypatch: pytest.MonkeyPatch) -> None:
-    from stages import predict
-
-    monkeypatch.setattr(predict, "probabilities", lambda *given: np.full((len(given[2]), 2), 0.5))
-    table = pd.DataFrame({"image_id": ["a", "b"], "label": ["mel", "nv"], "split": ["val", "test"]})
-    data = parts.Parts([], table, ["mel", "nv"], LEAKY)
-    assert list(predict.split_table(None, data, "test", dihedral=False)["leakage"]) == [LEAKY]
-
-
 @pytest.mark.parametrize(
     ("values", "words"),
     [
         ({"method": "stratified"}, "split.method: input should be 'grouped', 'declared' or 'image'"),
-        ({"separated": "drop"}, "split.group_overlap: input should be 'leave_out' or 'keep'"),
+        ({"group_overlap": "drop"}, "split.group_overlap: input should be 'leave_out' or 'keep'"),
         ({"folds": 1}, "split.folds: expected none, or a whole number from 2 to 100; found 1"),
         ({"folds": True}, "split.folds: expected none, or a whole number"),
         ({"folds": "five"}, "split.folds: expected none, or a whole number"),
@@ -259,14 +251,14 @@ def test_predictions_name_the_leak(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"folds": 5, "fold": -1}, "split.fold: input should be greater than or equal to 0; found -1"),
         ({"fold": 3}, "split: fold is 3, but folds is none: set split.folds"),
         ({"folds": 5, "method": "declared"}, "split: method declared has one published test set, and so no folds"),
-        ({"folds": 2, "val": 0.5}, "split: val and one fold of 2 must be below 1 together"),
+        ({"folds": 2, "val_fraction": 0.5}, "split: val_fraction and one fold of 2 must be below 1 together"),
     ],
 )
 def test_inconsistent_parameters_are_refused(values: dict[str, object], words: str) -> None:
     with pytest.raises(UserError) as error:
-        Split.check({"val": 0.15, "test": 0.2, "seed": 1, **values})
+        Split.check({"val_fraction": 0.15, "test_fraction": 0.2, "seed": 1, **values})
     assert words in str(error.value)
 
 
 def test_folds_ignore_the_test_fraction() -> None:
-    assert Split.check({"val": 0.5, "test": 0.9, "seed": 1, "folds": 5}).folds == 5
+    assert Split.check({"val_fraction": 0.5, "test_fraction": 0.9, "seed": 1, "folds": 5}).folds == 5
