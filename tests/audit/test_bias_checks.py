@@ -108,13 +108,7 @@ def test_missing_ids_and_lesions_of_two_classes() -> None:
 def test_uncertainty_coefficients_ignore_order_and_duplicates() -> None:
     random = np.random.default_rng(0)
     data = images(300, dx_type=random.choice(["histo", "consensus", ""], 300), lesion_id=np.arange(300).astype(str))
-<<<<<<< HEAD
-    coefficient = uncertainty_coefficients(data)
-    assert uncertainty_coefficients(data.sample(frac=1, random_state=1)) == coefficient
-    assert uncertainty_coefficients(pd.concat([data, data.head(100)])) == coefficient
-=======
     coefficients = uncertainty_coefficients(data)
     assert uncertainty_coefficients(data.sample(frac=1, random_state=1)) == coefficients
     assert uncertainty_coefficients(pd.concat([data, data.head(100)])) == coefficients
->>>>>>> fcc6d1c5b196578e1a6fb39986f4c997b9b1e3b2
     assert uncertainty_coefficients(images(300, dataset=[f"{number}" for number in range(300)]))["source"] == 0

@@ -62,11 +62,7 @@ def test_different_images_are_no_duplicates(originals: list[Fingerprint]) -> Non
 
 
 @pytest.mark.parametrize("change", CHANGES)
-<<<<<<< HEAD
-def test_a_changed_image_is_found(change: str, drawn: list[Image.Image], originals: list[Fingerprint]) -> None:
-=======
 def test_changed_image_is_found(change: str, drawn: list[Image.Image], originals: list[Fingerprint]) -> None:
->>>>>>> fcc6d1c5b196578e1a6fb39986f4c997b9b1e3b2
     changed = [read(CHANGES[change](image), 40) for image in drawn]
     found = find_near_duplicates(*stacked(originals + changed))
     missed = set(range(len(drawn))) - set(found["one"])
