@@ -147,7 +147,7 @@ def predict_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name, function in (("predict_images", predict_images), ("predict_corrupted", predict_corrupted)):
         monkeypatch.setattr(predict, name, function)
-    monkeypatch.setattr(predict.saving, "load", lambda _: None)
+    monkeypatch.setattr("lesions.models.common.saving.load", lambda _: None)
     monkeypatch.setattr(predict, "feature_model", lambda _: None)
     Path("models").mkdir(exist_ok=True)
     predict.MODEL.write_bytes(b"")
