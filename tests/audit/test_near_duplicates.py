@@ -151,6 +151,6 @@ def test_label_conflicts(pairs: pd.DataFrame) -> None:
     assert list(label_conflicts(IMAGES, pairs, "drop")) == [said, said, "", "", said]
     assert list(label_conflicts(IMAGES, pairs, "keep_first")) == ["", said, "", "", ""]
     assert list(label_conflicts(IMAGES.iloc[::-1], pairs, "keep_first")) == ["", "", "", said, ""]
-    with pytest.raises(UserError, match=r"3 images contradict a copy[^$]*diagnosed as mel and nv: a, b, e"):
+    with pytest.raises(UserError, match=r"3 images contradict their duplicates[^$]*diagnosed as mel and nv: a, b, e"):
         label_conflicts(IMAGES, pairs, "error")
     assert (label_conflicts(IMAGES.assign(label="nv"), pairs, "error") == "").all()
