@@ -83,7 +83,7 @@ class Rebalance(Section):
             return extra
         if _is_number(extra) and extra in range(1, MOST + 1):
             return int(extra)  # type: ignore[call-overload]
-        raise ValueError(f"expected none, or a whole number of augmented images per class from 1 to {MOST}")
+        raise ValueError(f"expected none, or a whole number of copies a class from 1 to {MOST}")
 
     @model_validator(mode="after")
     def _one_decides(self) -> Self:
