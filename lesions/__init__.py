@@ -14,7 +14,7 @@ __all__ = ["Classifier"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the classifier when it is asked for: TensorFlow takes seconds, and most of what is here needs none."""
+    """Import the classifier when it is first used: TensorFlow takes seconds, and most of what is here needs none."""
     if name == "Classifier":
         from lesions.classifier import Classifier
 

@@ -45,7 +45,7 @@ def check(
     Args:
         model: the trained network.
         pixels: uint8, (N, height, width, 3).
-        classes: (N,), the class that is asked of each image, also of the random networks.
+        classes: (N,), the class that is explained of each image, also of the random networks.
         maps: (N, height, width), what `heat_maps` says of them.
         seed: random seed of the weights.
 

@@ -1,4 +1,4 @@
-"""Near-duplicates are found whatever was done to the image, and other images are not taken for one."""
+"""Copies of one image: found whatever was done to them, and nothing else taken for one."""
 
 import io
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def test_different_images_are_no_duplicates(originals: list[Fingerprint]) -> Non
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_changed_image_is_found(change: str, drawn: list[Image.Image], originals: list[Fingerprint]) -> None:
+def test_a_changed_image_is_found(change: str, drawn: list[Image.Image], originals: list[Fingerprint]) -> None:
     changed = [read(CHANGES[change](image), 40) for image in drawn]
     found = find_near_duplicates(*stacked(originals + changed))
     missed = set(range(len(drawn))) - set(found["one"])
@@ -147,10 +147,10 @@ def test_pairs_say_whose_they_are(pairs: pd.DataFrame) -> None:
 
 
 def test_label_conflicts(pairs: pd.DataFrame) -> None:
-    reason = "the same image is diagnosed as mel and nv: a, b, e"
-    assert list(label_conflicts(IMAGES, pairs, "drop")) == [reason, reason, "", "", reason]
-    assert list(label_conflicts(IMAGES, pairs, "keep_first")) == ["", reason, "", "", ""]
-    assert list(label_conflicts(IMAGES.iloc[::-1], pairs, "keep_first")) == ["", "", "", reason, ""]
+    said = "the same image is diagnosed as mel and nv: a, b, e"
+    assert list(label_conflicts(IMAGES, pairs, "drop")) == [said, said, "", "", said]
+    assert list(label_conflicts(IMAGES, pairs, "keep_first")) == ["", said, "", "", ""]
+    assert list(label_conflicts(IMAGES.iloc[::-1], pairs, "keep_first")) == ["", "", "", said, ""]
     with pytest.raises(UserError, match=r"3 images contradict their duplicates[^$]*diagnosed as mel and nv: a, b, e"):
         label_conflicts(IMAGES, pairs, "error")
     assert (label_conflicts(IMAGES.assign(label="nv"), pairs, "error") == "").all()

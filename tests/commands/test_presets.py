@@ -126,7 +126,7 @@ def test_network_of_a_preset_builds(name: str, tmp_path: Path, monkeypatch: pyte
     preset = merged(DEFAULTS, read_preset(name, FOLDER))
     classes = 9 if preset["download"]["source"] == "folder" else 7
     monkeypatch.chdir(tmp_path)
-    pretrained = {"network": preset["pretrained"]["model"], "width": preset["pretrained"]["alpha"], "file": None}
+    pretrained = {"model": preset["pretrained"]["model"], "alpha": preset["pretrained"]["alpha"], "file": None}
     write_json(Path("data/weights/weights.json"), pretrained)
     architecture = importlib.import_module(f"lesions.models.architectures.{preset['train']['architecture']}")
     shape = (*Prepare.check(preset["prepare"]).shape, 3)

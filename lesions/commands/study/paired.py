@@ -26,7 +26,7 @@ def paired_lines(names: str, without_leak: str, leaky: str, split: str) -> list[
     bootstrap = Bootstrap(params.n_bootstrap, params.seed)
     leaks = other.split.table["group_id"].isin(trained_groups(leaky)).to_numpy()
     lines = []
-    for what, rows in (("all images", np.ones(len(leaks), bool)), ("those with a sibling in train", leaks)):
+    for what, rows in (("all images", np.ones(len(leaks), bool)), ("those of a lesion in train", leaks)):
         if not rows.any():
             continue
         ours, theirs = (replace(found, split=found.split.only(rows)) for found in (one, other))

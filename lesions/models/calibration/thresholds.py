@@ -10,7 +10,7 @@ from lesions.core.errors import UserError
 from lesions.evaluation.common.tasks import FILE, OOD, BinaryTask, Threshold, Thresholds, targets
 
 OOD_SPECIFICITY = 0.99
-"""The fraction of the validation images that is not to be flagged as unlike the training images."""
+"""The fraction of the validation images that is not to be flagged as out-of-distribution."""
 FITTED = ("calibration.json", "metadata_prior.json", "ood.npz")
 """Files of a model's folder that `calibrate` writes."""
 FILES = ("model.keras", "preprocessing.json", *FITTED)

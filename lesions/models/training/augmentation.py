@@ -21,7 +21,7 @@ from lesions.params.train import Augment
 Pixels = NDArray[np.uint8]
 
 DRAWS = ("mirror", "turn_over", "transpose", "rotate", "across", "down", "zoom", "brightness", "contrast", "colour")
-"""What is drawn for an image, whether asked for or not: so one option never changes what another one does. Colour,
+"""What is drawn for an image, whether in use or not: so one option never changes what another one does. Colour,
 the last, takes three draws."""
 
 BITS = 14
@@ -57,7 +57,7 @@ class Augmentation:
         wanted: by how much images are changed at most; each amount is drawn evenly from its range.
         shape: of an image: height, width, 3.
         images: how many rows there are; row numbers are below it.
-        seed: what the changes are drawn from.
+        seed: random seed of the changes.
 
     Raises:
         UserError: images that are not square cannot be transposed.
