@@ -52,7 +52,7 @@ class Case(NamedTuple):
 CASES = [
     Case("plain", (96, 96, 3), 7, "the default: four stages of two 3×3 convolutions, batch normalisation"),
     Case("residual", (96, 96, 3), 7, "a small ResNet, for real data from scratch"),
-    Case("pretrained", (128, 128, 3), 7, "any network of Keras Applications; here MobileNet at width 0.25"),
+    Case("pretrained", (128, 128, 3), 7, "any network of Keras Applications; here MobileNet with alpha 0.25"),
     Case("notebook_basic", (180, 180, 3), 9, "published: three convolutions 16-32-64, Dense 128"),
     Case("notebook_dropout", (180, 180, 3), 9, "published: the same with Dropout"),
     Case("notebook_5x5", (180, 180, 3), 9, "published: four 5×5 convolutions 32-32-64-64, no hidden dense layer"),
@@ -74,7 +74,7 @@ def build(case: Case) -> keras.Model:
     """Return the network with random weights."""
     if case.architecture == "pretrained":
         with tempfile.TemporaryDirectory() as name:
-            write_json(Path(name, "weights.json"), {"network": "MobileNet", "width": 0.25, "file": None})
+            write_json(Path(name, "weights.json"), {"model": "MobileNet", "alpha": 0.25, "file": None})
             return pretrained.build(case.shape, case.classes, Path(name))
     model: keras.Model = importlib.import_module(f"lesions.models.architectures.{case.architecture}").build(
         case.shape, case.classes

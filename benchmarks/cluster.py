@@ -150,10 +150,10 @@ def one_core(contents: list[bytes]) -> list[Row]:
     """Return what one core does in a second, without any handing over."""
     operations = Rebalance.read(ROOT / "params.yaml").operations_of_augmentor()
     image = decode(contents[0])
-    copies = [(image, AugmentedImage("original", number)) for number in range(2000)]
+    augmented = [(image, AugmentedImage("original", number)) for number in range(2000)]
     works: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
         f"prepare at {PX} px": (decode, contents),
-        f"rebalance at {PX} px": (partial(augment, operations=operations, seed=1), copies),
+        f"rebalance at {PX} px": (partial(augment, operations=operations, seed=1), augmented),
     }
     table = []
     for claim, (function, items) in works.items():

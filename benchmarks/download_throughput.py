@@ -37,7 +37,7 @@ print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_m
 class Handler(BaseHTTPRequestHandler):
     """Gives as many zeros as its path says, as fast as the system can."""
 
-    leakage_version = "HTTP/1.1"
+    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         """Send a file with holes, which no disk has to be read for."""
@@ -50,11 +50,11 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.sendfile(zeros)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def serve(pipe: Connection) -> None:
-    """Tell the port, and serve."""
+    """Send the port, and serve."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     pipe.send(server.server_port)
     server.serve_forever()

@@ -8,7 +8,7 @@ to the same bits, 49 s on a virtual machine, which would hide what DVC takes.
 
 With nothing to do, DVC's own is a chain of as many stages as here, each of which copies one file. The third row's is
 DVC's floor for a pipeline like this one: its stages, parameters, data and outputs, and no code in the dependencies. It
-says what it costs that a change of code reruns what the code is in; the second also what it costs DVC to look at twelve
+says what it costs that a change of code reruns what the code is in; the second also what it costs DVC to check twelve
 folders of data, forty outputs and ninety parameters, as it must.
 
 Wall times of a machine that does other work vary by half; processor time, user's and system's together, varies less.

@@ -5,10 +5,10 @@
 The folder is one in which `dvc repro` has prepared a data set, HAM10000 say; its split is what both train on, and test
 is not read. The notebook's way: the images' files in a folder a class, Keras's `image_dataset_from_directory` with a
 cache at 180×180, the published network with Dropout, Adam at 0.001. Ours: params.yaml's network on the prepared pixels
-and the copies, with ReduceLROnPlateau and without early stopping. Both run at the same time, each on one core, and
-minutes are of that core's work, so that nothing else the machine does favours one of them. A line an epoch shows how
-far each is; at the end, the metric of the last epoch, as notebooks report it, and that of the epoch with the least
-loss on validation, as the stage `train` keeps it.
+and the augmented images, with ReduceLROnPlateau and without early stopping. Both run at the same time, each on one
+core, and minutes are of that core's work, so that nothing else the machine does favours one of them. A line an epoch
+shows how far each is; at the end, the metric of the last epoch, as notebooks report it, and that of the epoch with the
+least loss on validation, as the stage `train` keeps it.
 """
 
 import argparse
@@ -35,28 +35,28 @@ def train_ours(folder: Path, minutes: float) -> None:
     import lesions.models.common.determinism
 
     # isort: split
-    from lesions.models.common import batches as feeding
-    from lesions.models.common import dataset as parts
+    from lesions.models.common import dataset
+    from lesions.models.common.batches import n_steps, train_batches
     from lesions.models.training import fit as fitting
     from lesions.models.training import optimizer as optimisation
     from lesions.models.training.interrupt import Interruption
     from lesions.models.training.validation_metrics import Validation
     from lesions.params.train import Train
 
-    params = Train.read(folder / "params.yaml").model_copy(update={"early_stopping": "none", "epochs": 10_000})
-    data = parts.load(folder / "data")
+    params = Train.read(folder / "params.yaml").model_copy(update={"early_stopping_patience": "none", "epochs": 10_000})
+    data = dataset.load(folder / "data")
     train, val = data.rows("train"), data.rows("val")
     lesions.models.common.determinism.seed(params.seed)
     build = importlib.import_module(f"lesions.models.architectures.{params.architecture}").build
     model = build(data.arrays[0].shape[1:], len(data.classes))
-    steps = feeding.steps(len(train), params.batch_size)
+    steps = n_steps(len(train), params.batch_size)
     loss = optimisation.loss(params, len(data.classes))
     model.compile(optimisation.optimizer(params, model, 0, params.epochs, steps), loss, jit_compile=False)
     validation = Validation(data.arrays, val, data.labels(val), loss, Interruption())
     callbacks = fitting.lr_callbacks(params, fitting.TrainingPhase(0, params.epochs, head_only=False))
     fit(
         model,
-        feeding.endless(data.arrays, train, data.labels(train), params.batch_size, params.seed),
+        train_batches(data.arrays, train, data.labels(train), params.batch_size, params.seed),
         minutes,
         steps_per_epoch=steps,
         callbacks=[validation, *callbacks],
@@ -72,6 +72,7 @@ def train_as_notebook(folder: Path, minutes: float) -> None:
     import tensorflow as tf
 
     from lesions.models.architectures import notebook_dropout
+    from lesions.models.training.validation_metrics import metrics
 
     with tempfile.TemporaryDirectory() as name:
         write_files(folder, Path(name))
@@ -85,18 +86,18 @@ def train_as_notebook(folder: Path, minutes: float) -> None:
         model = notebook_dropout.build((PX, PX, 3), len(train.class_names))
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 
-        class Judge(keras.callbacks.Callback):  # type: ignore[misc]
-            """Adds validation's metrics, as ours has them."""
+        class Evaluation(keras.callbacks.Callback):  # type: ignore[misc]
+            """Adds the metrics of validation that ours has."""
 
             def on_epoch_end(self, _epoch: int, logs: dict[str, float]) -> None:
-                """Look at all validation images."""
+                """Evaluate all validation images."""
                 probabilities = self.model.predict(val, verbose=0)
                 own = np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-7))
                 logs |= {"val_loss": float(-own.mean()), **metrics(labels, probabilities)}
 
         val = val.cache()
         stream = train.cache().shuffle(1000).prefetch(tf.data.AUTOTUNE)
-        fit(model, stream, minutes, callbacks=[Judge()])
+        fit(model, stream, minutes, callbacks=[Evaluation()])
 
 
 def fit(model: Any, batches: Any, limit: float, callbacks: list[Any], **how: Any) -> None:
@@ -144,7 +145,7 @@ def on_one_core(way: str, core: int, folder: Path, minutes: float) -> subprocess
     return subprocess.Popen([*command, "--core", str(core)], stdout=subprocess.PIPE, text=True)
 
 
-def described(way: str, epochs: list[dict[str, float]]) -> dict[str, str | int]:
+def summary(way: str, epochs: list[dict[str, float]]) -> dict[str, str | int]:
     """Return a way's row."""
     best = min(epochs, key=lambda epoch: epoch["val_loss"])
     return {
@@ -164,17 +165,19 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path())
     parser.add_argument("--way", choices=WAYS, help="one alone, in this process")
     parser.add_argument("--core", type=int, help="which it may use")
-    asked = parser.parse_args()
-    if asked.way:
-        if asked.core is not None:
-            os.sched_setaffinity(0, {asked.core})
-        (train_ours if asked.way == "ours" else train_as_notebook)(asked.folder, asked.minutes)
+    arguments = parser.parse_args()
+    if arguments.way:
+        if arguments.core is not None:
+            os.sched_setaffinity(0, {arguments.core})
+        (train_ours if arguments.way == "ours" else train_as_notebook)(arguments.folder, arguments.minutes)
         return
     cores: list[int] = sorted(os.sched_getaffinity(0))[:2]
-    processes = [on_one_core(way, core, asked.folder, asked.minutes) for way, core in zip(WAYS, cores, strict=True)]
+    processes = [
+        on_one_core(way, core, arguments.folder, arguments.minutes) for way, core in zip(WAYS, cores, strict=True)
+    ]
     printed = [process.communicate()[0] for process in processes]
     table = [
-        described(way, [json.loads(line) for line in text.splitlines() if line.startswith("{")])
+        summary(way, [json.loads(line) for line in text.splitlines() if line.startswith("{")])
         for way, text in zip(WAYS, printed, strict=True)
     ]
     print(pd.DataFrame(table).to_string(index=False))

@@ -1,10 +1,10 @@
 """How long does a bootstrap of every metric take, beside a loop over scikit-learn's functions, and the whole stage?
 
-On drawn predictions in HAM10000's numbers: 10,015 images of 7,470 lesions, a fifth of them test.
+On random predictions in HAM10000's numbers: 10,015 images of 7,470 lesions, a fifth of them test.
 
     python benchmarks/evaluate_speed.py [--rounds 3]
 
-Both bootstraps are of the same values, accuracy to log loss and each class's area, on test. The loop runs through a
+Both bootstraps are of the same metrics, accuracy to log loss and each class's AUC, on test. The loop runs through a
 few resamples, and its time is scaled to 1,000. Of the stage, all is timed, from starting Python.
 """
 
@@ -22,22 +22,22 @@ import pandas as pd
 from common import ROOT, Row, compared, print_table
 from sklearn import metrics
 
-from lesions.core.csv_files import read_csv
 from lesions.core.json_files import write_json
-from lesions.evaluation import metrics as values
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.evaluation.common import predictions
-from lesions.evaluation.common.predictions import Split
+from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.evaluation.metrics import overall_metrics
 from lesions.inference.corruptions import CORRUPTIONS, STRENGTHS
 from lesions.taxonomy import about
 
 IMAGES = {"mel": 1113, "bcc": 514, "akiec": 327, "bkl": 1099, "nv": 6705, "df": 115, "vasc": 142}
 RESAMPLES = 1000
 LOOPED = 10
+FEATURES = 128
 
 
 def put(folder: Path) -> None:
-    """Write what evaluate reads."""
+    """Write what evaluate reads: what predict would write, and what calibrate makes of it."""
     random = np.random.default_rng(1)
     classes = list(IMAGES)
     label = np.repeat(np.arange(len(classes)), list(IMAGES.values()))
@@ -48,45 +48,48 @@ def put(folder: Path) -> None:
     images = images.assign(age=random.integers(5, 86, len(label)), age_status="given")
     for column, groups in (("sex", 2), ("site", 14), ("source", 4), ("dx_type", 4)):
         images[column] = [f"{column} {number}" for number in random.integers(groups, size=len(label))]
-    dealt = random.choice(["train", "val", "test"], lesion.max() + 1, p=[0.65, 0.15, 0.2])
-    split = images[["image_id"]].assign(split=dealt[lesion], leakage="none")
+    of_lesion = random.choice(["train", "val", "test"], lesion.max() + 1, p=[0.65, 0.15, 0.2])
+    split = images[["image_id"]].assign(split=of_lesion[lesion], leakage="none")
     logits = random.normal(size=(len(label), len(classes))) + 2 * np.eye(len(classes))[label]
     table = split.assign(label=images["label"])[["image_id", "split", "label", "leakage"]]
     table[classes] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     test = table[table["split"] == "test"]
-    ways = [(name, strength) for name in CORRUPTIONS for strength in STRENGTHS]
-    unlike = table[table["split"] != "train"][["image_id", "split", "label", "leakage"]]
+    kinds = [(name, strength) for name in CORRUPTIONS for strength in STRENGTHS]
+    index = table[["image_id", "split", "label", "leakage"]]
     described = [(name, about(name).name, about(name).nature, name) for name in classes]
     for name, content in {
         "clean/images": images,
         "clean/classes": pd.DataFrame(described, columns=["label", "name", "nature", "of"]),
         "split/split": split,
-        "predictions/predictions": table[table["split"] != "train"],
-        "predictions/corrupted": pd.concat([test.assign(corruption=name, strength=s) for name, s in ways]),
-        "predictions/ood_score": unlike.assign(ood_score=random.random(len(unlike))),
+        "network_outputs/predictions": table[table["split"] != "train"],
+        "network_outputs/corrupted": pd.concat([test.assign(corruption=name, strength=s) for name, s in kinds]),
+        "network_outputs/features": index,
     }.items():
         (folder / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         content.to_csv(folder / f"data/{name}.csv", index=False, float_format="%.7g")
-    write_json(folder / "data/predictions/model.json", {"sha256": {}, "dihedral": False})
+    outputs = folder / "data/network_outputs"
+    np.save(outputs / "features.npy", random.normal(size=(len(index), FEATURES)).astype(np.float32))
+    write_json(outputs / "model.json", {"sha256": {}, "tta": False})
     for file in ("params.yaml", "dvc.yaml"):
         copyfile(ROOT / file, folder / file)
+    run_stage("calibrate", folder)
 
 
-def read_test(folder: Path) -> Split:
+def read_test(folder: Path) -> SplitPredictions:
     """Return the test images."""
-    images = read_csv(folder / "data/clean/images.csv").merge(read_csv(folder / "data/split/split.csv"))
+    images = predictions.read_images(folder / "data")
     table = predictions.read(folder / "data/predictions/predictions.csv", images, list(IMAGES))
-    return predictions.split(table[table["split"] == "test"], images)
+    return predictions.split_predictions(table[table["split"] == "test"], images)
 
 
-def time_ours(split: Split) -> float:
+def time_ours(split: SplitPredictions) -> float:
     """Return the seconds of 1,000 resamples."""
     started = time.perf_counter()
-    Bootstrap(RESAMPLES, 1).estimates(partial(values.headline, split.label, split.probability), split.groups)
+    Bootstrap(RESAMPLES, 1).estimates(partial(overall_metrics, split.label, split.probability), split.groups)
     return time.perf_counter() - started
 
 
-def time_loop(split: Split) -> float:
+def time_loop(split: SplitPredictions) -> float:
     """Return the seconds of as many by scikit-learn's functions, one resample after the other."""
     random = np.random.default_rng(1)
     members = pd.Series(np.arange(len(split.groups))).groupby(split.groups).apply(np.asarray).to_list()
@@ -95,13 +98,13 @@ def time_loop(split: Split) -> float:
     for _ in range(LOOPED):
         rows = np.concatenate([members[group] for group in random.integers(len(members), size=len(members))])
         label, probability = split.label[rows], split.probability[rows]
-        answer = probability.argmax(axis=1)
-        metrics.accuracy_score(label, answer)
-        metrics.balanced_accuracy_score(label, answer)
-        metrics.f1_score(label, answer, average="macro")
-        metrics.f1_score(label, answer, average="weighted")
-        metrics.matthews_corrcoef(label, answer)
-        metrics.cohen_kappa_score(label, answer)
+        predicted = probability.argmax(axis=1)
+        metrics.accuracy_score(label, predicted)
+        metrics.balanced_accuracy_score(label, predicted)
+        metrics.f1_score(label, predicted, average="macro")
+        metrics.f1_score(label, predicted, average="weighted")
+        metrics.matthews_corrcoef(label, predicted)
+        metrics.cohen_kappa_score(label, predicted)
         metrics.log_loss(label, probability, labels=list(every))
         for number in every:
             metrics.roc_auc_score(label == number, probability[:, number])
@@ -111,10 +114,15 @@ def time_loop(split: Split) -> float:
 def time_stage(folder: Path) -> float:
     """Return the seconds of the stage."""
     started = time.perf_counter()
-    command = [sys.executable, "-m", "stages.evaluate"]
+    run_stage("evaluate", folder)
+    return time.perf_counter() - started
+
+
+def run_stage(stage: str, folder: Path) -> None:
+    """Run a stage."""
+    command = [sys.executable, "-m", f"stages.{stage}"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - started
 
 
 def rows(rounds: int = 3) -> list[Row]:
@@ -124,11 +132,11 @@ def rows(rounds: int = 3) -> list[Row]:
         split = read_test(Path(name))
         times = [(time_ours(split), time_loop(split), time_stage(Path(name))) for _ in range(rounds)]
     table = []
-    for place, what in ((0, "headline of test"), (2, "whole of evaluate, val and test, all values,")):
+    for place, what in ((0, "overall metrics of test"), (2, "whole of evaluate, val and test, all metrics,")):
         claim = (
-            f"{what} with {RESAMPLES:,} resamples of {split.lesions:,} lesions, beside a loop over scikit-learn for "
+            f"{what} with {RESAMPLES:,} resamples of {split.n_groups:,} lesions, beside a loop over scikit-learn for "
         )
-        claim += "the headline of test"
+        claim += "the overall metrics of test"
         ours, loop = [each[place] for each in times], [each[1] for each in times]
         table.append(compared(claim, ours, loop, "{:.1f} s", "{:.3f}"))
     return table

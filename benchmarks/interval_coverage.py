@@ -1,4 +1,4 @@
-"""How often do the 95 % intervals hold the truth, drawn by lesion and drawn by image?
+"""How often do the 95 % intervals hold the truth, with resamples of lesions and of images?
 
     PYTHONPATH=. python benchmarks/interval_coverage.py [--draws 1000]
 
@@ -15,6 +15,7 @@ from scipy.stats import beta
 from tqdm import tqdm
 
 from lesions.evaluation.bootstrap import Bootstrap
+from lesions.evaluation.metrics import Metrics
 
 LESIONS = 300
 TRUTHS = (0.7, 0.75)
@@ -44,11 +45,11 @@ def held(seed: int, *, by_lesion: bool) -> list[bool]:
         one, other = (weights @ right.T / weights.sum(axis=1, keepdims=True)).T
         return {"accuracy": one, "difference": other - one}
 
-    drawn = Bootstrap(RESAMPLES, seed).estimates(metrics, groups if by_lesion else np.arange(len(groups)))
+    estimates = Bootstrap(RESAMPLES, seed).estimates(metrics, groups if by_lesion else np.arange(len(groups)))
     truths = {"accuracy": TRUTHS[0], "difference": TRUTHS[1] - TRUTHS[0]}
     found = []
     for name, truth in truths.items():
-        lower, upper = (drawn[name][0][end] for end in ("lower", "upper"))
+        lower, upper = (estimates[name][0][end] for end in ("lower", "upper"))
         found.append(lower is not None and upper is not None and float(lower) <= truth <= float(upper))
     return found
 
@@ -63,7 +64,7 @@ def main() -> None:
         shares = 100 * np.mean([held(seed, by_lesion=by_lesion) for seed in seeds], axis=0)
         errors = 1.96 * np.sqrt(shares * (100 - shares) / draws)
         print(
-            f"drawn by {'lesion ' if by_lesion else 'image'}: "
+            f"resamples of {'lesions' if by_lesion else 'images'}: "
             + ", ".join(
                 f"{name} {share:.1f} of 100 (± {error:.1f})"
                 for name, share, error in zip(("accuracy", "difference"), shares, errors, strict=True)

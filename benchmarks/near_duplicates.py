@@ -1,12 +1,12 @@
-"""How many copies of images are found, what else is taken for one, and how does it scale?
+"""How many duplicates of images are found, what else is taken for one, and how does it scale?
 
 On HAM10000 where HAM10000_DIR names a folder with its archives and table, else on drawn images:
 
     python benchmarks/near_duplicates.py            # minutes
     python benchmarks/near_duplicates.py --scale    # up to 100,000 images besides
 
-Of each image a copy is made with every change at once, each drawn at random, and with each change alone of every
-tenth. A join is false where the two images neither show one lesion nor are copies by themselves.
+Of each image a duplicate is made with every change at once, each of random strength, and with each change alone of
+every tenth. A join is false where the two images neither show one lesion nor are duplicates by themselves.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def crop(image: Image.Image, random: Generator) -> Image.Image:
 
 
 def resize(image: Image.Image, random: Generator) -> Image.Image:
-    """Resize to a quarter of the sides, up to twice."""
+    """Resize by a factor from a quarter to two."""
     factor = np.exp(random.uniform(np.log(0.25), np.log(2)))
     return image.resize((int(image.width * factor), int(image.height * factor)), Image.Resampling.LANCZOS)
 
@@ -113,7 +113,7 @@ def is_whole(content: bytes) -> bool:
     return True
 
 
-def look(content: bytes) -> Fingerprint:
+def fingerprint_of(content: bytes) -> Fingerprint:
     """Return an image's fingerprint, as the stage clean makes it."""
     return fingerprint(decode_image(content, SIZE, SIZE))
 
@@ -124,27 +124,27 @@ def stacked(prints: list[Fingerprint]) -> tuple[NDArray[np.uint8], NDArray[np.fl
 
 
 def measure_recall(table: pd.DataFrame, contents: list[bytes], originals: list[Fingerprint], known: pd.Series) -> None:
-    """Print for each kind of change how many copies are found, and how many joins are false."""
-    print(f"\n{'change':18} {'copies':>7} {'found':>7} {'false joins':>12}")
+    """Print for each kind of change how many duplicates are found, and how many joins are false."""
+    print(f"\n{'change':18} {'duplicates':>10} {'found':>7} {'false joins':>12}")
     for number, (name, changes) in enumerate(CHANGES.items()):
         rows = np.arange(0, len(contents), 1 if len(changes) > 1 else 10)
 
-        def copy(row: np.int64, changes: list[Change] = changes, number: int = number) -> Fingerprint:
+        def duplicate(row: np.int64, changes: list[Change] = changes, number: int = number) -> Fingerprint:
             random = np.random.default_rng([number, int(row)])
             image = Image.open(io.BytesIO(contents[row])).convert("RGB")
             for change in changes:
                 image = change(image, random)
-            return look(jpeg(image, QUALITY))
+            return fingerprint_of(jpeg(image, QUALITY))
 
-        copies = list(parallel_map(copy, rows, len(rows), desc=name))
-        found = find_near_duplicates(*stacked(originals + copies))
+        duplicates = list(parallel_map(duplicate, rows, len(rows), desc=name))
+        found = find_near_duplicates(*stacked(originals + duplicates))
         origin = np.concatenate([np.arange(len(originals)), rows])
         one, other = origin[found["one"]], origin[found["other"]]
         whole = len(originals)
         hits = set(found["other"][(found["one"] < whole) & (found["other"] >= whole) & (one == other)])
         lesions, same = table["lesion_id"].to_numpy(), known.to_numpy()
         false = (one != other) & (lesions[one] != lesions[other]) & ((same[one] == "") | (same[one] != same[other]))
-        print(f"{name:18} {len(rows):7,} {len(hits) / len(rows):7.4f} {int(false.sum()):12}")
+        print(f"{name:18} {len(rows):10,} {len(hits) / len(rows):7.4f} {int(false.sum()):12}")
 
 
 def measure_scale(originals: list[Fingerprint]) -> None:
@@ -175,12 +175,12 @@ def main() -> None:
     parser.add_argument("--scale", action="store_true", help="up to 100,000 images besides")
     arguments = parser.parse_args()
     table, contents = read()
-    originals = list(parallel_map(look, contents, len(contents), desc="looking at"))
+    originals = list(parallel_map(fingerprint_of, contents, len(contents), desc="scanning"))
     table["sha256"] = table["image_id"]
     pairs = find_duplicates(table, *stacked(originals))
     lesion = table.set_index("image_id")["lesion_id"]
     across = pairs[lesion[pairs["one"]].to_numpy() != lesion[pairs["other"]].to_numpy()]
-    print(f"{len(table):,} images: {len(pairs)} pairs are copies, {len(across)} of them under two lesions:")
+    print(f"{len(table):,} images: {len(pairs)} pairs are duplicates, {len(across)} of them under two lesions:")
     print(across[["one", "other", "similarity"]].to_string(index=False))
     measure_recall(table, contents, originals, near_duplicate_ids(table, pairs))
     if arguments.scale:

@@ -1,15 +1,12 @@
-"""Which score tells images of no lesion from those of the validation set best?
+"""Which score best separates out-of-distribution images from those of validation?
 
     dvc repro predict
     python benchmarks/ood_scores.py
 
-Of the model, the training and the validation images of this folder; test is not looked at. An image is flagged
+From the features that predict wrote of the training and the validation images; test is not read. An image is flagged
 that scores above the 99th percentile of validation.
 """
 
-import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
-
-# isort: split
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,17 +15,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 
-from lesions.core.json_files import read_json
-from lesions.evaluation import roc as ranking
-from lesions.images import ood_images as other_images
-from lesions.images.preprocessing import Recipe, to_pixels
-from lesions.inference.features import feature_model
-from lesions.models.common import dataset as parts
-from lesions.models.common import saving as model_file
-from stages.predict import as_png, batches_of, features, originals
+from lesions.core.csv_files import read_csv
+from lesions.evaluation.roc import auc_and_average_precision
+from lesions.models.calibration import ood
 
 Array = NDArray[np.float64]
 Score = Callable[[Array], Array]
+DATA = Path("data")
+OOD_SPLITS = ("generated", "shipped")
 RARE = 0.05
 """A diagnosis with a smaller share of the training images; of these as many may be flagged as of others."""
 
@@ -55,9 +49,9 @@ def scores(train: Array, label: NDArray[np.int64]) -> dict[str, Score]:
     within = LedoitWolf(assume_centered=True).fit(train - means[whose]).precision_
     to_class = distance(means, within)
     to_any = distance(train.mean(axis=0, keepdims=True), LedoitWolf().fit(train).precision_)
-    ours = likeness.fit(train, label)
+    ours = ood.fit_reference(train, label)
     return {
-        "Mahalanobis, each class counting the same (ours)": lambda given: likeness.score(ours, given),
+        "Mahalanobis, each class counting the same (ours)": lambda given: ood.score(ours, given).astype(np.float64),
         "Mahalanobis (Lee et al., 2018)": to_class,
         "relative Mahalanobis (Ren et al., 2021)": lambda given: to_class(given) - to_any(given),
         "nearest neighbour, the 10th (Sun et al., 2022)": neighbours(train, 10),
@@ -67,33 +61,25 @@ def scores(train: Array, label: NDArray[np.int64]) -> dict[str, Score]:
 
 def main() -> None:
     """Print a row a score."""
-    data = parts.load(Path("data"))
-    recipe = Recipe.from_json(read_json(Path("models/preprocessing.json")), Path("models/preprocessing.json"))
-    looking = feature_model(model_file.load(Path("models/model.keras")))
-    images = {
-        "generated": np.stack([pixels for *_, pixels in other_images.generated(*recipe.image_size, 1)]),
-        "shipped": np.stack([to_pixels(as_png(image), recipe) for *_, image in other_images.shipped()]),
-    }
-    rows = {split: originals(data, split) for split in ("train", "val")}
-    seen = {split: features(looking, batches_of(data, ours), len(ours), split) for split, ours in rows.items()}
-    for name, others in images.items():
-        batches = (others[start : start + BATCH] for start in range(0, len(others), BATCH))
-        seen[name] = features(looking, batches, len(others), name)
-    known = {name: found.astype(np.float64) for name, found in seen.items()}
-    label, of_val = data.labels(rows["train"]), data.labels(rows["val"])
-    rare = np.isin(of_val, np.flatnonzero(np.bincount(label, minlength=len(data.classes)) < RARE * len(label)))
+    classes = list(read_csv(DATA / "clean/classes.csv")["label"])
+    index = read_csv(DATA / "network_outputs/features.csv")
+    features = np.load(DATA / "network_outputs/features.npy", allow_pickle=False).astype(np.float64)
+    of_split = {split: (index["split"] == split).to_numpy() for split in ("train", "val", *OOD_SPLITS)}
+    label, of_val = (index["label"][of_split[s]].map(classes.index).to_numpy(np.int64) for s in ("train", "val"))
+    rare = np.isin(of_val, np.flatnonzero(np.bincount(label, minlength=len(classes)) < RARE * len(label)))
     table = []
-    for name, score in scores(known["train"], label).items():
-        val = score(known["val"])
+    for name, score in scores(features[of_split["train"]], label).items():
+        val = score(features[of_split["val"]])
         limit = np.quantile(val, 0.99, method="higher")
         row: dict[str, object] = {"score": name}
-        for kind in images:
-            found = score(known[kind])
+        for split in OOD_SPLITS:
+            found = score(features[of_split[split]])
             both = np.concatenate([found, val])
-            area = ranking.areas(np.arange(len(both)) < len(found), both, np.ones((1, len(both))))[0][0]
-            row |= {f"AUC, {kind}": f"{area:.4f}", f"flagged, {kind}": f"{(found > limit).mean():.1%}"}
+            is_ood = np.arange(len(both)) < len(found)
+            auc = auc_and_average_precision(is_ood, both, np.ones((1, len(both))))[0][0]
+            row |= {f"AUC, {split}": f"{auc:.4f}", f"flagged, {split}": f"{(found > limit).mean():.1%}"}
         for number in np.unique(of_val[rare]):
-            row[f"flagged, {data.classes[number]}"] = f"{(val > limit)[of_val == number].mean():.1%}"
+            row[f"flagged, {classes[number]}"] = f"{(val > limit)[of_val == number].mean():.1%}"
         table.append(row)
     print(pd.DataFrame(table).to_string(index=False))
 

@@ -2,7 +2,7 @@
 
 Images of 600×450, HAM10000's own size: those of the archives in HAM10000_FULL_SIZE_DIR, else drawn ones, repeated.
 
-    python benchmarks/prepare_speed.py [--images 1680] [--rounds 3] [--px 96 128]
+    python benchmarks/prepare_speed.py [--images 1680] [--rounds 3] [--image-size 96 128]
     python benchmarks/prepare_speed.py --scale          time and memory from 1,000 to 100,000 drawn images
 
 The plain loop is what most notebooks have: one process, over files. libjpeg's limit decodes from memory, on all
@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lesions.archives import list_members, read_members
-from lesions.core import image_array as packed
+from lesions.core import image_array
 from lesions.core.deterministic_zip import write_archive
 from lesions.images.archive_images import decode_members
 from lesions.images.parallel_map import parallel_map
@@ -128,7 +128,7 @@ def measure(contents: list[bytes], px: int, rounds: int) -> dict[str, list[float
         alone = partial(decode_alone, px)
 
         def stage() -> None:
-            packed.write(
+            image_array.write(
                 folder / "out",
                 index[["image_id", "label"]],
                 decode_members(folder, index, partial(to_pixels, preprocessing=preprocessing)),
@@ -139,7 +139,7 @@ def measure(contents: list[bytes], px: int, rounds: int) -> dict[str, list[float
             content = read_members(folder, zip(index["archive"], index["member"], strict=True))
             one = partial(to_pixels, preprocessing=preprocessing)
             done = parallel_map(one, content, len(index), desc="decoding")
-            packed.write(folder / "out", index[["image_id", "label"]], done, preprocessing.image_size)
+            image_array.write(folder / "out", index[["image_id", "label"]], done, preprocessing.image_size)
 
         ways: dict[str, Callable[[], Any]] = {
             "prepare": stage,
@@ -157,14 +157,14 @@ def measure(contents: list[bytes], px: int, rounds: int) -> dict[str, list[float
     return speeds
 
 
-def rows(images: int = 1680, rounds: int = 3, px: Sequence[int] = (96, 128)) -> list[Row]:
+def rows(images: int = 1680, rounds: int = 3, image_size: Sequence[int] = (96, 128)) -> list[Row]:
     """Return a row a claim: claim, ours, theirs, ratio (median of the rounds'), spread (least to most)."""
     table = []
     stored = photographs()
-    for size in px:
+    for px in image_size:
         for files in (stored, list(map(heavy, stored))):
             kind = f"{statistics.mean(map(len, files)) / 1000:.0f} kB"
-            speeds = measure(list(islice(cycle(files), images)), size, rounds)
+            speeds = measure(list(islice(cycle(files), images)), px, rounds)
             limit = max(("libjpeg, threads", "libjpeg, processes"), key=lambda way: statistics.median(speeds[way]))
             for claim, other in (
                 ("a plain Pillow loop", "plain loop"),
@@ -172,7 +172,7 @@ def rows(images: int = 1680, rounds: int = 3, px: Sequence[int] = (96, 128)) -> 
                 ("libjpeg and Pillow's resize alone, threads, nothing else", "libjpeg and resize, threads"),
                 ("itself in processes", "prepare, in processes"),
             ):
-                text = f"prepare at {size} px beside {claim} (files of {kind})"
+                text = f"prepare at {px} px beside {claim} (files of {kind})"
                 table.append(compared(text, speeds["prepare"], speeds[other]))
     return table
 

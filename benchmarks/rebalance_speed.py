@@ -1,16 +1,16 @@
-"""How fast does the stage rebalance make copies, beside Augmentor's own `Pipeline.sample` with its threads?
+"""How fast does the stage rebalance make augmented images, beside Augmentor's own `Pipeline.sample` with its threads?
 
 Images of 600×450, HAM10000's own size: those of the archives in HAM10000_FULL_SIZE_DIR, else drawn ones, repeated.
 
-    PYTHONPATH=. python benchmarks/rebalance_speed.py [--rounds 5] [--px 64 96 128]
-    PYTHONPATH=. python benchmarks/rebalance_speed.py --scale      time and memory from 1,000 to 100,000 copies
+    PYTHONPATH=. python benchmarks/rebalance_speed.py [--rounds 5] [--image-size 64 96 128]
+    PYTHONPATH=. python benchmarks/rebalance_speed.py --scale      time and memory from 1,000 to 100,000 images
 
 Two set-ups, both at a quarter or a tenth of their size, so that both ways meet the same load of the machine: nine
-classes of 2,239 images, of which each gets 500 copies by rotation, as published; and the 6,510 training images of
-HAM10000's 10,015, brought to the largest class's number by the operations of params.yaml. Both ways carry out the same
-operations on the same images; `sample` rounds its chances to tenths, so that 0.7 is 0.75 to it. "With decoding" adds
-the stage prepare, for all images. Augmentor works on the files as they are, or, as another row, on files that were
-brought to `px` before, which is not counted. It writes JPEG files, ours one array.
+classes of 2,239 images, of which each gets 500 augmented images by rotation, as published; and the 6,510 training
+images of HAM10000's 10,015, brought to the largest class's number by the operations of params.yaml. Both ways carry out
+the same operations on the same images; `sample` rounds its chances to tenths, so that 0.7 is 0.75 to it. "With
+decoding" adds the stage prepare, for all images. Augmentor works on the files as they are, or, as another row, on files
+that were brought to `px` before, which is not counted. It writes JPEG files, ours one array.
 """
 
 import contextlib
@@ -35,26 +35,26 @@ from PIL import Image
 from prepare_speed import ARCHIVE, photographs, seconds
 from ruamel.yaml import YAML
 
-from lesions.core import image_array as packed
+from lesions.core import image_array
 from lesions.core.deterministic_zip import write_archive
 from lesions.images.archive_images import decode_members
-from lesions.images.preprocessing import Recipe, to_pixels
+from lesions.images.preprocessing import Preprocessing, to_pixels
 from lesions.params.rebalance import Rebalance
 from lesions.sampling.oversampling import augment_all, index_table, plan_oversampling, read_rows
 
 SAMPLED = 200
-"""Copies that Augmentor makes a round."""
+"""Images that Augmentor makes a round."""
 ISIC_9 = {"mel": 438, "pbk": 462, "bcc": 376, "nv": 357, "scc": 181, "vasc": 139, "ak": 114, "df": 95, "sk": 77}
 HAM10000 = {"nv": 6705, "mel": 1113, "bkl": 1099, "bcc": 514, "akiec": 327, "vasc": 142, "df": 115}
 
 
 class SetUp(NamedTuple):
-    """What is copied and how.
+    """Which images are augmented, and how.
 
     Attributes:
         name: as in the table.
         classes: images of each, all of which are decoded.
-        train: the fraction of them that may be copied.
+        train: the fraction of them that may be augmented.
         params: the section of params.yaml.
     """
 
@@ -68,8 +68,8 @@ def set_ups() -> list[SetUp]:
     """Return the two that are measured."""
     default = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["rebalance"]
     rotation = {"operation": "rotate", "probability": 0.7, "max_left_rotation": 10, "max_right_rotation": 10}
-    published = Rebalance.check(default | {"target": "none", "extra": 500 // 4, "operations": [rotation]})
-    balanced = Rebalance.check(default | {"target": "max", "extra": "none"})
+    published = Rebalance.check(default | {"target": "none", "copies_per_class": 500 // 4, "operations": [rotation]})
+    balanced = Rebalance.check(default | {"target": "max", "copies_per_class": "none"})
     return [
         SetUp("published, 500 more a class", {name: count // 4 for name, count in ISIC_9.items()}, 1, published),
         SetUp("HAM10000 to its largest class", {name: count // 10 for name, count in HAM10000.items()}, 0.65, balanced),
@@ -85,27 +85,29 @@ def index_of(set_up: SetUp) -> pd.DataFrame:
 
 def prepare(folder: Path, index: pd.DataFrame, px: int) -> None:
     """Decode all images, as the stage does."""
-    recipe = Recipe(image_size=(px, px), fit="squash", borders="keep", colour_constancy="none")
-    packed.write(
+    preprocessing = Preprocessing(
+        image_size=(px, px), resize_mode="squash", crop_borders=False, colour_constancy="none"
+    )
+    image_array.write(
         folder / "prepared",
         index[["image_id", "label"]],
-        decode_members(folder, index, partial(to_pixels, recipe=recipe)),
-        recipe.image_size,
+        decode_members(folder, index, partial(to_pixels, preprocessing=preprocessing)),
+        preprocessing.image_size,
     )
 
 
 def rebalance(folder: Path, set_up: SetUp) -> None:
-    """Plan, make and write the copies, as the stage does."""
-    pixels, index = packed.read(folder / "prepared")
+    """Plan, make and write the augmented images, as the stage does."""
+    pixels, index = image_array.read(folder / "prepared")
     originals = index.groupby("label").sample(frac=set_up.train, random_state=1)
-    copies = plan_oversampling(originals, set_up.params.target, set_up.params.copies_per_class, set_up.params.seed)
-    row_of = {image_id: place for place, image_id in enumerate(index["image_id"])}
-    made = augment_all(copies, read_rows(pixels, (row_of[copy.original] for copy in copies)), set_up.params)
-    packed.write(folder / "rebalanced", index_table(copies, originals, set_up.params), made, pixels.shape[1:3])
+    planned = plan_oversampling(originals, set_up.params.target, set_up.params.copies_per_class, set_up.params.seed)
+    row_of = {image_id: row for row, image_id in enumerate(index["image_id"])}
+    made = augment_all(planned, read_rows(pixels, (row_of[image.original] for image in planned)), set_up.params)
+    image_array.write(folder / "rebalanced", index_table(planned, originals, set_up.params), made, pixels.shape[1:3])
 
 
 def sample(folder: Path, set_up: SetUp) -> None:
-    """Make copies with Augmentor's own pipeline, from a folder of files."""
+    """Augment images with Augmentor's own pipeline, from a folder of files."""
     shutil.rmtree(folder / "output", ignore_errors=True)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         pipeline = Augmentor.Pipeline(str(folder))
@@ -127,7 +129,7 @@ def put_files(folder: Path, contents: list[bytes], px: int | None = None) -> Non
 
 
 def measure(set_up: SetUp, contents: list[bytes], px: int, rounds: int) -> dict[str, list[float]]:
-    """Return copies a second of each way, a value a round."""
+    """Return images a second of each way, a value a round."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         index = index_of(set_up)
@@ -139,26 +141,26 @@ def measure(set_up: SetUp, contents: list[bytes], px: int, rounds: int) -> dict[
         }
         for _ in range(rounds):
             decoding = seconds(lambda: prepare(folder, index, px))
-            copying = seconds(lambda: rebalance(folder, set_up))
-            copies = len(packed.read(folder / "rebalanced")[1])
+            augmenting = seconds(lambda: rebalance(folder, set_up))
+            count = len(image_array.read(folder / "rebalanced")[1])
             full = seconds(lambda: sample(folder / "full", set_up))
             small = seconds(lambda: sample(folder / "small", set_up))
-            found = (copies / copying, copies / (decoding + copying), SAMPLED / full, SAMPLED / small)
+            found = (count / augmenting, count / (decoding + augmenting), SAMPLED / full, SAMPLED / small)
             for way, speed in zip(speeds, found, strict=True):
                 speeds[way].append(speed)
     return speeds
 
 
-def rows(rounds: int = 5, px: Sequence[int] = (64, 96, 128)) -> list[Row]:
+def rows(rounds: int = 5, image_size: Sequence[int] = (64, 96, 128)) -> list[Row]:
     """Return a row a claim: claim, ours, theirs, ratio (median of the rounds'), spread (least to most)."""
     table = []
     contents = list(islice(cycle(photographs()), 420))
     for set_up in set_ups():
-        for size in px:
-            speeds = measure(set_up, contents, size, rounds)
+        for px in image_size:
+            speeds = measure(set_up, contents, px, rounds)
             ours, theirs = list(speeds)[:2], list(speeds)[2:]
             for our, their in ((ours[0], theirs[0]), (ours[1], theirs[0]), (ours[0], theirs[1])):
-                claim = f"rebalance at {size} px ({set_up.name}), {our}, beside Augmentor's sample on {their}"
+                claim = f"rebalance at {px} px ({set_up.name}), {our}, beside Augmentor's sample on {their}"
                 table.append(compared(claim, speeds[our], speeds[their]))
     return table
 
@@ -168,14 +170,14 @@ def put_prepared(folder: Path, count: int, px: int) -> None:
     names = [f"{number:06}" for number in range(count)]
     random = np.random.default_rng(1)
     noise = (random.integers(0, 256, (px, px, 3), np.uint8) for _ in names)
-    packed.write(folder / "data/prepared", pd.DataFrame({"image_id": names, "label": "nv"}), noise, (px, px))
+    image_array.write(folder / "data/prepared", pd.DataFrame({"image_id": names, "label": "nv"}), noise, (px, px))
     (folder / "data/split").mkdir()
     split = pd.DataFrame({"image_id": names, "split": "train", "leakage": "none"})
     split.to_csv(folder / "data/split/split.csv", index=False)
 
 
 def scale(px: int = 64) -> list[Row]:
-    """Return a row for each number of images, each copied once: the stage's time and memory; on Linux alone."""
+    """Return a row for each number of images, each augmented once: the stage's time and memory; on Linux alone."""
     code = "import runpy; runpy.run_module('stages.rebalance', run_name='__main__'); "
     code += "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     table = []
@@ -185,7 +187,7 @@ def scale(px: int = 64) -> list[Row]:
             put_prepared(folder, count, px)
             yaml = YAML()
             params = yaml.load((ROOT / "params.yaml").read_text())
-            params["rebalance"].update({"target": "none", "extra": count})
+            params["rebalance"].update({"target": "none", "copies_per_class": count})
             yaml.dump(params, folder / "params.yaml")
             shutil.copyfile(ROOT / "dvc.yaml", folder / "dvc.yaml")
             run = [sys.executable, "-c", code]
@@ -194,8 +196,8 @@ def scale(px: int = 64) -> list[Row]:
             done = subprocess.run(run, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True)
             taken = time.perf_counter() - started
         peak = int(done.stdout.split()[-1]) / 1000
-        claim = f"rebalance: {count:,} copies of as many images at {px} px"
-        table.append(measured(claim, f"{taken:.1f} s, {peak:.0f} MB", "under 400 MB", f"{count / taken:,.0f} copies/s"))
+        claim = f"rebalance: {count:,} augmented images of as many images at {px} px"
+        table.append(measured(claim, f"{taken:.1f} s, {peak:.0f} MB", "under 400 MB", f"{count / taken:,.0f} images/s"))
     return table
 
 

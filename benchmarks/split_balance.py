@@ -23,7 +23,7 @@ SHARE = 0.2
 
 
 def ours(images: pd.DataFrame, seed: int) -> pd.Series:
-    """Deal as the pipeline does."""
+    """Split as the pipeline does."""
     return stratified_group_split(images, {"train": 1 - SHARE, "test": SHARE}, seed) == "test"
 
 
@@ -58,7 +58,7 @@ def patients(seed: int, *, mixed: bool) -> pd.DataFrame:
     """Return the images of 400 patients, most with one or two, some with up to 120.
 
     Args:
-        seed: what the table is drawn from.
+        seed: the random seed.
         mixed: whether a patient has several diagnoses.
     """
     random = np.random.default_rng(seed)

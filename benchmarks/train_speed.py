@@ -3,7 +3,7 @@
     python benchmarks/train_speed.py               a row a claim; HAM10000_FULL_SIZE_DIR names a folder of real images
     python benchmarks/train_speed.py --steps 100   longer rounds
 
-Beside the default network with the pipeline's own feeding, a process of its own with TensorFlow's own settings, as
+Beside the default network with the pipeline's own batches, a process of its own with TensorFlow's own settings, as
 in a notebook (`notebook_training.py`): the same network fed from JPEG files by Keras's `image_dataset_from_directory`,
 without a cache; and the network of the published notebooks, at their 180 pixels and with a cache. The ways take turns
 within each round. The last row counts `plain`'s multiply-adds, forward once and backward twice, and compares them with
@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from prepare_speed import heavy, photographs
 
 from lesions.models.architectures import plain
-from lesions.models.common import batches as feeding
-from lesions.models.training import augmentation as realtime
+from lesions.models.common.batches import train_batches
+from lesions.models.training.augmentation import augmentation
 from lesions.models.training.flops import multiply_adds
 from lesions.params.train import Augment
 
@@ -79,14 +79,14 @@ def arrays(folder: Path, px: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
 def streams(folder: Path, px: int) -> dict[str, tf.data.Dataset]:
-    """Return the pipeline's own feeding, with and without augmentation, and one batch again and again."""
+    """Return the pipeline's own batches, with and without augmentation, and one batch again and again."""
     pixels, labels = arrays(folder, px)
     rows = np.arange(len(pixels))
-    augment = realtime.augmentation(AUGMENT, pixels.shape[1:], len(pixels), 1)
+    augment = augmentation(AUGMENT, pixels.shape[1:], len(pixels), 1)
     return {
         "one batch": tf.data.Dataset.from_tensors((tf.constant(pixels[:BATCH]), labels[:BATCH])).repeat(),
-        "stream": feeding.endless([pixels], rows, labels, BATCH, 1),
-        "augmented": feeding.endless([pixels], rows, labels, BATCH, 1, augment),
+        "stream": train_batches([pixels], rows, labels, BATCH, 1),
+        "augmented": train_batches([pixels], rows, labels, BATCH, 1, augment),
     }
 
 

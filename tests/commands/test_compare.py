@@ -157,7 +157,7 @@ def as_predictions(table: pd.DataFrame, revision: str) -> ModelPredictions:
     label = table["label"].map(CLASSES.index).to_numpy(np.int64)
     groups = np.unique(table["group_id"], return_inverse=True)[1]
     return ModelPredictions(
-        revision, "all", SplitPredictions(table, CLASSES, label, table[CLASSES].to_numpy(), groups), "mel", "none"
+        revision, "all", SplitPredictions(table, CLASSES, label, table[CLASSES].to_numpy(), None, groups), "mel", "none"
     )
 
 

@@ -73,27 +73,27 @@ def test_any_text_reaches_an_experiment(tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_honest_form_differs_in_the_leak(name: str) -> None:
-    published, honest = (merged(DEFAULTS, read_preset(form, FOLDER)) for form in (name, f"{name}-honest"))
+def test_forms_differ_in_the_leak(name: str) -> None:
+    published, without_leak = (merged(DEFAULTS, read_preset(form, FOLDER)) for form in (name, f"{name}-honest"))
     assert (published["split"]["method"], published["split"]["group_overlap"]) in {
         ("declared", "keep"),
         ("image", "leave_out"),
     }
-    assert honest["split"]["method"] == "grouped"
-    assert honest["rebalance"]["when"] == "after_split"
-    assert honest["clean"]["label_conflicts"] == "drop"
+    assert without_leak["split"]["method"] == "grouped"
+    assert without_leak["rebalance"]["when"] == "after_split"
+    assert without_leak["clean"]["label_conflicts"] == "drop"
     for section in ("download", "prepare", "pretrained"):
-        assert published[section] == honest[section]
+        assert published[section] == without_leak[section]
     assert {key: value for key, value in published["train"].items() if key != "restore_best_weights"} == {
-        key: value for key, value in honest["train"].items() if key != "restore_best_weights"
+        key: value for key, value in without_leak["train"].items() if key != "restore_best_weights"
     }
     assert [published["rebalance"][key] for key in ("target", "copies_per_class", "operations")] == [
-        honest["rebalance"][key] for key in ("target", "copies_per_class", "operations")
+        without_leak["rebalance"][key] for key in ("target", "copies_per_class", "operations")
     ]
 
 
 def test_published_systems() -> None:
-    stated = {  # network, px, epochs, copies a class
+    stated = {  # network, px, epochs, copies per class
         "notebook-basic": ("notebook_basic", 180, 20, "none"),
         "notebook-dropout": ("notebook_dropout", 180, 20, "none"),
         "notebook-rebalanced": ("notebook_dropout", 180, 30, 500),
@@ -102,14 +102,14 @@ def test_published_systems() -> None:
         "lifecycle": ("lifecycle", [75, 100], 50, "none"),
     }
     assert sorted(stated) == sorted(PUBLISHED)
-    for name, (network, px, epochs, copies) in stated.items():
+    for name, (network, px, epochs, copies_per_class) in stated.items():
         preset = read_preset(name, FOLDER)
         train = preset["train"]
         size, each = preset["prepare"]["image_size"], preset["rebalance"]["copies_per_class"]
         found = (train["architecture"], size, train["epochs"], each)
-        assert found == (network, px, epochs, copies)
+        assert found == (network, px, epochs, copies_per_class)
         assert (train["optimizer"], train["loss"]) == ("adam", "crossentropy")
-        assert preset["rebalance"]["when"] == ("before_split" if copies == 500 else "after_split")
+        assert preset["rebalance"]["when"] == ("before_split" if copies_per_class == 500 else "after_split")
     plateau = read_preset("lifecycle", FOLDER)["train"]["reduce_lr_on_plateau"]
     assert [plateau[key] for key in ("monitor", "patience", "factor", "min_learning_rate")] == [
         *("val_accuracy", 3, 0.5, 1e-5),

@@ -63,8 +63,8 @@ def test_published_study_pairs_systems(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {file.stem for file in (ROOT / "presets").glob("*-honest.yaml")} <= presets
     pairs = [(entry.name, entry.pairs_with) for entry in study.experiments if entry.pairs_with]
     assert len(pairs) == len(study.experiments) / 2
-    for leaky, honest in pairs:
-        one, other = params[leaky], params[honest]
+    for leaky, without_leak in pairs:
+        one, other = params[leaky], params[without_leak]
         for section in ("download", "prepare", "pretrained", "evaluate"):
             assert one[section] == other[section], leaky
         assert {**one["train"], "restore_best_weights": 0} == {**other["train"], "restore_best_weights": 0}
@@ -409,7 +409,7 @@ def test_paired_differences_of_means() -> None:
 
     def split(*right: bool) -> SplitPredictions:
         probability = np.where(np.array(right)[:, None] == (label[:, None] == [0, 1]), 0.9, 0.1)
-        return SplitPredictions(pd.DataFrame(index=range(4)), ["a", "b"], label, probability, np.arange(4))
+        return SplitPredictions(pd.DataFrame(index=range(4)), ["a", "b"], label, probability, None, np.arange(4))
 
     worse, better = split(True, False, False, False), split(True, True, True, False)
     found = replicates.differences([worse, better], [better, better], Bootstrap(200, 1))

@@ -132,7 +132,6 @@ def test_when_does_not_change_augmented_images(project: Path) -> None:
 
 def predict_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the stage predict with a network that finds every class as probable, and of each image only noise."""
-    from lesions.models.common import saving
     from stages import predict
 
     def predict_images(_: None, batches: Iterator[Images], n_images: int, *_rest: object) -> tuple[NDArray[Any], ...]:
@@ -148,7 +147,7 @@ def predict_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name, function in (("predict_images", predict_images), ("predict_corrupted", predict_corrupted)):
         monkeypatch.setattr(predict, name, function)
-    monkeypatch.setattr(saving, "load", lambda _: None)
+    monkeypatch.setattr("lesions.models.common.saving.load", lambda _: None)
     monkeypatch.setattr(predict, "feature_model", lambda _: None)
     Path("models").mkdir(exist_ok=True)
     predict.MODEL.write_bytes(b"")

@@ -1,4 +1,4 @@
-"""How a leaky form differs from its honest one on the same images, of all these and of those that leak."""
+"""How a leaky form differs from the one without the leak on the same images, of all these and of those that leak."""
 
 from dataclasses import replace
 
@@ -15,10 +15,10 @@ from lesions.params.evaluate import Evaluate
 from lesions.reporting.common.numbers import decimal, interval_to
 
 
-def paired_lines(names: str, honest: str, leaky: str, split: str) -> list[str]:
-    """Return a line for all images of a split, and one for those of which a sibling trains in the leaky form."""
+def paired_lines(names: str, without_leak: str, leaky: str, split: str) -> list[str]:
+    """Return a line for all images of a split, and one for those whose group is in train in the leaky form."""
     try:
-        one, other = (predictions_at_revision(commit, split) for commit in (honest, leaky))
+        one, other = (predictions_at_revision(commit, split) for commit in (without_leak, leaky))
         check_alike(one, other)
     except UserError:  # they have other images, or the predictions are not in the cache: there is nothing to pair
         return []

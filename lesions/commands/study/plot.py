@@ -24,14 +24,14 @@ class Row:
         name: written beside it.
         published: the published metric.
         leaky: the metric with its interval, under the published leakage.
-        honest: the same on images that the network never met.
+        without_leak: the same on images that the network never met.
         majorities: of always naming the most frequent class, on the images of `leaky` and of `none`.
     """
 
     name: str
     published: float | None
     leaky: dict[str, Any] | None
-    honest: dict[str, Any] | None
+    without_leak: dict[str, Any] | None
     majorities: tuple[float | None, float | None]
 
 
@@ -58,7 +58,7 @@ def draw(rows: list[Row], metric: str) -> bytes:
                 axes.scatter(row.published, place, marker="D", s=34, color="black", zorder=4, label=once(PUBLISHED))
             for found, color, up, label in (
                 (row.leaky, LEAKY, -0.12, UNDER),
-                (row.honest, BLUE, 0.12, NEVER),
+                (row.without_leak, BLUE, 0.12, NEVER),
             ):
                 if found is None or found["value"] is None:
                     continue

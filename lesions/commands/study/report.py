@@ -118,24 +118,24 @@ def made_by(study: Study, planned: list[Planned], file: Path) -> str:
 
 
 def systems(study: Study, found: dict[str, Found]) -> list[str]:
-    """Return the table of each leaky form beside its honest one."""
+    """Return the table of each leaky form beside the one without the leak."""
     lines = []
     for entry in study.experiments:
         if entry.pairs_with is None or entry.name not in found:
             continue
         metric, split = aspect(study, entry.name)
-        honest = found.get(entry.pairs_with)
+        without_leak = found.get(entry.pairs_with)
         published = "-" if entry.published is None else f"{entry.published.value:.4f}".rstrip("0")
         lines.append(
             (
                 Markdown(f"`{entry.name}`: {replicates.SHOWN[metric]}"),
                 published,
                 f"{interval_to(found[entry.name].metric(metric, split))}, {SPLITS[split]}",
-                f"{interval_to(honest.metric(metric, study.split))}, {SPLITS[study.split]}"
-                if honest
+                f"{interval_to(without_leak.metric(metric, study.split))}, {SPLITS[study.split]}"
+                if without_leak
                 else "not run yet",
                 f"{decimal(found[entry.name].majority(metric, split))}; "
-                f"{decimal(honest.majority(metric, study.split) if honest else None)}",
+                f"{decimal(without_leak.majority(metric, study.split) if without_leak else None)}",
             )
         )
     head = (
@@ -225,8 +225,8 @@ def paired(study: Study, found: dict[str, Found]) -> list[str]:
     lines = []
     for entry in study.experiments:
         if entry.pairs_with in found and entry.name in found:
-            honest, leaky = (str(found[name].planned.commit) for name in (entry.pairs_with, entry.name))
-            lines += paired_lines(f"`{entry.name}` against `{entry.pairs_with}`", honest, leaky, study.split)
+            without_leak, leaky = (str(found[name].planned.commit) for name in (entry.pairs_with, entry.name))
+            lines += paired_lines(f"`{entry.name}` against `{entry.pairs_with}`", without_leak, leaky, study.split)
     return ["## On the same images", "\n".join(lines)] if lines else []
 
 
@@ -250,11 +250,11 @@ def aspect(study: Study, name: str) -> tuple[str, str]:
 
 
 def rows(study: Study, found: dict[str, Found]) -> list[Row]:
-    """Return the plot's rows: a leaky form with its honest one, and each experiment that is in no pair."""
-    honest = {entry.pairs_with for entry in study.experiments if entry.pairs_with and entry.name in found}
+    """Return the plot's rows: a leaky form with the one without the leak, and each experiment that is in no pair."""
+    counterparts = {entry.pairs_with for entry in study.experiments if entry.pairs_with and entry.name in found}
     result = []
     for entry in study.experiments:
-        if entry.name not in found or entry.name in honest:
+        if entry.name not in found or entry.name in counterparts:
             continue
         metric, split = aspect(study, entry.name)
         ours = found[entry.name]

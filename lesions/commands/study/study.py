@@ -48,7 +48,7 @@ class Entry(Listed):
         each: parameters with the values that they get in turn.
         published: the metric that somebody published of it.
         split: that the report shows, where it is neither the published metric's nor the study's.
-        pairs_with: the name of its honest form.
+        pairs_with: the name of the same experiment without the leak.
     """
 
     name: Name

@@ -1,6 +1,6 @@
 """Feeding a network: batches of pixels in an order that the seed and the epoch alone decide.
 
-Batch `i` depends on `i` alone. TensorFlow is told so (`stateful=False`), since with op determinism it reads
+Batch `i` depends on `i` alone. `stateful=False` tells TensorFlow so, since with op determinism it reads
 nothing ahead from a source that might remember something, such as a generator: each step would wait for its batch.
 """
 

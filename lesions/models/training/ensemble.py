@@ -1,8 +1,8 @@
 """An ensemble of networks as one network, by the mean of their logits.
 
 Networks trained from different random seeds err differently, so their mean is right more often than each, and less
-confident where they disagree (Lakshminarayanan, Pritzel, Blundell: Simple and scalable predictive uncertainty estimation
-using deep ensembles, NeurIPS 2017). As one network it is run, explained and exported like any other.
+confident where they disagree (Lakshminarayanan, Pritzel, Blundell: Simple and scalable predictive uncertainty
+estimation using deep ensembles, NeurIPS 2017). As one network it is run, explained and exported like any other.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def feature_maps(model: keras.Model) -> KerasTensor:
     behind = [layer for layer in model.layers if not isinstance(layer, layers.Dropout)][-2:]
     if [type(layer) for layer in behind] != [layers.GlobalAveragePooling2D, layers.Dense]:
         raise UserError(
-            "train.ensemble_size is for networks whose last layer reads the means of their last feature maps, as plain, "
+            "train.ensemble_size is for networks whose last layer reads the means of their feature maps, as plain, "
             "residual and pretrained do; this one has other layers at its end. Set train.ensemble_size to 1."
         )
     return behind[0].input

@@ -20,7 +20,7 @@ class Interruption(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self._asked = False
+        self._interrupted = False
         self._before: Any = None
 
     def __enter__(self) -> Self:
@@ -35,20 +35,20 @@ class Interruption(keras.callbacks.Callback):  # type: ignore[misc]
         signal.signal(signal.SIGINT, self._before)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
-        if self._asked:
+        if self._interrupted:
             raise KeyboardInterrupt
-        self._asked = True
+        self._interrupted = True
 
-    def _end_if_asked(self) -> None:
-        if self._asked:
+    def _end_if_interrupted(self) -> None:
+        if self._interrupted:
             raise KeyboardInterrupt
 
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
         """End between two steps of training."""
         del batch, logs
-        self._end_if_asked()
+        self._end_if_interrupted()
 
     def on_predict_batch_end(self, batch: int, logs: object = None) -> None:
         """End between two steps of validation."""
         del batch, logs
-        self._end_if_asked()
+        self._end_if_interrupted()

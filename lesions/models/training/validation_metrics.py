@@ -1,4 +1,4 @@
-"""The metrics of the whole validation set after each epoch, which decide the learning rate, the end and the best epoch."""
+"""Metrics of the whole validation set after each epoch: they decide the learning rate, the end, the best epoch."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
