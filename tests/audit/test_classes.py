@@ -82,7 +82,7 @@ def test_diagnosis_of_no_class(raw: Raw) -> None:
 
 
 @given(st.lists(st.sampled_from(["nv", "nevus", "MEL", "df", "", "unknown", "my own mole", "other"])), st.data())
-def test_each_row_has_a_class_or_a_reason(dx: list[str], data: st.DataObject) -> None:
+def test_each_row_has_class_or_reason(dx: list[str], data: st.DataObject) -> None:
     rule = data.draw(st.sampled_from(["keep", "set_aside"]))
     classes = data.draw(st.sampled_from([{}, TWO]))
     done = classify(pd.DataFrame({"dx": dx}, dtype=str), params(classes=classes, unmapped_diagnoses=rule))

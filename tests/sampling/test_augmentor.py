@@ -155,7 +155,7 @@ def test_edges_are_reflected(height: int, width: int, left: int, upper: int, len
         assert np.array_equal(np.asarray(found), expected)
 
 
-def test_a_colour_for_the_corners_is_used() -> None:
+def test_corner_colour_is_used() -> None:
     value = {"operation": "rotate_without_crop", "max_left_rotation": 45, "max_right_rotation": 45}
     operation = augmentor(value | {"fillcolor": [0, 255, 0]})
     made = [

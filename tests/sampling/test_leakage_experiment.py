@@ -47,19 +47,21 @@ def test_two_arms_differ_in_leaked_images_only(table: pd.DataFrame, seed: int) -
 def test_stage_names_and_counts_the_leak(capsys: pytest.CaptureFixture[str]) -> None:
     apart, plain = run_split(images_table())
     assert "same_lesion" not in plain
-    withheld, honest = run_split(images_table(), same_lesion="withheld")
-    injected, leaky = run_split(images_table(), same_lesion="injected")
+    withheld, withheld_report = run_split(images_table(), same_lesion="withheld")
+    injected, injected_report = run_split(images_table(), same_lesion="injected")
     assert set(withheld["leakage"]) == {"none"}
     assert set(injected["leakage"]) == {LEAK}
-    assert honest["test"]["seen_in_train"] == honest["groups_in_two_splits"] == 0
+    assert withheld_report["test"]["seen_in_train"] == withheld_report["groups_in_two_splits"] == 0
     tests = (withheld["split"] == "test").sum()
-    with_others = leaky["same_lesion"]["of_test_images"]
-    assert leaky["test"]["seen_in_train"] == pytest.approx(with_others / tests, abs=6e-5)
-    assert with_others == leaky["groups_in_two_splits"] == leaky["same_lesion"]["images"] > 5  # pairs in these tables
-    assert {**leaky["same_lesion"], "became": "withheld"} == honest["same_lesion"]
-    assert honest["train"]["images_by_class"] == leaky["train"]["images_by_class"]
-    assert plain["train"]["images_by_class"] == honest["train"]["images_by_class"]
-    assert (apart["split"] == "test").sum() == tests + leaky["same_lesion"]["images"]
+    with_others = injected_report["same_lesion"]["of_test_images"]
+    assert injected_report["test"]["seen_in_train"] == pytest.approx(with_others / tests, abs=6e-5)
+    assert (
+        with_others == injected_report["groups_in_two_splits"] == injected_report["same_lesion"]["images"] > 5
+    )  # pairs in these tables
+    assert {**injected_report["same_lesion"], "became": "withheld"} == withheld_report["same_lesion"]
+    assert withheld_report["train"]["images_by_class"] == injected_report["train"]["images_by_class"]
+    assert plain["train"]["images_by_class"] == withheld_report["train"]["images_by_class"]
+    assert (apart["split"] == "test").sum() == tests + injected_report["same_lesion"]["images"]
     printed = capsys.readouterr().out
     assert f"{with_others} test images share their lesion with others: {with_others}, left out." in printed
     assert f"WARNING: {LEAK}" in printed

@@ -36,7 +36,7 @@ def test_every_class_reaches_the_target(labels: list[str], target: float | Liter
 
 
 @given(LABELS, st.integers(1, 200), st.integers(0, 100))
-def test_copies_per_class_is_the_same_for_every_class(labels: list[str], extra: int, seed: int) -> None:
+def test_every_class_gets_the_same_number(labels: list[str], extra: int, seed: int) -> None:
     originals = images(labels)
     each = made_of(originals, plan_oversampling(originals, "none", extra, seed))
     for _, ours in originals.groupby("label")["image_id"]:
@@ -59,7 +59,7 @@ def test_originals_take_turns(labels: list[str], target: float | Literal["max"],
 
 
 @given(LABELS, st.integers(0, 100))
-def test_plan_depends_on_the_seed_not_on_row_order(labels: list[str], seed: int) -> None:
+def test_plan_ignores_row_order(labels: list[str], seed: int) -> None:
     originals = images(labels)
     planned = plan_oversampling(originals, "max", "none", seed)
     assert plan_oversampling(originals.sample(frac=1, random_state=seed), "max", "none", seed) == planned
