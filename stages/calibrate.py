@@ -1,4 +1,4 @@
-"""Fit on train and validation what turns the network's outputs into answers; test chooses nothing.
+"""Fit the post-processing of the network's outputs on train and validation; test chooses nothing.
 
 The metadata prior and the out-of-distribution reference are fitted on train, the temperature and the thresholds on
 validation.

@@ -43,11 +43,13 @@ def main() -> None:
     tables, features = [], []
     for split, tta in (("train", False), ("val", params.tta), ("test", params.tta)):
         rows = data.rows(split, augmented=split == "val")  # rebalance may have put augmented images into val
-        outputs = predict_images(model, data.batches(rows, BATCH_SIZE), len(rows), tta, f"predicting {split}")
+        found, probabilities = predict_images(
+            model, data.batches(rows, BATCH_SIZE), len(rows), tta, f"predicting {split}"
+        )
         original = rows < len(data.arrays[0])
         table = data.table.loc[rows, ["image_id", "split", "label"]].assign(leakage=data.leakage)
-        tables.append(pd.concat([table.reset_index(drop=True), pd.DataFrame(outputs[1], columns=classes)], axis=1))
-        features.append((table[original], outputs[0][original]))
+        tables.append(pd.concat([table.reset_index(drop=True), pd.DataFrame(probabilities, columns=classes)], axis=1))
+        features.append((table[original], found[original]))
     predictions = pd.concat(tables[1:], ignore_index=True)
     predictions.to_csv(OUT / "predictions.csv", index=False, float_format=EXACT)
 
@@ -58,8 +60,8 @@ def main() -> None:
     corrupted.to_csv(OUT / "corrupted.csv", index=False, float_format=EXACT)
 
     pixels, index = image_array.read(Path("data/prepared/ood"))
-    outputs = predict_images(model, in_batches(pixels), len(index), False, "predicting out-of-distribution images")
-    features.append((index.assign(leakage=data.leakage), outputs[0]))
+    found, _ = predict_images(model, in_batches(pixels), len(index), False, "predicting out-of-distribution images")
+    features.append((index.assign(leakage=data.leakage), found))
     pd.concat([table for table, _ in features]).to_csv(OUT / "features.csv", index=False)
     np.save(OUT / "features.npy", np.concatenate([array for _, array in features]), allow_pickle=False)
 

@@ -60,7 +60,7 @@ class Bootstrap:
             groups: as for `weights`.
 
         Returns:
-            For each metric a list with an entry a class, or one alone; see `estimate`.
+            For each metric a list with one entry per class, or one alone; see `estimate`.
         """
         values = metrics(np.ones((1, len(groups))))
         blocks = [metrics(weights) for weights in self.weights(groups)]

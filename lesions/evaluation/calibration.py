@@ -1,4 +1,4 @@
-"""Calibration: are the probabilities as high as the model is often right?"""
+"""Calibration: do the probabilities match the observed accuracy?"""
 
 from typing import Any
 

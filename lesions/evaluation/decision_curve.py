@@ -3,7 +3,7 @@
 Whoever would biopsy ten to find one melanoma acts from a probability of 10 %: a biopsy in vain then costs a ninth of
 what a melanoma found is worth. Net benefit counts the found less the price of those in vain, per image (Vickers and
 Elkin, Decision Curve Analysis: A Novel Method for Evaluating Prediction Models, Medical Decision Making 26, 2006). It
-takes the probabilities at their word, so they are those after the temperature.
+assumes calibrated probabilities, so they are those after temperature scaling.
 """
 
 from functools import partial
@@ -22,7 +22,7 @@ from lesions.evaluation.operating_points import binary_scores
 REPORTED = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 PLOTTED = tuple((np.arange(1, 51) / 100).tolist())
 COLUMNS = ["question", "strategy", "threshold", "net_benefit"]
-"""Of the plot's table."""
+"""Columns of the plot's table."""
 
 
 def net_benefit(

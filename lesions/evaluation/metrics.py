@@ -1,6 +1,6 @@
 """The metrics of a classifier: predictions in, metrics out.
 
-Definitions are scikit-learn's. All take weights, a row a resample (see `intervals`), and give one value a row; a
+Definitions are scikit-learn's. All take weights, one row per resample (see `intervals`), and give one value per row; a
 metric that cannot be computed is NaN, and `WHY_UNDEFINED` has the reason.
 """
 

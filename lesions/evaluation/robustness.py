@@ -18,9 +18,9 @@ from lesions.evaluation.operating_points import binary_scores
 from lesions.evaluation.roc import safe_divide
 
 SHOWN = ("accuracy", "balanced_accuracy", "macro_auc")
-"""Of the headline."""
+"""Metrics reported under each corruption."""
 COLUMNS = ["corruption", "strength", "metric", "value"]
-"""Of the plot's table."""
+"""Columns of the plot's table."""
 
 
 def probabilities_by_corruption(

@@ -1,6 +1,6 @@
 """How well a score ranks the positive images before the others: the ROC curve and what is read off it.
 
-All metrics take weights, a row a resample, and give one value a row, so that a thousand resamples cost one sort.
+All metrics take weights, one row per resample, and give one value per row, so that a thousand resamples cost one sort.
 Whole-number weights count an image so many times; the metrics are then scikit-learn's on the repeated images.
 """
 

@@ -20,7 +20,7 @@ from lesions.evaluation.roc import safe_divide
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
 PLOTTED = np.arange(1, 101) / 100
 COLUMNS = ["coverage", "metric", "value"]
-"""Of the plot's table."""
+"""Columns of the plot's table."""
 
 
 def answered_weight(certainty: NDArray[np.float64], coverage: float) -> NDArray[np.float64]:
@@ -47,7 +47,7 @@ def metrics_at(
     Which are kept is decided once, of all images; the latter is the mean sensitivity of the classes left.
 
     Args:
-        coverages: see `kept`.
+        coverages: see `answered_weight`.
         label: (N,).
         probability: (N, classes).
         weights: (B, N).

@@ -13,9 +13,9 @@ from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.metrics import Metrics, why_undefined
 
 SHOWN = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "log_loss")
-"""By `dvc metrics` and `dvc exp show`, a column each: what more there is stands in reports/evaluation.json."""
+"""Metrics that `dvc metrics show` and `dvc exp show` list; reports/evaluation.json has all."""
 SHOWN_DIGITS = 3
-"""Of 2,000 images, one more that is right is 0.0005; and the intervals are a hundred times as wide."""
+"""Digits of these: one more correct image of 2,000 is 0.0005, and the intervals are a hundred times as wide."""
 
 
 def split_report(split: SplitPredictions, prior: NDArray[np.float64], bootstrap: Bootstrap) -> dict[str, Any]:

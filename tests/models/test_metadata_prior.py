@@ -138,7 +138,7 @@ def test_file_is_read_back(tmp_path: Path) -> None:
     assert load(tmp_path) == found
     content = json.loads((tmp_path / FILE).read_text())
     (tmp_path / FILE).write_text(json.dumps(content | {"sex": {"male": [1.0]}}))
-    with pytest.raises(UserError, match=r"expected a number a class.*dvc checkout"):
+    with pytest.raises(UserError, match=r"expected one number per class.*dvc checkout"):
         load(tmp_path)
 
 

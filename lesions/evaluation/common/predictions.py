@@ -161,7 +161,7 @@ def split_predictions(
 
 
 def by_lesion(split: SplitPredictions) -> SplitPredictions | None:
-    """Return a row a lesion, with the mean of its images' probabilities; None where no lesion is known.
+    """Return one row per lesion, with the mean of its images' probabilities; None where no lesion is known.
 
     An image whose lesion is not known stands for itself, and so do images of one lesion with another diagnosis.
     """

@@ -1,1 +1,1 @@
-"""What turns a network's outputs into answers, fitted on train and validation; change it and calibrate reruns."""
+"""Post-processing fitted on train and validation: metadata prior, temperature, thresholds, OOD score; reruns calibrate."""

@@ -64,7 +64,7 @@ class MetadataPrior(BaseModel):
     def _a_number_a_class(self) -> Self:
         numbers = [ratios for field in FIELDS for ratios in getattr(self, field).values()]
         if not all(len(ratios) == len(self.classes) and np.isfinite(ratios).all() for ratios in numbers):
-            raise ValueError("expected a number a class")
+            raise ValueError("expected one number per class")
         return self
 
     @property

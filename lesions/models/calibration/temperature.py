@@ -1,6 +1,6 @@
 """Temperature scaling (Guo et al., On Calibration of Modern Neural Networks, ICML 2017).
 
-One number, fitted on validation, makes the probabilities as high as the network is often right. Their order within an
+One number, fitted on validation, makes the probabilities match the observed accuracy. Their order within an
 image stays, and so do the answers.
 """
 

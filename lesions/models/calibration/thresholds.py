@@ -14,7 +14,7 @@ OOD_SPECIFICITY = 0.99
 FITTED = ("calibration.json", "metadata_prior.json", "ood.npz")
 """Files of a model's folder that `calibrate` writes."""
 FILES = ("model.keras", "preprocessing.json", *FITTED)
-"""Those for which the thresholds hold."""
+"""Files of a model's folder for which the thresholds hold."""
 
 
 def choose_threshold(
