@@ -188,7 +188,7 @@ def put(folder: Path, model: keras.Model, table: pd.DataFrame, pixels: NDArray[n
     table[["image_id", "split", "label", "leakage"]].to_csv(folder / "data/network_outputs/features.csv", index=False)
     features = np.random.default_rng(3).normal(size=(len(table), 5)).astype(np.float32)
     np.save(folder / "data/network_outputs/features.npy", features)
-    table.to_csv(folder / "data/predictions/predictions.csv", index=False)
+    table.to_csv(folder / "data/network_outputs/predictions.csv", index=False)
     model_file.save(model, folder / "models/model.keras")
     write_json(folder / "models/preprocessing.json", {"classes": classes})
     copyfile(ROOT / "params.yaml", folder / "params.yaml")

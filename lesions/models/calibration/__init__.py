@@ -1,1 +1,1 @@
-"""Post-processing fitted on train and validation: metadata prior, temperature, thresholds, OOD score; reruns calibrate."""
+"""Post-processing fitted on train and validation: metadata prior, temperature, thresholds, OOD score."""
