@@ -178,7 +178,7 @@ def test_member_seeds() -> None:
 
 def test_ensemble_of_other_networks_is_refused() -> None:
     several = params(architecture="notebook_basic", ensemble_size=2)
-    with pytest.raises(UserError, match=r"last feature maps.*Set train\.ensemble_size to 1"):
+    with pytest.raises(UserError, match=r"feature maps.*Set train\.ensemble_size to 1"):
         build(several, (32, 32, 3), CLASSES)
     for architecture in ("plain", "residual"):
         build(params(architecture=architecture, ensemble_size=2), (32, 32, 3), CLASSES)
