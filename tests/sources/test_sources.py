@@ -607,7 +607,7 @@ def test_listing_of_sources(here: Path) -> None:
     assert run("lesions sources", here) == f"{list_sources()}\n"
     for module in (ROOT / "lesions/sources").glob("*/fetch.py"):
         assert line(module.parent.name)
-    assert line("ham10000 ").endswith("2.8 GB    CC BY-NC 4.0  missing")
+    assert " ".join(line("ham10000 ").split()).endswith("2.8 GB CC BY-NC 4.0 missing")
     DOWNLOADS.mkdir(parents=True)
     with (DOWNLOADS / "HAM10000_metadata").open("wb") as file:
         file.truncate(690_218)
