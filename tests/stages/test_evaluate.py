@@ -80,7 +80,7 @@ def test_subgroups_robustness_and_ood(predicted: pd.DataFrame) -> None:
     ood = report["ood"]
     assert (ood["generated"]["flagged"], ood["shipped"]["flagged"]) == (1, 0)
     assert ood["val"]["flagged"] <= 0.01
-    assert pd.read_csv("plots/robustness_test.csv").query("strength == 0")["metric"].nunique() == 4
+    assert pd.read_csv("plots/evaluation/robustness_test.csv").query("strength == 0")["metric"].nunique() == 4
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
@@ -90,7 +90,7 @@ def test_other_split_is_not_read(predicted: pd.DataFrame, split: str) -> None:
 
     def results() -> list[bytes]:
         evaluate.main()
-        return [path.read_bytes() for folder in ("metrics", "plots") for path in sorted(Path(folder).iterdir())]
+        return [path.read_bytes() for folder in ("metrics", "plots/evaluation") for path in sorted(Path(folder).iterdir())]
 
     before = results()
     for name in ("predictions", "predictions_calibrated"):
