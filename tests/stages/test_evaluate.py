@@ -90,7 +90,8 @@ def test_other_split_is_not_read(predicted: pd.DataFrame, split: str) -> None:
 
     def results() -> list[bytes]:
         evaluate.main()
-        return [path.read_bytes() for folder in ("metrics", "plots/evaluation") for path in sorted(Path(folder).iterdir())]
+        written = [*Path("metrics").iterdir(), *Path("plots/evaluation").iterdir()]
+        return [path.read_bytes() for path in sorted(written)]
 
     before = results()
     for name in ("predictions", "predictions_calibrated"):
