@@ -4,6 +4,10 @@ Images of one lesion, or of one patient, are alike, so a bootstrap over images t
 they are, and its intervals are too narrow. Here whole groups are drawn with replacement (the cluster bootstrap: Field
 and Welsh, J. R. Stat. Soc. B 69, 2007), unstratified, and the interval is from the 2.5th to the 97.5th percentile of
 the metric over the resamples (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
+
+Of a proportion that is 0 or 1 in these images every resample says the same: it gets the exact bounds of Clopper and
+Pearson (Biometrika 26, 1934), each group being one case. Areas under the ROC curve have their own intervals
+(`auc_interval`).
 """
 
 from collections.abc import Callable, Iterator
@@ -11,12 +15,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import beta
 
 from lesions.evaluation.metrics import Metrics, why_undefined
 
 DIGITS = 4
 """More digits than a test set of some thousand images supports would only look exact."""
 PERCENTILES = (2.5, 97.5)
+LEVEL = 0.95
+PROPORTIONS = ("accuracy", "misclassified", "sensitivity", "specificity", "ppv", "npv")
+"""Metrics that are fractions of images, also under names such as melanoma_sensitivity."""
 CELLS = 2**18
 """Weights at once: as many resamples as fit a processor's cache with what is made of them."""
 
@@ -62,19 +70,63 @@ class Bootstrap:
         Returns:
             For each metric a list with one entry per class, or one alone; see `estimate`.
         """
-        values = metrics(np.ones((1, len(groups))))
+        values = {name: np.atleast_1d(found[0]) for name, found in metrics(np.ones((1, len(groups)))).items()}
         blocks = [metrics(weights) for weights in self.weights(groups)]
+        at_the_edge = {name for name in values if is_proportion(name) and np.isin(values[name], (0, 1)).any()}
+        cases = n_cases(metrics, groups) if at_the_edge else {}
         return {
             name: [
-                estimate(name, float(value), drawn, several=bool(groups.any()))
-                for value, drawn in zip(
-                    np.atleast_1d(values[name][0]),
-                    np.concatenate([block[name] for block in blocks]).reshape(self.resamples, -1).T,
-                    strict=True,
+                exact_estimate(float(value), cases[name][place])
+                if name in at_the_edge and value in (0, 1)
+                else estimate(name, float(value), drawn, several=bool(groups.any()))
+                for place, (value, drawn) in enumerate(
+                    zip(
+                        values[name],
+                        np.concatenate([block[name] for block in blocks]).reshape(self.resamples, -1).T,
+                        strict=True,
+                    )
                 )
             ]
             for name in values
         }
+
+
+def is_proportion(name: str) -> bool:
+    """Whether a metric is a fraction of images."""
+    return name.removeprefix("melanoma_") in PROPORTIONS
+
+
+def n_cases(
+    metrics: Callable[[NDArray[np.float64]], Metrics], groups: NDArray[np.int64]
+) -> dict[str, NDArray[np.int64]]:
+    """Return of how many groups each metric is: those of whose images alone it has a value.
+
+    Args:
+        metrics: as for `Bootstrap.estimates`.
+        groups: as for `Bootstrap.weights`.
+
+    Returns:
+        (classes,) by name, or (1,).
+    """
+    n_groups = int(groups.max()) + 1
+    found: dict[str, NDArray[np.int64]] = {}
+    for numbers in np.array_split(np.arange(n_groups), 1 + n_groups * len(groups) // CELLS):
+        alone_ = metrics((groups == numbers[:, None]).astype(np.float64))
+        for name, values in alone_.items():
+            found[name] = found.get(name, 0) + (~np.isnan(values.reshape(len(numbers), -1))).sum(axis=0)
+    return found
+
+
+def exact_estimate(value: float, cases: int) -> Json:
+    """Return a proportion of 0 or 1 with its exact bounds.
+
+    Args:
+        value: 0 or 1.
+        cases: how many there are.
+    """
+    reach = float(beta.ppf((1 - LEVEL) / 2, cases, 1))
+    lower, upper = (reach, 1.0) if value else (0.0, 1 - reach)
+    return {"value": value, "lower": rounded(lower), "upper": rounded(upper)}
 
 
 def estimate(name: str, value: float, drawn: NDArray[np.float64], *, several: bool) -> Json:
