@@ -80,7 +80,7 @@ def main() -> None:
 
     write_tables(every, binary, report)
     write_json(Path("reports/evaluation.json"), report)
-    brief = {name: dvc_metrics(report[name], report["questions"]["melanoma"].get(name)) for name in splits}
+    brief = {name: dvc_metrics(report[name], report["tasks"]["melanoma"].get(name)) for name in splits}
     write_json(Path("metrics/evaluate.json"), {"leakage": leakage, **brief})
     print(pd.DataFrame({name: printed(report[name]) for name in splits}).to_string())
     if leakage != "none":

@@ -21,7 +21,7 @@ from lesions.evaluation.operating_points import binary_scores
 
 REPORTED = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 PLOTTED = tuple((np.arange(1, 51) / 100).tolist())
-COLUMNS = ["question", "strategy", "threshold", "net_benefit"]
+COLUMNS = ["task", "strategy", "threshold", "net_benefit"]
 """Columns of the plot's table."""
 
 
@@ -109,6 +109,6 @@ def net_benefit_curves(tasks: dict[str, BinaryTask | str], split: SplitPredictio
         everybody = np.where(everybody >= -positive.mean() / 2, everybody, np.nan)
         lines = {"by the model": found["model"][0], "treat all": everybody, "treat none": np.zeros(len(PLOTTED))}
         for strategy, values in lines.items():
-            rows = {"question": name, "strategy": strategy, "threshold": PLOTTED, "net_benefit": values.round(5)}
+            rows = {"task": name, "strategy": strategy, "threshold": PLOTTED, "net_benefit": values.round(5)}
             tables.append(pd.DataFrame(rows))
     return pd.concat(tables[1:] or tables, ignore_index=True)

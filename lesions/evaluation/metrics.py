@@ -163,10 +163,10 @@ def constant_baseline(label: NDArray[np.int64], probability: NDArray[np.float64]
 
 
 def roc_curves(scores: dict[str, tuple[NDArray[np.bool_], NDArray[np.float64]]]) -> pd.DataFrame:
-    """Return a ROC curve a question: `diagnosis, false_positive_rate, true_positive_rate`, corners only.
+    """Return one ROC curve per task: `diagnosis, false_positive_rate, true_positive_rate`, corners only.
 
     Args:
-        scores: by name which images are positive, (N,), and their scores, (N,). A question without positives, or
+        scores: by name which images are positive, (N,), and their scores, (N,). A task without positives, or
             without others, has no curve.
     """
     curves = [pd.DataFrame(columns=["diagnosis", "false_positive_rate", "true_positive_rate"])]

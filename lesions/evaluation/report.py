@@ -47,7 +47,7 @@ def evaluation_report(
     return {
         "intervals": f"95 %, percentiles of {bootstrap.resamples} bootstrap resamples of the groups",
         **{name: split_report.split_report(ours, prior, bootstrap) for name, ours in splits.items()},
-        "questions": {
+        "tasks": {
             name: operating_points.task_report(name, task, thresholds.of_task(name), splits, bootstrap)
             for name, task in tasks.items()
         },

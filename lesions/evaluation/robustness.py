@@ -60,7 +60,7 @@ def robustness_report(
     Args:
         split: test.
         worse: of `probabilities_by_corruption`.
-        melanoma: the question, or None where melanoma is no class of its own.
+        melanoma: the task, or None where melanoma is no class of its own.
         threshold: the score, chosen on val, from which an image is called melanoma, if one was found.
         bootstrap: how the intervals of the losses are drawn: of the same lesions with and without corruption.
     """

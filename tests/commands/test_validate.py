@@ -90,7 +90,7 @@ def assert_equal_to_evaluate(found: dict[str, Any]) -> None:
     """All metrics of test, with their intervals."""
     due = read_json(Path("reports/evaluation.json"))
     assert found["collection"] == due["test"]
-    assert found["questions"] == renamed(due["questions"])
+    assert found["tasks"] == renamed(due["tasks"])
     assert {key: found["calibration"][key] for key in ("before", "after")} == due["calibration"]["test"]
     assert found["calibration"]["temperature"] == due["calibration"]["temperature"]
     assert found["abstention"] == due["abstention"]["test"]
@@ -287,10 +287,10 @@ def test_model_without_validation_has_no_thresholds(evaluated: Evaluate, tmp_pat
     table, contents = images_of("test")
     table["dx"] = table["dx"].replace("df", "scar")
     found = evaluated(put(tmp_path / "theirs", table, contents), models=tmp_path / "models")
-    assert "do not allow the task melanoma" in found["questions"]["melanoma"]["why"]
-    points = found["questions"]["malignant"]["operating_points"]
+    assert "do not allow the task melanoma" in found["tasks"]["melanoma"]["why"]
+    points = found["tasks"]["malignant"]["operating_points"]
     assert all(point["threshold"] is None and point["why"] for point in points)
-    assert found["questions"]["malignant"]["collection"]["auc"]["value"] is not None
+    assert found["tasks"]["malignant"]["collection"]["auc"]["value"] is not None
     assert "after" not in found["calibration"]
     (entry,) = found["unknown_classes"]
     assert (entry["alert_malignant"], entry["flagged"], found["ood"]["flagged"]) == (None, None, None)

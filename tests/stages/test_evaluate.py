@@ -35,9 +35,9 @@ def test_metrics_are_counted_by_hand(predicted: pd.DataFrame) -> None:
     brief = read_json(Path("metrics/evaluate.json"))
     for split in ("val", "test"):
         full = {name: entry["value"] for name, entry in report[split]["metrics"].items()}
-        full["melanoma_auc"] = report["questions"]["melanoma"][split]["auc"]["value"]
+        full["melanoma_auc"] = report["tasks"]["melanoma"][split]["auc"]["value"]
         assert brief[split] == {name: round(full[name], 3) for name in brief[split]}
-    point = report["questions"]["melanoma"]["operating_points"][0]
+    point = report["tasks"]["melanoma"]["operating_points"][0]
     assert point["val"]["sensitivity"]["value"] >= 0.8
     test = predicted[predicted["split"] == "test"]
     called = test["mel"] >= point["threshold"]
@@ -48,7 +48,7 @@ def test_metrics_are_counted_by_hand(predicted: pd.DataFrame) -> None:
     assert by_lesion["lesions"] == report["test"]["groups"] == len(answer)
     hits = (answer == test["label"].groupby(lesion).first()).mean()
     assert by_lesion["accuracy"]["value"] == pytest.approx(hits, abs=5e-5)
-    dermatologists = report["questions"]["melanoma"]["operating_points"][-1]
+    dermatologists = report["tasks"]["melanoma"]["operating_points"][-1]
     assert dermatologists["chosen_for"] == "dermatologists' sensitivity 86.6% on val"
     assert dermatologists["val"]["sensitivity"]["value"] >= 0.866
 
@@ -108,7 +108,7 @@ def test_other_split_is_not_read(predicted: pd.DataFrame, split: str) -> None:
 
 def test_no_melanoma_on_validation(predicted: pd.DataFrame) -> None:
     report = evaluated(keep_rows(predicted, (predicted["split"] == "test") | (predicted["label"] != "mel")))
-    melanoma = report["questions"]["melanoma"]
+    melanoma = report["tasks"]["melanoma"]
     assert melanoma["val"]["auc"]["why"] == "needs images of this class and of others"
     assert len(melanoma["operating_points"]) == 7
     assert all(point["threshold"] is None for point in melanoma["operating_points"])
@@ -121,7 +121,7 @@ def test_no_validation_image(predicted: pd.DataFrame) -> None:
     report = evaluated(keep_rows(predicted, predicted["split"] == "test"))
     assert report["calibration"]["temperature"] is None
     assert report["ood"]["flagged_above"] is None
-    assert {point["threshold"] for point in report["questions"]["malignant"]["operating_points"]} == {None}
+    assert {point["threshold"] for point in report["tasks"]["malignant"]["operating_points"]} == {None}
 
 
 def test_one_lesion_has_no_interval(predicted: pd.DataFrame) -> None:

@@ -35,7 +35,7 @@ def headline(report: dict[str, Any], out: Path) -> str:
     )
     points = {
         name: point[NAME]
-        for name, task in report["questions"].items()
+        for name, task in report["tasks"].items()
         for point in task.get("operating_points", [])
         if NAME in point and point["chosen_for"].startswith("sensitivity of at least 90%")
     }

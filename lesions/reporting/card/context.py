@@ -62,9 +62,9 @@ def card_context(params: Json, folder: Path) -> Json:
         "few": [row for row in report[split_name]["classes"] if row["groups"] < FEW_LESIONS],
         "classes": class_rows(read_csv(Path("data/clean/classes.csv")), data, split),
         "split_counts": split_counts(split),
-        "questions": report["questions"],
-        "points": {name: operating_points(task, split_name) for name, task in report["questions"].items()},
-        "alerts": alerts(report["questions"], split_name),
+        "tasks": report["tasks"],
+        "points": {name: operating_points(task, split_name) for name, task in report["tasks"].items()},
+        "alerts": alerts(report["tasks"], split_name),
         "dermatologists": DERMATOLOGISTS,
         "calibration": report["calibration"],
         "without_patient": report.get("without_age_sex_and_site", {}).get(split_name),
@@ -141,7 +141,7 @@ def alerts(tasks: dict[str, Json], split_name: str) -> dict[str, Json]:
     """Return by task the metrics at the threshold that finds 90 % on validation, where both are defined.
 
     Args:
-        tasks: `questions` of reports/evaluation.json.
+        tasks: `tasks` of reports/evaluation.json.
         split_name: the split that the metrics are of.
     """
     found = {}

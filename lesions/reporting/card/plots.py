@@ -41,7 +41,7 @@ def write_plots(report: dict[str, Any], split: str, leak: str, folder: Path) -> 
     confusion = report[split]["confusion"]["counts"]
     plots["confusion"] = draw("confusion", confusion, classes, leak=leak, height=1.4 + 0.42 * len(classes))
     curves = pd.read_csv(f"plots/evaluation/roc_{split}.csv")
-    for name, task in report["questions"].items():
+    for name, task in report["tasks"].items():
         if split in task:
             positive = task["positive"][0] if name == "melanoma" else "malignant, against benign"
             curve = curves[curves["diagnosis"] == positive]
@@ -73,11 +73,11 @@ def curves_to_draw(report: dict[str, Any], split: str) -> dict[str, tuple[Any, .
     abstention = pd.read_csv(f"plots/evaluation/abstention_{split}.csv")
     tasks = {
         f"decision_{name}": (
-            decision[decision["question"] == name],
+            decision[decision["task"] == name],
             {"threshold": "threshold probability", "net_benefit": "net benefit"},
             "strategy",
         )
-        for name in report["questions"]
+        for name in report["tasks"]
     }
     return {
         "robustness": (
