@@ -97,7 +97,7 @@ def assert_equal_to_evaluate(found: dict[str, Any]) -> None:
     assert found["subgroups"] == due["subgroups_of_test"]
     assert found["decision_curves"] == due["decision_curves_of_test"]
     assert found["majority_class"] == due["majority_class_of_train"]
-    assert found["metadata"]["without_age_sex_and_site"] == due["without_age_sex_and_site"]["test"]
+    assert found["metadata"]["image_only"] == due["image_only"]["test"]
     assert found["ood"] == {"flagged_above": due["ood"]["flagged_above"], **due["ood"]["test"]}
 
 
@@ -132,7 +132,7 @@ def test_mapped_folder_names_give_equal_metrics(evaluated: Evaluate, tmp_path: P
         (place / f"{name}.jpg").write_bytes(contents[name])
     mapping = [f"{theirs}={ours}" for ours, theirs in OWN_WORDS.items()]
     found = evaluated(tmp_path / "theirs", *mapping)["collection"]
-    due = read_json(Path("reports/evaluation.json"))["without_age_sex_and_site"]["test"]
+    due = read_json(Path("reports/evaluation.json"))["image_only"]["test"]
     # Folders name no patients, and no lesions: the intervals are other ones.
     assert {name: entry["value"] for name, entry in found["metrics"].items()} == {
         name: entry["value"] for name, entry in due.items()
@@ -141,7 +141,7 @@ def test_mapped_folder_names_give_equal_metrics(evaluated: Evaluate, tmp_path: P
     report = read_json(tmp_path / "out/validation.json")
     assert report["metadata"] == {
         "known": {"age": 0, "sex": 0, "site": 0},
-        "without_age_sex_and_site": found["metrics"],
+        "image_only": found["metrics"],
     }
     assert {row["theirs"]: row["ours"] for row in report["mapping"]}["muttermal"] == "nv"
     # Nothing is guessed: without the mapping these are counted apart.

@@ -186,7 +186,7 @@ def _metrics(
         image_only = split_predictions(_table(evaluated, predicted.image_only), evaluated)
         metadata = {
             "known": {field: int((evaluated[field] != "").sum()) for field in FIELDS},
-            "without_age_sex_and_site": overall_with_intervals(image_only, bootstrap),
+            "image_only": overall_with_intervals(image_only, bootstrap),
         }
     return report | {"metadata": metadata}
 

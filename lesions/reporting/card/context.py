@@ -67,7 +67,7 @@ def card_context(params: Json, folder: Path) -> Json:
         "alerts": alerts(report["tasks"], split_name),
         "dermatologists": DERMATOLOGISTS,
         "calibration": report["calibration"],
-        "without_patient": report.get("without_age_sex_and_site", {}).get(split_name),
+        "image_only": report.get("image_only", {}).get(split_name),
         "melanoma": melanoma,
         "subgroups": subgroup_rows(groups),
         "gaps": gaps(groups, "melanoma_auc" if melanoma else "balanced_accuracy"),
