@@ -66,12 +66,12 @@ def decision_curve_report(
     report: dict[str, Any] = {}
     for name, task in tasks.items():
         if isinstance(task, str) or split.calibrated is None:
-            why = task if isinstance(task, str) else "there was no validation image to fit a temperature on"
-            report[name] = {"why": why}
+            reason = task if isinstance(task, str) else "there was no validation image to fit a temperature on"
+            report[name] = {"reason": reason}
             continue
         positive, probability, groups = binary_scores(task, split, calibrated=True)
         if not positive.any() or positive.all():
-            report[name] = {"why": "needs positive images and others"}
+            report[name] = {"reason": "needs positive images and others"}
             continue
         found = bootstrap.estimates(partial(net_benefit, REPORTED, positive, probability), groups)
         report[name] = {

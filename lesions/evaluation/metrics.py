@@ -1,7 +1,7 @@
 """The metrics of a classifier: predictions in, metrics out.
 
 Definitions are scikit-learn's. All take weights, one row per resample (see `intervals`), and give one value per row; a
-metric that cannot be computed is NaN, and `WHY_UNDEFINED` has the reason.
+metric that cannot be computed is NaN, and `UNDEFINED_REASONS` has the reason.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from lesions.evaluation.roc import safe_divide
 Metrics = dict[str, NDArray[np.float64]]
 """By name: one value a resample, (B,), or one a resample and class, (B, classes)."""
 
-WHY_UNDEFINED = {
+UNDEFINED_REASONS = {
     "macro_auc": "a class does not occur, or no other does",
     "log_loss": "infinite for an answer without doubt",
     "mcc": "one class alone in the truth or in the answers",
@@ -35,10 +35,10 @@ WHY_UNDEFINED = {
 """Why a metric can be undefined; those not named have a value for every set of images."""
 
 
-def why_undefined(name: str) -> str:
+def undefined_reason(name: str) -> str:
     """Return the reason, also for a metric of melanoma alone, or one at another prevalence."""
     at_no_prevalence = name.removeprefix("melanoma_").partition("_at_")[0]
-    return WHY_UNDEFINED.get(name) or WHY_UNDEFINED.get(at_no_prevalence, "undefined")
+    return UNDEFINED_REASONS.get(name) or UNDEFINED_REASONS.get(at_no_prevalence, "undefined")
 
 
 def overall_metrics(

@@ -53,7 +53,7 @@ def ood_report(table: pd.DataFrame, splits: list[str], limit: float | None) -> d
     scores = {name: found for name, found in scores.items() if len(found)}
     report: dict[str, Any] = {"flagged_above": limit}
     if limit is None:
-        report["why"] = "there was no validation image to choose it on"
+        report["reason"] = "there was no validation image to choose it on"
     else:
         report["chosen_for"] = "no flag on 99% of val"
     for name, found in scores.items():

@@ -117,7 +117,7 @@ def task_report(
         bootstrap: how the intervals are resampled.
     """
     if isinstance(task, str):
-        return {"why": task}
+        return {"reason": task}
     scores = {split: binary_scores(task, ours) for split, ours in splits.items()}
     scores = {split: found for split, found in scores.items() if len(found[0])}
     report: dict[str, Any] = {"positive": task.positive, "negative": task.negative}
@@ -131,7 +131,7 @@ def task_report(
     report["operating_points"] = [
         {"metric": one.metric, "target": one.target, "chosen_for": one.chosen_for, "threshold": one.value}
         | ({"dermatologists": DERMATOLOGISTS} if one.of_dermatologists else {})
-        | ({} if one.value is not None else {"why": "no threshold reaches it on val"})
+        | ({} if one.value is not None else {"reason": "no threshold reaches it on val"})
         for one in thresholds
     ]
     reached = [number for number, one in enumerate(thresholds) if one.value is not None]

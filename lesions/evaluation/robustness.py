@@ -13,7 +13,7 @@ from lesions.evaluation import metrics
 from lesions.evaluation.bootstrap import Bootstrap, alone, rounded
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.tasks import BinaryTask
-from lesions.evaluation.metrics import Metrics, why_undefined
+from lesions.evaluation.metrics import Metrics, undefined_reason
 from lesions.evaluation.operating_points import binary_scores
 from lesions.evaluation.roc import safe_divide
 
@@ -65,13 +65,13 @@ def robustness_report(
         bootstrap: how the intervals of the losses are drawn: of the same lesions with and without corruption.
     """
     if not worse:
-        return {"why": "data/predictions/predictions_corrupted.csv has no images"}
+        return {"reason": "data/predictions/predictions_corrupted.csv has no images"}
     losses = alone(bootstrap.estimates(partial(accuracy_drop, split.label, split.probability, worse), split.groups))
-    why = "melanoma is no class of its own" if melanoma is None else "no threshold reaches 90 % sensitivity on val"
+    reason = "melanoma is no class of its own" if melanoma is None else "no threshold reaches 90 % sensitivity on val"
     return {
         "strengths_are": "1 (mild) to 3 (an image that one would take again); 0 is uncorrupted",
         "melanoma_threshold": threshold,
-        **({} if threshold is not None else {"why": why}),
+        **({} if threshold is not None else {"reason": reason}),
         "uncorrupted": _metrics_at(split, split.probability, melanoma, threshold),
         "corruptions": [
             {
@@ -124,14 +124,14 @@ def robustness_curves(report: dict[str, Any]) -> pd.DataFrame:
 def _metrics_at(
     split: SplitPredictions, probability: NDArray[np.float64], melanoma: BinaryTask | None, threshold: float | None
 ) -> dict[str, Any]:
-    """Return metrics without intervals, null where undefined, then with the reason in `undefined`."""
+    """Return metrics without intervals, null where undefined, then with `reasons`."""
     found = metrics.overall_metrics(split.label, probability, np.ones((1, len(split.label))))
     values = {name: rounded(float(found[name][0])) for name in SHOWN}
-    undefined = {name: why_undefined(name) for name, value in values.items() if value is None}
+    reasons = {name: undefined_reason(name) for name, value in values.items() if value is None}
     for name in ("melanoma_sensitivity", "melanoma_specificity"):
         values[name] = None
     if melanoma is None or threshold is None:
-        undefined["melanoma_sensitivity"] = undefined["melanoma_specificity"] = "no threshold"
+        reasons["melanoma_sensitivity"] = reasons["melanoma_specificity"] = "no threshold"
     else:
         positive, score, _ = binary_scores(melanoma, replace(split, probability=probability))
         for name, ours, called in (
@@ -140,5 +140,5 @@ def _metrics_at(
         ):
             values[name] = rounded(float(called[ours].mean())) if ours.any() else None
             if values[name] is None:
-                undefined[name] = why_undefined(name)
-    return {**values, **({"undefined": undefined} if undefined else {})}
+                reasons[name] = undefined_reason(name)
+    return {**values, **({"reasons": reasons} if reasons else {})}

@@ -25,7 +25,7 @@ TOO_FEW_MELANOMAS = {
     "value": None,
     "lower": None,
     "upper": None,
-    "why": f"fewer than {FEWEST_LESIONS} lesions are melanomas",
+    "reason": f"fewer than {FEWEST_LESIONS} lesions are melanomas",
 }
 
 

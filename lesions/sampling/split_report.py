@@ -131,14 +131,14 @@ def audit_split(images: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
         How many groups, patients, lesions, identical images and near-duplicates are in two splits; and for each split
         its images, groups, known lesions, images whose lesion is unknown, and `seen_in_train`: the fraction of images
         that share a lesion with a training image or are a duplicate of one; with unknown lesions, at least that. A
-        metric is None where nothing is known of it; `undefined` gives the reasons.
+        metric is None where nothing is known of it; `reasons` says why.
     """
     unnamed = [name for name in ("patients", "lesions") if (images[KEYS[name]] == "").all()]
     result: dict[str, Any] = {
         f"{name}_in_two_splits": None if name in unnamed else n_groups_in_two_splits(images, key)
         for name, key in KEYS.items()
     }
-    result["undefined"] = [f"{name}: the data name none" for name in unnamed]
+    result["reasons"] = [f"{name}: the data name none" for name in unnamed]
     seen = shares_value_with(images, "train", ["lesion_id", "near_duplicate_id", "sha256"])
     images = images.assign(seen_in_train=seen)
     for split in SPLITS:

@@ -137,7 +137,7 @@ def test_mapped_folder_names_give_equal_metrics(evaluated: Evaluate, tmp_path: P
     assert {name: entry["value"] for name, entry in found["metrics"].items()} == {
         name: entry["value"] for name, entry in due.items()
     }
-    assert found["metrics_by_lesion"] == {"why": "the data name no lesions"}
+    assert found["metrics_by_lesion"] == {"reason": "the data name no lesions"}
     report = read_json(tmp_path / "out/validation.json")
     assert report["metadata"] == {
         "known": {"age": 0, "sex": 0, "site": 0},
@@ -287,9 +287,9 @@ def test_model_without_validation_has_no_thresholds(evaluated: Evaluate, tmp_pat
     table, contents = images_of("test")
     table["dx"] = table["dx"].replace("df", "scar")
     found = evaluated(put(tmp_path / "theirs", table, contents), models=tmp_path / "models")
-    assert "do not allow the task melanoma" in found["tasks"]["melanoma"]["why"]
+    assert "do not allow the task melanoma" in found["tasks"]["melanoma"]["reason"]
     points = found["tasks"]["malignant"]["operating_points"]
-    assert all(point["threshold"] is None and point["why"] for point in points)
+    assert all(point["threshold"] is None and point["reason"] for point in points)
     assert found["tasks"]["malignant"]["collection"]["auc"]["value"] is not None
     assert "after" not in found["calibration"]
     (entry,) = found["unknown_classes"]
@@ -297,7 +297,7 @@ def test_model_without_validation_has_no_thresholds(evaluated: Evaluate, tmp_pat
     page = (tmp_path / "out/validation.md").read_text(encoding="utf-8")
     assert "The model has no temperature" in page
     assert "no threshold above which an image is flagged" in page
-    assert found["collection"]["metrics"]["macro_auc"]["why"] == "a class does not occur, or no other does"
+    assert found["collection"]["metrics"]["macro_auc"]["reason"] == "a class does not occur, or no other does"
 
 
 def test_patients_and_mirrored_duplicates_are_found() -> None:

@@ -62,4 +62,4 @@ def test_interval_without_width_is_null() -> None:
     """Of [1, 1] a reader would think that all is certain."""
     found = alone(Bootstrap(100, 1).estimates(lambda weights: {"accuracy": np.ones(len(weights))}, np.arange(5)))
     assert found["accuracy"]["lower"] is None
-    assert "every resample gives the same" in str(found["accuracy"]["why"])
+    assert "every resample gives the same" in str(found["accuracy"]["reason"])

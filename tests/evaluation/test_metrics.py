@@ -134,11 +134,11 @@ def test_absent_class_is_null_with_a_reason() -> None:
         "value": None,
         "lower": None,
         "upper": None,
-        "why": "a class does not occur, or no other does",
+        "reason": "a class does not occur, or no other does",
     }
     assert overall["balanced_accuracy"]["value"] == 0.75
     of_class = bootstrap.estimates(partial(metrics.per_class, label, probability), groups)
-    reasons = {name: found[1].get("why") for name, found in of_class.items() if found[1]["value"] is None}
+    reasons = {name: found[1].get("reason") for name, found in of_class.items() if found[1]["value"] is None}
     assert reasons == {
         "sensitivity": "does not occur",
         "ppv": "never predicted",
@@ -154,12 +154,12 @@ def test_one_image() -> None:
     label, probability = np.array([2]), np.array([[0.2, 0.3, 0.5]])
     found = alone(Bootstrap(100, 1).estimates(partial(metrics.overall_metrics, label, probability), np.array([0])))
     assert found["macro_auc"]["value"] is None
-    assert found["mcc"]["why"] == "one class alone in the truth or in the answers"
+    assert found["mcc"]["reason"] == "one class alone in the truth or in the answers"
     assert found["accuracy"] == {
         "value": 1,
         "lower": None,
         "upper": None,
-        "why": "one lesion alone: nothing to draw from",
+        "reason": "one lesion alone: nothing to draw from",
     }
     assert curves(label, probability).empty
 
@@ -225,12 +225,12 @@ def test_task_of_one_kind_has_no_area(positive: bool) -> None:
     found = alone(Bootstrap(100, 1).estimates(ranking, np.arange(4)))
     for name in ("auc", "partial_auc_above_80_sensitivity", "specificity_at_dermatologists_sensitivity"):
         assert found[name]["value"] is None
-        assert found[name]["why"] == "needs images of this class and of others"
+        assert found[name]["reason"] == "needs images of this class and of others"
     assert found["average_precision"]["value"] == (1 if positive else None)
     at = Bootstrap(100, 1).estimates(partial(operating_points.threshold_metrics, [0.9], label, score), np.arange(4))
     undefined = {name for name, (entry,) in at.items() if entry["value"] is None}
     assert undefined >= {"ppv", "number_needed_to_biopsy", "specificity" if positive else "sensitivity"}
-    assert all(entry["why"] != "undefined" for (entry,) in at.values() if entry["value"] is None)
+    assert all(entry["reason"] != "undefined" for (entry,) in at.values() if entry["value"] is None)
 
 
 def test_baselines_of_a_constant_prediction() -> None:

@@ -121,19 +121,19 @@ def test_decision_curve_that_is_undefined() -> None:
     tasks: dict[str, BinaryTask | str] = {"melanoma": BinaryTask(positive=["mel"], negative=["nv"]), "malignant": "no"}
     one = predictions(["mel", "nv"], np.zeros(1, np.int64), np.eye(2)[:1], np.eye(2)[:1])
     report = decision_curve.decision_curve_report(tasks, one, Bootstrap(100, 1))
-    assert report == {"melanoma": {"why": "needs positive images and others"}, "malignant": {"why": "no"}}
+    assert report == {"melanoma": {"reason": "needs positive images and others"}, "malignant": {"reason": "no"}}
     assert decision_curve.net_benefit_curves(tasks, one).empty
     uncalibrated = predictions(["mel", "nv"], np.zeros(1, np.int64), np.eye(2)[:1])
     report = decision_curve.decision_curve_report(tasks, uncalibrated, Bootstrap(100, 1))
-    assert "no validation image" in report["melanoma"]["why"]
+    assert "no validation image" in report["melanoma"]["reason"]
 
 
 def test_robustness_of_one_image() -> None:
     split = predictions(["mel", "nv"], np.ones(1, np.int64), np.eye(2)[1:])
     found = robustness.robustness_report(split, {("blur", 1): np.eye(2)[:1]}, None, None, Bootstrap(100, 1))
     assert found["uncorrupted"]["macro_auc"] is None
-    assert found["uncorrupted"]["undefined"]["macro_auc"]
-    assert found["why"] == "melanoma is no class of its own"
+    assert found["uncorrupted"]["reasons"]["macro_auc"]
+    assert found["reason"] == "melanoma is no class of its own"
     assert found["corruptions"][0]["balanced_accuracy_lost"]["value"] == 1
     assert found["corruptions"][0]["balanced_accuracy_lost"]["lower"] is None
 
@@ -142,5 +142,5 @@ def test_ood_without_limit() -> None:
     table = pd.DataFrame({"split": ["test", "generated"], "label": ["nv", "flat"], "ood_score": [1.0, 1.0]})
     found = ood.ood_report(table, ["val", "test"], None)
     assert found["flagged_above"] is None
-    assert found["why"] == "there was no validation image to choose it on"
+    assert found["reason"] == "there was no validation image to choose it on"
     assert found["generated"] == {"images": 1, "flagged": None, "auc_against_test": 0.5}

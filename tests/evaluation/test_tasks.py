@@ -38,7 +38,7 @@ def test_tasks_of_classes() -> None:
     coarse = pd.DataFrame(
         [("malignant", "malignant", "mel; bcc"), ("rest", "unstated", "nv")], columns=["label", "nature", "of"]
     )
-    assert all(isinstance(why, str) for why in binary_tasks(coarse).values())
+    assert all(isinstance(reason, str) for reason in binary_tasks(coarse).values())
 
 
 def test_score_is_a_sum() -> None:

@@ -131,8 +131,8 @@ def test_hostile_names(card: Callable[[], tuple[str, str]]) -> None:
 
 
 def test_undefined_metric(card: Callable[[], tuple[str, str]]) -> None:
-    why = {"value": None, "lower": None, "upper": None, "why": "does not occur"}
-    change(EVALUATION, lambda found: found["test"]["classes"][0].update(sensitivity=why))
+    undefined = {"value": None, "lower": None, "upper": None, "reason": "does not occur"}
+    change(EVALUATION, lambda found: found["test"]["classes"][0].update(sensitivity=undefined))
     assert "| not defined: does not occur |" in card()[0]
 
 

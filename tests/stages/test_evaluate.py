@@ -19,7 +19,7 @@ NO_INTERVAL = {
     "value": 0,
     "lower": None,
     "upper": None,
-    "why": "every resample gives the same, as where no answer is wrong: that is no interval",
+    "reason": "every resample gives the same, as where no answer is wrong: that is no interval",
 }
 
 
@@ -109,10 +109,10 @@ def test_other_split_is_not_read(predicted: pd.DataFrame, split: str) -> None:
 def test_no_melanoma_on_validation(predicted: pd.DataFrame) -> None:
     report = evaluated(keep_rows(predicted, (predicted["split"] == "test") | (predicted["label"] != "mel")))
     melanoma = report["tasks"]["melanoma"]
-    assert melanoma["val"]["auc"]["why"] == "needs images of this class and of others"
+    assert melanoma["val"]["auc"]["reason"] == "needs images of this class and of others"
     assert len(melanoma["operating_points"]) == 7
     assert all(point["threshold"] is None for point in melanoma["operating_points"])
-    assert all(point["why"] == "no threshold reaches it on val" for point in melanoma["operating_points"])
+    assert all(point["reason"] == "no threshold reaches it on val" for point in melanoma["operating_points"])
     assert report["val"]["metrics"]["macro_auc"]["value"] is None
     assert melanoma["test"]["auc"]["value"] > 0.5
 
@@ -133,9 +133,9 @@ def test_one_lesion_has_no_interval(predicted: pd.DataFrame) -> None:
     for name, found in report["test"]["metrics"].items():
         assert (found["lower"], found["upper"]) == (None, None), name
         if found["value"] is not None:
-            assert found["why"] == "one lesion alone: nothing to draw from"
+            assert found["reason"] == "one lesion alone: nothing to draw from"
         else:
-            assert found["why"] != "undefined"
+            assert found["reason"] != "undefined"
     assert all("suppressed" in group for groups in report["subgroups_of_test"].values() for group in groups)
 
 
@@ -212,7 +212,7 @@ def test_incomplete_corrupted_images_are_refused(predicted: pd.DataFrame) -> Non
 
 def test_no_corrupted_image(predicted: pd.DataFrame) -> None:
     put_corrupted(predicted.iloc[:0])
-    assert "has no images" in evaluated(predicted)["robustness_of_test"]["why"]
+    assert "has no images" in evaluated(predicted)["robustness_of_test"]["reason"]
 
 
 def test_ood_score_that_is_no_number(predicted: pd.DataFrame) -> None:

@@ -64,7 +64,7 @@ def test_grouped_split_does_not_leak(capsys: pytest.CaptureFixture[str]) -> None
     assert set(result["leakage"]) == {"none"}
     assert (audit["method"], audit["leakage"]) == ("grouped", "none")
     assert [audit[f"{what}_in_two_splits"] for what in KEYS] == [0, None, 0, 0, 0]
-    assert audit["undefined"] == ["patients: the data name none"]
+    assert audit["reasons"] == ["patients: the data name none"]
     for split_name in SPLITS:
         ours = result[result["split"] == split_name]
         assert audit[split_name]["images"] == len(ours)
@@ -130,7 +130,7 @@ def test_split_by_image_on_ham10000() -> None:
 
 def test_unknown_lesions_give_no_metric(capsys: pytest.CaptureFixture[str]) -> None:
     _, audit = run_split(images_table(lesion_id=""), method="image")
-    assert audit["undefined"] == ["patients: the data name none", "lesions: the data name none"]
+    assert audit["reasons"] == ["patients: the data name none", "lesions: the data name none"]
     for value in (audit["lesions_in_two_splits"], audit["test"]["lesions"], audit["test"]["seen_in_train"]):
         assert value is None
     assert audit["test"]["lesion_unknown"] == audit["test"]["images"]

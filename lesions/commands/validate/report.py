@@ -85,4 +85,4 @@ def left_out(found: dict[str, Any]) -> dict[str, Any]:
     """Return why images of one kind were left out, with the commonest reasons in one sentence."""
     reasons = list(found["reasons"].items())
     more = f"; and {len(reasons) - MAX_REASONS} other reasons" if len(reasons) > MAX_REASONS else ""
-    return found | {"reasons": "; ".join(f"{why} ({number:,})" for why, number in reasons[:MAX_REASONS]) + more}
+    return found | {"reasons": "; ".join(f"{reason} ({number:,})" for reason, number in reasons[:MAX_REASONS]) + more}

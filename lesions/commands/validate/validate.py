@@ -198,7 +198,7 @@ def _table(images: pd.DataFrame, probabilities: pd.DataFrame) -> pd.DataFrame:
 
 def _counts(reasons: "pd.Series[str]", kind: str) -> dict[str, Any]:
     """Return how many images were left out, and for which reasons."""
-    return {"why": KINDS[kind], "images": len(reasons), "reasons": kind_of_reason(reasons).value_counts().to_dict()}
+    return {"reason": KINDS[kind], "images": len(reasons), "reasons": kind_of_reason(reasons).value_counts().to_dict()}
 
 
 def _mapping(found: Collection, evaluated: pd.DataFrame) -> list[dict[str, Any]]:

@@ -190,9 +190,9 @@ def gaps(groups: dict[str, list[Json]], metric: str) -> list[Json]:
 
 
 def robustness(found: Json) -> Json:
-    """Return what corrupted images cost: the `uncorrupted` metric, the `mild` losses, the `worst`; or `why` not."""
+    """Return what corrupted images cost: the `uncorrupted` metric, the `mild` losses, the `worst`; or the `reason` for none."""
     if "corruptions" not in found:
-        return {"why": found.get("why", "test was left out")}
+        return {"reason": found.get("reason", "test was left out")}
     known = [row for row in found["corruptions"] if row["balanced_accuracy_lost"]["value"] is not None]
     known.sort(key=lambda row: -row["balanced_accuracy_lost"]["value"])
     uncorrupted = found["uncorrupted"]["balanced_accuracy"]
