@@ -76,7 +76,7 @@ def test_any_text_reaches_an_experiment(tmp_path_factory: pytest.TempPathFactory
 def test_forms_differ_in_the_leak(name: str) -> None:
     published, without_leak = (merged(DEFAULTS, read_preset(form, FOLDER)) for form in (name, f"{name}-honest"))
     assert (published["split"]["method"], published["split"]["group_overlap"]) in {
-        ("declared", "keep"),
+        ("published", "keep"),
         ("image", "leave_out"),
     }
     assert without_leak["split"]["method"] == "grouped"

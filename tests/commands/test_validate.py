@@ -446,7 +446,7 @@ def test_real_source_metrics_equal_evaluates(workspace: Path, tmp_path: Path, mo
     edit_params(
         tmp_path,
         download={"source": "folder", "folder": "all"},
-        split={"method": "declared"},
+        split={"method": "published"},
         prepare={"image_size": 24},
         rebalance={"target": "none"},
         calibrate={"use_metadata": True},
