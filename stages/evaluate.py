@@ -17,7 +17,7 @@ from lesions.evaluation import decision_curve, ood, robustness
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.evaluation.common import predictions, tasks
 from lesions.evaluation.report import class_fractions, evaluation_report, report_on_test, split_plots
-from lesions.evaluation.split_report import dvc_metrics, overall_with_intervals, printed
+from lesions.evaluation.split_metrics import dvc_metrics, overall_with_intervals, printed
 from lesions.params.evaluate import Evaluate
 
 DATA = Path("data")

@@ -14,7 +14,7 @@ from lesions.evaluation import (
     operating_points,
     robustness,
     selective,
-    split_report,
+    split_metrics,
     subgroups,
 )
 from lesions.evaluation.bootstrap import Bootstrap, rounded
@@ -46,7 +46,7 @@ def evaluation_report(
     """
     return {
         "intervals": f"95 %, percentiles of {bootstrap.resamples} bootstrap resamples of the groups",
-        **{name: split_report.split_report(ours, prior, bootstrap) for name, ours in splits.items()},
+        **{name: split_metrics.split_report(ours, prior, bootstrap) for name, ours in splits.items()},
         "tasks": {
             name: operating_points.task_report(name, task, thresholds.of_task(name), splits, bootstrap)
             for name, task in tasks.items()

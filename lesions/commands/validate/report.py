@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lesions.commands.validate.evaluate import NAME
-from lesions.evaluation.split_report import printed
+from lesions.evaluation.split_metrics import printed
 from lesions.reporting.common.tables import markdown_table
 from lesions.reporting.common.templates import render
 

@@ -32,7 +32,7 @@ from lesions.core.params import FILE
 from lesions.core.sanitize import shown
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.evaluation.common.predictions import FIXED, split_predictions
-from lesions.evaluation.split_report import overall_with_intervals
+from lesions.evaluation.split_metrics import overall_with_intervals
 from lesions.models.calibration.metadata_prior import FIELDS
 from lesions.params.evaluate import Evaluate
 
