@@ -86,7 +86,7 @@ def confusion(
 
 
 def label_metrics(counts: NDArray[np.float64]) -> Metrics:
-    """Return the metrics that need the answers alone, not how sure they are.
+    """Return the metrics that need the answers alone, not the confidence.
 
     Args:
         counts: (B, classes, classes), as from `confusion`.

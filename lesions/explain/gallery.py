@@ -1,4 +1,4 @@
-"""The images worth a look: of each class the most confident errors and the least certain hits, with their heat.
+"""The images worth a look: of each class the most confident errors and the least confident correct predictions.
 
 What comes from tables is text here and nothing else: no file is named after an image or a class, and what is drawn
 or read aloud has passed `foreign_text.shown`.
@@ -20,8 +20,8 @@ from lesions.explain.explained import ExplainedSplit, leakage_note
 from lesions.explain.grad_cam import heat_maps
 from lesions.explain.overlay import GAP, beside, overlay
 
-Kind = Literal["confident_error", "uncertain_hit"]
-KINDS: dict[Kind, str] = {"confident_error": "confident error", "uncertain_hit": "uncertain hit"}
+Kind = Literal["confident_error", "unconfident_correct"]
+KINDS: dict[Kind, str] = {"confident_error": "confident error", "unconfident_correct": "correct with low confidence"}
 
 BOX = (512, 256)
 """Width and height into which each image of a file in the gallery is scaled: 256 high, if it is not very wide."""
@@ -62,10 +62,9 @@ class Cell(NamedTuple):
 
 
 def choose(labels: NDArray[np.int64], probability: NDArray[np.float64], examples: int) -> list[Example]:
-    """Return of each class its most confident errors, then its least certain hits; fewer where there are not so many.
+    """Return of each class its most confident errors, then its least confident correct predictions, as far as it has any.
 
-    An error is the more confident, the higher the probability of the class that was said; a hit the less certain, the
-    lower that of the true class. Between equals the first row goes first.
+    The confidence is the probability of the predicted class. Between equals the first row goes first.
 
     Args:
         labels: (N,), the numbers of the true classes.
@@ -79,9 +78,9 @@ def choose(labels: NDArray[np.int64], probability: NDArray[np.float64], examples
         wrong = np.flatnonzero((labels == truth) & (predicted != truth))
         right = np.flatnonzero((labels == truth) & (predicted == truth))
         errors = wrong[np.argsort(-highest[wrong], kind="stable")][:examples]
-        hits = right[np.argsort(highest[right], kind="stable")][:examples]
+        correct = right[np.argsort(highest[right], kind="stable")][:examples]
         found += [Example(row, "confident_error", truth, int(predicted[row])) for row in errors.tolist()]
-        found += [Example(row, "uncertain_hit", truth, truth) for row in hits.tolist()]
+        found += [Example(row, "unconfident_correct", truth, truth) for row in correct.tolist()]
     return found
 
 
@@ -96,7 +95,7 @@ def alt_text(
         where = f"the heat map for {shown(predicted)} is hottest at the {place}"
     else:
         where = f"no place spoke for {shown(predicted)}"
-    leak = "" if leakage == "none" else f" The leakage is leaky: {shown(leakage)}."
+    leak = "" if leakage == "none" else f" Leakage: {shown(leakage)}."
     return (
         f"{KINDS[kind].capitalize()}: image {shown(image_id)} of {shown(truth)}, taken for {shown(predicted)} with "
         f"probability {probability:.2f}; {where}.{leak}"
@@ -146,7 +145,7 @@ def write_gallery(
         rows.append((f"{name}: {of}", places))
     title = [
         f"{split.split.capitalize()} images, {leakage_note(split.leakage)}. Of each class the most confident errors "
-        "(left) and the least certain hits (right)",
+        "(left) and the least confident correct predictions (right)",
         "Beside each image, what speaks for the predicted class (Grad-CAM), most where yellow. "
         "Truth -> prediction, with its probability.",
     ]

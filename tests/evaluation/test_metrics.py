@@ -189,12 +189,12 @@ def test_equal_scores_rank_nothing() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 0.0, 20.0]))
 def test_calibration_bin_by_bin(seed: int, sharper: float) -> None:
-    """Also where all are equally sure, or all without doubt, and of one image."""
+    """Also where all are equally confident, or all without doubt, and of one image."""
     label, probability, _ = drawn(seed)
     probability = probability**sharper / (probability**sharper).sum(axis=1, keepdims=True)
     images = sorted(
         ((max(row), list(row).index(max(row)) == actual) for row, actual in zip(probability, label, strict=True)),
-        key=lambda image: image[0],  # and equally sure ones in their order
+        key=lambda image: image[0],  # and equally confident ones in their order
     )
     bins, expected = min(calibration.BINS, len(images)), 0.0
     table = calibration.reliability(label, probability)

@@ -73,16 +73,16 @@ def test_age_bands_without_filled_ages() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_equal_certainty_is_the_mean_over_orders(seed: int) -> None:
-    """Against a count over many random orders of equally certain images, with many of them."""
+def test_equal_confidence_is_the_mean_over_orders(seed: int) -> None:
+    """Against a count over many random orders of equally confident images, with many of them."""
     random = np.random.default_rng(seed)
     label = random.integers(2, size=8)
     first = random.choice([0.3, 0.6, 0.8], 8)
     probability = np.stack([first, 1 - first], axis=1)
-    certainty, hit = probability.max(axis=1), probability.argmax(axis=1) == label
+    confidence, hit = probability.max(axis=1), probability.argmax(axis=1) == label
     risks = []
     for _ in range(400):
-        order = np.lexsort((random.random(8), -certainty))
+        order = np.lexsort((random.random(8), -confidence))
         risks.append(np.cumsum(~hit[order]) / np.arange(1, 9))
     mean = np.mean(risks, axis=0)
     assert selective.aurc(label, probability) == pytest.approx(mean.mean(), abs=0.07)
@@ -90,18 +90,18 @@ def test_equal_certainty_is_the_mean_over_orders(seed: int) -> None:
     found = selective.metrics_at(coverages, label, probability, np.ones((1, 8)))["accuracy"][0]
     assert 1 - found == pytest.approx(mean, abs=0.12)
     assert selective.aurc(label, probability) == pytest.approx((1 - found).mean())
-    assert [selective.answered_weight(certainty, coverage).sum() for coverage in coverages] == pytest.approx(
+    assert [selective.answered_weight(confidence, coverage).sum() for coverage in coverages] == pytest.approx(
         range(1, 9)
     )
 
 
 def test_selective_accuracy_by_hand() -> None:
     label = np.array([0, 0, 1, 1])
-    probability = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])  # the second, least certain, is wrong
+    probability = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])  # the second, least confident, is wrong
     found = selective.selective_report(predictions(["a", "b"], label, probability), Bootstrap(100, 1))
     at = {row["coverage"]: row for row in found["coverages"]}
     assert (at[1.0]["accuracy"]["value"], at[1.0]["balanced_accuracy"]["value"]) == (0.75, 0.75)
-    assert (at[0.7]["accuracy"]["value"], at[0.7]["images"], at[0.7]["certain_from"]) == (1, 3, 0.7)
+    assert (at[0.7]["accuracy"]["value"], at[0.7]["images"], at[0.7]["least_confidence"]) == (1, 3, 0.7)
     assert found["risk_coverage_area"] == found["risk_coverage_area_at_best"] == 0.0625
     one = predictions(["a", "b"], label[:1], probability[:1])
     assert selective.selective_report(one, Bootstrap(100, 1))["coverages"][-1]["accuracy"]["value"] == 1

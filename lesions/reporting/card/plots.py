@@ -160,12 +160,12 @@ def draw_reliability(bins: dict[str, list[dict[str, float]]], axes: Axes) -> Non
         bins: `confidence` and `accuracy` of each bin, by when (before and after the temperature).
         axes: to draw on.
     """
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="as sure as right")
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="perfect calibration")
     looks = {"before": {"color": "#6f9cc4", "marker": "o"}, "after": {"color": BLUE, "marker": "s"}}
     for when, rows in bins.items():
         confidence, accuracy = ([row[name] for row in rows] for name in ("confidence", "accuracy"))
         axes.plot(confidence, accuracy, linewidth=1.2, markersize=4, label=f"{when} the temperature", **looks[when])  # type: ignore[arg-type]
-    axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1.01), ylim=(0, 1.02))
+    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.01), ylim=(0, 1.02))
     axes.legend(frameon=False, loc="upper left")
 
 
