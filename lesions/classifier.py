@@ -219,7 +219,7 @@ class Classifier:
         calibrated = self.calibration.apply(uncalibrated)
         scores = {name: task.score(classes, uncalibrated) for name, task in self.thresholds.tasks.items()}
         ood_scores = ood.score(self.reference, features).tolist()
-        limit = self.thresholds.ood_limit
+        ood_threshold = self.thresholds.ood_threshold
         for row, one in enumerate(batch):
             ours = {name: float(score[row]) for name, score in scores.items()}
             yield replace(
@@ -232,7 +232,7 @@ class Classifier:
                 scores=ours,
                 alerts={name: self._reached(name, score) for name, score in ours.items()},
                 ood_score=ood_scores[row],
-                is_ood=None if limit is None else ood_scores[row] > limit,
+                is_ood=None if ood_threshold is None else ood_scores[row] > ood_threshold,
             )
 
     def _reached(self, task: str, score: float) -> bool | None:

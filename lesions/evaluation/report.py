@@ -53,7 +53,7 @@ def evaluation_report(
         },
         "calibration": {name: calibration.calibration_report(ours) for name, ours in splits.items()},
         "abstention": {name: selective.selective_report(ours, bootstrap) for name, ours in splits.items()},
-        "ood": ood.ood_report(ood_scores, list(splits), thresholds.ood_limit),
+        "ood": ood.ood_report(ood_scores, list(splits), thresholds.ood_threshold),
     }
 
 

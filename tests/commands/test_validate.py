@@ -98,7 +98,7 @@ def assert_equal_to_evaluate(found: dict[str, Any]) -> None:
     assert found["decision_curves"] == due["decision_curves_of_test"]
     assert found["majority_class"] == due["majority_class_of_train"]
     assert found["metadata"]["image_only"] == due["image_only"]["test"]
-    assert found["ood"] == {"flagged_above": due["ood"]["flagged_above"], **due["ood"]["test"]}
+    assert found["ood"] == {"ood_threshold": due["ood"]["ood_threshold"], **due["ood"]["test"]}
 
 
 def test_metrics_equal_evaluates(evaluated: Evaluate, tmp_path: Path) -> None:

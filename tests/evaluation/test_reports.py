@@ -141,6 +141,6 @@ def test_robustness_of_one_image() -> None:
 def test_ood_without_limit() -> None:
     table = pd.DataFrame({"split": ["test", "generated"], "label": ["nv", "flat"], "ood_score": [1.0, 1.0]})
     found = ood.ood_report(table, ["val", "test"], None)
-    assert found["flagged_above"] is None
+    assert found["ood_threshold"] is None
     assert found["reason"] == "there was no validation image to choose it on"
     assert found["generated"] == {"images": 1, "flagged": None, "auc_against_test": 0.5}

@@ -62,7 +62,7 @@ def test_file_is_read_back(tmp_path: Path) -> None:
     assert back == thresholds()
     assert back.value("melanoma", "sensitivity", 0.9) == 1 / 3
     assert back.value("melanoma", "specificity", 0.9) is back.value("malignant", "sensitivity", 0.9) is None
-    assert back.ood_limit == 7.5
+    assert back.ood_threshold == 7.5
 
 
 @pytest.mark.parametrize(

@@ -78,9 +78,9 @@ def test_thresholds_reach_their_targets(predicted: pd.DataFrame) -> None:
             assert one.value in reached
             assert reached[one.value][other] == max(rate[other] for rate in reached.values())
     scores = pd.read_csv(PREDICTIONS / "ood_scores.csv").query("split == 'val'")["ood_score"].astype(np.float32)
-    assert thresholds.ood_limit in set(scores)
-    assert (scores > thresholds.ood_limit).mean() <= 0.01
-    assert (scores >= thresholds.ood_limit).mean() > 0.01
+    assert thresholds.ood_threshold in set(scores)
+    assert (scores > thresholds.ood_threshold).mean() <= 0.01
+    assert (scores >= thresholds.ood_threshold).mean() > 0.01
 
 
 def test_temperature_minimises_log_loss(predicted: pd.DataFrame) -> None:
@@ -131,7 +131,7 @@ def test_no_validation_image_gives_nulls(predicted: pd.DataFrame) -> None:
     assert read_json(Path("models/calibration.json")) == {"temperature": None}
     thresholds = Thresholds.read(Path("models/thresholds.json"))
     assert {one.value for one in thresholds.thresholds} == {None}
-    assert thresholds.ood_limit is None
+    assert thresholds.ood_threshold is None
     final, same = ((PREDICTIONS / f"{name}.csv").read_bytes() for name in ("predictions", "predictions_calibrated"))
     assert final == same
 

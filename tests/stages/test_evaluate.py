@@ -120,7 +120,7 @@ def test_no_melanoma_on_validation(predicted: pd.DataFrame) -> None:
 def test_no_validation_image(predicted: pd.DataFrame) -> None:
     report = evaluated(keep_rows(predicted, predicted["split"] == "test"))
     assert report["calibration"]["temperature"] is None
-    assert report["ood"]["flagged_above"] is None
+    assert report["ood"]["ood_threshold"] is None
     assert {point["threshold"] for point in report["tasks"]["malignant"]["operating_points"]} == {None}
 
 

@@ -174,6 +174,6 @@ class Thresholds(BaseModel):
         return found[0] if found else None
 
     @property
-    def ood_limit(self) -> float | None:
+    def ood_threshold(self) -> float | None:
         """The out-of-distribution score above which an image is flagged; None where it is not known."""
         return next((threshold.value for threshold in self.of_task(OOD)), None)

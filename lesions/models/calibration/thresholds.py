@@ -67,7 +67,7 @@ def task_thresholds(
     ]
 
 
-def ood_threshold(score: NDArray[np.floating]) -> Threshold:
+def choose_ood_threshold(score: NDArray[np.floating]) -> Threshold:
     """Return the threshold of the out-of-distribution score, (N,) of validation."""
     # A score that occurs, so that nothing is interpolated.
     value = float(np.quantile(score, OOD_SPECIFICITY, method="higher")) if len(score) else None
