@@ -35,7 +35,7 @@ from PIL import Image
 
 from lesions.core.errors import UserError
 from lesions.core.json_files import read_json
-from lesions.evaluation.common.tasks import SENSITIVITIES, Thresholds
+from lesions.evaluation.common.tasks import TARGET_SENSITIVITIES, Thresholds
 from lesions.explain.grad_cam import heat_maps
 from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import Preprocessing, to_pixels
@@ -122,8 +122,8 @@ class Classifier:
             UserError: something is missing or damaged, or of another run.
         """
         folder = Path(folder)
-        if sensitivity / 100 not in SENSITIVITIES:
-            expected = ", ".join(f"{100 * one:.0f}" for one in SENSITIVITIES)
+        if sensitivity / 100 not in TARGET_SENSITIVITIES:
+            expected = ", ".join(f"{100 * one:.0f}" for one in TARGET_SENSITIVITIES)
             raise UserError(f"a sensitivity of {sensitivity} % has no threshold; expected one of {expected}.")
         chosen = thresholds.load(folder)
         made = read_json(folder / "preprocessing.json")

@@ -1,4 +1,4 @@
-"""Do the metrics hold on worse images? What is lost under each corruption, beside the same images uncorrupted."""
+"""Do the metrics hold on worse images? The drop of the balanced accuracy under each corruption."""
 
 from dataclasses import replace
 from functools import partial
@@ -55,18 +55,18 @@ def robustness_report(
     threshold: float | None,
     bootstrap: Bootstrap,
 ) -> dict[str, Any]:
-    """Return the metrics of the uncorrupted images, of each corruption and strength, and what is lost.
+    """Return the metrics of the uncorrupted images, of each corruption and strength, and the drop of the balanced accuracy.
 
     Args:
         split: test.
         worse: of `probabilities_by_corruption`.
         melanoma: the task, or None where melanoma is no class of its own.
-        threshold: the score, chosen on val, from which an image is called melanoma, if one was found.
-        bootstrap: how the intervals of the losses are drawn: of the same lesions with and without corruption.
+        threshold: the score, chosen on val, from which an image is predicted as melanoma, if one was found.
+        bootstrap: how the intervals are resampled: the same groups with and without corruption.
     """
     if not worse:
         return {"reason": "data/predictions/predictions_corrupted.csv has no images"}
-    losses = alone(bootstrap.estimates(partial(accuracy_drop, split.label, split.probability, worse), split.groups))
+    drops = alone(bootstrap.estimates(partial(balanced_accuracy_drops, split.label, split.probability, worse), split.groups))
     reason = "melanoma is no class of its own" if melanoma is None else "no threshold reaches 90 % sensitivity on val"
     return {
         "strengths_are": "1 (mild) to 3 (an image that one would take again); 0 is uncorrupted",
@@ -78,14 +78,14 @@ def robustness_report(
                 "corruption": name,
                 "strength": strength,
                 **_metrics_at(split, probability, melanoma, threshold),
-                "balanced_accuracy_lost": losses[f"{name} {strength}"],
+                "balanced_accuracy_drop": drops[f"{name} {strength}"],
             }
             for (name, strength), probability in worse.items()
         ],
     }
 
 
-def accuracy_drop(
+def balanced_accuracy_drops(
     label: NDArray[np.int64],
     probability: NDArray[np.float64],
     worse: dict[tuple[str, int], NDArray[np.float64]],
@@ -111,7 +111,7 @@ def accuracy_drop(
 
 
 def robustness_curves(report: dict[str, Any]) -> pd.DataFrame:
-    """Return the plot's table, `COLUMNS`, from a `robustness_report`; every curve begins with the clean images."""
+    """Return the plot's table, `COLUMNS`, from a `robustness_report`; every curve begins with the uncorrupted images."""
     rows = []
     entries = report.get("corruptions", [])
     for name in dict.fromkeys(entry["corruption"] for entry in entries):

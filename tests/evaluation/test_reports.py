@@ -134,8 +134,8 @@ def test_robustness_of_one_image() -> None:
     assert found["uncorrupted"]["macro_auc"] is None
     assert found["uncorrupted"]["reasons"]["macro_auc"]
     assert found["reason"] == "melanoma is no class of its own"
-    assert found["corruptions"][0]["balanced_accuracy_lost"]["value"] == 1
-    assert found["corruptions"][0]["balanced_accuracy_lost"]["lower"] is None
+    assert found["corruptions"][0]["balanced_accuracy_drop"]["value"] == 1
+    assert found["corruptions"][0]["balanced_accuracy_drop"]["lower"] is None
 
 
 def test_ood_without_limit() -> None:

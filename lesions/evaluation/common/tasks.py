@@ -15,7 +15,7 @@ from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
 
 FILE = "thresholds.json"
-SENSITIVITIES = (0.80, 0.90, 0.95)
+TARGET_SENSITIVITIES = (0.80, 0.90, 0.95)
 """Targets on validation; those of specificity are the same."""
 DERMATOLOGISTS = {"sensitivity": 0.866, "specificity": 0.713}
 """Means of 58 dermatologists who classify melanomas and nevi by dermoscopy alone (Haenssle et al., Man against
@@ -103,7 +103,7 @@ class Threshold(BaseModel):
 def targets(task: str) -> list[tuple[Literal["sensitivity", "specificity"], float]]:
     """Return each metric and target for which a threshold of a task is chosen."""
     both: tuple[Literal["sensitivity", "specificity"], ...] = ("sensitivity", "specificity")
-    wanted = [(metric, target) for metric in both for target in SENSITIVITIES]
+    wanted = [(metric, target) for metric in both for target in TARGET_SENSITIVITIES]
     return [*wanted, ("sensitivity", DERMATOLOGISTS["sensitivity"])] if task == "melanoma" else wanted
 
 

@@ -190,11 +190,11 @@ def gaps(groups: dict[str, list[Json]], metric: str) -> list[Json]:
 
 
 def robustness(found: Json) -> Json:
-    """Return what corrupted images cost: the `uncorrupted` metric, the `mild` losses, the `worst`; or the `reason` for none."""
+    """Return what corrupted images cost: the `uncorrupted` metric, the `mild` drops, the `worst`; or the `reason` for none."""
     if "corruptions" not in found:
         return {"reason": found.get("reason", "test was left out")}
-    known = [row for row in found["corruptions"] if row["balanced_accuracy_lost"]["value"] is not None]
-    known.sort(key=lambda row: -row["balanced_accuracy_lost"]["value"])
+    known = [row for row in found["corruptions"] if row["balanced_accuracy_drop"]["value"] is not None]
+    known.sort(key=lambda row: -row["balanced_accuracy_drop"]["value"])
     uncorrupted = found["uncorrupted"]["balanced_accuracy"]
     return {
         "uncorrupted": uncorrupted,
