@@ -26,13 +26,13 @@ def reliability(label: NDArray[np.int64], probability: NDArray[np.float64]) -> l
         probable class) and `accuracy`. Equally confident images stand in their order.
     """
     confidence = probability.max(axis=1)
-    hit = probability.argmax(axis=1) == label
+    correct = probability.argmax(axis=1) == label
     order = np.argsort(confidence, kind="stable")
     return [
         {
             "images": len(bin_),
             "confidence": rounded(float(confidence[bin_].mean())),
-            "accuracy": rounded(float(hit[bin_].mean())),
+            "accuracy": rounded(float(correct[bin_].mean())),
         }
         for bin_ in np.array_split(order, min(BINS, len(order)))
     ]

@@ -44,12 +44,14 @@ def net_benefit(
     """
     limits = np.array(thresholds)
     price = limits / (1 - limits)
-    called = probability[:, None] >= limits
+    predicted_positive = probability[:, None] >= limits
     images = weights.sum(axis=1, keepdims=True)
-    true, false = (weights @ (called & kind[:, None]).astype(np.float64) for kind in (positive, ~positive))
-    ill = (weights @ positive)[:, None]
-    model = (true - price * false) / images
-    everybody = (ill - price * (images - ill)) / images
+    true_positives, false_positives = (
+        weights @ (predicted_positive & kind[:, None]).astype(np.float64) for kind in (positive, ~positive)
+    )
+    positives = (weights @ positive)[:, None]
+    model = (true_positives - price * false_positives) / images
+    everybody = (positives - price * (images - positives)) / images
     return {"model": model, "treat_all": everybody, "gain": model - np.maximum(everybody, 0)}
 
 

@@ -97,20 +97,20 @@ def label_metrics(counts: NDArray[np.float64]) -> Metrics:
         by the images of each); mcc (Matthews's correlation for several classes: Gorodkin, Comput. Biol. Chem.
         28, 2004); kappa (Cohen, Educ. Psychol. Meas. 20, 1960).
     """
-    hits = np.diagonal(counts, axis1=1, axis2=2)
+    true_positives = np.diagonal(counts, axis1=1, axis2=2)
     actual, predicted, all_ = counts.sum(axis=2), counts.sum(axis=1), counts.sum(axis=(1, 2))
-    accuracy = hits.sum(axis=1) / all_
-    f1 = safe_divide(2 * hits, actual + predicted)
+    accuracy = true_positives.sum(axis=1) / all_
+    f1 = safe_divide(2 * true_positives, actual + predicted)
     by_chance = (actual * predicted).sum(axis=1)
     spread_of_truth = all_**2 - (actual**2).sum(axis=1)
     spread_of_answers = all_**2 - (predicted**2).sum(axis=1)
     return {
         "accuracy": accuracy,
         "misclassified": 1 - accuracy,
-        "balanced_accuracy": _mean(safe_divide(hits, actual)),
+        "balanced_accuracy": _mean(safe_divide(true_positives, actual)),
         "macro_f1": _mean(f1),
         "weighted_f1": (np.nan_to_num(f1) * actual).sum(axis=1) / all_,
-        "mcc": safe_divide(hits.sum(axis=1) * all_ - by_chance, np.sqrt(spread_of_truth * spread_of_answers)),
+        "mcc": safe_divide(true_positives.sum(axis=1) * all_ - by_chance, np.sqrt(spread_of_truth * spread_of_answers)),
         "kappa": safe_divide(accuracy - by_chance / all_**2, 1 - by_chance / all_**2),
     }
 
@@ -129,21 +129,21 @@ def per_class(label: NDArray[np.int64], probability: NDArray[np.float64], weight
     misclassified, the fraction of the class's images; auc and average_precision of the class's probability.
     """
     counts = confusion(label, probability, weights)
-    hits = np.diagonal(counts, axis1=1, axis2=2)
+    true_positives = np.diagonal(counts, axis1=1, axis2=2)
     actual, predicted = counts.sum(axis=2), counts.sum(axis=1)
     all_ = counts.sum(axis=(1, 2))[:, None]
-    rejected = all_ - actual - predicted + hits
-    sensitivity = safe_divide(hits, actual)
+    true_negatives = all_ - actual - predicted + true_positives
+    sensitivity = safe_divide(true_positives, actual)
     ranked = [
         roc.auc_and_average_precision(label == n, probability[:, n], weights) for n in range(probability.shape[1])
     ]
     auc, average_precision = np.stack(ranked, axis=2)
     return {
         "sensitivity": sensitivity,
-        "specificity": safe_divide(rejected, all_ - actual),
-        "ppv": safe_divide(hits, predicted),
-        "npv": safe_divide(rejected, all_ - predicted),
-        "f1": safe_divide(2 * hits, actual + predicted),
+        "specificity": safe_divide(true_negatives, all_ - actual),
+        "ppv": safe_divide(true_positives, predicted),
+        "npv": safe_divide(true_negatives, all_ - predicted),
+        "f1": safe_divide(2 * true_positives, actual + predicted),
         "misclassified": 1 - sensitivity,
         "auc": auc,
         "average_precision": average_precision,

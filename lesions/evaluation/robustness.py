@@ -55,7 +55,7 @@ def robustness_report(
     threshold: float | None,
     bootstrap: Bootstrap,
 ) -> dict[str, Any]:
-    """Return the metrics of the uncorrupted images, of each corruption and strength, and the drop of the balanced accuracy.
+    """Return the metrics of the uncorrupted images and of each corruption and strength, and the drop between them.
 
     Args:
         split: test.
@@ -66,7 +66,9 @@ def robustness_report(
     """
     if not worse:
         return {"reason": "data/predictions/predictions_corrupted.csv has no images"}
-    drops = alone(bootstrap.estimates(partial(balanced_accuracy_drops, split.label, split.probability, worse), split.groups))
+    drops = alone(
+        bootstrap.estimates(partial(balanced_accuracy_drops, split.label, split.probability, worse), split.groups)
+    )
     reason = "melanoma is no class of its own" if melanoma is None else "no threshold reaches 90 % sensitivity on val"
     return {
         "strengths_are": "1 (mild) to 3 (an image that one would take again); 0 is uncorrupted",
@@ -102,16 +104,16 @@ def balanced_accuracy_drops(
     truth = np.eye(probability.shape[1])[label]
     actual = weights @ truth
 
-    def balanced(answer: NDArray[np.float64]) -> NDArray[np.float64]:
-        hits = truth * (answer.argmax(axis=1) == label)[:, None]
-        return np.asarray(np.nansum(safe_divide(weights @ hits, actual), axis=1) / (actual > 0).sum(axis=1))
+    def balanced_accuracy(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+        correct = truth * (probability.argmax(axis=1) == label)[:, None]
+        return np.asarray(np.nansum(safe_divide(weights @ correct, actual), axis=1) / (actual > 0).sum(axis=1))
 
-    before = balanced(probability)
-    return {f"{name} {strength}": before - balanced(answer) for (name, strength), answer in worse.items()}
+    uncorrupted = balanced_accuracy(probability)
+    return {f"{name} {strength}": uncorrupted - balanced_accuracy(other) for (name, strength), other in worse.items()}
 
 
 def robustness_curves(report: dict[str, Any]) -> pd.DataFrame:
-    """Return the plot's table, `COLUMNS`, from a `robustness_report`; every curve begins with the uncorrupted images."""
+    """Return the plot's table, `COLUMNS`, from a `robustness_report`; each curve begins with the uncorrupted images."""
     rows = []
     entries = report.get("corruptions", [])
     for name in dict.fromkeys(entry["corruption"] for entry in entries):
@@ -134,11 +136,11 @@ def _metrics_at(
         reasons["melanoma_sensitivity"] = reasons["melanoma_specificity"] = "no threshold"
     else:
         positive, score, _ = binary_scores(melanoma, replace(split, probability=probability))
-        for name, ours, called in (
+        for name, ours, correct in (
             ("melanoma_sensitivity", positive, score >= threshold),
             ("melanoma_specificity", ~positive, score < threshold),
         ):
-            values[name] = rounded(float(called[ours].mean())) if ours.any() else None
+            values[name] = rounded(float(correct[ours].mean())) if ours.any() else None
             if values[name] is None:
                 reasons[name] = undefined_reason(name)
     return {**values, **({"reasons": reasons} if reasons else {})}

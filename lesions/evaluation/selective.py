@@ -54,14 +54,14 @@ def metrics_at(
     """
     confidence = probability.max(axis=1)
     truth = np.eye(probability.shape[1])[label]
-    hit = (probability.argmax(axis=1) == label)[:, None]
+    correct = (probability.argmax(axis=1) == label)[:, None]
     found: dict[str, list[NDArray[np.float64]]] = {"accuracy": [], "balanced_accuracy": []}
     for coverage in coverages:
         parts = truth * answered_weight(confidence, coverage)[:, None]
-        actual, hits = weights @ parts, weights @ (parts * hit)
-        found["accuracy"].append(safe_divide(hits.sum(axis=1), actual.sum(axis=1)))
+        actual, true_positives = weights @ parts, weights @ (parts * correct)
+        found["accuracy"].append(safe_divide(true_positives.sum(axis=1), actual.sum(axis=1)))
         left = (actual > 0).sum(axis=1)
-        found["balanced_accuracy"].append(safe_divide(np.nansum(safe_divide(hits, actual), axis=1), left))
+        found["balanced_accuracy"].append(safe_divide(np.nansum(safe_divide(true_positives, actual), axis=1), left))
     return {name: np.stack(values, axis=1) for name, values in found.items()}
 
 
@@ -88,12 +88,12 @@ def aurc(label: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
 def selective_report(split: SplitPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
     """Return one split's metrics at each of `COVERAGES`, with intervals, and the areas under the curve.
 
-    `risk_coverage_area_at_best` is that of the same answers, if every error were less confident than every hit.
+    `risk_coverage_area_at_best` is that of the same predictions, if each error were less confident than each correct one.
     """
     ours = (split.label, split.probability)
     found = bootstrap.estimates(partial(metrics_at, COVERAGES, *ours), split.groups)
-    confidence, hit = split.probability.max(axis=1), split.probability.argmax(axis=1) == split.label
-    best = np.cumsum(np.sort(~hit)) / np.arange(1, len(hit) + 1)
+    confidence, correct = split.probability.max(axis=1), split.probability.argmax(axis=1) == split.label
+    best = np.cumsum(np.sort(~correct)) / np.arange(1, len(correct) + 1)
     rows = []
     for place, coverage in enumerate(COVERAGES):
         share = answered_weight(confidence, coverage)
@@ -110,7 +110,7 @@ def selective_report(split: SplitPredictions, bootstrap: Bootstrap) -> dict[str,
     return {
         "risk_coverage_area": rounded(aurc(*ours)),
         "risk_coverage_area_at_best": rounded(float(best.mean())),
-        "risk_of_all": rounded(float((~hit).mean())),
+        "risk_of_all": rounded(float((~correct).mean())),
         "coverages": rows,
     }
 

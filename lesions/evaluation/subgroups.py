@@ -75,10 +75,10 @@ def subgroup_metrics(
     found = {"balanced_accuracy": label_metrics(counts)["balanced_accuracy"]}
     if melanoma is not None:
         actual, predicted = counts[:, melanoma].sum(axis=1), counts[:, :, melanoma].sum(axis=1)
-        hits, all_ = counts[:, melanoma, melanoma], counts.sum(axis=(1, 2))
+        true_positives, all_ = counts[:, melanoma, melanoma], counts.sum(axis=(1, 2))
         found |= {
-            "melanoma_sensitivity": safe_divide(hits, actual),
-            "melanoma_specificity": safe_divide(all_ - actual - predicted + hits, all_ - actual),
+            "melanoma_sensitivity": safe_divide(true_positives, actual),
+            "melanoma_specificity": safe_divide(all_ - actual - predicted + true_positives, all_ - actual),
             "melanoma_auc": roc.auc_and_average_precision(label == melanoma, probability[:, melanoma], weights)[0],
         }
     return found

@@ -62,7 +62,7 @@ class Cell(NamedTuple):
 
 
 def choose(labels: NDArray[np.int64], probability: NDArray[np.float64], examples: int) -> list[Example]:
-    """Return of each class its most confident errors, then its least confident correct predictions, as far as it has any.
+    """Return of each class its most confident errors, then its least confident correct predictions, if it has any.
 
     The confidence is the probability of the predicted class. Between equals the first row goes first.
 

@@ -18,10 +18,10 @@ def covered(seed: int, truth: float) -> tuple[bool, bool]:
     random = np.random.default_rng(seed)
     lesions = np.repeat(np.arange(300), random.integers(1, 7, 300))
     # A beta distribution of each lesion's own chance, with the mean `truth` and much weight near 0 and 1.
-    hit = random.random(len(lesions)) < random.beta(0.4 * truth, 0.4 * (1 - truth), 300)[lesions]
+    correct = random.random(len(lesions)) < random.beta(0.4 * truth, 0.4 * (1 - truth), 300)[lesions]
 
     def accuracy(weights: np.ndarray) -> Metrics:
-        return {"accuracy": weights @ hit / weights.sum(axis=1)}
+        return {"accuracy": weights @ correct / weights.sum(axis=1)}
 
     held = []
     for groups in (lesions, np.arange(len(lesions))):

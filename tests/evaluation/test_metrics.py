@@ -77,15 +77,15 @@ def test_weighted_metrics_are_of_repeated_images(seed: int) -> None:
         assert {name: values[number] for name, values in overall.items()} == pytest.approx(expected, nan_ok=True)
         for n in range(3):
             table = reference.confusion_matrix(actual == n, answer == n, labels=[False, True])
-            (rejected, false), (missed, hits) = table
+            (tn, fp), (fn, tp) = table
             score = partial(reference.average_precision_score, actual == n, given[:, n])
             row = {
-                "sensitivity": hits / (hits + missed) if hits + missed else np.nan,
-                "specificity": rejected / (rejected + false) if rejected + false else np.nan,
-                "ppv": hits / (hits + false) if hits + false else np.nan,
-                "npv": rejected / (rejected + missed) if rejected + missed else np.nan,
-                "f1": 2 * hits / (2 * hits + false + missed) if hits + false + missed else np.nan,
-                "misclassified": missed / (hits + missed) if hits + missed else np.nan,
+                "sensitivity": tp / (tp + fn) if tp + fn else np.nan,
+                "specificity": tn / (tn + fp) if tn + fp else np.nan,
+                "ppv": tp / (tp + fp) if tp + fp else np.nan,
+                "npv": tn / (tn + fn) if tn + fn else np.nan,
+                "f1": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else np.nan,
+                "misclassified": fn / (tp + fn) if tp + fn else np.nan,
                 "auc": area[n],
                 "average_precision": or_nan(bool((actual == n).any()), score),
             }
@@ -204,7 +204,7 @@ def test_calibration_bin_by_bin(seed: int, sharper: float) -> None:
         start = number * size + min(number, longer)
         bin_ = images[start : start + size + (number < longer)]
         confidence = sum(sure for sure, _ in bin_) / len(bin_)
-        accuracy = sum(hit for _, hit in bin_) / len(bin_)
+        accuracy = sum(correct for _, correct in bin_) / len(bin_)
         expected += len(bin_) / len(images) * abs(accuracy - confidence)
         assert table[number] == {
             "images": len(bin_),

@@ -26,7 +26,7 @@ def predictions(
 
 
 def test_metrics_at_a_threshold() -> None:
-    """Ten melanomas of which nine are found, 90 others of which 18 are called melanoma."""
+    """Ten melanomas of which nine are found, 90 others of which 18 are predicted as melanoma."""
     positive = np.arange(100) < 10
     score = np.where(np.isin(np.arange(100), [*range(9), *range(10, 28)]), 0.9, 0.1)
     metrics = operating_points.threshold_metrics([0.5], positive, score, np.ones((1, 100)))
@@ -79,11 +79,11 @@ def test_equal_confidence_is_the_mean_over_orders(seed: int) -> None:
     label = random.integers(2, size=8)
     first = random.choice([0.3, 0.6, 0.8], 8)
     probability = np.stack([first, 1 - first], axis=1)
-    confidence, hit = probability.max(axis=1), probability.argmax(axis=1) == label
+    confidence, correct = probability.max(axis=1), probability.argmax(axis=1) == label
     risks = []
     for _ in range(400):
         order = np.lexsort((random.random(8), -confidence))
-        risks.append(np.cumsum(~hit[order]) / np.arange(1, 9))
+        risks.append(np.cumsum(~correct[order]) / np.arange(1, 9))
     mean = np.mean(risks, axis=0)
     assert selective.aurc(label, probability) == pytest.approx(mean.mean(), abs=0.07)
     coverages = tuple((np.arange(1, 9) / 8).tolist())

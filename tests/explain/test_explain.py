@@ -170,7 +170,12 @@ def test_gallery_order() -> None:
     table = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.4, 0.6], [0.4, 0.6], [0.9, 0.1]])
     labels = np.array([0, 0, 0, 0, 0, 0])
     found = [(example.row, example.kind) for example in gallery.choose(labels, table, 2)]
-    assert found == [(2, "confident_error"), (3, "confident_error"), (1, "unconfident_correct"), (0, "unconfident_correct")]
+    assert found == [
+        (2, "confident_error"),
+        (3, "confident_error"),
+        (1, "unconfident_correct"),
+        (0, "unconfident_correct"),
+    ]
 
 
 # The stage.
@@ -280,7 +285,11 @@ def test_missing_parts_are_left_out(case: str, tmp_path: Path, monkeypatch: pyte
     explain.main()
     report = json.loads(Path("reports/gallery/gallery.json").read_text())
     kinds = {entry["kind"] for entry in report["entries"]}
-    expected = {"no errors": {"unconfident_correct"}, "no correct": {"confident_error"}, "one image": {"confident_error"}}
+    expected = {
+        "no errors": {"unconfident_correct"},
+        "no correct": {"confident_error"},
+        "one image": {"confident_error"},
+    }
     assert kinds == expected.get(case, {"confident_error", "unconfident_correct"})
     assert report["split"] == ("val" if case in ("only val", "test is not evaluated") else "test")
     metrics = json.loads(Path("metrics/explain.json").read_text())

@@ -24,7 +24,7 @@ def choose_threshold(
 
     Args:
         positive: (N,), of validation.
-        score: (N,); an image is called positive from the threshold on.
+        score: (N,); an image is predicted positive from the threshold on.
         metric: sensitivity or specificity.
         target: its least value, from 0 to 1.
 

@@ -61,14 +61,14 @@ def metrics(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> di
     """
     if not np.isfinite(probabilities).all():
         return dict.fromkeys(("val_accuracy", "val_balanced_accuracy", "val_macro_auc"), float("nan"))
-    hit = probabilities.argmax(axis=1) == labels
+    correct = probabilities.argmax(axis=1) == labels
     present = np.unique(labels)
     areas = (
         [roc_auc_score(labels == number, probabilities[:, number]) for number in present] if len(present) > 1 else [0.5]
     )
     return {
-        "val_accuracy": float(hit.mean()),
-        "val_balanced_accuracy": float(np.mean([hit[labels == number].mean() for number in present])),
+        "val_accuracy": float(correct.mean()),
+        "val_balanced_accuracy": float(np.mean([correct[labels == number].mean() for number in present])),
         "val_macro_auc": float(np.mean(areas)),
     }
 

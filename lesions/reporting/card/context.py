@@ -190,7 +190,7 @@ def gaps(groups: dict[str, list[Json]], metric: str) -> list[Json]:
 
 
 def robustness(found: Json) -> Json:
-    """Return what corrupted images cost: the `uncorrupted` metric, the `mild` drops, the `worst`; or the `reason` for none."""
+    """Return the `uncorrupted` metric, the `mild` drops and the `worst`; or the `reason` why there are none."""
     if "corruptions" not in found:
         return {"reason": found.get("reason", "test was left out")}
     known = [row for row in found["corruptions"] if row["balanced_accuracy_drop"]["value"] is not None]
