@@ -88,7 +88,7 @@ def aurc(label: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
 def selective_report(split: SplitPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
     """Return one split's metrics at each of `COVERAGES`, with intervals, and the areas under the curve.
 
-    `risk_coverage_area_at_best` is that of the same predictions, if each error were less confident than each correct one.
+    `risk_coverage_area_at_best` is that of a model whose errors are all less confident than its correct predictions.
     """
     ours = (split.label, split.probability)
     found = bootstrap.estimates(partial(metrics_at, COVERAGES, *ours), split.groups)
