@@ -47,7 +47,7 @@ def overall_metrics(
     """Return the metrics for all classes together.
 
     Args:
-        label: (N,), the numbers of the true classes.
+        label: (N,), the true labels, as integers.
         probability: (N, classes).
         weights: (B, N).
 

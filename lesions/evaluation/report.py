@@ -105,13 +105,13 @@ def split_plots(split: SplitPredictions, tasks: dict[str, BinaryTask | str]) -> 
         split: its predictions; of none, the tables have columns and no rows.
         tasks: see `evaluation_report`.
     """
-    predicted = [split.classes[number] for number in split.probability.argmax(axis=1)]
+    predicted = [split.classes[label] for label in split.probability.argmax(axis=1)]
     pairs = pd.DataFrame({"actual": split.table["label"], "predicted": predicted})
     per_class = metrics.per_class(split.label, split.probability, np.ones((1, len(split.label))))
     names = {"precision": "ppv", "recall": "sensitivity", "f1": "f1", "misclassified": "misclassified"}
     rows = [
-        (label, shown, rounded(float(per_class[metric][0, number])))
-        for number, label in enumerate(split.classes)
+        (name, shown, rounded(float(per_class[metric][0, label])))
+        for label, name in enumerate(split.classes)
         for shown, metric in names.items()
         if len(split.label)
     ]

@@ -39,11 +39,11 @@ def split_report(split: SplitPredictions, prior: NDArray[np.float64], bootstrap:
         "classes": [
             {
                 "diagnosis": name,
-                "support": int((split.label == number).sum()),
-                "groups": len(set(split.groups[split.label == number])),
-                **{metric: found[number] for metric, found in of_class.items()},
+                "support": int((split.label == label).sum()),
+                "groups": len(set(split.groups[split.label == label])),
+                **{metric: found[label] for metric, found in of_class.items()},
             }
-            for number, name in enumerate(split.classes)
+            for label, name in enumerate(split.classes)
         ],
         "confusion": {
             "rows_are": "actual, columns predicted, in the order of the classes",

@@ -90,7 +90,7 @@ def draw(
 
     Args:
         place: (N, 2).
-        labels: (N,), the numbers of the true classes.
+        labels: (N,), the true labels, as integers.
         classes: their names; one without images has no place in the legend.
         title: stands over it.
         note: stands under the title, smaller.
@@ -102,17 +102,17 @@ def draw(
         figure = Figure(figsize=(8, 6), layout="constrained")
         axes = figure.subplots()
         counts = np.bincount(labels, minlength=len(classes))
-        for number in np.flatnonzero(counts).tolist():
+        for label in np.flatnonzero(counts).tolist():
             axes.scatter(
-                place[labels == number, 0],
-                place[labels == number, 1],
+                place[labels == label, 0],
+                place[labels == label, 1],
                 s=18,
-                color=COLOURS[number % len(COLOURS)],
-                marker=MARKERS[number % len(MARKERS)],
+                color=COLOURS[label % len(COLOURS)],
+                marker=MARKERS[label % len(MARKERS)],
                 alpha=0.8,
                 linewidths=0,
-                zorder=3 - counts[number] / counts.sum(),  # the rare over the common
-                label=f"{_short(classes[number])}  {counts[number]:,}",
+                zorder=3 - counts[label] / counts.sum(),  # the rare over the common
+                label=f"{_short(classes[label])}  {counts[label]:,}",
             )
         axes.set_xticks([])
         axes.set_yticks([])

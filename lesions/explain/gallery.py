@@ -44,8 +44,8 @@ class Example(NamedTuple):
     Attributes:
         row: its row in the table of predictions.
         kind: why it is shown.
-        truth: the number of its class.
-        predicted: the number of the class of the highest probability.
+        truth: its label, as an integer.
+        predicted: the label of the highest probability.
     """
 
     row: int
@@ -67,7 +67,7 @@ def choose(labels: NDArray[np.int64], probability: NDArray[np.float64], examples
     The confidence is the probability of the predicted class. Between equals the first row goes first.
 
     Args:
-        labels: (N,), the numbers of the true classes.
+        labels: (N,), the true labels, as integers.
         probability: (N, classes).
         examples: how many of each kind a class.
     """
@@ -133,11 +133,11 @@ def write_gallery(
 
     wrong = split.probability.argmax(axis=1) != split.labels
     counts, rows = {}, []
-    for number, name in enumerate(split.classes):
-        ours = split.labels == number
+    for label, name in enumerate(split.classes):
+        ours = split.labels == label
         counts[name] = {"images": int(ours.sum()), "errors": int((ours & wrong).sum())}
         of_kind = [
-            [cell for cell, one in zip(cells, examples, strict=True) if one.truth == number and one.kind == kind]
+            [cell for cell, one in zip(cells, examples, strict=True) if one.truth == label and one.kind == kind]
             for kind in KINDS
         ]
         places = [cell for few in of_kind for cell in [*few, *[None] * (most - len(few))]]

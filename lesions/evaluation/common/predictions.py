@@ -24,7 +24,7 @@ class SplitPredictions:
         table: (N rows) `FIXED` and the columns of images.csv; "" where an image, such as an augmented one, is not in
             that.
         classes: their labels.
-        label: (N,), numbers of the true classes.
+        label: (N,), the true labels, as integers.
         probability: (N, classes), each row summing to one; the most probable class is the answer, and thresholds are
             of these.
         calibrated: (N, classes), the same after calibration on validation; None where that is not known.

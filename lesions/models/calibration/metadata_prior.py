@@ -117,13 +117,13 @@ def fit_prior(images: pd.DataFrame, classes: list[str]) -> MetadataPrior:
     """
     lesion = images["lesion_id"].where(images["lesion_id"] != "", images["group_id"])
     lesions = images[~images.assign(lesion=lesion).duplicated(["lesion", "label"])]
-    number = lesions["label"].map(classes.index).to_numpy()
+    labels = lesions["label"].map(classes.index).to_numpy()
     found = {}
     known = values(lesions)
     for field in FIELDS:
         column = known[field]
         held = sorted(set(column) - {""}, key=lambda value: (len(value), value))
-        counts = np.array([np.bincount(number[column == value], minlength=len(classes)) for value in held], float)
+        counts = np.array([np.bincount(labels[column == value], minlength=len(classes)) for value in held], float)
         if field == "age" and held:
             counts = smoothing([int(value) for value in held]) @ counts
         found[field] = {

@@ -57,7 +57,7 @@ def fit_temperature(label: NDArray[np.int64], probability: NDArray[np.floating])
     """Return the temperature with the least log loss, to three digits.
 
     Args:
-        label: (N,), numbers of the true classes, of validation.
+        label: (N,), the true labels, as integers, of validation.
         probability: (N, classes).
     """
     if not len(label):

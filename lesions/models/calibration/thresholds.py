@@ -53,7 +53,7 @@ def task_thresholds(
         name: the task's.
         task: its classes.
         classes: labels of the columns of `probability`.
-        label: (N,), numbers of the true classes, of validation.
+        label: (N,), the true labels, as integers, of validation.
         probability: (N, classes), uncalibrated.
     """
     positive, negative = (
