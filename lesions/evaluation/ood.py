@@ -12,7 +12,7 @@ from lesions.core.errors import UserError
 from lesions.evaluation import roc
 from lesions.evaluation.bootstrap import rounded
 
-FIXED = ["image_id", "split", "label", "leakage", "ood_score"]
+COLUMNS = ["image_id", "split", "label", "leakage", "ood_score"]
 OTHERS = ("generated", "shipped")
 """Images that show no lesion; see predict."""
 
@@ -24,7 +24,7 @@ def read_scores(file: Path) -> pd.DataFrame:
         UserError: a column is missing, or a score is no finite number.
     """
     table = read_csv(file)
-    missing = [column for column in FIXED if column not in table]
+    missing = [column for column in COLUMNS if column not in table]
     if missing:
         raise UserError(f"{file} has no column {', '.join(missing)}. Run `dvc repro calibrate --force`.")
     scores = pd.to_numeric(table["ood_score"], errors="coerce")

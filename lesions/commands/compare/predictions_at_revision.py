@@ -16,7 +16,7 @@ READ = {
     "data/clean/classes.csv": ["label", "of"],
     "data/clean/images.csv": ["image_id", "group_id"],
     "data/split/split.csv": ["image_id", "split"],
-    "data/predictions/predictions.csv": predictions.FIXED,
+    "data/predictions/predictions.csv": predictions.IMAGE_COLUMNS,
 }
 """What is read, and the columns without which it cannot be."""
 
@@ -54,7 +54,7 @@ def predictions_at_revision(revision: str, name: str) -> ModelPredictions:
     classes, images, split, table = tables.values()
     images = images.merge(split, on="image_id")
     where = f"data/predictions/predictions.csv of {revision}"
-    table = predictions.checked(table, where, images, list(classes["label"]))
+    table = predictions.check_predictions(table, where, images, list(classes["label"]))
     rows = table[table["split"] == name].sort_values("image_id")
     if rows.empty:
         raise UserError(f"{where} has no image of {name}. Compare another --split, or run `dvc repro` there.")

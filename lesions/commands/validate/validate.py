@@ -31,7 +31,7 @@ from lesions.core.json_files import write_json
 from lesions.core.params import FILE
 from lesions.core.sanitize import shown
 from lesions.evaluation.bootstrap import Bootstrap
-from lesions.evaluation.common.predictions import FIXED, split_predictions
+from lesions.evaluation.common.predictions import IMAGE_COLUMNS, split_predictions
 from lesions.evaluation.split_metrics import overall_with_intervals
 from lesions.models.calibration.metadata_prior import FIELDS
 from lesions.params.evaluate import Evaluate
@@ -193,7 +193,7 @@ def _metrics(
 
 def _table(images: pd.DataFrame, probabilities: pd.DataFrame) -> pd.DataFrame:
     """Return a table of predictions in the columns of data/predictions/predictions.csv."""
-    return pd.concat([images[FIXED], probabilities], axis=1)
+    return pd.concat([images[IMAGE_COLUMNS], probabilities], axis=1)
 
 
 def _counts(reasons: "pd.Series[str]", kind: str) -> dict[str, Any]:
