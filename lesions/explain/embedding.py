@@ -55,7 +55,12 @@ def write_embedding(split: ExplainedSplit, random: np.random.Generator, seed: in
     title = f"{split.split.capitalize()} images as the network sees them, by diagnosis ({method})"
     note = f"{leakage_note(split.leakage)}; {len(chosen):,} of {len(split.rows):,} images; nearness alone has a meaning"
     draw(place, split.labels[chosen], split.classes, title, note, path)
-    return {"method": method, "images": len(chosen), "of": len(split.rows), "features": split.features.shape[1]}
+    return {
+        "method": method,
+        "images": len(chosen),
+        "images_of_split": len(split.rows),
+        "features": split.features.shape[1],
+    }
 
 
 def places(found: NDArray[np.float32], seed: int) -> tuple[NDArray[np.float32], str]:

@@ -182,7 +182,7 @@ def put(folder: Path, table: pd.DataFrame, classes: list[str] | None = None) -> 
     """Write what is read of one experiment."""
     for name in ("clean", "split", "predictions"):
         (folder / "data" / name).mkdir(parents=True, exist_ok=True)
-    pd.DataFrame({"label": classes or CLASSES, "of": classes or CLASSES}).to_csv(
+    pd.DataFrame({"label": classes or CLASSES, "diagnoses": classes or CLASSES}).to_csv(
         folder / "data/clean/classes.csv", index=False
     )
     table[["image_id", "label", "group_id"]].to_csv(folder / "data/clean/images.csv", index=False)

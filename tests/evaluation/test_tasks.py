@@ -29,14 +29,15 @@ def thresholds() -> Thresholds:
 def test_tasks_of_classes() -> None:
     table = pd.DataFrame(
         [("mel", "malignant", "mel"), ("other", "unstated", "bcc; scc"), ("nv", "benign", "nv")],
-        columns=["label", "nature", "of"],
+        columns=["label", "malignancy", "diagnoses"],
     )
     assert binary_tasks(table) == {
         "melanoma": BinaryTask(positive=["mel"], negative=["other", "nv"]),
         "malignant": BinaryTask(positive=["mel"], negative=["nv"]),
     }
     coarse = pd.DataFrame(
-        [("malignant", "malignant", "mel; bcc"), ("rest", "unstated", "nv")], columns=["label", "nature", "of"]
+        [("malignant", "malignant", "mel; bcc"), ("rest", "unstated", "nv")],
+        columns=["label", "malignancy", "diagnoses"],
     )
     assert all(isinstance(reason, str) for reason in binary_tasks(coarse).values())
 

@@ -13,7 +13,7 @@ from lesions.evaluation.common.predictions import SplitPredictions
 WORKSPACE = "workspace"
 """The files as they are, in DVC's own commands too."""
 READ = {
-    "data/clean/classes.csv": ["label", "of"],
+    "data/clean/classes.csv": ["label", "diagnoses"],
     "data/clean/images.csv": ["image_id", "group_id"],
     "data/split/split.csv": ["image_id", "split"],
     "data/predictions/predictions.csv": predictions.IMAGE_COLUMNS,
@@ -58,7 +58,7 @@ def predictions_at_revision(revision: str, name: str) -> ModelPredictions:
     rows = table[table["split"] == name].sort_values("image_id")
     if rows.empty:
         raise UserError(f"{where} has no image of {name}. Compare another --split, or run `dvc repro` there.")
-    melanoma = list(classes.loc[classes["of"] == "mel", "label"])
+    melanoma = list(classes.loc[classes["diagnoses"] == "mel", "label"])
     leakage = ", ".join(sorted(set(table["leakage"])))
     return ModelPredictions(
         revision, name, predictions.split_predictions(rows, images), melanoma[0] if melanoma else None, leakage

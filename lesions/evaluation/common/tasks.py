@@ -57,14 +57,16 @@ def binary_tasks(classes: pd.DataFrame) -> dict[str, BinaryTask | str]:
         classes: `data/clean/classes.csv`.
     """
     labels = list(classes["label"])
-    melanoma = list(classes.loc[classes["of"] == "mel", "label"])
-    natures = {nature: list(classes.loc[classes["nature"] == nature, "label"]) for nature in ("malignant", "benign")}
+    melanoma = list(classes.loc[classes["diagnoses"] == "mel", "label"])
+    malignant, benign = (
+        list(classes.loc[classes["malignancy"] == value, "label"]) for value in ("malignant", "benign")
+    )
     return {
         "melanoma": BinaryTask(positive=melanoma, negative=[label for label in labels if label not in melanoma])
         if melanoma
         else "no class is melanoma alone",
-        "malignant": BinaryTask(positive=natures["malignant"], negative=natures["benign"])
-        if all(natures.values())
+        "malignant": BinaryTask(positive=malignant, negative=benign)
+        if malignant and benign
         else "data/clean/classes.csv states no malignant class, or no benign one",
     }
 

@@ -97,7 +97,7 @@ def class_rows(classes: pd.DataFrame, data: Json, split: Json) -> list[Json]:
     return [
         {
             "title": row["label"] if row["name"] in ("", row["label"]) else f"{row['label']}, {row['name']}",
-            "nature": row["nature"],
+            "malignancy": row["malignancy"],
             "lesions": data["lesions_by_class"].get(row["label"], 0),
             "images": data["classes"][row["label"]],
             **{name: split[name]["images_by_class"].get(row["label"], 0) for name in SPLITS},
