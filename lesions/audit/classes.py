@@ -6,7 +6,7 @@ import pandas as pd
 
 from lesions.audit.normalise import tidy
 from lesions.core.errors import UserError
-from lesions.core.sanitize import harm_in
+from lesions.core.sanitize import unsafe_reason
 from lesions.params.clean import Clean
 from lesions.taxonomy import about, code_of, ordered
 
@@ -58,8 +58,8 @@ def refuse_classes(classes: list[str]) -> None:
         raise UserError(f"the table has {len(classes)} diagnosis ({', '.join(classes)}); expected two or more.")
     for label in classes:
         # The first are other columns of our tables; the marks would be read as HTML or as an escape.
-        harmful = re.search(r'[<>&"\\]', label) or harm_in(label)
-        if label in ("image_id", "split", "label", "leakage") or harmful:
+        unsafe = re.search(r'[<>&"\\]', label) or unsafe_reason(label)
+        if label in ("image_id", "split", "label", "leakage") or unsafe:
             raise UserError(
                 f"a class cannot be called {label!r}; rename it in the table, its folder, or clean.classes."
             )

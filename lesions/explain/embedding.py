@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from lesions.core.sanitize import shown
+from lesions.core.sanitize import sanitize
 from lesions.explain.explained import ExplainedSplit, leakage_note, sample
 
 MAX_IMAGES = 2000
@@ -124,7 +124,7 @@ def draw(
         for spine in axes.spines.values():
             spine.set_color("#c8c8c8")
         figure.suptitle(title, fontsize=13)
-        axes.set_title(textwrap.fill(shown(note), 100), fontsize=9, color="#404040")
+        axes.set_title(textwrap.fill(sanitize(note), 100), fontsize=9, color="#404040")
         columns = -(-len(axes.get_legend_handles_labels()[1]) // 24)
         axes.legend(
             loc="upper left", bbox_to_anchor=(1, 1), frameon=False, markerscale=1.8, ncols=columns, title="class"
@@ -136,5 +136,5 @@ def draw(
 
 def _short(name: str) -> str:
     """Return a class's name for the legend, which leaves out what begins with an underscore."""
-    text = shown(name).lstrip("_")
+    text = sanitize(name).lstrip("_")
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -1,7 +1,7 @@
 """The images worth a look: of each class the most confident errors and the least confident correct predictions.
 
 What comes from tables is text here and nothing else: no file is named after an image or a class, and what is drawn
-or read aloud has passed `foreign_text.shown`.
+or read aloud has passed `lesions.core.sanitize`.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from lesions.core.json_files import write_json
-from lesions.core.sanitize import shown
+from lesions.core.sanitize import sanitize
 from lesions.explain.explained import ExplainedSplit, leakage_note
 from lesions.explain.grad_cam import heat_maps
 from lesions.explain.overlay import GAP, beside, overlay
@@ -92,13 +92,13 @@ def alt_text(
     row, column = divmod(int(heat.argmax()), columns)
     if heat.max() > 0:
         place = _PLACES[3 * (3 * row // rows) + 3 * column // columns]
-        where = f"the heat map for {shown(predicted)} is hottest at the {place}"
+        where = f"the heat map for {sanitize(predicted)} is hottest at the {place}"
     else:
-        where = f"no place spoke for {shown(predicted)}"
-    leak = "" if leakage == "none" else f" Leakage: {shown(leakage)}."
+        where = f"no place spoke for {sanitize(predicted)}"
+    leak = "" if leakage == "none" else f" Leakage: {sanitize(leakage)}."
     return (
-        f"{KINDS[kind].capitalize()}: image {shown(image_id)} of {shown(truth)}, taken for {shown(predicted)} with "
-        f"probability {probability:.2f}; {where}.{leak}"
+        f"{KINDS[kind].capitalize()}: image {sanitize(image_id)} of {sanitize(truth)}, taken for {sanitize(predicted)} "
+        f"with probability {probability:.2f}; {where}.{leak}"
     )
 
 
@@ -218,7 +218,7 @@ def _font(name: str) -> ImageFont.FreeTypeFont:
 
 def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     """Return as much of a text as is not wider, for a person to read."""
-    text = shown(text)
+    text = sanitize(text)
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "…") > width:

@@ -58,9 +58,8 @@ def binary_tasks(classes: pd.DataFrame) -> dict[str, BinaryTask | str]:
     """
     labels = list(classes["label"])
     melanoma = list(classes.loc[classes["diagnoses"] == "mel", "label"])
-    malignant, benign = (
-        list(classes.loc[classes["malignancy"] == value, "label"]) for value in ("malignant", "benign")
-    )
+    malignant = list(classes.loc[classes["malignancy"] == "malignant", "label"])
+    benign = list(classes.loc[classes["malignancy"] == "benign", "label"])
     return {
         "melanoma": BinaryTask(positive=melanoma, negative=[label for label in labels if label not in melanoma])
         if melanoma
