@@ -41,7 +41,7 @@ from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import Preprocessing, to_pixels
 from lesions.inference.features import feature_model
 from lesions.inference.predict import BATCH_SIZE, predict_batch
-from lesions.models.calibration import metadata_prior, ood, patient_input, temperature, thresholds
+from lesions.models.calibration import ood, patient_input, thresholds
 from lesions.models.calibration.metadata_prior import FIELDS, MetadataPrior, PatientMetadata, apply_prior
 from lesions.models.calibration.temperature import Calibration
 from lesions.models.common import saving
@@ -135,8 +135,8 @@ class Classifier:
             feature_model(model),
             Preprocessing.from_json(made, folder / "preprocessing.json"),
             ood.load(folder / ood.FILE),
-            metadata_prior.load(folder),
-            temperature.load(folder),
+            MetadataPrior.load(folder),
+            Calibration.load(folder),
             chosen,
             sensitivity / 100,
             _warnings(made.get("packages", {}), chosen.leakage),

@@ -61,8 +61,8 @@ def main() -> None:
         OUT / "predictions_corrupted.csv", index=False, float_format=EXACT
     )
     scores.to_csv(OUT / "ood_scores.csv", index=False, float_format=EXACT)
-    metadata_prior.save(prior, MODELS)
-    temperature.save(calibration, MODELS)
+    prior.save(MODELS)
+    calibration.save(MODELS)
     ood.save(reference, MODELS / ood.FILE)
     network = read_json(OUTPUTS / "model.json")
     fitted = {name: thresholds.sha256_of(MODELS / name) for name in thresholds.FITTED}

@@ -287,7 +287,7 @@ def test_changed_byte_is_refused(models: Path, name: str) -> None:
 def test_damaged_files_are_refused(models: Path) -> None:
     change(models / "calibration.json", temperature="warm")
     with pytest.raises(UserError, match="holds no temperature"):
-        temperature.load(models)
+        temperature.Calibration.load(models)
     change(models / "thresholds.json", leakage=None)
     with pytest.raises(UserError, match=r"no thresholds that this version of the project can read \(leakage"):
         thresholds.load(models)

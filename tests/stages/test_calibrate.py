@@ -10,7 +10,7 @@ import pytest
 from lesions.core.csv_files import EXACT
 from lesions.core.json_files import read_json
 from lesions.evaluation.common.tasks import Thresholds
-from lesions.models.calibration.metadata_prior import FILE, MetadataPrior
+from lesions.models.calibration.metadata_prior import MetadataPrior
 from lesions.models.calibration.thresholds import FILES, sha256_of
 from stages import calibrate
 from tests.conftest import edit_params
@@ -118,7 +118,7 @@ def test_no_metadata_leaves_bits_equal(predicted: pd.DataFrame) -> None:
             pd.read_csv(OUTPUTS / f"{theirs}.csv", dtype=str),
         )
         pd.testing.assert_frame_equal(final, raw[final.columns])
-    assert not MetadataPrior.model_validate_json(Path("models", FILE).read_bytes()).is_active
+    assert not MetadataPrior.load(Path("models")).is_active
     assert not Thresholds.read(Path("models/thresholds.json")).model.use_metadata
 
 

@@ -8,10 +8,13 @@ from numpy.typing import NDArray
 
 from lesions.core.errors import UserError
 from lesions.evaluation.common.tasks import FILE, OOD, BinaryTask, Threshold, Thresholds, targets
+from lesions.models.calibration import ood
+from lesions.models.calibration.metadata_prior import MetadataPrior
+from lesions.models.calibration.temperature import Calibration
 
 OOD_SPECIFICITY = 0.99
 """The fraction of the validation images that is not to be flagged as out-of-distribution."""
-FITTED = ("calibration.json", "metadata_prior.json", "ood.npz")
+FITTED = (Calibration.FILE, MetadataPrior.FILE, ood.FILE)
 """Files of a model's folder that `calibrate` writes."""
 FILES = ("model.keras", "preprocessing.json", *FITTED)
 """Files of a model's folder for which the thresholds hold."""
