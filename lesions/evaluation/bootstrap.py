@@ -94,7 +94,7 @@ def estimate(name: str, value: float, drawn: NDArray[np.float64], *, several: bo
         return {"value": None, "lower": None, "upper": None, "reason": undefined_reason(name)}
     known = drawn[~np.isnan(drawn)]
     missing: Json = {"undefined_resamples": len(drawn) - len(known)} if len(known) < len(drawn) else {}
-    reason = "one lesion alone: nothing to draw from"
+    reason = "one group alone: nothing to resample"
     if several:
         lower, upper = np.percentile(known, PERCENTILES) if len(known) else (value, value)
         if upper > lower:

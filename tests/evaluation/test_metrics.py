@@ -159,7 +159,7 @@ def test_one_image() -> None:
         "value": 1,
         "lower": None,
         "upper": None,
-        "reason": "one lesion alone: nothing to draw from",
+        "reason": "one group alone: nothing to resample",
     }
     assert curves(label, probability).empty
 

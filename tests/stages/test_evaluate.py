@@ -133,7 +133,7 @@ def test_one_lesion_has_no_interval(predicted: pd.DataFrame) -> None:
     for name, found in report["test"]["metrics"].items():
         assert (found["lower"], found["upper"]) == (None, None), name
         if found["value"] is not None:
-            assert found["reason"] == "one lesion alone: nothing to draw from"
+            assert found["reason"] == "one group alone: nothing to resample"
         else:
             assert found["reason"] != "undefined"
     assert all("suppressed" in group for groups in report["subgroups_of_test"].values() for group in groups)
