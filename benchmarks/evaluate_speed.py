@@ -56,10 +56,10 @@ def put(folder: Path) -> None:
     test = table[table["split"] == "test"]
     kinds = [(name, strength) for name in CORRUPTIONS for strength in STRENGTHS]
     index = table[["image_id", "split", "label", "leakage"]]
-    described = [(name, about(name).name, about(name).nature, name) for name in classes]
+    described = [(name, about(name).name, about(name).malignancy, name) for name in classes]
     for name, content in {
         "clean/images": images,
-        "clean/classes": pd.DataFrame(described, columns=["label", "name", "nature", "of"]),
+        "clean/classes": pd.DataFrame(described, columns=["label", "name", "malignancy", "diagnoses"]),
         "split/split": split,
         "network_outputs/predictions": table[table["split"] != "train"],
         "network_outputs/corrupted": pd.concat([test.assign(corruption=name, strength=s) for name, s in kinds]),

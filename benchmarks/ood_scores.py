@@ -70,16 +70,16 @@ def main() -> None:
     table = []
     for name, score in scores(features[of_split["train"]], label).items():
         val = score(features[of_split["val"]])
-        limit = np.quantile(val, 0.99, method="higher")
+        ood_threshold = np.quantile(val, 0.99, method="higher")
         row: dict[str, object] = {"score": name}
         for split in OOD_SPLITS:
             found = score(features[of_split[split]])
             both = np.concatenate([found, val])
             is_ood = np.arange(len(both)) < len(found)
             auc = auc_and_average_precision(is_ood, both, np.ones((1, len(both))))[0][0]
-            row |= {f"AUC, {split}": f"{auc:.4f}", f"flagged, {split}": f"{(found > limit).mean():.1%}"}
+            row |= {f"AUC, {split}": f"{auc:.4f}", f"flagged, {split}": f"{(found > ood_threshold).mean():.1%}"}
         for number in np.unique(of_val[rare]):
-            row[f"flagged, {classes[number]}"] = f"{(val > limit)[of_val == number].mean():.1%}"
+            row[f"flagged, {classes[number]}"] = f"{(val > ood_threshold)[of_val == number].mean():.1%}"
         table.append(row)
     print(pd.DataFrame(table).to_string(index=False))
 

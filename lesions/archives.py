@@ -14,7 +14,7 @@ from posixpath import splitext
 from typing import NamedTuple
 
 from lesions.core.errors import UserError
-from lesions.core.sanitize import harm_in, shown
+from lesions.core.sanitize import sanitize, unsafe_reason
 
 EXTENSIONS = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"),
@@ -79,16 +79,16 @@ def open_archive(path: Path) -> zipfile.ZipFile:
 
     Raises:
         UserError: it is truncated, no zip archive, or lists more members than any collection of images has;
-            or its own name would do harm in our tables.
+            or its own name is unsafe in our tables.
     """
-    if harm := harm_in(path.name):
-        raise UserError(f"The name of the archive {shown(path.name)} {harm}; expected a plain one. Rename it.")
+    if reason := unsafe_reason(path.name):
+        raise UserError(f"The name of the archive {sanitize(path.name)} {reason}; expected a plain one. Rename it.")
     try:
         return _Archive(path)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
         raise UserError(
-            f"{shown(str(path))} cannot be opened as a zip archive ({shown(str(error))}): it is truncated or damaged. "
-            "Copy or download it again; `unzip -t` tests it."
+            f"{sanitize(str(path))} cannot be opened as a zip archive ({sanitize(str(error))}): it is truncated or "
+            "damaged. Copy or download it again; `unzip -t` tests it."
         ) from None
 
 
@@ -120,7 +120,7 @@ def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
             # compares the CRC once the declared length is reached.
             content = file.read(info.file_size)
     except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError, zlib.error) as error:
-        raise ValueError(f"damaged in the archive: {shown(str(error))}") from None
+        raise ValueError(f"damaged in the archive: {sanitize(str(error))}") from None
     if len(content) < info.file_size:
         raise ValueError(f"damaged in the archive: {len(content):,} of {info.file_size:,} bytes")
     return content
@@ -165,8 +165,8 @@ def _problem(info: zipfile.ZipInfo) -> str:
     if parts[0] == "" or ":" in parts[0] or ".." in parts:
         return "unsafe path in the archive"
     # zipfile cuts a name at its first NUL.
-    if harm := harm_in(info.orig_filename):
-        return f"name {harm}"
+    if reason := unsafe_reason(info.orig_filename):
+        return f"name {reason}"
     if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
         return "a link or device, no file"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

@@ -35,13 +35,13 @@ from PIL import Image
 
 from lesions.core.errors import UserError
 from lesions.core.json_files import read_json
-from lesions.evaluation.common.tasks import SENSITIVITIES, Thresholds
+from lesions.evaluation.common.tasks import TARGET_SENSITIVITIES, Thresholds
 from lesions.explain.grad_cam import heat_maps
 from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import Preprocessing, to_pixels
 from lesions.inference.features import feature_model
 from lesions.inference.predict import BATCH_SIZE, predict_batch
-from lesions.models.calibration import metadata_prior, ood, patient_input, temperature, thresholds
+from lesions.models.calibration import ood, patient_input, thresholds
 from lesions.models.calibration.metadata_prior import FIELDS, MetadataPrior, PatientMetadata, apply_prior
 from lesions.models.calibration.temperature import Calibration
 from lesions.models.common import saving
@@ -122,8 +122,8 @@ class Classifier:
             UserError: something is missing or damaged, or of another run.
         """
         folder = Path(folder)
-        if sensitivity / 100 not in SENSITIVITIES:
-            expected = ", ".join(f"{100 * one:.0f}" for one in SENSITIVITIES)
+        if sensitivity / 100 not in TARGET_SENSITIVITIES:
+            expected = ", ".join(f"{100 * one:.0f}" for one in TARGET_SENSITIVITIES)
             raise UserError(f"a sensitivity of {sensitivity} % has no threshold; expected one of {expected}.")
         chosen = thresholds.load(folder)
         made = read_json(folder / "preprocessing.json")
@@ -135,8 +135,8 @@ class Classifier:
             feature_model(model),
             Preprocessing.from_json(made, folder / "preprocessing.json"),
             ood.load(folder / ood.FILE),
-            metadata_prior.load(folder),
-            temperature.load(folder),
+            MetadataPrior.load(folder),
+            Calibration.load(folder),
             chosen,
             sensitivity / 100,
             _warnings(made.get("packages", {}), chosen.leakage),
@@ -219,7 +219,7 @@ class Classifier:
         calibrated = self.calibration.apply(uncalibrated)
         scores = {name: task.score(classes, uncalibrated) for name, task in self.thresholds.tasks.items()}
         ood_scores = ood.score(self.reference, features).tolist()
-        limit = self.thresholds.ood_limit
+        ood_threshold = self.thresholds.ood_threshold
         for row, one in enumerate(batch):
             ours = {name: float(score[row]) for name, score in scores.items()}
             yield replace(
@@ -232,7 +232,7 @@ class Classifier:
                 scores=ours,
                 alerts={name: self._reached(name, score) for name, score in ours.items()},
                 ood_score=ood_scores[row],
-                is_ood=None if limit is None else ood_scores[row] > limit,
+                is_ood=None if ood_threshold is None else ood_scores[row] > ood_threshold,
             )
 
     def _reached(self, task: str, score: float) -> bool | None:

@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-Nature = Literal["malignant", "benign", "unstated"]
+Malignancy = Literal["malignant", "benign", "unstated"]
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class Diagnosis:
     Attributes:
         code: as in our tables and metrics.
         name: as a person says it.
-        nature: what it counts as; `unstated` where it is neither (a precursor) or unknown.
+        malignancy: what it counts as; `unstated` where it is neither (a precursor) or unknown.
         aliases: what data sets call it besides, in lower case.
     """
 
     code: str
     name: str
-    nature: Nature
+    malignancy: Malignancy
     aliases: tuple[str, ...] = ()
 
 
@@ -67,9 +67,9 @@ def code_of(name: str) -> str:
 
 
 def about(code: str) -> Diagnosis:
-    """Return the diagnosis of a code; one that the taxonomy does not know keeps its name, and its nature is unstated.
+    """Return the diagnosis of a code; one not in the taxonomy keeps its name, of unstated malignancy.
 
-    >>> about("bcc").nature, about("my own class").name
+    >>> about("bcc").malignancy, about("my own class").name
     ('malignant', 'my own class')
     """
     return _BY_CODE.get(code, Diagnosis(code, code, "unstated"))

@@ -52,7 +52,7 @@ def main() -> None:
     train = (index["split"] == "train").to_numpy()
     reference = ood.fit_reference(features[train], index["label"][train].map(classes.index).to_numpy(np.int64))
     scores = index[~train].assign(ood_score=ood.score(reference, features[~train]))
-    chosen.append(thresholds.ood_threshold(scores.loc[scores["split"] == "val", "ood_score"].to_numpy()))
+    chosen.append(thresholds.choose_ood_threshold(scores.loc[scores["split"] == "val", "ood_score"].to_numpy()))
 
     OUT.mkdir(parents=True, exist_ok=True)
     final.to_csv(OUT / "predictions.csv", index=False, float_format=EXACT)
@@ -61,8 +61,8 @@ def main() -> None:
         OUT / "predictions_corrupted.csv", index=False, float_format=EXACT
     )
     scores.to_csv(OUT / "ood_scores.csv", index=False, float_format=EXACT)
-    metadata_prior.save(prior, MODELS)
-    temperature.save(calibration, MODELS)
+    prior.save(MODELS)
+    calibration.save(MODELS)
     ood.save(reference, MODELS / ood.FILE)
     network = read_json(OUTPUTS / "model.json")
     fitted = {name: thresholds.sha256_of(MODELS / name) for name in thresholds.FITTED}

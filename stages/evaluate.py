@@ -17,7 +17,7 @@ from lesions.evaluation import decision_curve, ood, robustness
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.evaluation.common import predictions, tasks
 from lesions.evaluation.report import class_fractions, evaluation_report, report_on_test, split_plots
-from lesions.evaluation.split_report import dvc_metrics, overall_with_intervals, printed
+from lesions.evaluation.split_metrics import dvc_metrics, overall_with_intervals, printed
 from lesions.params.evaluate import Evaluate
 
 DATA = Path("data")
@@ -68,7 +68,7 @@ def main() -> None:
     report["calibration"] = calibration | report["calibration"]
     if thresholds.model.use_metadata:
         # Of the same lesions and resamples as the other metrics.
-        report["without_age_sex_and_site"] = {
+        report["image_only"] = {
             name: overall_with_intervals(predictions.split_predictions(image_only[rows[name]], images), bootstrap)
             for name in splits
         }
@@ -80,7 +80,7 @@ def main() -> None:
 
     write_tables(every, binary, report)
     write_json(Path("reports/evaluation.json"), report)
-    brief = {name: dvc_metrics(report[name], report["questions"]["melanoma"].get(name)) for name in splits}
+    brief = {name: dvc_metrics(report[name], report["tasks"]["melanoma"].get(name)) for name in splits}
     write_json(Path("metrics/evaluate.json"), {"leakage": leakage, **brief})
     print(pd.DataFrame({name: printed(report[name]) for name in splits}).to_string())
     if leakage != "none":

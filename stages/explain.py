@@ -31,10 +31,10 @@ def main() -> None:
     )
     random = np.random.default_rng(params.seed)
     drawn = embedding.write_embedding(split, random, params.seed, Path("plots/embedding.png"))
-    checked = sanity_check.check_split(model, split, random, params.seed)
+    sanity = sanity_check.check_split(model, split, random, params.seed)
     found = {"split": split.split, "leakage": split.leakage, "gallery": counts, "embedding": drawn}
-    write_json(Path("metrics/explain.json"), {**found, "sanity_check": checked})
-    print(f"{GALLERY}: {len(examples)} images of {split.split}. Heat maps: {checked['verdict']}")
+    write_json(Path("metrics/explain.json"), {**found, "sanity_check": sanity})
+    print(f"{GALLERY}: {len(examples)} images of {split.split}. Heat maps: {sanity['verdict']}")
     if split.leakage != "none":
         print(f"WARNING: {split.leakage}. These images are no fair test; see metrics/split.json for what leaks.")
 

@@ -74,7 +74,7 @@ def refuse_empty_classes(train: SplitData, classes: list[str]) -> None:
         UserError: names it.
     """
     present = set(train.labels.tolist())
-    if missing := [name for number, name in enumerate(classes) if number not in present]:
+    if missing := [name for label, name in enumerate(classes) if label not in present]:
         raise UserError(
             f"of {', '.join(missing)} no image is in train. Give split another seed or smaller val and test, "
             "or leave the class out by clean.classes."

@@ -91,8 +91,8 @@ def put_clean(folder: Path, images: pd.DataFrame) -> None:
     unknown = dict.fromkeys(("lesion_id", "age", "age_status", "sex", "site", "source", "dx_type"), "")
     images.assign(**unknown).to_csv(folder / "data/clean/images.csv", index=False)
     labels = ordered(set(images["label"]))
-    rows = [(label, about(label).name, about(label).nature, label) for label in labels]
-    table = pd.DataFrame(rows, columns=["label", "name", "nature", "of"])
+    rows = [(label, about(label).name, about(label).malignancy, label) for label in labels]
+    table = pd.DataFrame(rows, columns=["label", "name", "malignancy", "diagnoses"])
     table.to_csv(folder / "data/clean/classes.csv", index=False)
 
 

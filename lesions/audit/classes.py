@@ -6,7 +6,7 @@ import pandas as pd
 
 from lesions.audit.normalise import tidy
 from lesions.core.errors import UserError
-from lesions.core.sanitize import harm_in
+from lesions.core.sanitize import unsafe_reason
 from lesions.params.clean import Clean
 from lesions.taxonomy import about, code_of, ordered
 
@@ -58,8 +58,8 @@ def refuse_classes(classes: list[str]) -> None:
         raise UserError(f"the table has {len(classes)} diagnosis ({', '.join(classes)}); expected two or more.")
     for label in classes:
         # The first are other columns of our tables; the marks would be read as HTML or as an escape.
-        harmful = re.search(r'[<>&"\\]', label) or harm_in(label)
-        if label in ("image_id", "split", "label", "leakage") or harmful:
+        unsafe = re.search(r'[<>&"\\]', label) or unsafe_reason(label)
+        if label in ("image_id", "split", "label", "leakage") or unsafe:
             raise UserError(
                 f"a class cannot be called {label!r}; rename it in the table, its folder, or clean.classes."
             )
@@ -73,7 +73,7 @@ def absent_diagnoses(table: pd.DataFrame, params: Clean) -> list[str]:
         params: with `classes`.
     """
     held = set(tidy(table, "dx").map(code_of))
-    return [name for made in params.classes.values() for name in made.of if code_of(name) not in held]
+    return [name for made in params.classes.values() for name in made.diagnoses if code_of(name) not in held]
 
 
 def class_table(images: pd.DataFrame, params: Clean) -> pd.DataFrame:
@@ -84,9 +84,9 @@ def class_table(images: pd.DataFrame, params: Clean) -> pd.DataFrame:
         params: which may state what a class counts as.
 
     Returns:
-        `label`; `name`, as a person says it; `nature`: benign, malignant or unstated; `of`: the codes of the
+        `label`; `name`, as a person says it; `malignancy`: benign, malignant or unstated; `diagnoses`: the codes of the
         diagnoses that the data has of it, joined by "; ".
     """
     held = images.groupby("label")["diagnosis"].agg(lambda codes: "; ".join(ordered(set(codes))))
-    rows = [(label, about(label).name, params.nature_of(label), held[label]) for label in ordered(set(held.index))]
-    return pd.DataFrame(rows, columns=["label", "name", "nature", "of"])
+    rows = [(label, about(label).name, params.malignancy_of(label), held[label]) for label in ordered(set(held.index))]
+    return pd.DataFrame(rows, columns=["label", "name", "malignancy", "diagnoses"])

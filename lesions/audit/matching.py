@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from lesions.archives import Member, list_members
-from lesions.core.sanitize import harm_in, shown
+from lesions.core.sanitize import sanitize, unsafe_reason
 
 REJECTS = ["image_id", "archive", "member", "reason"]
 
@@ -19,17 +19,17 @@ def find_members(raw: Path, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataF
         table: one row per image, with `image_id`; all values text.
 
     Returns:
-        The rows that have one readable member and no value that would do harm in our tables, with `archive` and
+        The rows that have one readable member and no value that is unsafe in our tables, with `archive` and
         `member`; and what is set aside, as `set_aside` gives it.
     """
     archives = [path for path in sorted(raw.iterdir()) if path.suffix.lower() == ".zip"]
-    harm = dict(zip(table["image_id"], _harm(table), strict=True))
+    unsafe = dict(zip(table["image_id"], _unsafe_values(table), strict=True))
     first: dict[str, Member] = {}
     rejects: list[tuple[str, str, str, str]] = []
     for member in (member for path in archives for member in list_members(path)):
         problem = member.problem
         if not problem:
-            problem = harm.get(member.image_id, "not listed in the table")
+            problem = unsafe.get(member.image_id, "not listed in the table")
         if not problem and member.image_id in first:
             problem = f"a second image of this id; the first is {first[member.image_id].name}"
         if problem:
@@ -39,22 +39,22 @@ def find_members(raw: Path, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataF
     present = table["image_id"].isin(list(first))
     accounted = set(first) | {image_id for image_id, *_ in rejects}
     rejects += [
-        (image_id, "", "", harm[image_id] or "listed, but not in any archive")
-        for image_id in sorted(harm.keys() - accounted)
+        (image_id, "", "", unsafe[image_id] or "listed, but not in any archive")
+        for image_id in sorted(unsafe.keys() - accounted)
     ]
     found = table[present].copy()
     found["archive"] = [first[image_id].archive for image_id in found["image_id"]]
     found["member"] = [first[image_id].name for image_id in found["image_id"]]
-    return found, pd.DataFrame(rejects, columns=REJECTS, dtype=str).map(shown)
+    return found, pd.DataFrame(rejects, columns=REJECTS, dtype=str).map(sanitize)
 
 
-def _harm(table: pd.DataFrame) -> pd.Series:
-    """Say for each row which of its values would do harm, and how; "" where none would."""
-    harm = pd.Series("", index=table.index)
+def _unsafe_values(table: pd.DataFrame) -> pd.Series:
+    """Say for each row which of its values is unsafe, and how; "" where none is."""
+    unsafe = pd.Series("", index=table.index)
     for column in table:
-        found = table[column].map({value: harm_in(value) for value in table[column].unique()})
-        harm = harm.where((harm != "") | (found == ""), f"{column} " + found)
-    return harm
+        found = table[column].map({value: unsafe_reason(value) for value in table[column].unique()})
+        unsafe = unsafe.where((unsafe != "") | (found == ""), f"{column} " + found)
+    return unsafe
 
 
 def set_aside(images: pd.DataFrame, reasons: Sequence[str] | pd.Series) -> pd.DataFrame:
@@ -66,4 +66,4 @@ def set_aside(images: pd.DataFrame, reasons: Sequence[str] | pd.Series) -> pd.Da
     """
     rows = images.assign(reason=reasons)
     rows = rows[rows["reason"] != ""]
-    return rows.reindex(columns=REJECTS, fill_value="").map(shown)
+    return rows.reindex(columns=REJECTS, fill_value="").map(sanitize)

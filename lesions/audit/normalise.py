@@ -47,7 +47,7 @@ def normalise(images: pd.DataFrame, age_zero: str) -> pd.DataFrame:
         sex=tidy(images, "sex").str.lower().map(SEXES).fillna(""),
         site=tidy(images, "localization").str.lower().map(_site),
         source=_one_spelling(tidy(images, "dataset")),
-        declared_split=tidy(images, "split").str.lower(),
+        published_split=tidy(images, "split").str.lower(),
     )
 
 

@@ -82,8 +82,8 @@ def write_report(
         "summary": summary,
         "params": params,
         "classes": _class_rows(classes, summary),
-        "regrouped": bool((classes["of"] != classes["label"]).any()),
-        "by_nature": pd.Series(summary["classes"]).groupby(summary["natures"]).sum().to_dict(),
+        "regrouped": bool((classes["diagnoses"] != classes["label"]).any()),
+        "by_malignancy": pd.Series(summary["classes"]).groupby(summary["malignancy"]).sum().to_dict(),
         "rejects": _reject_rows(rejected, summary),
         "values": {column: sorted(set(images[column]) - {""}) for column in ("dx_type", "source")},
         "uncertainty": _uncertainty(images, summary["tells_the_diagnosis"]),
@@ -104,9 +104,9 @@ def _class_rows(classes: pd.DataFrame, summary: dict[str, Any]) -> list[dict[str
             "images": summary["classes"][row["label"]],
             "lesions": summary["lesions_by_class"][row["label"]],
             "share": summary["classes"][row["label"]] / summary["images"],
-            "nature": row["nature"],
+            "malignancy": row["malignancy"],
             "name": row["name"],
-            "of": row["of"],
+            "diagnoses": row["diagnoses"],
         }
         for row in classes.to_dict("records")
     ]

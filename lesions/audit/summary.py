@@ -58,7 +58,7 @@ def summarise(
         "kept_together": [*known, "duplicates"],
         "classes": {label: int(labels[label]) for label in classes["label"]},
         "lesions_by_class": {label: int(lesions[label]) for label in classes["label"]},
-        "natures": dict(zip(classes["label"], classes["nature"], strict=True)),
+        "malignancy": dict(zip(classes["label"], classes["malignancy"], strict=True)),
         "missing": {**missing, "age": int(status.get("missing", 0))},
         "ages": {name: int(status.get(name, 0)) for name in AGE_STATUS},
         "ages_filled_with": float(filled.iloc[0]) if len(filled) else None,

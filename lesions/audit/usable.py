@@ -17,7 +17,7 @@ from lesions.taxonomy import ordered
 
 COLUMNS = [
     *("image_id", "archive", "member", "label", "diagnosis", "lesion_id", "group_id", "dx_type", "age", "age_status"),
-    *("sex", "site", "source", "patient_id", "declared_split", "height", "width", "near_duplicate_id", "sha256"),
+    *("sex", "site", "source", "patient_id", "published_split", "height", "width", "near_duplicate_id", "sha256"),
 ]
 
 

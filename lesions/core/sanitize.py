@@ -1,4 +1,4 @@
-"""Names and values from outside, in a table that a spreadsheet opens or on a terminal: no harm, still readable.
+"""Names and values from outside, in a table that a spreadsheet opens or on a terminal: safe, and still readable.
 
 A spreadsheet takes what begins with = + - @ for a formula, and runs it; a terminal obeys control characters;
 marks of writing direction make one name look like another.
@@ -16,7 +16,7 @@ _FORMULA = re.compile(r"(?:^|;)\s*(?!\s*-(?:\d+(?:\.\d*)?)?\s*(?:;|$))(?=[=+@\-ï
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
-def harm_in(text: str) -> str:
+def unsafe_reason(text: str) -> str:
     """Say why a name or value cannot be written into our tables as it is, such as "begins like a formula", or ""."""
     if len(text) > LONGEST:
         return f"is longer than {LONGEST} characters"
@@ -25,8 +25,8 @@ def harm_in(text: str) -> str:
     return "begins like a formula" if _FORMULA.search(text) else ""
 
 
-def shown(text: str) -> str:
-    """Return a text without harm, for a person to read: on one line, shortened, formulas behind an apostrophe."""
+def sanitize(text: str) -> str:
+    """Return a text made safe, for a person to read: on one line, shortened, formulas behind an apostrophe."""
     escaped = _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text[:LONGEST])
     shortened = escaped if max(len(escaped), len(text)) <= LONGEST else escaped[: _SHOWN - 1] + "â€¦"
     return _FORMULA.sub(lambda found: found[0] + "'", shortened)

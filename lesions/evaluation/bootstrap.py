@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta
 
-from lesions.evaluation.metrics import Metrics, why_undefined
+from lesions.evaluation.metrics import Metrics, undefined_reason
 
 DIGITS = 4
 """More digits than a test set of some thousand images supports would only look exact."""
@@ -139,21 +139,21 @@ def estimate(name: str, value: float, drawn: NDArray[np.float64], *, several: bo
         several: whether there is more than one group.
 
     Returns:
-        `value`, `lower` and `upper`, null where there is none, then with the reason in `why`; and
+        `value`, `lower` and `upper`, null where there is none, then with a `reason`; and
         `undefined_resamples` where some were left out of the interval.
     """
     if np.isnan(value):
-        return {"value": None, "lower": None, "upper": None, "why": why_undefined(name)}
+        return {"value": None, "lower": None, "upper": None, "reason": undefined_reason(name)}
     known = drawn[~np.isnan(drawn)]
     missing: Json = {"undefined_resamples": len(drawn) - len(known)} if len(known) < len(drawn) else {}
-    why = "one lesion alone: nothing to draw from"
+    reason = "one group alone: nothing to resample"
     if several:
         lower, upper = np.percentile(known, PERCENTILES) if len(known) else (value, value)
         if upper > lower:
             return {"value": rounded(value), "lower": rounded(lower), "upper": rounded(upper), **missing}
         # [1, 1] would read as certainty, and says only that no error was among these lesions.
-        why = "every resample gives the same, as where no answer is wrong: that is no interval"
-    return {"value": rounded(value), "lower": None, "upper": None, "why": why, **missing}
+        reason = "every resample gives the same, as where no answer is wrong: that is no interval"
+    return {"value": rounded(value), "lower": None, "upper": None, "reason": reason, **missing}
 
 
 def alone(estimates: dict[str, list[Json]]) -> dict[str, Json]:

@@ -15,24 +15,24 @@ BINS = 15
 
 
 def reliability(label: NDArray[np.int64], probability: NDArray[np.float64]) -> list[dict[str, float | int | None]]:
-    """Return how often the answers are right, by how sure they are.
+    """Return the accuracy by confidence.
 
     Args:
         label: (N,).
         probability: (N, classes).
 
     Returns:
-        At most `BINS` bins of equal mass, the least sure first: `images`, and the means `confidence` (of the most
-        probable class) and `accuracy`. Equally sure images stand in their order.
+        At most `BINS` bins of equal mass, the least confident first: `images`, and the means `confidence` (of the most
+        probable class) and `accuracy`. Equally confident images stand in their order.
     """
     confidence = probability.max(axis=1)
-    hit = probability.argmax(axis=1) == label
+    correct = probability.argmax(axis=1) == label
     order = np.argsort(confidence, kind="stable")
     return [
         {
             "images": len(bin_),
             "confidence": rounded(float(confidence[bin_].mean())),
-            "accuracy": rounded(float(hit[bin_].mean())),
+            "accuracy": rounded(float(correct[bin_].mean())),
         }
         for bin_ in np.array_split(order, min(BINS, len(order)))
     ]

@@ -21,7 +21,7 @@ from lesions.evaluation.operating_points import binary_scores
 
 REPORTED = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 PLOTTED = tuple((np.arange(1, 51) / 100).tolist())
-COLUMNS = ["question", "strategy", "threshold", "net_benefit"]
+COLUMNS = ["task", "strategy", "threshold", "net_benefit"]
 """Columns of the plot's table."""
 
 
@@ -44,12 +44,14 @@ def net_benefit(
     """
     limits = np.array(thresholds)
     price = limits / (1 - limits)
-    called = probability[:, None] >= limits
+    predicted_positive = probability[:, None] >= limits
     images = weights.sum(axis=1, keepdims=True)
-    true, false = (weights @ (called & kind[:, None]).astype(np.float64) for kind in (positive, ~positive))
-    ill = (weights @ positive)[:, None]
-    model = (true - price * false) / images
-    everybody = (ill - price * (images - ill)) / images
+    true_positives, false_positives = (
+        weights @ (predicted_positive & kind[:, None]).astype(np.float64) for kind in (positive, ~positive)
+    )
+    positives = (weights @ positive)[:, None]
+    model = (true_positives - price * false_positives) / images
+    everybody = (positives - price * (images - positives)) / images
     return {"model": model, "treat_all": everybody, "gain": model - np.maximum(everybody, 0)}
 
 
@@ -66,12 +68,12 @@ def decision_curve_report(
     report: dict[str, Any] = {}
     for name, task in tasks.items():
         if isinstance(task, str) or split.calibrated is None:
-            why = task if isinstance(task, str) else "there was no validation image to fit a temperature on"
-            report[name] = {"why": why}
+            reason = task if isinstance(task, str) else "there was no validation image to fit a temperature on"
+            report[name] = {"reason": reason}
             continue
         positive, probability, groups = binary_scores(task, split, calibrated=True)
         if not positive.any() or positive.all():
-            report[name] = {"why": "needs positive images and others"}
+            report[name] = {"reason": "needs positive images and others"}
             continue
         found = bootstrap.estimates(partial(net_benefit, REPORTED, positive, probability), groups)
         report[name] = {
@@ -109,6 +111,6 @@ def net_benefit_curves(tasks: dict[str, BinaryTask | str], split: SplitPredictio
         everybody = np.where(everybody >= -positive.mean() / 2, everybody, np.nan)
         lines = {"by the model": found["model"][0], "treat all": everybody, "treat none": np.zeros(len(PLOTTED))}
         for strategy, values in lines.items():
-            rows = {"question": name, "strategy": strategy, "threshold": PLOTTED, "net_benefit": values.round(5)}
+            rows = {"task": name, "strategy": strategy, "threshold": PLOTTED, "net_benefit": values.round(5)}
             tables.append(pd.DataFrame(rows))
     return pd.concat(tables[1:] or tables, ignore_index=True)

@@ -1,7 +1,7 @@
 """The metrics of a classifier: predictions in, metrics out.
 
 Definitions are scikit-learn's. All take weights, one row per resample (see `intervals`), and give one value per row; a
-metric that cannot be computed is NaN, and `WHY_UNDEFINED` has the reason.
+metric that cannot be computed is NaN, and `UNDEFINED_REASONS` has the reason.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from lesions.evaluation.roc import safe_divide
 Metrics = dict[str, NDArray[np.float64]]
 """By name: one value a resample, (B,), or one a resample and class, (B, classes)."""
 
-WHY_UNDEFINED = {
+UNDEFINED_REASONS = {
     "macro_auc": "a class does not occur, or no other does",
     "log_loss": "infinite for an answer without doubt",
     "mcc": "one class alone in the truth or in the answers",
@@ -35,10 +35,10 @@ WHY_UNDEFINED = {
 """Why a metric can be undefined; those not named have a value for every set of images."""
 
 
-def why_undefined(name: str) -> str:
+def undefined_reason(name: str) -> str:
     """Return the reason, also for a metric of melanoma alone, or one at another prevalence."""
     at_no_prevalence = name.removeprefix("melanoma_").partition("_at_")[0]
-    return WHY_UNDEFINED.get(name) or WHY_UNDEFINED.get(at_no_prevalence, "undefined")
+    return UNDEFINED_REASONS.get(name) or UNDEFINED_REASONS.get(at_no_prevalence, "undefined")
 
 
 def overall_metrics(
@@ -47,7 +47,7 @@ def overall_metrics(
     """Return the metrics for all classes together.
 
     Args:
-        label: (N,), the numbers of the true classes.
+        label: (N,), the true labels, as integers.
         probability: (N, classes).
         weights: (B, N).
 
@@ -86,7 +86,7 @@ def confusion(
 
 
 def label_metrics(counts: NDArray[np.float64]) -> Metrics:
-    """Return the metrics that need the answers alone, not how sure they are.
+    """Return the metrics that need the answers alone, not the confidence.
 
     Args:
         counts: (B, classes, classes), as from `confusion`.
@@ -97,20 +97,20 @@ def label_metrics(counts: NDArray[np.float64]) -> Metrics:
         by the images of each); mcc (Matthews's correlation for several classes: Gorodkin, Comput. Biol. Chem.
         28, 2004); kappa (Cohen, Educ. Psychol. Meas. 20, 1960).
     """
-    hits = np.diagonal(counts, axis1=1, axis2=2)
+    true_positives = np.diagonal(counts, axis1=1, axis2=2)
     actual, predicted, all_ = counts.sum(axis=2), counts.sum(axis=1), counts.sum(axis=(1, 2))
-    accuracy = hits.sum(axis=1) / all_
-    f1 = safe_divide(2 * hits, actual + predicted)
+    accuracy = true_positives.sum(axis=1) / all_
+    f1 = safe_divide(2 * true_positives, actual + predicted)
     by_chance = (actual * predicted).sum(axis=1)
     spread_of_truth = all_**2 - (actual**2).sum(axis=1)
     spread_of_answers = all_**2 - (predicted**2).sum(axis=1)
     return {
         "accuracy": accuracy,
         "misclassified": 1 - accuracy,
-        "balanced_accuracy": _mean(safe_divide(hits, actual)),
+        "balanced_accuracy": _mean(safe_divide(true_positives, actual)),
         "macro_f1": _mean(f1),
         "weighted_f1": (np.nan_to_num(f1) * actual).sum(axis=1) / all_,
-        "mcc": safe_divide(hits.sum(axis=1) * all_ - by_chance, np.sqrt(spread_of_truth * spread_of_answers)),
+        "mcc": safe_divide(true_positives.sum(axis=1) * all_ - by_chance, np.sqrt(spread_of_truth * spread_of_answers)),
         "kappa": safe_divide(accuracy - by_chance / all_**2, 1 - by_chance / all_**2),
     }
 
@@ -129,21 +129,21 @@ def per_class(label: NDArray[np.int64], probability: NDArray[np.float64], weight
     misclassified, the fraction of the class's images; auc and average_precision of the class's probability.
     """
     counts = confusion(label, probability, weights)
-    hits = np.diagonal(counts, axis1=1, axis2=2)
+    true_positives = np.diagonal(counts, axis1=1, axis2=2)
     actual, predicted = counts.sum(axis=2), counts.sum(axis=1)
     all_ = counts.sum(axis=(1, 2))[:, None]
-    rejected = all_ - actual - predicted + hits
-    sensitivity = safe_divide(hits, actual)
+    true_negatives = all_ - actual - predicted + true_positives
+    sensitivity = safe_divide(true_positives, actual)
     ranked = [
         roc.auc_and_average_precision(label == n, probability[:, n], weights) for n in range(probability.shape[1])
     ]
     auc, average_precision = np.stack(ranked, axis=2)
     return {
         "sensitivity": sensitivity,
-        "specificity": safe_divide(rejected, all_ - actual),
-        "ppv": safe_divide(hits, predicted),
-        "npv": safe_divide(rejected, all_ - predicted),
-        "f1": safe_divide(2 * hits, actual + predicted),
+        "specificity": safe_divide(true_negatives, all_ - actual),
+        "ppv": safe_divide(true_positives, predicted),
+        "npv": safe_divide(true_negatives, all_ - predicted),
+        "f1": safe_divide(2 * true_positives, actual + predicted),
         "misclassified": 1 - sensitivity,
         "auc": auc,
         "average_precision": average_precision,
@@ -163,10 +163,10 @@ def constant_baseline(label: NDArray[np.int64], probability: NDArray[np.float64]
 
 
 def roc_curves(scores: dict[str, tuple[NDArray[np.bool_], NDArray[np.float64]]]) -> pd.DataFrame:
-    """Return a ROC curve a question: `diagnosis, false_positive_rate, true_positive_rate`, corners only.
+    """Return one ROC curve per task: `diagnosis, false_positive_rate, true_positive_rate`, corners only.
 
     Args:
-        scores: by name which images are positive, (N,), and their scores, (N,). A question without positives, or
+        scores: by name which images are positive, (N,), and their scores, (N,). A task without positives, or
             without others, has no curve.
     """
     curves = [pd.DataFrame(columns=["diagnosis", "false_positive_rate", "true_positive_rate"])]

@@ -12,7 +12,7 @@ from lesions.core.errors import UserError
 from lesions.evaluation import roc
 from lesions.evaluation.bootstrap import rounded
 
-FIXED = ["image_id", "split", "label", "leakage", "ood_score"]
+COLUMNS = ["image_id", "split", "label", "leakage", "ood_score"]
 OTHERS = ("generated", "shipped")
 """Images that show no lesion; see predict."""
 
@@ -24,7 +24,7 @@ def read_scores(file: Path) -> pd.DataFrame:
         UserError: a column is missing, or a score is no finite number.
     """
     table = read_csv(file)
-    missing = [column for column in FIXED if column not in table]
+    missing = [column for column in COLUMNS if column not in table]
     if missing:
         raise UserError(f"{file} has no column {', '.join(missing)}. Run `dvc repro calibrate --force`.")
     scores = pd.to_numeric(table["ood_score"], errors="coerce")
@@ -35,11 +35,11 @@ def read_scores(file: Path) -> pd.DataFrame:
             f"{file}, row {row + 1} ({table['image_id'].iloc[row]}): expected a number, found "
             f"{table['ood_score'].iloc[row]!r}. Did training diverge? Its losses are in plots/history.csv."
         )
-    # As float32, the bits that the limit was chosen on.
+    # As float32, the bits that the threshold was chosen on.
     return table.assign(ood_score=scores.astype(np.float32).astype(np.float64))
 
 
-def ood_report(table: pd.DataFrame, splits: list[str], limit: float | None) -> dict[str, Any]:
+def ood_report(table: pd.DataFrame, splits: list[str], ood_threshold: float | None) -> dict[str, Any]:
     """Return the fraction flagged of each kind of image, and the areas under the ROC curves.
 
     By label too, which is a diagnosis or what else an image shows: a rare diagnosis may be flagged as strange.
@@ -47,34 +47,34 @@ def ood_report(table: pd.DataFrame, splits: list[str], limit: float | None) -> d
     Args:
         table: of `read_scores`.
         splits: which of val and test are evaluated.
-        limit: the score above which an image is flagged, chosen on validation; None where there was none.
+        ood_threshold: the score above which an image is flagged, chosen on validation; None where there was none.
     """
     scores = {name: table.loc[table["split"] == name, "ood_score"].to_numpy() for name in (*splits, *OTHERS)}
     scores = {name: found for name, found in scores.items() if len(found)}
-    report: dict[str, Any] = {"flagged_above": limit}
-    if limit is None:
-        report["why"] = "there was no validation image to choose it on"
+    report: dict[str, Any] = {"ood_threshold": ood_threshold}
+    if ood_threshold is None:
+        report["reason"] = "there was no validation image to choose it on"
     else:
         report["chosen_for"] = "no flag on 99% of val"
     for name, found in scores.items():
-        report[name] = {"images": len(found), "flagged": share_flagged(found, limit)}
+        report[name] = {"images": len(found), "flagged": fraction_flagged(found, ood_threshold)}
         if name in OTHERS:
             for split in (split for split in splits if split in scores):
                 both = np.concatenate([found, scores[split]])
                 positive = np.arange(len(both)) < len(found)
                 area = roc.auc_and_average_precision(positive, both, np.ones((1, len(both))))[0][0]
                 report[name][f"auc_against_{split}"] = rounded(float(area))
-        if limit is not None:
-            report[name]["flagged_by_label"] = flagged_by_label(table[table["split"] == name], limit)
+        if ood_threshold is not None:
+            report[name]["flagged_by_label"] = flagged_by_label(table[table["split"] == name], ood_threshold)
     return report
 
 
-def share_flagged(scores: NDArray[np.float64], threshold: float | None) -> float | None:
+def fraction_flagged(scores: NDArray[np.float64], ood_threshold: float | None) -> float | None:
     """Return which fraction of the images is flagged; None where no threshold is known."""
-    return None if threshold is None else rounded(float((scores > threshold).mean()))
+    return None if ood_threshold is None else rounded(float((scores > ood_threshold).mean()))
 
 
-def flagged_by_label(rows: pd.DataFrame, threshold: float) -> dict[str, float | None]:
+def flagged_by_label(rows: pd.DataFrame, ood_threshold: float) -> dict[str, float | None]:
     """Return the fraction flagged of each `label`, in the order in which they stand."""
-    by_label = (rows["ood_score"] > threshold).groupby(rows["label"], sort=False).mean()
+    by_label = (rows["ood_score"] > ood_threshold).groupby(rows["label"], sort=False).mean()
     return {str(label): rounded(share) for label, share in by_label.items()}

@@ -71,32 +71,39 @@ def threshold_metrics(
     """Return the metrics at thresholds.
 
     Args:
-        thresholds: an image is called positive whose score is at least this.
+        thresholds: an image is predicted positive whose score is at least this.
         positive: (N,).
         score: (N,).
         weights: (B, N).
 
     Returns:
-        (B, thresholds) each: sensitivity, specificity, ppv, npv; number_needed_to_biopsy, how many are called positive
-        for each that is, at the prevalence of these images; and by Bayes's rule ppv and npv at each of `PREVALENCES`.
+        (B, thresholds) each: sensitivity, specificity, ppv, npv; number_needed_to_biopsy, how many are predicted
+        positive for each that is, at the prevalence of these images; and by Bayes's rule ppv and npv at each of
+        `PREVALENCES`.
     """
-    called = score[:, None] >= np.array(thresholds)
-    ill = positive[:, None]
-    true, missed, false, rejected = (
-        weights @ kind.astype(np.float64) for kind in (ill & called, ill & ~called, ~ill & called, ~ill & ~called)
+    predicted_positive = score[:, None] >= np.array(thresholds)
+    # True and false positives, true and false negatives.
+    tp, fp, tn, fn = (
+        weights @ (of[:, None] & predicted).astype(np.float64)
+        for of, predicted in (
+            (positive, predicted_positive),
+            (~positive, predicted_positive),
+            (~positive, ~predicted_positive),
+            (positive, ~predicted_positive),
+        )
     )
-    sensitivity, specificity = safe_divide(true, true + missed), safe_divide(rejected, false + rejected)
+    sensitivity, specificity = safe_divide(tp, tp + fn), safe_divide(tn, fp + tn)
     found = {
         "sensitivity": sensitivity,
         "specificity": specificity,
-        "ppv": safe_divide(true, true + false),
-        "npv": safe_divide(rejected, rejected + missed),
-        "number_needed_to_biopsy": safe_divide(true + false, true),
+        "ppv": safe_divide(tp, tp + fp),
+        "npv": safe_divide(tn, tn + fn),
+        "number_needed_to_biopsy": safe_divide(tp + fp, tp),
     }
     for prevalence in PREVALENCES:
-        detected, cleared = sensitivity * prevalence, specificity * (1 - prevalence)
-        found[f"ppv_at_{prevalence:.0%}"] = safe_divide(detected, detected + (1 - prevalence) - cleared)
-        found[f"npv_at_{prevalence:.0%}"] = safe_divide(cleared, cleared + prevalence - detected)
+        tp_share, tn_share = sensitivity * prevalence, specificity * (1 - prevalence)
+        found[f"ppv_at_{prevalence:.0%}"] = safe_divide(tp_share, tp_share + (1 - prevalence) - tn_share)
+        found[f"npv_at_{prevalence:.0%}"] = safe_divide(tn_share, tn_share + prevalence - tp_share)
     return found
 
 
@@ -117,7 +124,7 @@ def task_report(
         bootstrap: how the intervals are resampled.
     """
     if isinstance(task, str):
-        return {"why": task}
+        return {"reason": task}
     scores = {split: binary_scores(task, ours) for split, ours in splits.items()}
     scores = {split: found for split, found in scores.items() if len(found[0])}
     report: dict[str, Any] = {"positive": task.positive, "negative": task.negative}
@@ -131,7 +138,7 @@ def task_report(
     report["operating_points"] = [
         {"metric": one.metric, "target": one.target, "chosen_for": one.chosen_for, "threshold": one.value}
         | ({"dermatologists": DERMATOLOGISTS} if one.of_dermatologists else {})
-        | ({} if one.value is not None else {"why": "no threshold reaches it on val"})
+        | ({} if one.value is not None else {"reason": "no threshold reaches it on val"})
         for one in thresholds
     ]
     reached = [number for number, one in enumerate(thresholds) if one.value is not None]

@@ -14,7 +14,7 @@ from lesions.evaluation import (
     operating_points,
     robustness,
     selective,
-    split_report,
+    split_metrics,
     subgroups,
 )
 from lesions.evaluation.bootstrap import Bootstrap, rounded
@@ -46,14 +46,14 @@ def evaluation_report(
     """
     return {
         "intervals": f"95 %, percentiles of {bootstrap.resamples} bootstrap resamples of the groups",
-        **{name: split_report.split_report(ours, prior, bootstrap) for name, ours in splits.items()},
-        "questions": {
+        **{name: split_metrics.split_report(ours, prior, bootstrap) for name, ours in splits.items()},
+        "tasks": {
             name: operating_points.task_report(name, task, thresholds.of_task(name), splits, bootstrap)
             for name, task in tasks.items()
         },
         "calibration": {name: calibration.calibration_report(ours) for name, ours in splits.items()},
         "abstention": {name: selective.selective_report(ours, bootstrap) for name, ours in splits.items()},
-        "ood": ood.ood_report(ood_scores, list(splits), thresholds.ood_limit),
+        "ood": ood.ood_report(ood_scores, list(splits), thresholds.ood_threshold),
     }
 
 
@@ -105,13 +105,13 @@ def split_plots(split: SplitPredictions, tasks: dict[str, BinaryTask | str]) -> 
         split: its predictions; of none, the tables have columns and no rows.
         tasks: see `evaluation_report`.
     """
-    predicted = [split.classes[number] for number in split.probability.argmax(axis=1)]
+    predicted = [split.classes[label] for label in split.probability.argmax(axis=1)]
     pairs = pd.DataFrame({"actual": split.table["label"], "predicted": predicted})
     per_class = metrics.per_class(split.label, split.probability, np.ones((1, len(split.label))))
     names = {"precision": "ppv", "recall": "sensitivity", "f1": "f1", "misclassified": "misclassified"}
     rows = [
-        (label, shown, rounded(float(per_class[metric][0, number])))
-        for number, label in enumerate(split.classes)
+        (name, shown, rounded(float(per_class[metric][0, label])))
+        for label, name in enumerate(split.classes)
         for shown, metric in names.items()
         if len(split.label)
     ]

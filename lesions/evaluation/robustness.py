@@ -1,4 +1,4 @@
-"""Do the metrics hold on worse images? What is lost under each corruption, beside the same images uncorrupted."""
+"""Do the metrics hold on worse images? The drop of the balanced accuracy under each corruption."""
 
 from dataclasses import replace
 from functools import partial
@@ -13,7 +13,7 @@ from lesions.evaluation import metrics
 from lesions.evaluation.bootstrap import Bootstrap, alone, rounded
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.tasks import BinaryTask
-from lesions.evaluation.metrics import Metrics, why_undefined
+from lesions.evaluation.metrics import Metrics, undefined_reason
 from lesions.evaluation.operating_points import binary_scores
 from lesions.evaluation.roc import safe_divide
 
@@ -55,37 +55,39 @@ def robustness_report(
     threshold: float | None,
     bootstrap: Bootstrap,
 ) -> dict[str, Any]:
-    """Return the metrics of the uncorrupted images, of each corruption and strength, and what is lost.
+    """Return the metrics of the uncorrupted images and of each corruption and strength, and the drop between them.
 
     Args:
         split: test.
         worse: of `probabilities_by_corruption`.
-        melanoma: the question, or None where melanoma is no class of its own.
-        threshold: the score, chosen on val, from which an image is called melanoma, if one was found.
-        bootstrap: how the intervals of the losses are drawn: of the same lesions with and without corruption.
+        melanoma: the task, or None where melanoma is no class of its own.
+        threshold: the score, chosen on val, from which an image is predicted as melanoma, if one was found.
+        bootstrap: how the intervals are resampled: the same groups with and without corruption.
     """
     if not worse:
-        return {"why": "data/predictions/predictions_corrupted.csv has no images"}
-    losses = alone(bootstrap.estimates(partial(accuracy_drop, split.label, split.probability, worse), split.groups))
-    why = "melanoma is no class of its own" if melanoma is None else "no threshold reaches 90 % sensitivity on val"
+        return {"reason": "data/predictions/predictions_corrupted.csv has no images"}
+    drops = alone(
+        bootstrap.estimates(partial(balanced_accuracy_drops, split.label, split.probability, worse), split.groups)
+    )
+    reason = "melanoma is no class of its own" if melanoma is None else "no threshold reaches 90 % sensitivity on val"
     return {
         "strengths_are": "1 (mild) to 3 (an image that one would take again); 0 is uncorrupted",
         "melanoma_threshold": threshold,
-        **({} if threshold is not None else {"why": why}),
+        **({} if threshold is not None else {"reason": reason}),
         "uncorrupted": _metrics_at(split, split.probability, melanoma, threshold),
         "corruptions": [
             {
                 "corruption": name,
                 "strength": strength,
                 **_metrics_at(split, probability, melanoma, threshold),
-                "balanced_accuracy_lost": losses[f"{name} {strength}"],
+                "balanced_accuracy_drop": drops[f"{name} {strength}"],
             }
             for (name, strength), probability in worse.items()
         ],
     }
 
 
-def accuracy_drop(
+def balanced_accuracy_drops(
     label: NDArray[np.int64],
     probability: NDArray[np.float64],
     worse: dict[tuple[str, int], NDArray[np.float64]],
@@ -102,16 +104,16 @@ def accuracy_drop(
     truth = np.eye(probability.shape[1])[label]
     actual = weights @ truth
 
-    def balanced(answer: NDArray[np.float64]) -> NDArray[np.float64]:
-        hits = truth * (answer.argmax(axis=1) == label)[:, None]
-        return np.asarray(np.nansum(safe_divide(weights @ hits, actual), axis=1) / (actual > 0).sum(axis=1))
+    def balanced_accuracy(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+        correct = truth * (probability.argmax(axis=1) == label)[:, None]
+        return np.asarray(np.nansum(safe_divide(weights @ correct, actual), axis=1) / (actual > 0).sum(axis=1))
 
-    before = balanced(probability)
-    return {f"{name} {strength}": before - balanced(answer) for (name, strength), answer in worse.items()}
+    uncorrupted = balanced_accuracy(probability)
+    return {f"{name} {strength}": uncorrupted - balanced_accuracy(other) for (name, strength), other in worse.items()}
 
 
 def robustness_curves(report: dict[str, Any]) -> pd.DataFrame:
-    """Return the plot's table, `COLUMNS`, from a `robustness_report`; every curve begins with the clean images."""
+    """Return the plot's table, `COLUMNS`, from a `robustness_report`; each curve begins with the uncorrupted images."""
     rows = []
     entries = report.get("corruptions", [])
     for name in dict.fromkeys(entry["corruption"] for entry in entries):
@@ -124,21 +126,21 @@ def robustness_curves(report: dict[str, Any]) -> pd.DataFrame:
 def _metrics_at(
     split: SplitPredictions, probability: NDArray[np.float64], melanoma: BinaryTask | None, threshold: float | None
 ) -> dict[str, Any]:
-    """Return metrics without intervals, null where undefined, then with the reason in `undefined`."""
+    """Return metrics without intervals, null where undefined, then with `reasons`."""
     found = metrics.overall_metrics(split.label, probability, np.ones((1, len(split.label))))
     values = {name: rounded(float(found[name][0])) for name in SHOWN}
-    undefined = {name: why_undefined(name) for name, value in values.items() if value is None}
+    reasons = {name: undefined_reason(name) for name, value in values.items() if value is None}
     for name in ("melanoma_sensitivity", "melanoma_specificity"):
         values[name] = None
     if melanoma is None or threshold is None:
-        undefined["melanoma_sensitivity"] = undefined["melanoma_specificity"] = "no threshold"
+        reasons["melanoma_sensitivity"] = reasons["melanoma_specificity"] = "no threshold"
     else:
         positive, score, _ = binary_scores(melanoma, replace(split, probability=probability))
-        for name, ours, called in (
+        for name, ours, correct in (
             ("melanoma_sensitivity", positive, score >= threshold),
             ("melanoma_specificity", ~positive, score < threshold),
         ):
-            values[name] = rounded(float(called[ours].mean())) if ours.any() else None
+            values[name] = rounded(float(correct[ours].mean())) if ours.any() else None
             if values[name] is None:
-                undefined[name] = why_undefined(name)
-    return {**values, **({"undefined": undefined} if undefined else {})}
+                reasons[name] = undefined_reason(name)
+    return {**values, **({"reasons": reasons} if reasons else {})}

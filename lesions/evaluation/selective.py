@@ -1,8 +1,8 @@
-"""What if the images that the model is least certain of are left to a person? Metrics of the rest.
+"""What if the images that the model is least confident of are left to a person? Metrics of the rest.
 
-Certainty is the probability of the most probable class (Hendrycks and Gimpel, A Baseline for Detecting Misclassified
+Confidence is the probability of the most probable class (Hendrycks and Gimpel, A Baseline for Detecting Misclassified
 and Out-of-Distribution Examples, ICLR 2017). Coverage is the fraction of images that the model answers itself. Of
-equally certain images at the edge, each counts in part: the metric expected if the edge were drawn among them.
+equally confident images at the edge, each counts in part: the metric expected if the edge were drawn among them.
 """
 
 from functools import partial
@@ -23,16 +23,16 @@ COLUMNS = ["coverage", "metric", "value"]
 """Columns of the plot's table."""
 
 
-def answered_weight(certainty: NDArray[np.float64], coverage: float) -> NDArray[np.float64]:
+def answered_weight(confidence: NDArray[np.float64], coverage: float) -> NDArray[np.float64]:
     """Return (N,): which part of each image the model answers, 1 or 0, and of the equals at the edge a fraction.
 
     Args:
-        certainty: (N,).
+        confidence: (N,).
         coverage: above 0, to 1; of N images, rounded to a whole number, at least one.
     """
-    number = max(1, round(coverage * len(certainty)))
-    edge = np.sort(certainty)[::-1][number - 1]
-    above, equal = certainty > edge, certainty == edge
+    number = max(1, round(coverage * len(confidence)))
+    edge = np.sort(confidence)[::-1][number - 1]
+    above, equal = confidence > edge, confidence == edge
     return np.asarray(above + equal * ((number - above.sum()) / equal.sum()))
 
 
@@ -52,34 +52,34 @@ def metrics_at(
         probability: (N, classes).
         weights: (B, N).
     """
-    certainty = probability.max(axis=1)
+    confidence = probability.max(axis=1)
     truth = np.eye(probability.shape[1])[label]
-    hit = (probability.argmax(axis=1) == label)[:, None]
+    correct = (probability.argmax(axis=1) == label)[:, None]
     found: dict[str, list[NDArray[np.float64]]] = {"accuracy": [], "balanced_accuracy": []}
     for coverage in coverages:
-        parts = truth * answered_weight(certainty, coverage)[:, None]
-        actual, hits = weights @ parts, weights @ (parts * hit)
-        found["accuracy"].append(safe_divide(hits.sum(axis=1), actual.sum(axis=1)))
+        parts = truth * answered_weight(confidence, coverage)[:, None]
+        actual, true_positives = weights @ parts, weights @ (parts * correct)
+        found["accuracy"].append(safe_divide(true_positives.sum(axis=1), actual.sum(axis=1)))
         left = (actual > 0).sum(axis=1)
-        found["balanced_accuracy"].append(safe_divide(np.nansum(safe_divide(hits, actual), axis=1), left))
+        found["balanced_accuracy"].append(safe_divide(np.nansum(safe_divide(true_positives, actual), axis=1), left))
     return {name: np.stack(values, axis=1) for name, values in found.items()}
 
 
 def aurc(label: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
     """Return the area under the risk-coverage curve: the mean share of errors at the coverages 1/N, 2/N, ... 1.
 
-    Of equally certain images the expected one, so that their order does not matter. AURC of Geifman, Uziel and
+    Of equally confident images the expected one, so that their order does not matter. AURC of Geifman, Uziel and
     El-Yaniv (ICLR 2019), over the curve of Geifman and El-Yaniv (Selective Classification for Deep Neural Networks,
-    NeurIPS 2017); the less, the better. Certainty that says nothing gives the share of errors of all images.
+    NeurIPS 2017); the less, the better. Confidence that says nothing gives the share of errors of all images.
 
     Args:
         label: (N,).
         probability: (N, classes).
     """
-    certainty = probability.max(axis=1)
+    confidence = probability.max(axis=1)
     wrong = probability.argmax(axis=1) != label
-    order = np.argsort(-certainty, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(certainty[order])), len(order) - 1)
+    order = np.argsort(-confidence, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(confidence[order])), len(order) - 1)
     answered = np.arange(1, len(order) + 1)
     errors = np.interp(answered, np.append(0, last + 1), np.append(0, np.cumsum(wrong[order])[last]))
     return float((errors / answered).mean())
@@ -88,19 +88,19 @@ def aurc(label: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
 def selective_report(split: SplitPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
     """Return one split's metrics at each of `COVERAGES`, with intervals, and the areas under the curve.
 
-    `risk_coverage_area_at_best` is that of the same answers, if every error were less certain than every hit.
+    `risk_coverage_area_at_best` is that of a model whose errors are all less confident than its correct predictions.
     """
     ours = (split.label, split.probability)
     found = bootstrap.estimates(partial(metrics_at, COVERAGES, *ours), split.groups)
-    certainty, hit = split.probability.max(axis=1), split.probability.argmax(axis=1) == split.label
-    best = np.cumsum(np.sort(~hit)) / np.arange(1, len(hit) + 1)
+    confidence, correct = split.probability.max(axis=1), split.probability.argmax(axis=1) == split.label
+    best = np.cumsum(np.sort(~correct)) / np.arange(1, len(correct) + 1)
     rows = []
     for place, coverage in enumerate(COVERAGES):
-        share = answered_weight(certainty, coverage)
+        share = answered_weight(confidence, coverage)
         rows.append(
             {
                 "coverage": coverage,
-                "certain_from": rounded(float(certainty[share > 0].min())),
+                "least_confidence": rounded(float(confidence[share > 0].min())),
                 "images": round(float(share.sum())),
                 "classes_left": len(set(split.label[share > 0])),
                 "accuracy": found["accuracy"][place],
@@ -110,7 +110,7 @@ def selective_report(split: SplitPredictions, bootstrap: Bootstrap) -> dict[str,
     return {
         "risk_coverage_area": rounded(aurc(*ours)),
         "risk_coverage_area_at_best": rounded(float(best.mean())),
-        "risk_of_all": rounded(float((~hit).mean())),
+        "risk_of_all": rounded(float((~correct).mean())),
         "coverages": rows,
     }
 
@@ -123,9 +123,9 @@ def coverage_curve(split: SplitPredictions) -> pd.DataFrame:
     if not len(split.label):
         return pd.DataFrame(columns=COLUMNS)
     found = metrics_at(tuple(PLOTTED.tolist()), split.label, split.probability, np.ones((1, len(split.label))))
-    certainty = split.probability.max(axis=1)
+    confidence = split.probability.max(axis=1)
     for place, coverage in enumerate(PLOTTED.tolist()):
-        if set(split.label[answered_weight(certainty, coverage) > 0]) != set(split.label):
+        if set(split.label[answered_weight(confidence, coverage) > 0]) != set(split.label):
             found["balanced_accuracy"][0, place] = np.nan
     tables = [
         pd.DataFrame({"coverage": PLOTTED, "metric": name.replace("_", " "), "value": values[0].round(4)})

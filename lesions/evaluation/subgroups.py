@@ -25,7 +25,7 @@ TOO_FEW_MELANOMAS = {
     "value": None,
     "lower": None,
     "upper": None,
-    "why": f"fewer than {FEWEST_LESIONS} lesions are melanomas",
+    "reason": f"fewer than {FEWEST_LESIONS} lesions are melanomas",
 }
 
 
@@ -68,17 +68,17 @@ def subgroup_metrics(
     Args:
         label: (N,).
         probability: (N, classes).
-        melanoma: its number among the classes, or None.
+        melanoma: its integer label, or None.
         weights: (B, N).
     """
     counts = confusion(label, probability, weights)
     found = {"balanced_accuracy": label_metrics(counts)["balanced_accuracy"]}
     if melanoma is not None:
         actual, predicted = counts[:, melanoma].sum(axis=1), counts[:, :, melanoma].sum(axis=1)
-        hits, all_ = counts[:, melanoma, melanoma], counts.sum(axis=(1, 2))
+        true_positives, all_ = counts[:, melanoma, melanoma], counts.sum(axis=(1, 2))
         found |= {
-            "melanoma_sensitivity": safe_divide(hits, actual),
-            "melanoma_specificity": safe_divide(all_ - actual - predicted + hits, all_ - actual),
+            "melanoma_sensitivity": safe_divide(true_positives, actual),
+            "melanoma_specificity": safe_divide(all_ - actual - predicted + true_positives, all_ - actual),
             "melanoma_auc": roc.auc_and_average_precision(label == melanoma, probability[:, melanoma], weights)[0],
         }
     return found
@@ -98,7 +98,7 @@ def subgroup_report(
         Groups of fewer lesions than `FEWEST_LESIONS` have `suppressed` in place of metrics; those of fewer melanomas
         have none of `OF_MELANOMAS`.
     """
-    number = None if melanoma is None else split.classes.index(melanoma)
+    label = None if melanoma is None else split.classes.index(melanoma)
     report: dict[str, list[dict[str, Any]]] = {}
     for name, values in columns(split.table).items():
         report[name] = []
@@ -108,10 +108,10 @@ def subgroup_report(
             if ours.n_groups < FEWEST_LESIONS:
                 entry["suppressed"] = f"fewer than {FEWEST_LESIONS} lesions"
             else:
-                compute = partial(subgroup_metrics, ours.label, ours.probability, number)
+                compute = partial(subgroup_metrics, ours.label, ours.probability, label)
                 entry |= alone(bootstrap.estimates(compute, ours.groups))
-                if number is not None:
-                    entry["melanomas"] = len(set(ours.groups[ours.label == number]))
+                if label is not None:
+                    entry["melanomas"] = len(set(ours.groups[ours.label == label]))
                     if entry["melanomas"] < FEWEST_LESIONS:
                         entry |= dict.fromkeys(OF_MELANOMAS, TOO_FEW_MELANOMAS)
             report[name].append(entry)

@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from lesions.core.sanitize import shown
+from lesions.core.sanitize import sanitize
 from lesions.explain.explained import ExplainedSplit, leakage_note, sample
 
 MAX_IMAGES = 2000
@@ -55,7 +55,12 @@ def write_embedding(split: ExplainedSplit, random: np.random.Generator, seed: in
     title = f"{split.split.capitalize()} images as the network sees them, by diagnosis ({method})"
     note = f"{leakage_note(split.leakage)}; {len(chosen):,} of {len(split.rows):,} images; nearness alone has a meaning"
     draw(place, split.labels[chosen], split.classes, title, note, path)
-    return {"method": method, "images": len(chosen), "of": len(split.rows), "features": split.features.shape[1]}
+    return {
+        "method": method,
+        "images": len(chosen),
+        "images_of_split": len(split.rows),
+        "features": split.features.shape[1],
+    }
 
 
 def places(found: NDArray[np.float32], seed: int) -> tuple[NDArray[np.float32], str]:
@@ -90,7 +95,7 @@ def draw(
 
     Args:
         place: (N, 2).
-        labels: (N,), the numbers of the true classes.
+        labels: (N,), the true labels, as integers.
         classes: their names; one without images has no place in the legend.
         title: stands over it.
         note: stands under the title, smaller.
@@ -102,24 +107,24 @@ def draw(
         figure = Figure(figsize=(8, 6), layout="constrained")
         axes = figure.subplots()
         counts = np.bincount(labels, minlength=len(classes))
-        for number in np.flatnonzero(counts).tolist():
+        for label in np.flatnonzero(counts).tolist():
             axes.scatter(
-                place[labels == number, 0],
-                place[labels == number, 1],
+                place[labels == label, 0],
+                place[labels == label, 1],
                 s=18,
-                color=COLOURS[number % len(COLOURS)],
-                marker=MARKERS[number % len(MARKERS)],
+                color=COLOURS[label % len(COLOURS)],
+                marker=MARKERS[label % len(MARKERS)],
                 alpha=0.8,
                 linewidths=0,
-                zorder=3 - counts[number] / counts.sum(),  # the rare over the common
-                label=f"{_short(classes[number])}  {counts[number]:,}",
+                zorder=3 - counts[label] / counts.sum(),  # the rare over the common
+                label=f"{_short(classes[label])}  {counts[label]:,}",
             )
         axes.set_xticks([])
         axes.set_yticks([])
         for spine in axes.spines.values():
             spine.set_color("#c8c8c8")
         figure.suptitle(title, fontsize=13)
-        axes.set_title(textwrap.fill(shown(note), 100), fontsize=9, color="#404040")
+        axes.set_title(textwrap.fill(sanitize(note), 100), fontsize=9, color="#404040")
         columns = -(-len(axes.get_legend_handles_labels()[1]) // 24)
         axes.legend(
             loc="upper left", bbox_to_anchor=(1, 1), frameon=False, markerscale=1.8, ncols=columns, title="class"
@@ -131,5 +136,5 @@ def draw(
 
 def _short(name: str) -> str:
     """Return a class's name for the legend, which leaves out what begins with an underscore."""
-    text = shown(name).lstrip("_")
+    text = sanitize(name).lstrip("_")
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -24,7 +24,7 @@ class ExplainedSplit(NamedTuple):
         ids: (N,), image_id.
         pixels: uint8, (all images, height, width, 3), not read yet.
         rows: (N,), rows of `pixels`.
-        labels: (N,), numbers of the true classes.
+        labels: (N,), the true labels, as integers.
         probability: (N, classes).
         features: float32, (N, features).
     """

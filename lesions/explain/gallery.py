@@ -1,7 +1,7 @@
-"""The images worth a look: of each class the most confident errors and the least certain hits, with their heat.
+"""The images worth a look: of each class the most confident errors and the least confident correct predictions.
 
 What comes from tables is text here and nothing else: no file is named after an image or a class, and what is drawn
-or read aloud has passed `foreign_text.shown`.
+or read aloud has passed `lesions.core.sanitize`.
 """
 
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from lesions.core.json_files import write_json
-from lesions.core.sanitize import shown
+from lesions.core.sanitize import sanitize
 from lesions.explain.explained import ExplainedSplit, leakage_note
 from lesions.explain.grad_cam import heat_maps
 from lesions.explain.overlay import GAP, beside, overlay
 
-Kind = Literal["confident_error", "uncertain_hit"]
-KINDS: dict[Kind, str] = {"confident_error": "confident error", "uncertain_hit": "uncertain hit"}
+Kind = Literal["confident_error", "unconfident_correct"]
+KINDS: dict[Kind, str] = {"confident_error": "confident error", "unconfident_correct": "correct with low confidence"}
 
 BOX = (512, 256)
 """Width and height into which each image of a file in the gallery is scaled: 256 high, if it is not very wide."""
@@ -44,8 +44,8 @@ class Example(NamedTuple):
     Attributes:
         row: its row in the table of predictions.
         kind: why it is shown.
-        truth: the number of its class.
-        predicted: the number of the class of the highest probability.
+        truth: its label, as an integer.
+        predicted: the label of the highest probability.
     """
 
     row: int
@@ -62,13 +62,12 @@ class Cell(NamedTuple):
 
 
 def choose(labels: NDArray[np.int64], probability: NDArray[np.float64], examples: int) -> list[Example]:
-    """Return of each class its most confident errors, then its least certain hits; fewer where there are not so many.
+    """Return of each class its most confident errors, then its least confident correct predictions, if it has any.
 
-    An error is the more confident, the higher the probability of the class that was said; a hit the less certain, the
-    lower that of the true class. Between equals the first row goes first.
+    The confidence is the probability of the predicted class. Between equals the first row goes first.
 
     Args:
-        labels: (N,), the numbers of the true classes.
+        labels: (N,), the true labels, as integers.
         probability: (N, classes).
         examples: how many of each kind a class.
     """
@@ -79,9 +78,9 @@ def choose(labels: NDArray[np.int64], probability: NDArray[np.float64], examples
         wrong = np.flatnonzero((labels == truth) & (predicted != truth))
         right = np.flatnonzero((labels == truth) & (predicted == truth))
         errors = wrong[np.argsort(-highest[wrong], kind="stable")][:examples]
-        hits = right[np.argsort(highest[right], kind="stable")][:examples]
+        correct = right[np.argsort(highest[right], kind="stable")][:examples]
         found += [Example(row, "confident_error", truth, int(predicted[row])) for row in errors.tolist()]
-        found += [Example(row, "uncertain_hit", truth, truth) for row in hits.tolist()]
+        found += [Example(row, "unconfident_correct", truth, truth) for row in correct.tolist()]
     return found
 
 
@@ -93,13 +92,13 @@ def alt_text(
     row, column = divmod(int(heat.argmax()), columns)
     if heat.max() > 0:
         place = _PLACES[3 * (3 * row // rows) + 3 * column // columns]
-        where = f"the heat map for {shown(predicted)} is hottest at the {place}"
+        where = f"the heat map for {sanitize(predicted)} is hottest at the {place}"
     else:
-        where = f"no place spoke for {shown(predicted)}"
-    leak = "" if leakage == "none" else f" The leakage is leaky: {shown(leakage)}."
+        where = f"no place spoke for {sanitize(predicted)}"
+    leak = "" if leakage == "none" else f" Leakage: {sanitize(leakage)}."
     return (
-        f"{KINDS[kind].capitalize()}: image {shown(image_id)} of {shown(truth)}, taken for {shown(predicted)} with "
-        f"probability {probability:.2f}; {where}.{leak}"
+        f"{KINDS[kind].capitalize()}: image {sanitize(image_id)} of {sanitize(truth)}, taken for {sanitize(predicted)} "
+        f"with probability {probability:.2f}; {where}.{leak}"
     )
 
 
@@ -134,11 +133,11 @@ def write_gallery(
 
     wrong = split.probability.argmax(axis=1) != split.labels
     counts, rows = {}, []
-    for number, name in enumerate(split.classes):
-        ours = split.labels == number
+    for label, name in enumerate(split.classes):
+        ours = split.labels == label
         counts[name] = {"images": int(ours.sum()), "errors": int((ours & wrong).sum())}
         of_kind = [
-            [cell for cell, one in zip(cells, examples, strict=True) if one.truth == number and one.kind == kind]
+            [cell for cell, one in zip(cells, examples, strict=True) if one.truth == label and one.kind == kind]
             for kind in KINDS
         ]
         places = [cell for few in of_kind for cell in [*few, *[None] * (most - len(few))]]
@@ -146,7 +145,7 @@ def write_gallery(
         rows.append((f"{name}: {of}", places))
     title = [
         f"{split.split.capitalize()} images, {leakage_note(split.leakage)}. Of each class the most confident errors "
-        "(left) and the least certain hits (right)",
+        "(left) and the least confident correct predictions (right)",
         "Beside each image, what speaks for the predicted class (Grad-CAM), most where yellow. "
         "Truth -> prediction, with its probability.",
     ]
@@ -219,7 +218,7 @@ def _font(name: str) -> ImageFont.FreeTypeFont:
 
 def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     """Return as much of a text as is not wider, for a person to read."""
-    text = shown(text)
+    text = sanitize(text)
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "…") > width:

@@ -26,7 +26,7 @@ def heat_maps(
     Args:
         model: from pixels to the probabilities of classes; any of `lesions/models/architectures`.
         pixels: uint8, (N, height, width, 3).
-        classes: (N,), the number of the class to explain of each image.
+        classes: (N,), the label to explain of each image, as an integer.
         what: what a progress bar calls the work; without it there is none.
 
     Returns:

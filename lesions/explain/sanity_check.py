@@ -64,7 +64,7 @@ def check(
         "rank_correlation": mean,
         "of_each_draw": [_mean(draw) for draw in draws],
         "between_images": _mean(correlations(maps, np.roll(maps, 1, axis=0))) if len(maps) > 1 else None,
-        "undefined": int(np.isnan(draws).sum()),
+        "undefined_correlations": int(np.isnan(draws).sum()),
         "verdict": verdict(mean),
     }
 

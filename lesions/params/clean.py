@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from lesions.core.params import Section
-from lesions.taxonomy import DIAGNOSES, Nature, about, code_of
+from lesions.taxonomy import DIAGNOSES, Malignancy, about, code_of
 
 CODES = {diagnosis.code for diagnosis in DIAGNOSES}
 
@@ -14,12 +14,12 @@ class OwnClass(Section):
     """A class made of one or more diagnoses.
 
     Attributes:
-        of: the diagnoses, by any of their names.
-        nature: what it counts as; may be left out where the taxonomy knows the class itself.
+        diagnoses: the diagnoses, by any of their names.
+        malignancy: what it counts as; may be left out where the taxonomy knows the class itself.
     """
 
-    of: list[str] = Field(min_length=1)
-    nature: Nature | None = None
+    diagnoses: list[str] = Field(min_length=1)
+    malignancy: Malignancy | None = None
 
 
 class Clean(Section):
@@ -41,10 +41,10 @@ class Clean(Section):
             label = code_of(name)
             if label in labels:
                 raise ValueError(f'"{labels[label]}" and "{name}" are the same class; write it once')
-            if made.nature is None and label not in CODES:
-                raise ValueError(f'say what the class "{name}" counts as, nature: benign, malignant or unstated')
+            if made.malignancy is None and label not in CODES:
+                raise ValueError(f'say what the class "{name}" counts as, malignancy: benign, malignant or unstated')
             labels[label] = name
-            for diagnosis in map(code_of, made.of):
+            for diagnosis in map(code_of, made.diagnoses):
                 if diagnosis in taken:
                     places = f'"{name}"' if taken[diagnosis] == name else f'"{taken[diagnosis]}" and "{name}"'
                     raise ValueError(f'the diagnosis "{diagnosis}" stands twice, in {places}; it can have one class')
@@ -53,9 +53,11 @@ class Clean(Section):
 
     def class_of(self) -> dict[str, str]:
         """Return the class of each diagnosis that `classes` names, both as codes."""
-        return {code_of(diagnosis): code_of(name) for name, made in self.classes.items() for diagnosis in made.of}
+        return {
+            code_of(diagnosis): code_of(name) for name, made in self.classes.items() for diagnosis in made.diagnoses
+        }
 
-    def nature_of(self, label: str) -> Nature:
+    def malignancy_of(self, label: str) -> Malignancy:
         """Return what a class counts as: as `classes` says, else as the taxonomy does."""
-        said = {code_of(name): made.nature for name, made in self.classes.items()}
-        return said.get(label) or about(label).nature
+        said = {code_of(name): made.malignancy for name, made in self.classes.items()}
+        return said.get(label) or about(label).malignancy

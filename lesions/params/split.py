@@ -10,7 +10,7 @@ from lesions.core.params import Section
 class Split(Section):
     """See params.yaml for what each key means."""
 
-    method: Literal["grouped", "declared", "image"] = "grouped"
+    method: Literal["grouped", "published", "image"] = "grouped"
     val_fraction: float = Field(gt=0, lt=1)
     test_fraction: float = Field(gt=0, lt=1)
     group_overlap: Literal["leave_out", "keep"] = "leave_out"
@@ -56,9 +56,9 @@ class Split(Section):
             if self.fold:
                 raise ValueError(f"fold is {self.fold}, but folds is none: set split.folds, say to {self.fold + 1}")
             return self
-        if self.method == "declared":
+        if self.method == "published":
             raise ValueError(
-                "method declared has one published test set, and so no folds: set folds to none, or method to grouped"
+                "method published has one test set, and so no folds: set folds to none, or method to grouped"
             )
         if self.fold >= self.folds:
             raise ValueError(f"fold must be from 0 to {self.folds - 1}, since folds is {self.folds}; it is {self.fold}")

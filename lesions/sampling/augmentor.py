@@ -38,7 +38,7 @@ class _NumPy(threading.local):
         return getattr(np, name)
 
 
-# Augmentor draws from the generators that all of a process share. With its own, no other code
+# Augmentor uses the random generators that all of a process share. With its own, no other code
 # changes an augmented image.
 _PYTHON, _NUMPY = _Python(), _NumPy()
 Augmentor.Operations.random, Augmentor.Operations.np = _PYTHON, _NUMPY

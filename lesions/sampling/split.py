@@ -153,25 +153,25 @@ def published_split(images: pd.DataFrame) -> pd.Series:
     """Return each image's published split; an image without one counts as train.
 
     Args:
-        images: one row per image, with `image_id` and `declared_split`.
+        images: one row per image, with `image_id` and `published_split`.
 
     Raises:
         UserError: no image has a published split, or one is not called train, val or test.
     """
-    declared = images["declared_split"]
-    if (declared == "").all():
+    published = images["published_split"]
+    if (published == "").all():
         raise UserError(
-            "split.method is declared, but no image has a published split: the column declared_split of "
+            "split.method is published, but no image has a published split: the column published_split of "
             "data/clean/images.csv is empty. Set split.method to grouped, or give the table a column `split`."
         )
-    other = images[~declared.isin([*SPLITS, ""])]
+    other = images[~published.isin([*SPLITS, ""])]
     if len(other):
-        found = ", ".join(f"{word!r} ({count:,})" for word, count in other["declared_split"].value_counts().items())
+        found = ", ".join(f"{word!r} ({count:,})" for word, count in other["published_split"].value_counts().items())
         raise UserError(
-            f"data/clean/images.csv, column declared_split: expected train, val or test, found {found}, first at "
+            f"data/clean/images.csv, column published_split: expected train, val or test, found {found}, first at "
             f"{other['image_id'].iloc[0]}. Correct the table's column `split`, or set split.method to grouped."
         )
-    return declared.replace("", "train").rename("split")
+    return published.replace("", "train").rename("split")
 
 
 def leave_out_overlap(images: pd.DataFrame, splits: pd.Series) -> pd.Series:

@@ -40,8 +40,8 @@ def split_images(images: pd.DataFrame, classes: list[str], params: Split) -> tup
         `split.csv`, and `metrics/split.json`.
     """
     report: dict[str, Any] = {} if params.folds == "none" else {"folds": params.folds, "fold": params.fold}
-    if params.method == "declared":
-        images, report["declared"] = _as_published(images, classes, params)
+    if params.method == "published":
+        images, report["published"] = _as_published(images, classes, params)
     else:
         images = _at_random(images, params)
     if params.same_lesion != "apart":
@@ -69,10 +69,10 @@ def _as_published(images: pd.DataFrame, classes: list[str], params: Split) -> tu
     """Add the column `split` as it was published; and report what had to be added or mended."""
     images = images.assign(split=published_split(images))
     report = {
-        "published": {name: int((images["declared_split"] == name).sum()) for name in SPLITS},
-        "without_a_published_split": int((images["declared_split"] == "").sum()),
-        "carved_from_train": [name for name in SPLITS if not (images["split"] == name).any()],
-        "groups_on_two_published_splits": n_groups_in_two_splits(images, "group_id"),
+        "images": {name: int((images["published_split"] == name).sum()) for name in SPLITS},
+        "without_a_published_split": int((images["published_split"] == "").sum()),
+        "split_off_from_train": [name for name in SPLITS if not (images["split"] == name).any()],
+        "groups_in_two_published_splits": n_groups_in_two_splits(images, "group_id"),
         "group_overlap": params.group_overlap,
     }
     if params.group_overlap == "leave_out":
@@ -131,14 +131,14 @@ def audit_split(images: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
         How many groups, patients, lesions, identical images and near-duplicates are in two splits; and for each split
         its images, groups, known lesions, images whose lesion is unknown, and `seen_in_train`: the fraction of images
         that share a lesion with a training image or are a duplicate of one; with unknown lesions, at least that. A
-        metric is None where nothing is known of it; `undefined` gives the reasons.
+        metric is None where nothing is known of it; `reasons` says why.
     """
     unnamed = [name for name in ("patients", "lesions") if (images[KEYS[name]] == "").all()]
     result: dict[str, Any] = {
         f"{name}_in_two_splits": None if name in unnamed else n_groups_in_two_splits(images, key)
         for name, key in KEYS.items()
     }
-    result["undefined"] = [f"{name}: the data name none" for name in unnamed]
+    result["reasons"] = [f"{name}: the data name none" for name in unnamed]
     seen = shares_value_with(images, "train", ["lesion_id", "near_duplicate_id", "sha256"])
     images = images.assign(seen_in_train=seen)
     for split in SPLITS:
@@ -169,14 +169,14 @@ def describe_split(report: dict[str, Any]) -> list[str]:
     """Return in sentences what was made, and what must not be overlooked, from `metrics/split.json`."""
     counts = ", ".join(f"{split} {report[split]['images']:,}" for split in SPLITS)
     lines = [f"{counts}; {report['groups_in_two_splits']:,} groups stand in two splits"]
-    declared = report.get("declared", {"groups_on_two_published_splits": 0, "carved_from_train": []})
-    if divided := declared["groups_on_two_published_splits"]:
+    published = report.get("published", {"groups_in_two_published_splits": 0, "split_off_from_train": []})
+    if divided := published["groups_in_two_published_splits"]:
         mended = "they were kept there (split.group_overlap)"
-        if declared["group_overlap"] == "leave_out":
-            mended = f"{declared['left_out']:,} images of them were left out, so that none does now"
+        if published["group_overlap"] == "leave_out":
+            mended = f"{published['left_out']:,} images of them were left out, so that none does now"
         lines.append(f"The published split has {divided:,} groups in two splits: {mended}.")
-    if added := declared["carved_from_train"]:
-        lines.append(f"It has no {' and no '.join(added)}: dealt from its training part, by group.")
+    if added := published["split_off_from_train"]:
+        lines.append(f"It has no {' and no '.join(added)}: split off its training part, by group.")
     if moved := report.get("same_lesion"):
         became = {
             "withheld": "left out",

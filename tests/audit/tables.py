@@ -15,8 +15,8 @@ from tests.conftest import ROOT
 DEFAULT: dict[str, Any] = YAML(typ="safe").load((ROOT / "params.yaml").read_text())["clean"]
 AUDIT = (ROOT / "docs/audit.md").read_text(encoding="utf-8")
 TWO = {
-    "malignant": {"of": ["melanoma", "BCC"], "nature": "malignant"},
-    "benign": {"of": ["nv", "my own mole"], "nature": "benign"},
+    "malignant": {"diagnoses": ["melanoma", "BCC"], "malignancy": "malignant"},
+    "benign": {"diagnoses": ["nv", "my own mole"], "malignancy": "benign"},
 }
 
 

@@ -23,12 +23,15 @@ from tests.stages.test_clean import raw as raw  # noqa: PLC0414 - the fixture
 @pytest.mark.parametrize(
     ("classes", "words"),
     [
-        ({**TWO, "other": {"of": ["nevus"], "nature": "benign"}}, '"nv" stands twice, in "benign" and "other"'),
-        ({"bkl": {"of": ["sk", "seborrheic keratosis"]}}, '"sk" stands twice, in "bkl"'),
-        ({"nv": {"of": ["nv"]}, "Nevus": {"of": ["mel"]}}, '"nv" and "Nevus" are the same class'),
-        ({"moles": {"of": ["nv"]}}, 'say what the class "moles" counts as'),
-        ({"moles": {"of": ["nv"], "nature": "good"}}, "clean.classes.moles.nature"),
-        ({"moles": {"of": [], "nature": "benign"}}, "clean.classes.moles.of"),
+        (
+            {**TWO, "other": {"diagnoses": ["nevus"], "malignancy": "benign"}},
+            '"nv" stands twice, in "benign" and "other"',
+        ),
+        ({"bkl": {"diagnoses": ["sk", "seborrheic keratosis"]}}, '"sk" stands twice, in "bkl"'),
+        ({"nv": {"diagnoses": ["nv"]}, "Nevus": {"diagnoses": ["mel"]}}, '"nv" and "Nevus" are the same class'),
+        ({"moles": {"diagnoses": ["nv"]}}, 'say what the class "moles" counts as'),
+        ({"moles": {"diagnoses": ["nv"], "malignancy": "good"}}, "clean.classes.moles.malignancy"),
+        ({"moles": {"diagnoses": [], "malignancy": "benign"}}, "clean.classes.moles.diagnoses"),
         ({"moles": {"off": ["nv"]}}, "clean.classes.moles.off: unknown key"),
     ],
 )
@@ -63,13 +66,15 @@ def test_two_classes_reach_the_tables(raw: Raw) -> None:
 def test_diagnosis_of_no_class(raw: Raw) -> None:
     raw.table["dx"] = ["nv"] * 15 + ["mel"] * 15 + ["df"] * 10
     raw.write()
-    mapped = {"classes": {"mel": {"of": ["mel"]}, "mole": {"of": ["nv", "scc"], "nature": "unstated"}}}
+    mapped = {
+        "classes": {"mel": {"diagnoses": ["mel"]}, "mole": {"diagnoses": ["nv", "scc"], "malignancy": "unstated"}}
+    }
     edit_params(raw.folder, clean={**mapped, "max_rejected": 0.01})
     with pytest.raises(UserError, match=r'what becomes of "df" \(10 images\). The data has none of: scc'):
         clean.main()
     edit_params(raw.folder, clean={"unmapped_diagnoses": "keep"})
     clean.main()
-    kept = read_csv(Path("data/clean/classes.csv")).set_index("label")["nature"]
+    kept = read_csv(Path("data/clean/classes.csv")).set_index("label")["malignancy"]
     assert kept.to_dict() == {"mel": "malignant", "df": "benign", "mole": "unstated"}
     edit_params(raw.folder, clean={"unmapped_diagnoses": "set_aside"})
     clean.main()

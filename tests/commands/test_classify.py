@@ -103,7 +103,7 @@ def test_predictions_equal_the_pipelines(workspace: Path, classifier: Classifier
     report = json.loads((workspace / "reports/evaluation.json").read_text())
     flagged = [one.is_ood is True for one, split in zip(found, evaluated["split"], strict=True) if split == "test"]
     assert np.mean(flagged) == pytest.approx(report["ood"]["test"]["flagged"], abs=1e-4)
-    melanoma = report["questions"]["melanoma"]["operating_points"][1]
+    melanoma = report["tasks"]["melanoma"]["operating_points"][1]
     assert melanoma["chosen_for"] == "sensitivity of at least 90% on val"
     alerts = np.array([bool(one.alerts["melanoma"]) for one in found])
     for split in ("val", "test"):
@@ -287,7 +287,7 @@ def test_changed_byte_is_refused(models: Path, name: str) -> None:
 def test_damaged_files_are_refused(models: Path) -> None:
     change(models / "calibration.json", temperature="warm")
     with pytest.raises(UserError, match="holds no temperature"):
-        temperature.load(models)
+        temperature.Calibration.load(models)
     change(models / "thresholds.json", leakage=None)
     with pytest.raises(UserError, match=r"no thresholds that this version of the project can read \(leakage"):
         thresholds.load(models)

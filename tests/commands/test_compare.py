@@ -63,7 +63,7 @@ def by_pairs(positive: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> tu
     )
     above, below, areas = kernel.mean(axis=2), kernel.mean(axis=1), kernel.mean(axis=(1, 2))
     m, n = kernel.shape[1:]
-    ill, well, all_ = set(groups[positive]), set(groups[~positive]), set(groups)
+    positives, negatives, all_ = set(groups[positive]), set(groups[~positive]), set(groups)
     covariance = np.zeros((2, 2))
     for r, s in itertools.product(range(2), repeat=2):
         sums = {
@@ -74,8 +74,8 @@ def by_pairs(positive: np.ndarray, scores: np.ndarray, groups: np.ndarray) -> tu
             for group in all_
             for number in range(2)
         }
-        s10 = sum(sums[g, r][0] * sums[g, s][0] for g in ill) * len(ill) / ((len(ill) - 1) * m)
-        s01 = sum(sums[g, r][1] * sums[g, s][1] for g in well) * len(well) / ((len(well) - 1) * n)
+        s10 = sum(sums[g, r][0] * sums[g, s][0] for g in positives) * len(positives) / ((len(positives) - 1) * m)
+        s01 = sum(sums[g, r][1] * sums[g, s][1] for g in negatives) * len(negatives) / ((len(negatives) - 1) * n)
         s11 = [
             sum(sums[g, one][0] * sums[g, other][1] for g in all_) * len(all_) / (len(all_) - 1)
             for one, other in ((r, s), (s, r))
@@ -106,8 +106,8 @@ def test_delong_by_brute_force(seed: int, most: int) -> None:
     assert found.covariance == pytest.approx(covariance, abs=1e-12)
     if most == 1:
         # DeLong's own: covariances of the placements, with one less than there are images below.
-        ill, well = scores[:, positive, None], scores[:, None, ~positive]
-        kernels = (ill > well) + 0.5 * (ill == well)
+        positives, negatives = scores[:, positive, None], scores[:, None, ~positive]
+        kernels = (positives > negatives) + 0.5 * (positives == negatives)
         textbook = sum(np.cov(kernels.mean(axis=axis)) / kernels.shape[3 - axis] for axis in (1, 2))
         assert found.covariance == pytest.approx(np.asarray(textbook), abs=1e-12)
     if found.z is not None:
@@ -182,7 +182,7 @@ def put(folder: Path, table: pd.DataFrame, classes: list[str] | None = None) -> 
     """Write what is read of one experiment."""
     for name in ("clean", "split", "predictions"):
         (folder / "data" / name).mkdir(parents=True, exist_ok=True)
-    pd.DataFrame({"label": classes or CLASSES, "of": classes or CLASSES}).to_csv(
+    pd.DataFrame({"label": classes or CLASSES, "diagnoses": classes or CLASSES}).to_csv(
         folder / "data/clean/classes.csv", index=False
     )
     table[["image_id", "label", "group_id"]].to_csv(folder / "data/clean/images.csv", index=False)

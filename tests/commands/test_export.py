@@ -77,8 +77,8 @@ def put_model(folder: Path, model: keras.Model, *, tta: bool = False) -> None:
     pixels = np.stack([image for *_, image in generated(height, width, seed=2)])
     features = feature_model(model)(pixels)[0].numpy()
     ood.save(ood.fit_reference(features, np.arange(len(pixels)) % len(classes)), folder / ood.FILE)
-    metadata_prior.save(metadata_prior.MetadataPrior(classes=classes), folder)
-    temperature.save(temperature.Calibration(temperature=1.7), folder)
+    metadata_prior.MetadataPrior(classes=classes).save(folder)
+    temperature.Calibration(temperature=1.7).save(folder)
     of_ood = Threshold(task=OOD, metric="specificity", target=0.99, value=100.0)
     Thresholds(
         model=Model(sha256=hashes(folder), tta=tta, use_metadata=False),

@@ -424,7 +424,7 @@ def test_browser_shows_the_prediction(browser: Any, address: str, classifier: Cl
     assert about(due.diagnosis).name.capitalize() in shown
     rows = dict(row.text.split("\n") for row in browser.find_elements("css selector", "article tr"))
     for code, probability in due.probabilities.items():
-        name = about(code).name + (" (malignant)" if about(code).nature == "malignant" else "")
+        name = about(code).name + (" (malignant)" if about(code).malignancy == "malignant" else "")
         assert rows[name] == ("< 0.1 %" if probability < 0.001 else f"{100 * probability:.1f} %")
     assert ("ALERT: melanoma" in shown) == (due.alerts["melanoma"] is True)
     assert ("No alert for melanoma" in shown) == (due.alerts["melanoma"] is False)

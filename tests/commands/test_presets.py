@@ -76,7 +76,7 @@ def test_any_text_reaches_an_experiment(tmp_path_factory: pytest.TempPathFactory
 def test_forms_differ_in_the_leak(name: str) -> None:
     published, without_leak = (merged(DEFAULTS, read_preset(form, FOLDER)) for form in (name, f"{name}-honest"))
     assert (published["split"]["method"], published["split"]["group_overlap"]) in {
-        ("declared", "keep"),
+        ("published", "keep"),
         ("image", "leave_out"),
     }
     assert without_leak["split"]["method"] == "grouped"
@@ -163,12 +163,13 @@ def test_comments_and_spacing_stay() -> None:
         "rebalance:\n    operations:\n      - {operation: a}\n    # over seed\n    seed: 1\n"
     )
     preset = (
-        "split:\n  method: image\n  val: 0.2\n  fold: 0\nclean:\n  classes:\n    a:\n      of: [b]\n"
+        "split:\n  method: image\n  val: 0.2\n  fold: 0\nclean:\n  classes:\n    a:\n      diagnoses: [b]\n"
         "rebalance:\n  operations: [{operation: rotate}]\n"
     )
     assert exchange(text, preset) == (
         "# Größe\nsplit:   # mine\n  method: image # honest\n\n  val: 0.2\n  fold: 0\n\nclean:\n"
-        "  classes:\n    a:\n      of: [b]  # none\n  # after\nrebalance:\n    operations: [{operation: rotate}]\n"
+        "  classes:\n    a:\n      diagnoses: [b]  # none\n  # after\n"
+        "rebalance:\n    operations: [{operation: rotate}]\n"
         "    # over seed\n    seed: 1\n"
     )
 

@@ -90,15 +90,15 @@ def assert_equal_to_evaluate(found: dict[str, Any]) -> None:
     """All metrics of test, with their intervals."""
     due = read_json(Path("reports/evaluation.json"))
     assert found["collection"] == due["test"]
-    assert found["questions"] == renamed(due["questions"])
+    assert found["tasks"] == renamed(due["tasks"])
     assert {key: found["calibration"][key] for key in ("before", "after")} == due["calibration"]["test"]
     assert found["calibration"]["temperature"] == due["calibration"]["temperature"]
     assert found["abstention"] == due["abstention"]["test"]
     assert found["subgroups"] == due["subgroups_of_test"]
     assert found["decision_curves"] == due["decision_curves_of_test"]
     assert found["majority_class"] == due["majority_class_of_train"]
-    assert found["metadata"]["without_age_sex_and_site"] == due["without_age_sex_and_site"]["test"]
-    assert found["ood"] == {"flagged_above": due["ood"]["flagged_above"], **due["ood"]["test"]}
+    assert found["metadata"]["image_only"] == due["image_only"]["test"]
+    assert found["ood"] == {"ood_threshold": due["ood"]["ood_threshold"], **due["ood"]["test"]}
 
 
 def test_metrics_equal_evaluates(evaluated: Evaluate, tmp_path: Path) -> None:
@@ -132,16 +132,16 @@ def test_mapped_folder_names_give_equal_metrics(evaluated: Evaluate, tmp_path: P
         (place / f"{name}.jpg").write_bytes(contents[name])
     mapping = [f"{theirs}={ours}" for ours, theirs in OWN_WORDS.items()]
     found = evaluated(tmp_path / "theirs", *mapping)["collection"]
-    due = read_json(Path("reports/evaluation.json"))["without_age_sex_and_site"]["test"]
+    due = read_json(Path("reports/evaluation.json"))["image_only"]["test"]
     # Folders name no patients, and no lesions: the intervals are other ones.
     assert {name: entry["value"] for name, entry in found["metrics"].items()} == {
         name: entry["value"] for name, entry in due.items()
     }
-    assert found["metrics_by_lesion"] == {"why": "the data name no lesions"}
+    assert found["metrics_by_lesion"] == {"reason": "the data name no lesions"}
     report = read_json(tmp_path / "out/validation.json")
     assert report["metadata"] == {
         "known": {"age": 0, "sex": 0, "site": 0},
-        "without_age_sex_and_site": found["metrics"],
+        "image_only": found["metrics"],
     }
     assert {row["theirs"]: row["ours"] for row in report["mapping"]}["muttermal"] == "nv"
     # Nothing is guessed: without the mapping these are counted apart.
@@ -212,7 +212,7 @@ def test_training_data_map_joined_diagnoses(evaluated: Evaluate, tmp_path: Path)
     folder = put(tmp_path / "theirs", table.assign(dx=table["dx"].replace("nv", "Blue nevus")), contents)
     shutil.copytree("data", tmp_path / "data")
     classes = read_csv(Path("data/clean/classes.csv"))
-    classes["of"] = classes["of"].replace("nv", "nv; blue nevus")
+    classes["diagnoses"] = classes["diagnoses"].replace("nv", "nv; blue nevus")
     classes.to_csv(tmp_path / "data/clean/classes.csv", index=False)
     found = evaluated(folder, data=tmp_path / "data")
     assert_equal_to_evaluate(found)
@@ -287,17 +287,17 @@ def test_model_without_validation_has_no_thresholds(evaluated: Evaluate, tmp_pat
     table, contents = images_of("test")
     table["dx"] = table["dx"].replace("df", "scar")
     found = evaluated(put(tmp_path / "theirs", table, contents), models=tmp_path / "models")
-    assert "do not allow the task melanoma" in found["questions"]["melanoma"]["why"]
-    points = found["questions"]["malignant"]["operating_points"]
-    assert all(point["threshold"] is None and point["why"] for point in points)
-    assert found["questions"]["malignant"]["collection"]["auc"]["value"] is not None
+    assert "do not allow the task melanoma" in found["tasks"]["melanoma"]["reason"]
+    points = found["tasks"]["malignant"]["operating_points"]
+    assert all(point["threshold"] is None and point["reason"] for point in points)
+    assert found["tasks"]["malignant"]["collection"]["auc"]["value"] is not None
     assert "after" not in found["calibration"]
     (entry,) = found["unknown_classes"]
     assert (entry["alert_malignant"], entry["flagged"], found["ood"]["flagged"]) == (None, None, None)
     page = (tmp_path / "out/validation.md").read_text(encoding="utf-8")
     assert "The model has no temperature" in page
     assert "no threshold above which an image is flagged" in page
-    assert found["collection"]["metrics"]["macro_auc"]["why"] == "a class does not occur, or no other does"
+    assert found["collection"]["metrics"]["macro_auc"]["reason"] == "a class does not occur, or no other does"
 
 
 def test_patients_and_mirrored_duplicates_are_found() -> None:
@@ -446,7 +446,7 @@ def test_real_source_metrics_equal_evaluates(workspace: Path, tmp_path: Path, mo
     edit_params(
         tmp_path,
         download={"source": "folder", "folder": "all"},
-        split={"method": "declared"},
+        split={"method": "published"},
         prepare={"image_size": 24},
         rebalance={"target": "none"},
         calibrate={"use_metadata": True},

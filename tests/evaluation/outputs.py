@@ -32,7 +32,7 @@ def put_all() -> pd.DataFrame:
         Path(folder).mkdir(parents=True)
     images.to_csv("data/clean/images.csv", index=False)
     pd.DataFrame(
-        {"label": CLASSES, "nature": ["malignant", "malignant", "benign"], "of": CLASSES, "name": CLASSES}
+        {"label": CLASSES, "malignancy": ["malignant", "malignant", "benign"], "diagnoses": CLASSES, "name": CLASSES}
     ).to_csv("data/clean/classes.csv", index=False)
     images["split"] = np.where(lesion < 100, "train", np.where(lesion < 200, "val", "test"))
     images["leakage"] = "none"

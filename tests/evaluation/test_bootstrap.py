@@ -18,10 +18,10 @@ def covered(seed: int, truth: float) -> tuple[bool, bool]:
     random = np.random.default_rng(seed)
     lesions = np.repeat(np.arange(300), random.integers(1, 7, 300))
     # A beta distribution of each lesion's own chance, with the mean `truth` and much weight near 0 and 1.
-    hit = random.random(len(lesions)) < random.beta(0.4 * truth, 0.4 * (1 - truth), 300)[lesions]
+    correct = random.random(len(lesions)) < random.beta(0.4 * truth, 0.4 * (1 - truth), 300)[lesions]
 
     def accuracy(weights: np.ndarray) -> Metrics:
-        return {"accuracy": weights @ hit / weights.sum(axis=1)}
+        return {"accuracy": weights @ correct / weights.sum(axis=1)}
 
     held = []
     for groups in (lesions, np.arange(len(lesions))):
@@ -62,4 +62,4 @@ def test_interval_without_width_is_null() -> None:
     """Of [1, 1] a reader would think that all is certain."""
     found = alone(Bootstrap(100, 1).estimates(lambda weights: {"accuracy": np.ones(len(weights))}, np.arange(5)))
     assert found["accuracy"]["lower"] is None
-    assert "every resample gives the same" in str(found["accuracy"]["why"])
+    assert "every resample gives the same" in str(found["accuracy"]["reason"])

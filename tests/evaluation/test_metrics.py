@@ -77,15 +77,15 @@ def test_weighted_metrics_are_of_repeated_images(seed: int) -> None:
         assert {name: values[number] for name, values in overall.items()} == pytest.approx(expected, nan_ok=True)
         for n in range(3):
             table = reference.confusion_matrix(actual == n, answer == n, labels=[False, True])
-            (rejected, false), (missed, hits) = table
+            (tn, fp), (fn, tp) = table
             score = partial(reference.average_precision_score, actual == n, given[:, n])
             row = {
-                "sensitivity": hits / (hits + missed) if hits + missed else np.nan,
-                "specificity": rejected / (rejected + false) if rejected + false else np.nan,
-                "ppv": hits / (hits + false) if hits + false else np.nan,
-                "npv": rejected / (rejected + missed) if rejected + missed else np.nan,
-                "f1": 2 * hits / (2 * hits + false + missed) if hits + false + missed else np.nan,
-                "misclassified": missed / (hits + missed) if hits + missed else np.nan,
+                "sensitivity": tp / (tp + fn) if tp + fn else np.nan,
+                "specificity": tn / (tn + fp) if tn + fp else np.nan,
+                "ppv": tp / (tp + fp) if tp + fp else np.nan,
+                "npv": tn / (tn + fn) if tn + fn else np.nan,
+                "f1": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else np.nan,
+                "misclassified": fn / (tp + fn) if tp + fn else np.nan,
                 "auc": area[n],
                 "average_precision": or_nan(bool((actual == n).any()), score),
             }
@@ -134,11 +134,11 @@ def test_absent_class_is_null_with_a_reason() -> None:
         "value": None,
         "lower": None,
         "upper": None,
-        "why": "a class does not occur, or no other does",
+        "reason": "a class does not occur, or no other does",
     }
     assert overall["balanced_accuracy"]["value"] == 0.75
     of_class = bootstrap.estimates(partial(metrics.per_class, label, probability), groups)
-    reasons = {name: found[1].get("why") for name, found in of_class.items() if found[1]["value"] is None}
+    reasons = {name: found[1].get("reason") for name, found in of_class.items() if found[1]["value"] is None}
     assert reasons == {
         "sensitivity": "does not occur",
         "ppv": "never predicted",
@@ -154,12 +154,12 @@ def test_one_image() -> None:
     label, probability = np.array([2]), np.array([[0.2, 0.3, 0.5]])
     found = alone(Bootstrap(100, 1).estimates(partial(metrics.overall_metrics, label, probability), np.array([0])))
     assert found["macro_auc"]["value"] is None
-    assert found["mcc"]["why"] == "one class alone in the truth or in the answers"
+    assert found["mcc"]["reason"] == "one class alone in the truth or in the answers"
     assert found["accuracy"] == {
         "value": 1,
         "lower": None,
         "upper": None,
-        "why": "one lesion alone: nothing to draw from",
+        "reason": "one group alone: nothing to resample",
     }
     assert curves(label, probability).empty
 
@@ -189,12 +189,12 @@ def test_equal_scores_rank_nothing() -> None:
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 0.0, 20.0]))
 def test_calibration_bin_by_bin(seed: int, sharper: float) -> None:
-    """Also where all are equally sure, or all without doubt, and of one image."""
+    """Also where all are equally confident, or all without doubt, and of one image."""
     label, probability, _ = drawn(seed)
     probability = probability**sharper / (probability**sharper).sum(axis=1, keepdims=True)
     images = sorted(
         ((max(row), list(row).index(max(row)) == actual) for row, actual in zip(probability, label, strict=True)),
-        key=lambda image: image[0],  # and equally sure ones in their order
+        key=lambda image: image[0],  # and equally confident ones in their order
     )
     bins, expected = min(calibration.BINS, len(images)), 0.0
     table = calibration.reliability(label, probability)
@@ -204,7 +204,7 @@ def test_calibration_bin_by_bin(seed: int, sharper: float) -> None:
         start = number * size + min(number, longer)
         bin_ = images[start : start + size + (number < longer)]
         confidence = sum(sure for sure, _ in bin_) / len(bin_)
-        accuracy = sum(hit for _, hit in bin_) / len(bin_)
+        accuracy = sum(correct for _, correct in bin_) / len(bin_)
         expected += len(bin_) / len(images) * abs(accuracy - confidence)
         assert table[number] == {
             "images": len(bin_),
@@ -225,12 +225,12 @@ def test_task_of_one_kind_has_no_area(positive: bool) -> None:
     found = alone(Bootstrap(100, 1).estimates(ranking, np.arange(4)))
     for name in ("auc", "partial_auc_above_80_sensitivity", "specificity_at_dermatologists_sensitivity"):
         assert found[name]["value"] is None
-        assert found[name]["why"] == "needs images of this class and of others"
+        assert found[name]["reason"] == "needs images of this class and of others"
     assert found["average_precision"]["value"] == (1 if positive else None)
     at = Bootstrap(100, 1).estimates(partial(operating_points.threshold_metrics, [0.9], label, score), np.arange(4))
     undefined = {name for name, (entry,) in at.items() if entry["value"] is None}
     assert undefined >= {"ppv", "number_needed_to_biopsy", "specificity" if positive else "sensitivity"}
-    assert all(entry["why"] != "undefined" for (entry,) in at.values() if entry["value"] is None)
+    assert all(entry["reason"] != "undefined" for (entry,) in at.values() if entry["value"] is None)
 
 
 def test_baselines_of_a_constant_prediction() -> None:

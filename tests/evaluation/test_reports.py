@@ -26,7 +26,7 @@ def predictions(
 
 
 def test_metrics_at_a_threshold() -> None:
-    """Ten melanomas of which nine are found, 90 others of which 18 are called melanoma."""
+    """Ten melanomas of which nine are found, 90 others of which 18 are predicted as melanoma."""
     positive = np.arange(100) < 10
     score = np.where(np.isin(np.arange(100), [*range(9), *range(10, 28)]), 0.9, 0.1)
     metrics = operating_points.threshold_metrics([0.5], positive, score, np.ones((1, 100)))
@@ -73,35 +73,35 @@ def test_age_bands_without_filled_ages() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_equal_certainty_is_the_mean_over_orders(seed: int) -> None:
-    """Against a count over many random orders of equally certain images, with many of them."""
+def test_equal_confidence_is_the_mean_over_orders(seed: int) -> None:
+    """Against a count over many random orders of equally confident images, with many of them."""
     random = np.random.default_rng(seed)
     label = random.integers(2, size=8)
     first = random.choice([0.3, 0.6, 0.8], 8)
     probability = np.stack([first, 1 - first], axis=1)
-    certainty, hit = probability.max(axis=1), probability.argmax(axis=1) == label
+    confidence, correct = probability.max(axis=1), probability.argmax(axis=1) == label
     risks = []
     for _ in range(400):
-        order = np.lexsort((random.random(8), -certainty))
-        risks.append(np.cumsum(~hit[order]) / np.arange(1, 9))
+        order = np.lexsort((random.random(8), -confidence))
+        risks.append(np.cumsum(~correct[order]) / np.arange(1, 9))
     mean = np.mean(risks, axis=0)
     assert selective.aurc(label, probability) == pytest.approx(mean.mean(), abs=0.07)
     coverages = tuple((np.arange(1, 9) / 8).tolist())
     found = selective.metrics_at(coverages, label, probability, np.ones((1, 8)))["accuracy"][0]
     assert 1 - found == pytest.approx(mean, abs=0.12)
     assert selective.aurc(label, probability) == pytest.approx((1 - found).mean())
-    assert [selective.answered_weight(certainty, coverage).sum() for coverage in coverages] == pytest.approx(
+    assert [selective.answered_weight(confidence, coverage).sum() for coverage in coverages] == pytest.approx(
         range(1, 9)
     )
 
 
 def test_selective_accuracy_by_hand() -> None:
     label = np.array([0, 0, 1, 1])
-    probability = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])  # the second, least certain, is wrong
+    probability = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.3, 0.7]])  # the second, least confident, is wrong
     found = selective.selective_report(predictions(["a", "b"], label, probability), Bootstrap(100, 1))
     at = {row["coverage"]: row for row in found["coverages"]}
     assert (at[1.0]["accuracy"]["value"], at[1.0]["balanced_accuracy"]["value"]) == (0.75, 0.75)
-    assert (at[0.7]["accuracy"]["value"], at[0.7]["images"], at[0.7]["certain_from"]) == (1, 3, 0.7)
+    assert (at[0.7]["accuracy"]["value"], at[0.7]["images"], at[0.7]["least_confidence"]) == (1, 3, 0.7)
     assert found["risk_coverage_area"] == found["risk_coverage_area_at_best"] == 0.0625
     one = predictions(["a", "b"], label[:1], probability[:1])
     assert selective.selective_report(one, Bootstrap(100, 1))["coverages"][-1]["accuracy"]["value"] == 1
@@ -121,26 +121,26 @@ def test_decision_curve_that_is_undefined() -> None:
     tasks: dict[str, BinaryTask | str] = {"melanoma": BinaryTask(positive=["mel"], negative=["nv"]), "malignant": "no"}
     one = predictions(["mel", "nv"], np.zeros(1, np.int64), np.eye(2)[:1], np.eye(2)[:1])
     report = decision_curve.decision_curve_report(tasks, one, Bootstrap(100, 1))
-    assert report == {"melanoma": {"why": "needs positive images and others"}, "malignant": {"why": "no"}}
+    assert report == {"melanoma": {"reason": "needs positive images and others"}, "malignant": {"reason": "no"}}
     assert decision_curve.net_benefit_curves(tasks, one).empty
     uncalibrated = predictions(["mel", "nv"], np.zeros(1, np.int64), np.eye(2)[:1])
     report = decision_curve.decision_curve_report(tasks, uncalibrated, Bootstrap(100, 1))
-    assert "no validation image" in report["melanoma"]["why"]
+    assert "no validation image" in report["melanoma"]["reason"]
 
 
 def test_robustness_of_one_image() -> None:
     split = predictions(["mel", "nv"], np.ones(1, np.int64), np.eye(2)[1:])
     found = robustness.robustness_report(split, {("blur", 1): np.eye(2)[:1]}, None, None, Bootstrap(100, 1))
     assert found["uncorrupted"]["macro_auc"] is None
-    assert found["uncorrupted"]["undefined"]["macro_auc"]
-    assert found["why"] == "melanoma is no class of its own"
-    assert found["corruptions"][0]["balanced_accuracy_lost"]["value"] == 1
-    assert found["corruptions"][0]["balanced_accuracy_lost"]["lower"] is None
+    assert found["uncorrupted"]["reasons"]["macro_auc"]
+    assert found["reason"] == "melanoma is no class of its own"
+    assert found["corruptions"][0]["balanced_accuracy_drop"]["value"] == 1
+    assert found["corruptions"][0]["balanced_accuracy_drop"]["lower"] is None
 
 
 def test_ood_without_limit() -> None:
     table = pd.DataFrame({"split": ["test", "generated"], "label": ["nv", "flat"], "ood_score": [1.0, 1.0]})
     found = ood.ood_report(table, ["val", "test"], None)
-    assert found["flagged_above"] is None
-    assert found["why"] == "there was no validation image to choose it on"
+    assert found["ood_threshold"] is None
+    assert found["reason"] == "there was no validation image to choose it on"
     assert found["generated"] == {"images": 1, "flagged": None, "auc_against_test": 0.5}

@@ -29,16 +29,17 @@ def thresholds() -> Thresholds:
 def test_tasks_of_classes() -> None:
     table = pd.DataFrame(
         [("mel", "malignant", "mel"), ("other", "unstated", "bcc; scc"), ("nv", "benign", "nv")],
-        columns=["label", "nature", "of"],
+        columns=["label", "malignancy", "diagnoses"],
     )
     assert binary_tasks(table) == {
         "melanoma": BinaryTask(positive=["mel"], negative=["other", "nv"]),
         "malignant": BinaryTask(positive=["mel"], negative=["nv"]),
     }
     coarse = pd.DataFrame(
-        [("malignant", "malignant", "mel; bcc"), ("rest", "unstated", "nv")], columns=["label", "nature", "of"]
+        [("malignant", "malignant", "mel; bcc"), ("rest", "unstated", "nv")],
+        columns=["label", "malignancy", "diagnoses"],
     )
-    assert all(isinstance(why, str) for why in binary_tasks(coarse).values())
+    assert all(isinstance(reason, str) for reason in binary_tasks(coarse).values())
 
 
 def test_score_is_a_sum() -> None:
@@ -62,7 +63,7 @@ def test_file_is_read_back(tmp_path: Path) -> None:
     assert back == thresholds()
     assert back.value("melanoma", "sensitivity", 0.9) == 1 / 3
     assert back.value("melanoma", "specificity", 0.9) is back.value("malignant", "sensitivity", 0.9) is None
-    assert back.ood_limit == 7.5
+    assert back.ood_threshold == 7.5
 
 
 @pytest.mark.parametrize(

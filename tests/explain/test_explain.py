@@ -143,7 +143,7 @@ def test_random_weights_change_the_maps(trained: keras.Model) -> None:
 def test_empty_maps_are_counted(trained: keras.Model) -> None:
     found = sanity.check(trained, noise(2), np.zeros(2, np.int64), np.zeros((2, PX, PX), np.float32), 1)
     assert (found["rank_correlation"], found["between_images"]) == (None, None)
-    assert found["undefined"] == 2 * sanity.DRAWS
+    assert found["undefined_correlations"] == 2 * sanity.DRAWS
     assert "No map could be compared" in found["verdict"]
 
 
@@ -170,7 +170,12 @@ def test_gallery_order() -> None:
     table = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.4, 0.6], [0.4, 0.6], [0.9, 0.1]])
     labels = np.array([0, 0, 0, 0, 0, 0])
     found = [(example.row, example.kind) for example in gallery.choose(labels, table, 2)]
-    assert found == [(2, "confident_error"), (3, "confident_error"), (1, "uncertain_hit"), (0, "uncertain_hit")]
+    assert found == [
+        (2, "confident_error"),
+        (3, "confident_error"),
+        (1, "unconfident_correct"),
+        (0, "unconfident_correct"),
+    ]
 
 
 # The stage.
@@ -254,7 +259,7 @@ def test_file_names_and_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             assert image.size == (2 * 256 + overlay.GAP, 256)
 
 
-@pytest.mark.parametrize("case", ["no errors", "no hits", "one image", "only val", "test is not evaluated"])
+@pytest.mark.parametrize("case", ["no errors", "no correct", "one image", "only val", "test is not evaluated"])
 def test_missing_parts_are_left_out(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classes = ["mel", "nv", "df"]
     table = predictions(12, classes)
@@ -262,7 +267,7 @@ def test_missing_parts_are_left_out(case: str, tmp_path: Path, monkeypatch: pyte
     right = np.array([[float(label == name) for name in classes] for label in table["label"]])
     if case == "no errors":
         table[classes] = right
-    elif case == "no hits":
+    elif case == "no correct":
         table[classes] = right[:, [1, 0, 2]]
     elif case == "one image":
         table = table[:1]
@@ -280,8 +285,12 @@ def test_missing_parts_are_left_out(case: str, tmp_path: Path, monkeypatch: pyte
     explain.main()
     report = json.loads(Path("reports/gallery/gallery.json").read_text())
     kinds = {entry["kind"] for entry in report["entries"]}
-    expected = {"no errors": {"uncertain_hit"}, "no hits": {"confident_error"}, "one image": {"confident_error"}}
-    assert kinds == expected.get(case, {"confident_error", "uncertain_hit"})
+    expected = {
+        "no errors": {"unconfident_correct"},
+        "no correct": {"confident_error"},
+        "one image": {"confident_error"},
+    }
+    assert kinds == expected.get(case, {"confident_error", "unconfident_correct"})
     assert report["split"] == ("val" if case in ("only val", "test is not evaluated") else "test")
     metrics = json.loads(Path("metrics/explain.json").read_text())
     assert metrics["gallery"]["df"] == {"images": 0, "errors": 0}

@@ -26,7 +26,7 @@ from lesions.archives import is_image, list_members, open_archive, read_members
 from lesions.audit.matching import REJECTS, find_members, set_aside
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
-from lesions.core.sanitize import harm_in, shown
+from lesions.core.sanitize import sanitize, unsafe_reason
 from lesions.images import decode
 from lesions.sources.common import metadata_table
 from lesions.sources.common.metadata_table import check_table, read_ham10000, read_header, read_table
@@ -128,14 +128,14 @@ def refused(function: Callable[[], object], *words: str) -> None:
     message = str(error.value)
     assert all(word in message for word in words), message
     assert len(message) < 1500
-    assert not any(harm_in(line).startswith("holds") for line in message.splitlines())
+    assert not any(unsafe_reason(line).startswith("holds") for line in message.splitlines())
 
 
 # Names and values
 
 
 @pytest.mark.parametrize(
-    ("text", "harm", "read"),
+    ("text", "reason", "sanitized"),
     [
         ("", "", ""),
         ("-", "", "-"),
@@ -158,14 +158,14 @@ def refused(function: Callable[[], object], *words: str) -> None:
         ("a" * 301, "is longer than 300 characters", "a" * 199 + "…"),
     ],
 )
-def test_unsafe_text(text: str, harm: str, read: str) -> None:
-    assert (harm_in(text), shown(text)) == (harm, read)
+def test_unsafe_text(text: str, reason: str, sanitized: str) -> None:
+    assert (unsafe_reason(text), sanitize(text)) == (reason, sanitized)
 
 
 @given(st.text(st.characters() | st.sampled_from("=+-@; \t\r1.\u202e\ud800"), max_size=40))
 def test_sanitized_text_is_safe(text: str) -> None:
-    assert harm_in(shown(text)) == ""
-    assert shown(text) == text or harm_in(text)
+    assert unsafe_reason(sanitize(text)) == ""
+    assert sanitize(text) == text or unsafe_reason(text)
 
 
 # Archives
@@ -178,8 +178,8 @@ def matched(raw: Path, table: pd.DataFrame = LISTED) -> tuple[dict[str, bytes | 
     found, rejects = find_members(raw, table)
     read = read_members(raw, zip(found["archive"], found["member"], strict=True))
     contents = [content if isinstance(content, bytes) else str(content) for content in read]
-    assert not any(harm_in(value) for column in rejects for value in rejects[column])
-    assert not any(harm_in(content) for content in contents if isinstance(content, str))
+    assert not any(unsafe_reason(value) for column in rejects for value in rejects[column])
+    assert not any(unsafe_reason(content) for content in contents if isinstance(content, str))
     return dict(zip(found["image_id"], contents, strict=True)), rejects
 
 
@@ -295,7 +295,7 @@ def test_any_name_is_safe_or_set_aside(tmp_path_factory: pytest.TempPathFactory,
     table = pd.DataFrame({"image_id": sorted({listed.image_id for listed in good} | {"a"})})
     contents, rejects = matched(raw, table)
     assert all(content == JPEG for content in contents.values())
-    assert not any(harm_in(image_id) for image_id in contents)
+    assert not any(unsafe_reason(image_id) for image_id in contents)
     assert len(contents) + len(rejects) >= len({listed.name for listed in list_members(path)})
 
 
@@ -608,8 +608,8 @@ def test_rows_with_unsafe_values_are_set_aside(tmp_path: Path, column: str, valu
     contents, rejects = matched(tmp_path, table)
     assert contents == {"good": JPEG}
     reasons = dict(zip(rejects["image_id"], rejects["reason"], strict=True))
-    assert reasons[shown(value) if column == "image_id" else "a"] in (
-        f"{column} {harm_in(value)}",
+    assert reasons[sanitize(value) if column == "image_id" else "a"] in (
+        f"{column} {unsafe_reason(value)}",
         "not listed in the table",
     )
 
@@ -619,7 +619,7 @@ def test_rejects_are_sanitized() -> None:
     aside = set_aside(rows, ["broken: \x1b[2J" + "x" * 1000, "", "other\n=1"])
     assert list(aside) == REJECTS
     assert list(aside["image_id"]) == ["'=1", "c"]
-    assert not any(harm_in(value) for column in aside for value in aside[column])
+    assert not any(unsafe_reason(value) for column in aside for value in aside[column])
     assert set_aside(rows, ["", "", ""]).empty
 
 
@@ -707,7 +707,7 @@ def test_hostile_folder_through_the_stages(
     images, rejects = read_csv(Path("data/clean/images.csv")), read_csv(Path("data/clean/rejects.csv"))
     assert list(images["image_id"]) == [f"p{number:02}" for number in range(24)]
     for table_written in (images, rejects):
-        assert not any(harm_in(value) for column in table_written for value in table_written[column])
+        assert not any(unsafe_reason(value) for column in table_written for value in table_written[column])
     assert {"'=1+1", "formula", "shell", "bomb", "link"} <= set(rejects["image_id"])
     assert "hard link" in set(rejects["image_id"])  # an image as any other, not listed
     assert "<script>alert" not in Path("reports/data.html").read_text()
@@ -715,7 +715,7 @@ def test_hostile_folder_through_the_stages(
     written = files_below(tmp_path) - before
     assert not [name for name in written if not name.startswith(outs)]
     printed = "".join(capfd.readouterr())
-    assert not any(harm_in(line).startswith("holds") for line in printed.splitlines())
+    assert not any(unsafe_reason(line).startswith("holds") for line in printed.splitlines())
 
 
 def test_special_files_do_not_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

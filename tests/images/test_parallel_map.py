@@ -173,7 +173,7 @@ def test_killing_image_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_worker_runs_one_batch_at_a_time() -> None:
-    """Augmentor draws from generators that all threads of a process share."""
+    """Augmentor uses random generators that all threads of a process share."""
     draws = random.Random()  # noqa: S311 - no secret
 
     def draw(seed: int) -> float:

@@ -13,12 +13,9 @@ from lesions.core.errors import UserError
 from lesions.models.calibration import patient_input
 from lesions.models.calibration.metadata_prior import (
     FIELDS,
-    FILE,
     MetadataPrior,
     apply_prior,
     fit_prior,
-    load,
-    save,
     values,
 )
 
@@ -134,12 +131,12 @@ def test_unknown_metadata_changes_no_bit(probabilities: list[float], age: str, s
 
 def test_file_is_read_back(tmp_path: Path) -> None:
     found = fit_prior(train(), CLASSES)
-    save(found, tmp_path)
-    assert load(tmp_path) == found
-    content = json.loads((tmp_path / FILE).read_text())
-    (tmp_path / FILE).write_text(json.dumps(content | {"sex": {"male": [1.0]}}))
+    found.save(tmp_path)
+    assert MetadataPrior.load(tmp_path) == found
+    content = json.loads((tmp_path / MetadataPrior.FILE).read_text())
+    (tmp_path / MetadataPrior.FILE).write_text(json.dumps(content | {"sex": {"male": [1.0]}}))
     with pytest.raises(UserError, match=r"expected one number per class.*dvc checkout"):
-        load(tmp_path)
+        MetadataPrior.load(tmp_path)
 
 
 @pytest.mark.parametrize(

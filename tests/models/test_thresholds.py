@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lesions.models.calibration.thresholds import choose_threshold, ood_threshold
+from lesions.models.calibration.thresholds import choose_ood_threshold, choose_threshold
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["sensitivity", "specificity"]), st.sampled_from([0.8, 0.9, 0.95, 1]))
@@ -31,9 +31,9 @@ def test_no_threshold_without_both_kinds(positive: list[bool]) -> None:
     assert choose_threshold(np.array(positive, bool), np.ones(len(positive)), "sensitivity", 0.9) is None
 
 
-def test_ood_limit_is_a_score() -> None:
+def test_ood_threshold_is_a_score() -> None:
     score = np.arange(200, dtype=np.float32)
-    limit = ood_threshold(score).value
-    assert limit == 198
-    assert (score > limit).sum() == 1
-    assert ood_threshold(np.empty(0)).value is None
+    threshold = choose_ood_threshold(score).value
+    assert threshold == 198
+    assert (score > threshold).sum() == 1
+    assert choose_ood_threshold(np.empty(0)).value is None

@@ -227,14 +227,14 @@ def prepared(folder: Path) -> pd.DataFrame:
     return images.merge(read_csv(Path("data/split/split.csv")), on="image_id")
 
 
-def test_folder_per_class_with_declared_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_per_class_with_published_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     mine = tmp_path / "mine"
     write_images({mine / "Train/melanoma": 12, mine / "Train/my mole": 14, mine / "Test/my mole": 5})
     (mine / "Train/melanoma/holiday.heic").write_bytes(b"of no format that is read")
     images = prepared(mine)
     assert images["label"].value_counts().to_dict() == {"my mole": 19, "mel": 12}
-    assert images["declared_split"].value_counts().to_dict() == {"train": 26, "test": 5}
+    assert images["published_split"].value_counts().to_dict() == {"train": 26, "test": 5}
     assert json.loads(Path("metrics/data.json").read_text())["kept_together"] == ["duplicates"]
     assert "no image" in read_csv(Path("data/clean/rejects.csv"))["reason"][0]
 

@@ -182,8 +182,8 @@ def test_outputs_fit_together(workspace: Path) -> None:
     assert predictions[classes].sum(axis=1).to_numpy() == pytest.approx(1, abs=1e-5)
     metrics = json.loads((workspace / "metrics/evaluate.json").read_text())
     test = predictions[predictions["split"] == "test"]
-    hits = (test[classes].idxmax(axis=1) == test["label"]).mean()
-    assert metrics["test"]["accuracy"] == pytest.approx(hits, abs=6e-4)
+    accuracy = (test[classes].idxmax(axis=1) == test["label"]).mean()
+    assert metrics["test"]["accuracy"] == pytest.approx(accuracy, abs=6e-4)
 
 
 def test_experiment_in_a_workspace_runs_its_code(workspace: Path, tmp_path: Path) -> None:

@@ -131,8 +131,8 @@ def test_hostile_names(card: Callable[[], tuple[str, str]]) -> None:
 
 
 def test_undefined_metric(card: Callable[[], tuple[str, str]]) -> None:
-    why = {"value": None, "lower": None, "upper": None, "why": "does not occur"}
-    change(EVALUATION, lambda found: found["test"]["classes"][0].update(sensitivity=why))
+    undefined = {"value": None, "lower": None, "upper": None, "reason": "does not occur"}
+    change(EVALUATION, lambda found: found["test"]["classes"][0].update(sensitivity=undefined))
     assert "| not defined: does not occur |" in card()[0]
 
 
@@ -140,10 +140,10 @@ def test_without_test_split(card: Callable[[], tuple[str, str]]) -> None:
     def leave_out(found: Any) -> None:
         for name in [name for name in found if name == "test" or name.endswith("_of_test")]:
             del found[name]
-        for part in (found["calibration"], *found["questions"].values(), found["abstention"]):
+        for part in (found["calibration"], *found["tasks"].values(), found["abstention"]):
             part.pop("test", None)
-        for question in found["questions"].values():
-            for point in question["operating_points"]:
+        for task in found["tasks"].values():
+            for point in task["operating_points"]:
                 point.pop("test", None)
 
     change(EVALUATION, leave_out)

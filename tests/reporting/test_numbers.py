@@ -14,7 +14,7 @@ from lesions.reporting.common.numbers import (
 )
 
 SURPLUS = {"value": 0.0123, "lower": -0.003, "upper": 0.0271}
-UNDEFINED = {"value": None, "lower": None, "upper": None, "why": "does not occur"}
+UNDEFINED = {"value": None, "lower": None, "upper": None, "reason": "does not occur"}
 EXACT = {"value": 1.0, "lower": None, "upper": None}
 
 

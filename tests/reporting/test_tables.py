@@ -9,7 +9,7 @@ HOSTILE = "<script>alert(1)</script> | ![x](http://example.org/x.png) `*_[]\n# x
 
 
 def test_cells() -> None:
-    undefined = {"value": None, "lower": None, "upper": None, "why": "no_class"}
+    undefined = {"value": None, "lower": None, "upper": None, "reason": "no_class"}
     table = markdown_table(["a", "b", "c"], [("x_y", 2004, undefined), (Markdown("**z**"), 1, 0.5)])
     assert table.splitlines() == [
         "| a | b | c |",

@@ -157,22 +157,22 @@ def test_folds_partition_the_images(table: pd.DataFrame, folds: int, seed: int) 
 
 
 @st.composite
-def declared_tables(draw: st.DrawFn) -> pd.DataFrame:
+def published_tables(draw: st.DrawFn) -> pd.DataFrame:
     """Images with a published split that knows nothing of groups; train holds enough of every class."""
     table = draw(one_diagnosis_a_group())
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     splits = draw(st.sampled_from([["train", "val", "test"], ["train", "test"], ["train", "", "val"], ["train"]]))
-    table["declared_split"] = random.choice(splits, len(table))
+    table["published_split"] = random.choice(splits, len(table))
     whole = pd.DataFrame(
         [(f"{label}-{number}", label, "train") for label in set(table["label"]) for number in range(6)],
-        columns=["group_id", "label", "declared_split"],
+        columns=["group_id", "label", "published_split"],
     )
     whole["image_id"] = "w" + whole["group_id"]
     return pd.concat([table, whole], ignore_index=True)
 
 
 @settings(deadline=None)
-@given(declared_tables(), st.integers(0, 2**32 - 1))
+@given(published_tables(), st.integers(0, 2**32 - 1))
 def test_published_test_stays_as_it_is(table: pd.DataFrame, seed: int) -> None:
     before = published_split(table)
     mended = leave_out_overlap(table, before)
@@ -211,7 +211,7 @@ def test_group_in_three_splits_stays_in_test() -> None:
 )
 def test_unusable_published_split_is_refused(words: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        published_split(pd.DataFrame({"image_id": ["p0", "p1"], "declared_split": words}))
+        published_split(pd.DataFrame({"image_id": ["p0", "p1"], "published_split": words}))
 
 
 def test_class_without_training_image_is_refused() -> None:

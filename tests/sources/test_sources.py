@@ -517,7 +517,7 @@ def fetch_challenge(year: int) -> Fetched:
 
 
 @pytest.mark.usefixtures("small_challenges")
-def test_declared_split_of_2018(
+def test_published_split_of_2018(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fetched = fetch_challenge(2018)
@@ -551,7 +551,7 @@ def test_declared_split_of_2018(
 
 
 @pytest.mark.usefixtures("small_challenges")
-def test_2019_has_no_declared_split() -> None:
+def test_2019_has_no_published_split() -> None:
     table = fetch_challenge(2019).table
     assert "split" not in table
     assert table[["image_id", "dx", "age", "sex", "localization", "lesion_id"]].to_numpy().tolist() == [

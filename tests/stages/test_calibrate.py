@@ -10,7 +10,7 @@ import pytest
 from lesions.core.csv_files import EXACT
 from lesions.core.json_files import read_json
 from lesions.evaluation.common.tasks import Thresholds
-from lesions.models.calibration.metadata_prior import FILE, MetadataPrior
+from lesions.models.calibration.metadata_prior import MetadataPrior
 from lesions.models.calibration.thresholds import FILES, sha256_of
 from stages import calibrate
 from tests.conftest import edit_params
@@ -69,18 +69,21 @@ def test_thresholds_reach_their_targets(predicted: pd.DataFrame) -> None:
         score = val[task.positive].to_numpy(np.float64).sum(axis=1)
         assert len(thresholds.of_task(name)) == {"melanoma": 7, "malignant": 6}[name]
         for one in thresholds.of_task(name):
-            sensitivity, called = (
-                {value: (score >= value)[of].mean() for value in score} for of in (positive, ~positive)
-            )
-            rates = {value: {"sensitivity": sensitivity[value], "specificity": 1 - called[value]} for value in score}
+            rates = {
+                value: {
+                    "sensitivity": (score >= value)[positive].mean(),
+                    "specificity": 1 - (score >= value)[~positive].mean(),
+                }
+                for value in score
+            }
             reached = {value: rate for value, rate in rates.items() if rate[one.metric] >= one.target - 1e-9}
             other = "specificity" if one.metric == "sensitivity" else "sensitivity"
             assert one.value in reached
             assert reached[one.value][other] == max(rate[other] for rate in reached.values())
     scores = pd.read_csv(PREDICTIONS / "ood_scores.csv").query("split == 'val'")["ood_score"].astype(np.float32)
-    assert thresholds.ood_limit in set(scores)
-    assert (scores > thresholds.ood_limit).mean() <= 0.01
-    assert (scores >= thresholds.ood_limit).mean() > 0.01
+    assert thresholds.ood_threshold in set(scores)
+    assert (scores > thresholds.ood_threshold).mean() <= 0.01
+    assert (scores >= thresholds.ood_threshold).mean() > 0.01
 
 
 def test_temperature_minimises_log_loss(predicted: pd.DataFrame) -> None:
@@ -115,7 +118,7 @@ def test_no_metadata_leaves_bits_equal(predicted: pd.DataFrame) -> None:
             pd.read_csv(OUTPUTS / f"{theirs}.csv", dtype=str),
         )
         pd.testing.assert_frame_equal(final, raw[final.columns])
-    assert not MetadataPrior.model_validate_json(Path("models", FILE).read_bytes()).is_active
+    assert not MetadataPrior.load(Path("models")).is_active
     assert not Thresholds.read(Path("models/thresholds.json")).model.use_metadata
 
 
@@ -131,7 +134,7 @@ def test_no_validation_image_gives_nulls(predicted: pd.DataFrame) -> None:
     assert read_json(Path("models/calibration.json")) == {"temperature": None}
     thresholds = Thresholds.read(Path("models/thresholds.json"))
     assert {one.value for one in thresholds.thresholds} == {None}
-    assert thresholds.ood_limit is None
+    assert thresholds.ood_threshold is None
     final, same = ((PREDICTIONS / f"{name}.csv").read_bytes() for name in ("predictions", "predictions_calibrated"))
     assert final == same
 

@@ -43,7 +43,7 @@ def images_table(**changes: str) -> pd.DataFrame:
     table["lesion_id"] = table["label"] + table["lesion_id"]
     table["group_id"] = table.groupby("lesion_id")["image_id"].transform("min")
     table["sha256"] = table["image_id"]
-    return table.assign(patient_id="", near_duplicate_id="", declared_split="").assign(**changes)
+    return table.assign(patient_id="", near_duplicate_id="", published_split="").assign(**changes)
 
 
 def run_split(table: pd.DataFrame, **params: object) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -64,7 +64,7 @@ def test_grouped_split_does_not_leak(capsys: pytest.CaptureFixture[str]) -> None
     assert set(result["leakage"]) == {"none"}
     assert (audit["method"], audit["leakage"]) == ("grouped", "none")
     assert [audit[f"{what}_in_two_splits"] for what in KEYS] == [0, None, 0, 0, 0]
-    assert audit["undefined"] == ["patients: the data name none"]
+    assert audit["reasons"] == ["patients: the data name none"]
     for split_name in SPLITS:
         ours = result[result["split"] == split_name]
         assert audit[split_name]["images"] == len(ours)
@@ -130,7 +130,7 @@ def test_split_by_image_on_ham10000() -> None:
 
 def test_unknown_lesions_give_no_metric(capsys: pytest.CaptureFixture[str]) -> None:
     _, audit = run_split(images_table(lesion_id=""), method="image")
-    assert audit["undefined"] == ["patients: the data name none", "lesions: the data name none"]
+    assert audit["reasons"] == ["patients: the data name none", "lesions: the data name none"]
     for value in (audit["lesions_in_two_splits"], audit["test"]["lesions"], audit["test"]["seen_in_train"]):
         assert value is None
     assert audit["test"]["lesion_unknown"] == audit["test"]["images"]
@@ -139,50 +139,50 @@ def test_unknown_lesions_give_no_metric(capsys: pytest.CaptureFixture[str]) -> N
 
 def with_published_test() -> pd.DataFrame:
     """A published test set that has one of two images of three lesions; five images have no published split."""
-    table = images_table(declared_split="train")
+    table = images_table(published_split="train")
     table.loc[table["lesion_id"].isin([f"{label}L{n:02}" for label in ("mel", "nv") for n in range(8)]), "d"] = "test"
-    table["declared_split"] = table.pop("d").fillna("train")
-    table.loc[table["image_id"].isin(["mel_01_0", "mel_03_0", "nv_05_1"]), "declared_split"] = "train"
-    table.loc[table["lesion_id"].isin(["nvL31", "nvL33", "nvL36"]), "declared_split"] = ""
+    table["published_split"] = table.pop("d").fillna("train")
+    table.loc[table["image_id"].isin(["mel_01_0", "mel_03_0", "nv_05_1"]), "published_split"] = "train"
+    table.loc[table["lesion_id"].isin(["nvL31", "nvL33", "nvL36"]), "published_split"] = ""
     return table
 
 
 def test_published_split_is_mended_and_completed(capsys: pytest.CaptureFixture[str]) -> None:
     table = with_published_test()
-    result, audit = run_split(table, method="declared")
-    in_test = table["declared_split"] == "test"
+    result, audit = run_split(table, method="published")
+    in_test = table["published_split"] == "test"
     assert ((result["split"] == "test") == in_test).all()
     assert set(result["image_id"][result["split"] == "left_out"]) == {"mel_01_0", "mel_03_0", "nv_05_1"}
     assert set(result["leakage"]) == {"none"}
     assert audit["groups_in_two_splits"] == audit["test"]["seen_in_train"] == 0
     train = len(table) - in_test.sum() - 3
     assert audit["val"]["images"] == pytest.approx(0.15 * train, abs=2)
-    assert audit["declared"] == {
-        "published": {"train": len(table) - in_test.sum() - 5, "val": 0, "test": in_test.sum()},
+    assert audit["published"] == {
+        "images": {"train": len(table) - in_test.sum() - 5, "val": 0, "test": in_test.sum()},
         "without_a_published_split": 5,
-        "carved_from_train": ["val"],
-        "groups_on_two_published_splits": 3,
+        "split_off_from_train": ["val"],
+        "groups_in_two_published_splits": 3,
         "group_overlap": "leave_out",
         "left_out": 3,
         "left_out_by_class": {"mel": 2, "nv": 1},
     }
     printed = capsys.readouterr().out
     assert "The published split has 3 groups in two splits: 3 images of them were left out" in printed
-    assert "It has no val: dealt from its training part" in printed
+    assert "It has no val: split off its training part" in printed
 
 
 def test_published_split_with_overlap_is_leaky(capsys: pytest.CaptureFixture[str]) -> None:
     table = with_published_test()
-    result, audit = run_split(table, method="declared", group_overlap="keep")
+    result, audit = run_split(table, method="published", group_overlap="keep")
     assert not (result["split"] == "left_out").any()
     assert set(result["leakage"]) == {"published split that divides lesions (leaky)"}
     assert audit["groups_in_two_splits"] == 3
     assert audit["test"]["seen_in_train"] > 0
     assert "WARNING: published split that divides lesions (leaky)" in capsys.readouterr().out
-    whole = table.groupby("group_id")["declared_split"].transform("max")
-    result, audit = run_split(table.assign(declared_split=whole), method="declared", group_overlap="keep")
+    whole = table.groupby("group_id")["published_split"].transform("max")
+    result, audit = run_split(table.assign(published_split=whole), method="published", group_overlap="keep")
     assert set(result["leakage"]) == {"none"}
-    assert audit["declared"]["groups_on_two_published_splits"] == 0
+    assert audit["published"]["groups_in_two_published_splits"] == 0
 
 
 @pytest.mark.parametrize("method", ["grouped", "image"])
@@ -201,7 +201,7 @@ def test_each_image_is_in_one_test_fold(method: str) -> None:
 
 def test_later_stages_carry_the_leak(capsys: pytest.CaptureFixture[str]) -> None:
     table = with_published_test()
-    result, _ = run_split(table, method="declared")
+    result, _ = run_split(table, method="published")
     splits = result.set_index("image_id")["split"]
     index = table[["image_id", "label"]]
     pixels = np.random.default_rng(0).integers(0, 256, (len(index), 16, 16, 3), np.uint8)
@@ -242,7 +242,7 @@ def read_params() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"method": "stratified"}, "split.method: input should be 'grouped', 'declared' or 'image'"),
+        ({"method": "stratified"}, "split.method: input should be 'grouped', 'published' or 'image'"),
         ({"group_overlap": "drop"}, "split.group_overlap: input should be 'leave_out' or 'keep'"),
         ({"folds": 1}, "split.folds: expected none, or a whole number from 2 to 100; found 1"),
         ({"folds": True}, "split.folds: expected none, or a whole number"),
@@ -250,7 +250,7 @@ def read_params() -> dict[str, Any]:
         ({"folds": 5, "fold": 5}, "split: fold must be from 0 to 4, since folds is 5; it is 5"),
         ({"folds": 5, "fold": -1}, "split.fold: input should be greater than or equal to 0; found -1"),
         ({"fold": 3}, "split: fold is 3, but folds is none: set split.folds"),
-        ({"folds": 5, "method": "declared"}, "split: method declared has one published test set, and so no folds"),
+        ({"folds": 5, "method": "published"}, "split: method published has one test set, and so no folds"),
         ({"folds": 2, "val_fraction": 0.5}, "split: val_fraction and one fold of 2 must be below 1 together"),
     ],
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, TextIO
 
 from lesions.classifier import Classifier, Prediction
-from lesions.core.sanitize import shown
+from lesions.core.sanitize import sanitize
 from lesions.taxonomy import about
 
 NOTICE = "No medical device: made for research, never to decide what is done with a person's skin."
@@ -27,11 +27,11 @@ def write_table(predictions: Iterable[Prediction], classifier: Classifier, out: 
 
 def _row(found: Prediction, classifier: Classifier) -> tuple[str, ...]:
     if found.problem:
-        return shown(found.name), shown(found.problem)
+        return sanitize(found.name), sanitize(found.problem)
     malignant = malignant_probability(found, classifier)
     return (
-        shown(found.name),
-        shown(about(found.diagnosis).name),
+        sanitize(found.name),
+        sanitize(about(found.diagnosis).name),
         f"{found.probabilities[found.diagnosis]:.2f}",
         "-" if malignant is None else f"{_yes(found.alerts['malignant'])} ({malignant:.2f})",
         {True: "ALERT", False: "no alert", None: "-"}[found.alerts.get("melanoma")],
@@ -55,7 +55,7 @@ def notes(classifier: Classifier) -> list[str]:
     for task, word in (("melanoma", "ALERT"), ("malignant", "malignant: yes")):
         threshold = classifier.thresholds.value(task, "sensitivity", classifier.sensitivity)
         if threshold is not None:
-            of = " + ".join(shown(name) for name in classifier.thresholds.tasks[task].positive)
+            of = " + ".join(sanitize(name) for name in classifier.thresholds.tasks[task].positive)
             found.append(
                 f"{word}: the uncalibrated probability of {of} is at least {threshold:.3g}, which has a sensitivity of "
                 f"{classifier.sensitivity:.0%} on validation."
@@ -77,7 +77,7 @@ def write_csv(predictions: Iterable[Prediction], classifier: Classifier, out: Te
     tasks = list(classifier.thresholds.tasks)
     writer.writerow([*head, *tasks, "ood_score", "is_ood"])
     for found in predictions:
-        texts = [shown(found.name), shown(found.problem), found.diagnosis]
+        texts = [sanitize(found.name), sanitize(found.problem), found.diagnosis]
         if found.problem:
             writer.writerow([*texts, *[""] * (len(classes) + len(tasks) + 2)])
             continue

@@ -140,9 +140,9 @@ def without_interval(comparison: Comparison) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, (_, _, difference) in comparison.metrics.items():
         if difference["lower"] is None:
-            # As `why` has it where there is no metric; of an interval that speaks of wrong answers, not of differences.
+            # As a metric's `reason`; the one of a missing interval speaks of wrong answers, not of differences.
             same = "the same difference in every resample"
-            found.setdefault(same if difference["value"] is not None else difference["why"], []).append(name)
+            found.setdefault(same if difference["value"] is not None else difference["reason"], []).append(name)
     return found
 
 

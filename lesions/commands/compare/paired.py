@@ -70,7 +70,7 @@ def of_both(
     Args:
         label: (N,).
         probabilities: (N, classes) each.
-        melanoma: its number among the classes, or None.
+        melanoma: its integer label, or None.
         weights: (B, N), the same resamples for both: that is what makes the difference paired.
     """
     found = [

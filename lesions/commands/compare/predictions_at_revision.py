@@ -13,10 +13,10 @@ from lesions.evaluation.common.predictions import SplitPredictions
 WORKSPACE = "workspace"
 """The files as they are, in DVC's own commands too."""
 READ = {
-    "data/clean/classes.csv": ["label", "of"],
+    "data/clean/classes.csv": ["label", "diagnoses"],
     "data/clean/images.csv": ["image_id", "group_id"],
     "data/split/split.csv": ["image_id", "split"],
-    "data/predictions/predictions.csv": predictions.FIXED,
+    "data/predictions/predictions.csv": predictions.IMAGE_COLUMNS,
 }
 """What is read, and the columns without which it cannot be."""
 
@@ -54,11 +54,11 @@ def predictions_at_revision(revision: str, name: str) -> ModelPredictions:
     classes, images, split, table = tables.values()
     images = images.merge(split, on="image_id")
     where = f"data/predictions/predictions.csv of {revision}"
-    table = predictions.checked(table, where, images, list(classes["label"]))
+    table = predictions.check_predictions(table, where, images, list(classes["label"]))
     rows = table[table["split"] == name].sort_values("image_id")
     if rows.empty:
         raise UserError(f"{where} has no image of {name}. Compare another --split, or run `dvc repro` there.")
-    melanoma = list(classes.loc[classes["of"] == "mel", "label"])
+    melanoma = list(classes.loc[classes["diagnoses"] == "mel", "label"])
     leakage = ", ".join(sorted(set(table["leakage"])))
     return ModelPredictions(
         revision, name, predictions.split_predictions(rows, images), melanoma[0] if melanoma else None, leakage

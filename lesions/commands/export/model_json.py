@@ -21,7 +21,7 @@ def content(classifier: Classifier) -> dict[str, Any]:
         "warnings": classifier.warnings,
         "classes": thresholds.classes,
         "names": {code: about(code).name for code in thresholds.classes},
-        "natures": {code: about(code).nature for code in thresholds.classes},
+        "malignancy": {code: about(code).malignancy for code in thresholds.classes},
         "input": {"name": INPUT, "type": "uint8", "shape": ["images", height, width, 3], "colours": "RGB"},
         "outputs": {
             "probabilities": "of each class, as calibrated on validation"

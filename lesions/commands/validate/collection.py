@@ -15,7 +15,7 @@ from lesions.audit.normalise import normalise, tidy
 from lesions.audit.scan import scan_images
 from lesions.core.errors import UserError
 from lesions.core.params import did_you_mean
-from lesions.core.sanitize import shown
+from lesions.core.sanitize import sanitize
 from lesions.sources.folder import fetch as folder_source
 from lesions.taxonomy import code_of
 
@@ -62,16 +62,16 @@ def parse_mapping(options: Sequence[str], classes: list[str]) -> dict[str, str]:
         theirs, _, ours = (part.strip() for part in option.rpartition("="))
         if not theirs or not ours:
             raise UserError(
-                f"--class {shown(option)}: expected THEIRS=OURS, a diagnosis of the collection and a class of "
+                f"--class {sanitize(option)}: expected THEIRS=OURS, a diagnosis of the collection and a class of "
                 "the model."
             )
         if code_of(ours) not in classes:
             raise UserError(
-                f"--class {shown(option)}: the model has no class {shown(ours)}; "
+                f"--class {sanitize(option)}: the model has no class {sanitize(ours)}; "
                 f"{did_you_mean(code_of(ours), classes)}."
             )
         if found.setdefault(code_of(theirs), code_of(ours)) != code_of(ours):
-            raise UserError(f"--class maps {shown(theirs)} to {found[code_of(theirs)]} and to {ours}; expected one.")
+            raise UserError(f"--class maps {sanitize(theirs)} to {found[code_of(theirs)]} and to {ours}; expected one.")
     return found
 
 
@@ -96,8 +96,8 @@ def read(folder: Path, raw: Path, classes: list[str], mapping: dict[str, str], t
     held = set(diagnosis) - {""}
     if absent := [name for name in mapping if name not in held]:
         raise UserError(
-            f"--class names {shown(absent[0])}, and {folder} has no such diagnosis; "
-            f"{did_you_mean(absent[0], held)}. It has: {', '.join(map(shown, sorted(held)))}."
+            f"--class names {sanitize(absent[0])}, and {folder} has no such diagnosis; "
+            f"{did_you_mean(absent[0], held)}. It has: {', '.join(map(sanitize, sorted(held)))}."
         )
     label_of = training | {name: name for name in classes} | mapping
     label = diagnosis.map(lambda name: label_of.get(name, name))

@@ -50,7 +50,7 @@ def collection_report(
             **report["calibration"][NAME],
         },
         "abstention": report["abstention"][NAME],
-        "ood": {"flagged_above": thresholds.ood_limit, **report["ood"][NAME]},
+        "ood": {"ood_threshold": thresholds.ood_threshold, **report["ood"][NAME]},
         "subgroups": subgroups.subgroup_report(
             split, melanoma.positive[0] if isinstance(melanoma, BinaryTask) else None, bootstrap
         ),
@@ -71,7 +71,7 @@ def unknown_classes(predicted: CollectionPredictions, thresholds: Thresholds) ->
         for task in thresholds.tasks:
             alerts = rows[f"alert_{task}"]
             entry[f"alert_{task}"] = None if alerts.isna().any() else rounded(float(alerts.astype(bool).mean()))
-        entry["flagged"] = ood.share_flagged(rows["ood_score"].to_numpy(), thresholds.ood_limit)
+        entry["flagged"] = ood.fraction_flagged(rows["ood_score"].to_numpy(), thresholds.ood_threshold)
         number = predicted.uncalibrated.loc[rows.index].to_numpy().argmax(axis=1)
         entry["predicted"] = {name: int((number == place).sum()) for place, name in enumerate(thresholds.classes)}
         report.append(entry)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lesions.commands.validate.evaluate import NAME
-from lesions.evaluation.split_report import printed
+from lesions.evaluation.split_metrics import printed
 from lesions.reporting.common.tables import markdown_table
 from lesions.reporting.common.templates import render
 
@@ -35,7 +35,7 @@ def headline(report: dict[str, Any], out: Path) -> str:
     )
     points = {
         name: point[NAME]
-        for name, task in report["questions"].items()
+        for name, task in report["tasks"].items()
         for point in task.get("operating_points", [])
         if NAME in point and point["chosen_for"].startswith("sensitivity of at least 90%")
     }
@@ -85,4 +85,4 @@ def left_out(found: dict[str, Any]) -> dict[str, Any]:
     """Return why images of one kind were left out, with the commonest reasons in one sentence."""
     reasons = list(found["reasons"].items())
     more = f"; and {len(reasons) - MAX_REASONS} other reasons" if len(reasons) > MAX_REASONS else ""
-    return found | {"reasons": "; ".join(f"{why} ({number:,})" for why, number in reasons[:MAX_REASONS]) + more}
+    return found | {"reasons": "; ".join(f"{reason} ({number:,})" for reason, number in reasons[:MAX_REASONS]) + more}

@@ -110,7 +110,11 @@ def training_labels(data: Path, sha256: dict[str, str]) -> dict[str, str]:
     if not belongs_to_model(data, sha256) or not file.is_file():
         return {}
     table = read_csv(file)
-    return {code: label for label, of in zip(table["label"], table["of"], strict=True) for code in of.split("; ")}
+    return {
+        code: label
+        for label, diagnoses in zip(table["label"], table["diagnoses"], strict=True)
+        for code in diagnoses.split("; ")
+    }
 
 
 def find_overlap(

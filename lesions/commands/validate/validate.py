@@ -29,10 +29,10 @@ from lesions.core.csv_files import EXACT
 from lesions.core.errors import NO_ROOM, UserError
 from lesions.core.json_files import write_json
 from lesions.core.params import FILE
-from lesions.core.sanitize import shown
+from lesions.core.sanitize import sanitize
 from lesions.evaluation.bootstrap import Bootstrap
-from lesions.evaluation.common.predictions import FIXED, split_predictions
-from lesions.evaluation.split_report import overall_with_intervals
+from lesions.evaluation.common.predictions import IMAGE_COLUMNS, split_predictions
+from lesions.evaluation.split_metrics import overall_with_intervals
 from lesions.models.calibration.metadata_prior import FIELDS
 from lesions.params.evaluate import Evaluate
 
@@ -101,7 +101,7 @@ def _evaluate(
     sha256 = thresholds.model.sha256
     found = read_collection(request.folder, raw, thresholds.classes, mapping, training_labels(request.data, sha256))
     if not found.images["known"].any():
-        theirs = ", ".join(shown(name) for name in found.mapping["theirs"])
+        theirs = ", ".join(sanitize(name) for name in found.mapping["theirs"])
         raise UserError(
             f"the model knows none of the diagnoses of {request.folder}: {theirs}. Its classes: "
             f"{', '.join(thresholds.classes)}. Say which is which: --class THEIRS=OURS, once for each."
@@ -122,7 +122,7 @@ def _evaluate(
     evaluated = images[known].assign(split=NAME, leakage=thresholds.leakage)
     report = {
         "leakage": thresholds.leakage,
-        "folder": shown(request.folder.resolve().name),
+        "folder": sanitize(request.folder.resolve().name),
         # A leak is the last of the classifier's, and the first that a reader must know.
         "warnings": [*reversed(classifier.warnings), *model_images.warnings],
         "model": thresholds.model.model_dump(),
@@ -186,19 +186,19 @@ def _metrics(
         image_only = split_predictions(_table(evaluated, predicted.image_only), evaluated)
         metadata = {
             "known": {field: int((evaluated[field] != "").sum()) for field in FIELDS},
-            "without_age_sex_and_site": overall_with_intervals(image_only, bootstrap),
+            "image_only": overall_with_intervals(image_only, bootstrap),
         }
     return report | {"metadata": metadata}
 
 
 def _table(images: pd.DataFrame, probabilities: pd.DataFrame) -> pd.DataFrame:
     """Return a table of predictions in the columns of data/predictions/predictions.csv."""
-    return pd.concat([images[FIXED], probabilities], axis=1)
+    return pd.concat([images[IMAGE_COLUMNS], probabilities], axis=1)
 
 
 def _counts(reasons: "pd.Series[str]", kind: str) -> dict[str, Any]:
     """Return how many images were left out, and for which reasons."""
-    return {"why": KINDS[kind], "images": len(reasons), "reasons": kind_of_reason(reasons).value_counts().to_dict()}
+    return {"reason": KINDS[kind], "images": len(reasons), "reasons": kind_of_reason(reasons).value_counts().to_dict()}
 
 
 def _mapping(found: Collection, evaluated: pd.DataFrame) -> list[dict[str, Any]]:
@@ -206,7 +206,7 @@ def _mapping(found: Collection, evaluated: pd.DataFrame) -> list[dict[str, Any]]
     counts = evaluated["theirs"].value_counts()
     return [
         {
-            "theirs": shown(theirs),
+            "theirs": sanitize(theirs),
             "ours": label if known else None,
             "by": by,
             "rows": int(rows),

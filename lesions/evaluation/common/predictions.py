@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 
-FIXED = ["image_id", "split", "label", "leakage"]
-"""Columns of a table of predictions before those of the classes."""
+IMAGE_COLUMNS = ["image_id", "split", "label", "leakage"]
+"""Columns of a table of predictions that describe the image; those of the classes follow."""
 TOLERANCE = 1e-4
 """By how much the sum of an image's probabilities, as float32, may differ from one."""
 
@@ -21,10 +21,10 @@ class SplitPredictions:
     """The predictions of one split's images.
 
     Attributes:
-        table: (N rows) `FIXED` and the columns of images.csv; "" where an image, such as an augmented one, is not in
-            that.
+        table: (N rows) `IMAGE_COLUMNS` and the columns of images.csv; "" where an image, such as an augmented one, is
+            not in that.
         classes: their labels.
-        label: (N,), numbers of the true classes.
+        label: (N,), the true labels, as integers.
         probability: (N, classes), each row summing to one; the most probable class is the answer, and thresholds are
             of these.
         calibrated: (N, classes), the same after calibration on validation; None where that is not known.
@@ -62,23 +62,23 @@ def read_images(data: Path) -> pd.DataFrame:
     return read_csv(data / "clean/images.csv").merge(split, on="image_id", validate="1:1")
 
 
-def read(file: Path, images: pd.DataFrame, classes: list[str], more: tuple[str, ...] = ()) -> pd.DataFrame:
+def read(file: Path, images: pd.DataFrame, classes: list[str], extra_columns: tuple[str, ...] = ()) -> pd.DataFrame:
     """Read a table of predictions, with the classes' columns as numbers.
 
     Args:
         file: such as `data/predictions/predictions.csv`.
         images: as of `read_images`.
         classes: the labels of classes.csv.
-        more: columns beside `FIXED` that are no class.
+        extra_columns: those beside `IMAGE_COLUMNS` that are no class.
 
     Raises:
-        UserError: see `checked`.
+        UserError: see `check_predictions`.
     """
-    return checked(read_csv(file), str(file), images, classes, more)
+    return check_predictions(read_csv(file), str(file), images, classes, extra_columns)
 
 
-def checked(
-    table: pd.DataFrame, file: str, images: pd.DataFrame, classes: list[str], more: tuple[str, ...] = ()
+def check_predictions(
+    table: pd.DataFrame, file: str, images: pd.DataFrame, classes: list[str], extra_columns: tuple[str, ...] = ()
 ) -> pd.DataFrame:
     """Return a table of predictions with the classes' columns as numbers, in the order of `classes`.
 
@@ -87,17 +87,17 @@ def checked(
         file: its name for the messages.
         images: as for `read`.
         classes: as for `read`.
-        more: as for `read`; an image may stand there once for each of their values.
+        extra_columns: as for `read`; an image may stand there once for each of their values.
 
     Raises:
         UserError: the predictions are of other classes or of another split, name an image twice or leave some of a
             split out, or are no probabilities.
     """
-    fixed = [*FIXED, *more]
-    missing = [column for column in fixed if column not in table]
+    columns = [*IMAGE_COLUMNS, *extra_columns]
+    missing = [column for column in columns if column not in table]
     if missing:
         raise UserError(f"{file} has no column {', '.join(missing)}. Run `dvc repro predict --force`.")
-    held = [str(column) for column in table if column not in fixed]
+    held = [str(column) for column in table if column not in columns]
     if set(held) != set(classes) or not set(table["label"]) <= set(classes):
         raise UserError(
             f"{file} is of the classes {', '.join(held)}, and data/clean/classes.csv names {', '.join(classes)}; the "
@@ -111,7 +111,7 @@ def checked(
             f"{file} is of another split: it has {first['image_id']} on {first['split_x']}, and data/split/split.csv "
             f"on {first['split_y']} ({len(moved):,} such images). Run `dvc repro`."
         )
-    twice = table["image_id"][table.duplicated(["image_id", *more])]
+    twice = table["image_id"][table.duplicated(["image_id", *extra_columns])]
     if len(twice):
         raise UserError(
             f"{file} has {twice.iloc[0]} twice ({len(twice):,} such rows). Run `dvc repro predict --force`."
@@ -133,7 +133,7 @@ def checked(
             f"{', '.join(table[held].iloc[row])} ({int(wrong.sum()):,} such rows). Did training diverge? Its losses "
             "are in plots/history.csv."
         )
-    return table[fixed].join(numbers[classes].astype(np.float32))
+    return table[columns].join(numbers[classes].astype(np.float32))
 
 
 def split_predictions(
@@ -146,9 +146,9 @@ def split_predictions(
         images: as of `read_images`.
         calibrated: the same rows after calibration.
     """
-    classes = [str(column) for column in predictions if column not in FIXED]
+    classes = [str(column) for column in predictions if column not in IMAGE_COLUMNS]
     known = images.drop(columns=["label", "split", "leakage"], errors="ignore")
-    table = predictions[FIXED].merge(known, on="image_id", how="left").fillna("")
+    table = predictions[IMAGE_COLUMNS].merge(known, on="image_id", how="left").fillna("")
     group = table["group_id"].where(table["group_id"] != "", table["image_id"])
     return SplitPredictions(
         table,

@@ -15,7 +15,7 @@ from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
 
 FILE = "thresholds.json"
-SENSITIVITIES = (0.80, 0.90, 0.95)
+TARGET_SENSITIVITIES = (0.80, 0.90, 0.95)
 """Targets on validation; those of specificity are the same."""
 DERMATOLOGISTS = {"sensitivity": 0.866, "specificity": 0.713}
 """Means of 58 dermatologists who classify melanomas and nevi by dermoscopy alone (Haenssle et al., Man against
@@ -57,14 +57,15 @@ def binary_tasks(classes: pd.DataFrame) -> dict[str, BinaryTask | str]:
         classes: `data/clean/classes.csv`.
     """
     labels = list(classes["label"])
-    melanoma = list(classes.loc[classes["of"] == "mel", "label"])
-    natures = {nature: list(classes.loc[classes["nature"] == nature, "label"]) for nature in ("malignant", "benign")}
+    melanoma = list(classes.loc[classes["diagnoses"] == "mel", "label"])
+    malignant = list(classes.loc[classes["malignancy"] == "malignant", "label"])
+    benign = list(classes.loc[classes["malignancy"] == "benign", "label"])
     return {
         "melanoma": BinaryTask(positive=melanoma, negative=[label for label in labels if label not in melanoma])
         if melanoma
         else "no class is melanoma alone",
-        "malignant": BinaryTask(positive=natures["malignant"], negative=natures["benign"])
-        if all(natures.values())
+        "malignant": BinaryTask(positive=malignant, negative=benign)
+        if malignant and benign
         else "data/clean/classes.csv states no malignant class, or no benign one",
     }
 
@@ -103,7 +104,7 @@ class Threshold(BaseModel):
 def targets(task: str) -> list[tuple[Literal["sensitivity", "specificity"], float]]:
     """Return each metric and target for which a threshold of a task is chosen."""
     both: tuple[Literal["sensitivity", "specificity"], ...] = ("sensitivity", "specificity")
-    wanted = [(metric, target) for metric in both for target in SENSITIVITIES]
+    wanted = [(metric, target) for metric in both for target in TARGET_SENSITIVITIES]
     return [*wanted, ("sensitivity", DERMATOLOGISTS["sensitivity"])] if task == "melanoma" else wanted
 
 
@@ -174,6 +175,6 @@ class Thresholds(BaseModel):
         return found[0] if found else None
 
     @property
-    def ood_limit(self) -> float | None:
+    def ood_threshold(self) -> float | None:
         """The out-of-distribution score above which an image is flagged; None where it is not known."""
         return next((threshold.value for threshold in self.of_task(OOD)), None)

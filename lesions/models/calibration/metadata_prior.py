@@ -1,23 +1,20 @@
-"""The metadata prior: a patient's age and sex and the lesion's site, combined with the image by Bayes's rule.
+"""The metadata prior: multiplies the network's probabilities by likelihood ratios of age, sex and site (naive Bayes).
 
-The probability of each class is multiplied by how much more frequent the patient's age is among lesions of that class
-than among all, and likewise the sex and the site, as if these were independent of the image and of one another within
-a class (naive Bayes). Unknown metadata changes nothing, and neither does an inactive prior.
+The likelihood ratio of an age is how much more frequent it is among training lesions of a class than among all;
+likewise of a sex and a site, as if these were independent of the image and of one another within a class. Unknown
+metadata changes nothing, and neither does an inactive prior.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Self, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from lesions.core.errors import UserError
-from lesions.core.json_files import write_json
+from lesions.models.calibration.fitted_json import FittedJson
 
-FILE = "metadata_prior.json"
 FIELDS = ("age", "sex", "site")
 """What may be known, by the columns of images.csv: years, female or male, and a site in clean's words."""
 
@@ -42,23 +39,24 @@ PatientMetadata: TypeAlias = Mapping[str, str]
 Ratios: TypeAlias = dict[str, list[float]]
 
 
-class MetadataPrior(BaseModel):
-    """All of metadata_prior.json.
+class MetadataPrior(FittedJson):
+    """Multiplies the probability of each class by likelihood ratios of age, sex and site; all of metadata_prior.json.
 
     Attributes:
         classes: their labels.
-        age: by the first year of each decade, for each class the logarithm of how many times as frequent that age is
-            among its lesions as among all; {} where it is not used.
+        age: by the first year of each decade, for each class the logarithm of the likelihood ratio: how many times as
+            frequent that age is among its lesions as among all; {} where it is not used.
         sex: the same.
         site: the same, by region.
     """
 
-    model_config = ConfigDict(frozen=True)
+    FILE: ClassVar[str] = "metadata_prior.json"
+    CONTENT: ClassVar[str] = "metadata prior"
 
     classes: list[str]
-    age: Ratios = {}
-    sex: Ratios = {}
-    site: Ratios = {}
+    age: Ratios = Field(default_factory=dict)
+    sex: Ratios = Field(default_factory=dict)
+    site: Ratios = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _a_number_a_class(self) -> Self:
@@ -117,13 +115,13 @@ def fit_prior(images: pd.DataFrame, classes: list[str]) -> MetadataPrior:
     """
     lesion = images["lesion_id"].where(images["lesion_id"] != "", images["group_id"])
     lesions = images[~images.assign(lesion=lesion).duplicated(["lesion", "label"])]
-    number = lesions["label"].map(classes.index).to_numpy()
+    labels = lesions["label"].map(classes.index).to_numpy()
     found = {}
     known = values(lesions)
     for field in FIELDS:
         column = known[field]
         held = sorted(set(column) - {""}, key=lambda value: (len(value), value))
-        counts = np.array([np.bincount(number[column == value], minlength=len(classes)) for value in held], float)
+        counts = np.array([np.bincount(labels[column == value], minlength=len(classes)) for value in held], float)
         if field == "age" and held:
             counts = smoothing([int(value) for value in held]) @ counts
         found[field] = {
@@ -178,24 +176,3 @@ def with_metadata(table: pd.DataFrame, prior: MetadataPrior, images: pd.DataFram
     known = images.set_index("image_id").reindex(table["image_id"])
     final = apply_prior(table[prior.classes].to_numpy(), prior.log_ratios(known))
     return table.assign(**dict(zip(prior.classes, final.T, strict=True)))
-
-
-def save(prior: MetadataPrior, folder: Path) -> None:
-    """Write metadata_prior.json."""
-    write_json(folder / FILE, prior.model_dump())
-
-
-def load(folder: Path) -> MetadataPrior:
-    """Read a model folder's metadata_prior.json.
-
-    Raises:
-        UserError: it is damaged.
-    """
-    path = folder / FILE
-    try:
-        return MetadataPrior.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise UserError(
-            f"{path} holds no metadata prior ({error.errors()[0]['msg']}). `dvc checkout` or "
-            "`dvc repro` brings back the one that belongs to the model."
-        ) from None

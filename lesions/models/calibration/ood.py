@@ -49,11 +49,11 @@ def fit_reference(features: Features, labels: NDArray[np.int64]) -> OodReference
 
     Args:
         features: (N, features).
-        labels: (N,), the numbers of their classes.
+        labels: (N,), their labels, as integers.
     """
     features = features.astype(np.float64)
     classes, whose, images = np.unique(labels, return_inverse=True, return_counts=True)
-    means = np.stack([features[labels == number].mean(axis=0) for number in classes])
+    means = np.stack([features[labels == label].mean(axis=0) for label in classes])
     even = np.sqrt(len(labels) / len(classes) / images[whose])
     with threadpool_limits(1):  # else the last bits depend on the number of cores
         covariance = LedoitWolf(assume_centered=True).fit((features - means[whose]) * even[:, None]).covariance_

@@ -2,7 +2,7 @@
 
 from lesions.core.errors import UserError
 from lesions.core.params import did_you_mean
-from lesions.core.sanitize import shown
+from lesions.core.sanitize import sanitize
 from lesions.models.calibration.metadata_prior import FIELDS, REGIONS, MetadataPrior, PatientMetadata
 from lesions.taxonomy import MAX_AGE, SEXES, SITE_OF, SITES
 
@@ -32,11 +32,11 @@ def read(words: PatientMetadata, prior: MetadataPrior) -> PatientMetadata:
         except ValueError:
             fits = False
         if not fits:
-            raise UserError(f"age {shown(said['age'])}: expected years from 0 to {MAX_AGE}.")
+            raise UserError(f"age {sanitize(said['age'])}: expected years from 0 to {MAX_AGE}.")
     for field, ours in (("sex", SEXES), ("site", SITE_OF)):
         word = said[field]
         if word and word not in ours:
-            raise UserError(f"{field} {shown(word)} is not known; {did_you_mean(word, set(ours.values()))}.")
+            raise UserError(f"{field} {sanitize(word)} is not known; {did_you_mean(word, set(ours.values()))}.")
         said[field] = ours.get(word, "")
     return said
 

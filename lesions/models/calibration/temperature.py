@@ -4,29 +4,30 @@ One number, fitted on validation, makes the probabilities match the observed acc
 image stays, and so do the answers.
 """
 
-from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 from scipy.optimize import minimize_scalar
 
-from lesions.core.errors import UserError
-from lesions.core.json_files import write_json
+from lesions.models.calibration.fitted_json import FittedJson
 
-FILE = "calibration.json"
 TEMPERATURES = (0.05, 20.0)
 """The range searched; beyond, all answers are certain, or all alike."""
 
 
-class Calibration(BaseModel):
+class Calibration(FittedJson):
     """All of calibration.json.
 
     Attributes:
         temperature: what the logits are divided by; None where there was no validation image to fit it on.
     """
 
-    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    FILE: ClassVar[str] = "calibration.json"
+    CONTENT: ClassVar[str] = "temperature"
 
     temperature: float | None = Field(default=None, gt=0)
 
@@ -57,7 +58,7 @@ def fit_temperature(label: NDArray[np.int64], probability: NDArray[np.floating])
     """Return the temperature with the least log loss, to three digits.
 
     Args:
-        label: (N,), numbers of the true classes, of validation.
+        label: (N,), the true labels, as integers, of validation.
         probability: (N, classes).
     """
     if not len(label):
@@ -71,24 +72,3 @@ def fit_temperature(label: NDArray[np.int64], probability: NDArray[np.floating])
     bounds = tuple(np.log(TEMPERATURES))
     found = minimize_scalar(log_loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
     return Calibration(temperature=float(f"{np.exp(found.x):.3g}"))
-
-
-def save(calibration: Calibration, folder: Path) -> None:
-    """Write calibration.json."""
-    write_json(folder / FILE, calibration.model_dump())
-
-
-def load(folder: Path) -> Calibration:
-    """Read a model folder's calibration.json.
-
-    Raises:
-        UserError: it is damaged.
-    """
-    path = folder / FILE
-    try:
-        return Calibration.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise UserError(
-            f"{path} holds no temperature ({error.errors()[0]['msg']}). `dvc checkout` or `dvc repro` brings back the "
-            "one that belongs to the model."
-        ) from None

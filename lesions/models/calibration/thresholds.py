@@ -8,10 +8,13 @@ from numpy.typing import NDArray
 
 from lesions.core.errors import UserError
 from lesions.evaluation.common.tasks import FILE, OOD, BinaryTask, Threshold, Thresholds, targets
+from lesions.models.calibration import ood
+from lesions.models.calibration.metadata_prior import MetadataPrior
+from lesions.models.calibration.temperature import Calibration
 
 OOD_SPECIFICITY = 0.99
 """The fraction of the validation images that is not to be flagged as out-of-distribution."""
-FITTED = ("calibration.json", "metadata_prior.json", "ood.npz")
+FITTED = (Calibration.FILE, MetadataPrior.FILE, ood.FILE)
 """Files of a model's folder that `calibrate` writes."""
 FILES = ("model.keras", "preprocessing.json", *FITTED)
 """Files of a model's folder for which the thresholds hold."""
@@ -24,7 +27,7 @@ def choose_threshold(
 
     Args:
         positive: (N,), of validation.
-        score: (N,); an image is called positive from the threshold on.
+        score: (N,); an image is predicted positive from the threshold on.
         metric: sensitivity or specificity.
         target: its least value, from 0 to 1.
 
@@ -53,7 +56,7 @@ def task_thresholds(
         name: the task's.
         task: its classes.
         classes: labels of the columns of `probability`.
-        label: (N,), numbers of the true classes, of validation.
+        label: (N,), the true labels, as integers, of validation.
         probability: (N, classes), uncalibrated.
     """
     positive, negative = (
@@ -67,7 +70,7 @@ def task_thresholds(
     ]
 
 
-def ood_threshold(score: NDArray[np.floating]) -> Threshold:
+def choose_ood_threshold(score: NDArray[np.floating]) -> Threshold:
     """Return the threshold of the out-of-distribution score, (N,) of validation."""
     # A score that occurs, so that nothing is interpolated.
     value = float(np.quantile(score, OOD_SPECIFICITY, method="higher")) if len(score) else None

@@ -1,4 +1,4 @@
-"""The data as a network sees them: rows of pixel arrays and numbers of classes."""
+"""The data as a network sees them: rows of pixel arrays, and integer labels."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,9 +39,9 @@ class Dataset(NamedTuple):
         return rows if augmented else rows[rows < len(self.arrays[0])]
 
     def labels(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return (N,), numbers of the classes of `rows`."""
-        number = {label: place for place, label in enumerate(self.classes)}
-        return np.array([number[label] for label in self.table["label"].iloc[rows]], np.int64)
+        """Return (N,), the labels of `rows`, as integers."""
+        encoded = {label: integer for integer, label in enumerate(self.classes)}
+        return np.array([encoded[label] for label in self.table["label"].iloc[rows]], np.int64)
 
     def batches(self, rows: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.uint8]]:
         """Yield the pixels of `rows`, `batch_size` images at a time."""

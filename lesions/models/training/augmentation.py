@@ -21,8 +21,8 @@ from lesions.params.train import Augment
 Pixels = NDArray[np.uint8]
 
 DRAWS = ("mirror", "turn_over", "transpose", "rotate", "across", "down", "zoom", "brightness", "contrast", "colour")
-"""What is drawn for an image, whether in use or not: so one option never changes what another one does. Colour,
-the last, takes three draws."""
+"""The random numbers of an image, whether in use or not, so that no option changes what another one does. Colour, the
+last, takes three."""
 
 BITS = 14
 """Of the fraction of a place, which is an integer: with floats, the last bit may hang on the processor."""
@@ -54,7 +54,7 @@ class Augmentation:
     """Augmentation of images of one shape; call it with a batch.
 
     Args:
-        wanted: by how much images are changed at most; each amount is drawn evenly from its range.
+        wanted: by how much images are changed at most; each amount is sampled uniformly from its range.
         shape: of an image: height, width, 3.
         images: how many rows there are; row numbers are below it.
         seed: random seed of the changes.
@@ -113,9 +113,9 @@ class Augmentation:
         return done[:-1].reshape(batch.shape)
 
     def changes(self, epoch: int) -> Changes:
-        """Draw what becomes of each image in an epoch; the first rows' do not hang on how many there are."""
+        """Draw what becomes of each image in an epoch; the first rows' do not depend on how many there are."""
         wanted = self._wanted
-        random = np.random.default_rng([self._seed, epoch, 1])  # [seed, epoch] is what the order is drawn from
+        random = np.random.default_rng([self._seed, epoch, 1])  # [seed, epoch] is the random seed of the order
         drawn = random.uniform(-1, 1, (self._images, len(DRAWS) + RGB - 1))
         draws = dict(zip(DRAWS, drawn.T, strict=False))
         places = gains = contrasts = None

@@ -26,7 +26,7 @@ class SplitData(NamedTuple):
 
     Attributes:
         rows: counted through all arrays, (N,).
-        labels: their class numbers, (N,).
+        labels: their integer labels, (N,).
     """
 
     rows: NDArray[np.int64]

@@ -61,7 +61,7 @@ def _single(params: Train, rate: float, steps: int, warmup: int, name: str) -> k
 
 
 def loss(params: Train, classes: int) -> Loss:
-    """Return the loss of each image, from class numbers, (N,), and probabilities, (N, classes).
+    """Return the loss of each image, from integer labels, (N,), and probabilities, (N, classes).
 
     Focal loss is that of Lin et al. (ICCV 2017) without its alpha, for which there are class weights.
     """
@@ -80,7 +80,7 @@ def class_weights(labels: NDArray[np.int64], params: Train) -> dict[int, float] 
     """Return how much an image of each class counts, 1 on average over the images; None for all alike.
 
     Args:
-        labels: the training images' class numbers, each of which occurs.
+        labels: the training images' integer labels, each of which occurs.
         params: a class of n images is weighed by one over n to the `class_weight_power`.
     """
     if params.class_weight_power == 0:
@@ -88,7 +88,7 @@ def class_weights(labels: NDArray[np.int64], params: Train) -> dict[int, float] 
     counts = np.bincount(labels)
     weights = 1 / counts**params.class_weight_power
     weights *= len(labels) / (weights * counts).sum()
-    return {number: float(weight) for number, weight in enumerate(weights)}
+    return {label: float(weight) for label, weight in enumerate(weights)}
 
 
 def apply_logit_adjustment(model: keras.Model, labels: NDArray[np.int64], tau: float) -> None:
@@ -100,7 +100,7 @@ def apply_logit_adjustment(model: keras.Model, labels: NDArray[np.int64], tau: f
 
     Args:
         model: its last layer is dense, with a softmax.
-        labels: the training images' class numbers, each of which occurs.
+        labels: the training images' integer labels, each of which occurs.
         tau: 0 leaves the model as it is.
     """
     shares = np.bincount(labels) / len(labels)

@@ -24,7 +24,7 @@ class Validation(keras.callbacks.Callback):  # type: ignore[misc]
     Args:
         arrays: see `take_rows`.
         rows: of the validation images.
-        labels: their class numbers, (N,).
+        labels: their integer labels, (N,).
         loss: see `optimizer.loss`.
         interruption: what may end it between two batches.
     """
@@ -54,21 +54,21 @@ def metrics(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> di
     """Return accuracy, the mean of the classes' sensitivities, and the mean of their areas under the ROC curve.
 
     Args:
-        labels: class numbers, (N,).
+        labels: integers, (N,).
         probabilities: (N, classes). Where they are no numbers, neither are the metrics.
 
     Both means are over the classes that the labels hold; with one class alone the area is 0.5.
     """
     if not np.isfinite(probabilities).all():
         return dict.fromkeys(("val_accuracy", "val_balanced_accuracy", "val_macro_auc"), float("nan"))
-    hit = probabilities.argmax(axis=1) == labels
+    correct = probabilities.argmax(axis=1) == labels
     present = np.unique(labels)
     areas = (
-        [roc_auc_score(labels == number, probabilities[:, number]) for number in present] if len(present) > 1 else [0.5]
+        [roc_auc_score(labels == label, probabilities[:, label]) for label in present] if len(present) > 1 else [0.5]
     )
     return {
-        "val_accuracy": float(hit.mean()),
-        "val_balanced_accuracy": float(np.mean([hit[labels == number].mean() for number in present])),
+        "val_accuracy": float(correct.mean()),
+        "val_balanced_accuracy": float(np.mean([correct[labels == label].mean() for label in present])),
         "val_macro_auc": float(np.mean(areas)),
     }
 

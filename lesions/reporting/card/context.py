@@ -62,12 +62,12 @@ def card_context(params: Json, folder: Path) -> Json:
         "few": [row for row in report[split_name]["classes"] if row["groups"] < FEW_LESIONS],
         "classes": class_rows(read_csv(Path("data/clean/classes.csv")), data, split),
         "split_counts": split_counts(split),
-        "questions": report["questions"],
-        "points": {name: operating_points(task, split_name) for name, task in report["questions"].items()},
-        "alerts": alerts(report["questions"], split_name),
+        "tasks": report["tasks"],
+        "points": {name: operating_points(task, split_name) for name, task in report["tasks"].items()},
+        "alerts": alerts(report["tasks"], split_name),
         "dermatologists": DERMATOLOGISTS,
         "calibration": report["calibration"],
-        "without_patient": report.get("without_age_sex_and_site", {}).get(split_name),
+        "image_only": report.get("image_only", {}).get(split_name),
         "melanoma": melanoma,
         "subgroups": subgroup_rows(groups),
         "gaps": gaps(groups, "melanoma_auc" if melanoma else "balanced_accuracy"),
@@ -97,7 +97,7 @@ def class_rows(classes: pd.DataFrame, data: Json, split: Json) -> list[Json]:
     return [
         {
             "title": row["label"] if row["name"] in ("", row["label"]) else f"{row['label']}, {row['name']}",
-            "nature": row["nature"],
+            "malignancy": row["malignancy"],
             "lesions": data["lesions_by_class"].get(row["label"], 0),
             "images": data["classes"][row["label"]],
             **{name: split[name]["images_by_class"].get(row["label"], 0) for name in SPLITS},
@@ -141,7 +141,7 @@ def alerts(tasks: dict[str, Json], split_name: str) -> dict[str, Json]:
     """Return by task the metrics at the threshold that finds 90 % on validation, where both are defined.
 
     Args:
-        tasks: `questions` of reports/evaluation.json.
+        tasks: `tasks` of reports/evaluation.json.
         split_name: the split that the metrics are of.
     """
     found = {}
@@ -190,11 +190,11 @@ def gaps(groups: dict[str, list[Json]], metric: str) -> list[Json]:
 
 
 def robustness(found: Json) -> Json:
-    """Return what corrupted images cost: the `uncorrupted` metric, the `mild` losses, the `worst`; or `why` not."""
+    """Return the `uncorrupted` metric, the `mild` drops and the `worst`; or the `reason` why there are none."""
     if "corruptions" not in found:
-        return {"why": found.get("why", "test was left out")}
-    known = [row for row in found["corruptions"] if row["balanced_accuracy_lost"]["value"] is not None]
-    known.sort(key=lambda row: -row["balanced_accuracy_lost"]["value"])
+        return {"reason": found.get("reason", "test was left out")}
+    known = [row for row in found["corruptions"] if row["balanced_accuracy_drop"]["value"] is not None]
+    known.sort(key=lambda row: -row["balanced_accuracy_drop"]["value"])
     uncorrupted = found["uncorrupted"]["balanced_accuracy"]
     return {
         "uncorrupted": uncorrupted,

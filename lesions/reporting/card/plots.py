@@ -41,7 +41,7 @@ def write_plots(report: dict[str, Any], split: str, leak: str, folder: Path) -> 
     confusion = report[split]["confusion"]["counts"]
     plots["confusion"] = draw("confusion", confusion, classes, leak=leak, height=1.4 + 0.42 * len(classes))
     curves = pd.read_csv(f"plots/evaluation/roc_{split}.csv")
-    for name, task in report["questions"].items():
+    for name, task in report["tasks"].items():
         if split in task:
             positive = task["positive"][0] if name == "melanoma" else "malignant, against benign"
             curve = curves[curves["diagnosis"] == positive]
@@ -73,11 +73,11 @@ def curves_to_draw(report: dict[str, Any], split: str) -> dict[str, tuple[Any, .
     abstention = pd.read_csv(f"plots/evaluation/abstention_{split}.csv")
     tasks = {
         f"decision_{name}": (
-            decision[decision["question"] == name],
+            decision[decision["task"] == name],
             {"threshold": "threshold probability", "net_benefit": "net benefit"},
             "strategy",
         )
-        for name in report["questions"]
+        for name in report["tasks"]
     }
     return {
         "robustness": (
@@ -160,12 +160,12 @@ def draw_reliability(bins: dict[str, list[dict[str, float]]], axes: Axes) -> Non
         bins: `confidence` and `accuracy` of each bin, by when (before and after the temperature).
         axes: to draw on.
     """
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="as sure as right")
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="perfect calibration")
     looks = {"before": {"color": "#6f9cc4", "marker": "o"}, "after": {"color": BLUE, "marker": "s"}}
     for when, rows in bins.items():
         confidence, accuracy = ([row[name] for row in rows] for name in ("confidence", "accuracy"))
         axes.plot(confidence, accuracy, linewidth=1.2, markersize=4, label=f"{when} the temperature", **looks[when])  # type: ignore[arg-type]
-    axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1.01), ylim=(0, 1.02))
+    axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.01), ylim=(0, 1.02))
     axes.legend(frameon=False, loc="upper left")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Estimate = Mapping[str, Any]
-"""`value`, `lower` and `upper`, each a number or None, and `why` where the value is None; see
+"""`value`, `lower` and `upper`, each a number or None, and `reason` where the value is None; see
 `lesions.evaluation.bootstrap`."""
 
 
@@ -42,7 +42,7 @@ def decimal(value: float | str | None, sign: str = "") -> str:
 def interval(estimate: Estimate) -> str:
     """Return a metric with its interval: 0.733 [0.709, 0.755]."""
     if estimate["value"] is None:
-        return f"not defined: {estimate['why']}"
+        return f"not defined: {estimate['reason']}"
     if estimate["lower"] is None:
         return decimal(estimate["value"])
     # The space within the brackets does not break.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from lesions.core.errors import UserError
-from lesions.core.sanitize import harm_in, shown
+from lesions.core.sanitize import sanitize, unsafe_reason
 from lesions.sources.common.raw_data import NEEDED, OPTIONAL
 from lesions.taxonomy import DIAGNOSES, code_of
 
@@ -78,7 +78,7 @@ def read_table(path: Path) -> pd.DataFrame:
             twice, a row has more or fewer values than the header, or it is larger than any table of images;
             names the file and the line.
     """
-    file = shown(path.name)
+    file = sanitize(path.name)
     _refuse_more(file, path.stat().st_size, MAX_BYTES, "bytes")
     content = path.read_bytes()
     try:
@@ -132,14 +132,14 @@ def check_table(table: pd.DataFrame, name: str) -> None:
 
     Raises:
         UserError: a needed column is missing, there is no row, an `image_id` is missing or stands twice, or
-            there is a diagnosis that would do harm in our tables, or more of them than anybody tells apart.
+            there is a diagnosis that is unsafe in our tables, or more of them than anybody tells apart.
     """
-    name = shown(name)
+    name = sanitize(name)
     found = [str(column) for column in table.columns if column]
     missing = [column for column in NEEDED if column not in found]
     if missing:
         close = {column: difflib.get_close_matches(column, found, n=1, cutoff=0.5) for column in missing}
-        hints = [f'is "{shown(near[0])}" meant to be "{column}"?' for column, near in close.items() if near]
+        hints = [f'is "{sanitize(near[0])}" meant to be "{column}"?' for column, near in close.items() if near]
         raise UserError(
             f"{name} has no column {' and no column '.join(missing)}; found: {_some(found)}; expected: "
             f"{', '.join(NEEDED)}, and if known {', '.join(OPTIONAL)}. "
@@ -168,8 +168,10 @@ def check_table(table: pd.DataFrame, name: str) -> None:
             f"{MAX_DIAGNOSES:,}. Is another column the one that should be called dx?"
         )
     for diagnosis in diagnoses:
-        if harm := harm_in(diagnosis):
-            raise UserError(f"{name}: the diagnosis {shown(diagnosis)} {harm}; expected its name. Mend or remove it.")
+        if reason := unsafe_reason(diagnosis):
+            raise UserError(
+                f"{name}: the diagnosis {sanitize(diagnosis)} {reason}; expected its name. Mend or remove it."
+            )
 
 
 def keep_columns(table: pd.DataFrame) -> pd.DataFrame:
@@ -226,7 +228,7 @@ def read_isic(paths: list[Path]) -> pd.DataFrame:
             0 and 1.
     """
     truth, *companions = (read_table(path).rename(columns=ISIC_COLUMNS) for path in paths)
-    truth["dx"] = _read_one_hot(truth, shown(paths[0].name))
+    truth["dx"] = _read_one_hot(truth, sanitize(paths[0].name))
     check_table(truth, paths[0].name)
     table = keep_columns(truth)
     for path, companion in zip(paths[1:], companions, strict=True):
@@ -246,15 +248,15 @@ def _read_one_hot(truth: pd.DataFrame, name: str) -> "pd.Series[str]":
         if wrong.any():
             row = wrong.idxmax()
             raise UserError(
-                f'{name}: {shown(truth["image_id"][row])} has "{shown(marks[column][row])}" in the column {column}; '
-                "expected 1 in the column of its diagnosis and 0 in the others. Mend or remove the row."
+                f'{name}: {sanitize(truth["image_id"][row])} has "{sanitize(marks[column][row])}" in the column '
+                f"{column}; expected 1 in the column of its diagnosis and 0 in the others. Mend or remove the row."
             )
     ones = numbers.sum(axis=1)
     if (ones > 1).any():
         row = (ones > 1).idxmax()
         found = _some([column for column in numbers if numbers[column][row] == 1])
         raise UserError(
-            f"{name}: {shown(truth['image_id'][row])} has more than one diagnosis ({found}), as have "
+            f"{name}: {sanitize(truth['image_id'][row])} has more than one diagnosis ({found}), as have "
             f"{(ones > 1).sum() - 1} other rows; expected at most one 1 in a row. Mend or remove them."
         )
     codes = numbers.idxmax(axis=1).map(code_of)
@@ -282,10 +284,10 @@ def _check_width(file: str, line: int, row: list[str], header: list[str]) -> Non
     if len(row) != len(header):
         raise UserError(
             f"{file}, line {line}: {len(row)} values, and the header names {len(header)} columns; the "
-            f'row begins "{shown(row[0][:40])}". Mend it; a value that holds the separator needs quotation marks.'
+            f'row begins "{sanitize(row[0][:40])}". Mend it; a value that holds the separator needs quotation marks.'
         )
 
 
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return (", ".join(map(shown, names[:_NAMED])) or "none") + more
+    return (", ".join(map(sanitize, names[:_NAMED])) or "none") + more

@@ -128,9 +128,9 @@ def fetch(params: Download, raw: Path) -> Fetched:
     # The tables first: an error in one shows before gigabytes are fetched.
     paths = {file: download(file) for part in parts for file in (part.truth, *part.tables)}
     table = pd.concat([_read_part(part, paths) for part in parts], ignore_index=True).fillna("")
-    left_out = {name: why for name, why in LEFT_OUT.items() if name in set(table["image_id"])}
-    for name, why in left_out.items():
-        print(f"{name} is left out: {why}.")
+    left_out = {name: reason for name, reason in LEFT_OUT.items() if name in set(table["image_id"])}
+    for name, reason in left_out.items():
+        print(f"{name} is left out: {reason}.")
     table = table[~table["image_id"].isin(list(left_out))].reset_index(drop=True)
     for part in parts:
         path = paths[part.images] = download(part.images)

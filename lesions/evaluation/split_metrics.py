@@ -10,7 +10,7 @@ from lesions.evaluation import metrics
 from lesions.evaluation.bootstrap import Bootstrap, alone, rounded
 from lesions.evaluation.common import predictions
 from lesions.evaluation.common.predictions import SplitPredictions
-from lesions.evaluation.metrics import Metrics, why_undefined
+from lesions.evaluation.metrics import Metrics, undefined_reason
 
 SHOWN = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "log_loss")
 """Metrics that `dvc metrics show` and `dvc exp show` list; reports/evaluation.json has all."""
@@ -28,7 +28,7 @@ def split_report(split: SplitPredictions, prior: NDArray[np.float64], bootstrap:
         "images": len(split.label),
         "groups": split.n_groups,
         "metrics": overall_with_intervals(split, bootstrap),
-        "metrics_by_lesion": {"why": "the data name no lesions"}
+        "metrics_by_lesion": {"reason": "the data name no lesions"}
         if lesions is None
         else {
             "lesions": len(lesions.label),
@@ -39,11 +39,11 @@ def split_report(split: SplitPredictions, prior: NDArray[np.float64], bootstrap:
         "classes": [
             {
                 "diagnosis": name,
-                "support": int((split.label == number).sum()),
-                "groups": len(set(split.groups[split.label == number])),
-                **{metric: found[number] for metric, found in of_class.items()},
+                "support": int((split.label == label).sum()),
+                "groups": len(set(split.groups[split.label == label])),
+                **{metric: found[label] for metric, found in of_class.items()},
             }
-            for number, name in enumerate(split.classes)
+            for label, name in enumerate(split.classes)
         ],
         "confusion": {
             "rows_are": "actual, columns predicted, in the order of the classes",
@@ -58,9 +58,9 @@ def overall_with_intervals(split: SplitPredictions, bootstrap: Bootstrap) -> dic
 
 
 def plain(found: Metrics) -> dict[str, Any]:
-    """Return metrics without intervals; the reasons for undefined ones stand in `undefined`."""
+    """Return metrics without intervals; the reasons for undefined ones stand in `reasons`."""
     values = {name: rounded(float(value[0])) for name, value in found.items()}
-    return {**values, "undefined": {name: why_undefined(name) for name, value in values.items() if value is None}}
+    return {**values, "reasons": {name: undefined_reason(name) for name, value in values.items() if value is None}}
 
 
 def dvc_metrics(report: dict[str, Any], melanoma: dict[str, Any] | None) -> dict[str, float | None]:
