@@ -11,7 +11,7 @@ Where the model uses age, sex and site, they go beside the image, as far as they
     classifier.classify(pixels, metadata={"age": "55", "sex": "female", "site": "back"})
 
 All that decides a prediction lies in the model's folder: the network, the preprocessing, the classes, the metadata
-prior, the temperature, the thresholds. `params.yaml` is not read. An image gets the same prediction alone or among
+prior, the calibration, the thresholds. `params.yaml` is not read. An image gets the same prediction alone or among
 others, and the same as from the stages `predict` and `calibrate`, to the bit.
 """
 
@@ -43,7 +43,7 @@ from lesions.inference.features import feature_model
 from lesions.inference.predict import BATCH_SIZE, predict_batch
 from lesions.models.calibration import ood, patient_input, thresholds
 from lesions.models.calibration.metadata_prior import FIELDS, MetadataPrior, PatientMetadata, apply_prior
-from lesions.models.calibration.temperature import Calibration
+from lesions.models.calibration.temperature_scaling import Calibration
 from lesions.models.common import saving
 
 ImageInput: TypeAlias = bytes | str | Path | Image.Image | NDArray[np.uint8]
@@ -94,7 +94,7 @@ class Classifier:
         preprocessing: how an image file becomes pixels.
         reference: of the out-of-distribution score.
         prior: the metadata prior.
-        calibration: the temperature.
+        calibration: the temperature and the biases.
         thresholds: of the tasks and of the out-of-distribution score.
         sensitivity: of the melanomas, and of the malignant lesions, that an alert was to reach on validation.
         warnings: what may make the predictions differ from those that were evaluated.

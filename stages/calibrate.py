@@ -1,6 +1,6 @@
 """Fit the post-processing of the network's outputs on train and validation; test chooses nothing.
 
-The metadata prior and the out-of-distribution reference are fitted on train, the temperature and the thresholds on
+The metadata prior and the out-of-distribution reference are fitted on train, the calibration and the thresholds on
 validation.
 """
 
@@ -13,8 +13,9 @@ from lesions.core.json_files import read_json
 from lesions.core.stage import run_stage
 from lesions.evaluation.common import predictions
 from lesions.evaluation.common.tasks import FILE, BinaryTask, Model, Thresholds, binary_tasks
-from lesions.models.calibration import metadata_prior, ood, temperature, thresholds
+from lesions.models.calibration import metadata_prior, ood, thresholds
 from lesions.models.calibration.metadata_prior import MetadataPrior
+from lesions.models.calibration.temperature_scaling import fit_calibration
 from lesions.params.calibrate import Calibrate
 
 DATA = Path("data")
@@ -38,7 +39,7 @@ def main() -> None:
     final = metadata_prior.with_metadata(table, prior, images)
     val = final[final["split"] == "val"]
     label = val["label"].map(classes.index).to_numpy(np.int64)
-    calibration = temperature.fit_temperature(label, val[classes].to_numpy())
+    calibration = fit_calibration(label, val[classes].to_numpy(), classes)
     calibrated = final.assign(**dict(zip(classes, calibration.apply(final[classes].to_numpy()).T, strict=True)))
     tasks = {name: task for name, task in binary_tasks(class_table).items() if isinstance(task, BinaryTask)}
     chosen = [

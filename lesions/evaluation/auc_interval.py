@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 from scipy.stats import t as student
 
 from lesions.evaluation.bootstrap import Json, rounded
-from lesions.evaluation.metrics import why_undefined
+from lesions.evaluation.metrics import undefined_reason
 
 LEVEL = 0.95
 MIN_POSITIVE_GROUPS = 5
@@ -122,7 +122,7 @@ def auc_estimate(positive: NDArray[np.bool_], score: NDArray[np.float64], groups
     """
     held = n_groups_of_kind(positive, groups)
     if not min(held):
-        return {"value": None, "lower": None, "upper": None, "why": why_undefined("auc")}
+        return {"value": None, "lower": None, "upper": None, "reason": undefined_reason("auc")}
     if min(held) < MIN_POSITIVE_GROUPS:
         ranks = rankdata(score)[positive]
         auc = (ranks.mean() - (positive.sum() + 1) / 2) / (~positive).sum()
@@ -143,7 +143,7 @@ def macro_auc_estimate(label: NDArray[np.int64], probability: NDArray[np.float64
     positive = label == np.arange(probability.shape[1])[:, None]
     held = [n_groups_of_kind(rows, groups) for rows in positive]
     if not np.min(held):
-        return {"value": None, "lower": None, "upper": None, "why": why_undefined("macro_auc")}
+        return {"value": None, "lower": None, "upper": None, "reason": undefined_reason("macro_auc")}
     if np.min(held) < MIN_POSITIVE_GROUPS:
         aucs = [auc_estimate(rows, score, groups)["value"] for rows, score in zip(positive, probability.T, strict=True)]
         return without_interval(float(np.mean(np.array(aucs, float))), int(np.min(held)))
@@ -187,5 +187,5 @@ def n_groups_of_kind(positive: NDArray[np.bool_], groups: NDArray[np.int64]) -> 
 
 def without_interval(value: float, held: int) -> Json:
     """Return a value whose interval would mean nothing, as `held` groups are too few."""
-    why = f"{held} groups of one kind are too few for an interval; it needs {MIN_POSITIVE_GROUPS}"
-    return {"value": rounded(value), "lower": None, "upper": None, "why": why}
+    reason = f"{held} groups of one kind are too few for an interval; it needs {MIN_POSITIVE_GROUPS}"
+    return {"value": rounded(value), "lower": None, "upper": None, "reason": reason}

@@ -23,7 +23,7 @@ DIGITS = 4
 """More digits than a test set of some thousand images supports would only look exact."""
 PERCENTILES = (2.5, 97.5)
 LEVEL = 0.95
-PROPORTIONS = ("accuracy", "misclassified", "sensitivity", "specificity", "ppv", "npv")
+PROPORTIONS = ("accuracy", "misclassified", "sensitivity", "specificity", "ppv", "npv", "observed")
 """Metrics that are fractions of images, also under names such as melanoma_sensitivity."""
 CELLS = 2**18
 """Weights at once: as many resamples as fit a processor's cache with what is made of them."""

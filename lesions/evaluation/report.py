@@ -51,7 +51,7 @@ def evaluation_report(
             name: operating_points.task_report(name, task, thresholds.of_task(name), splits, bootstrap)
             for name, task in tasks.items()
         },
-        "calibration": {name: calibration.calibration_report(ours) for name, ours in splits.items()},
+        "calibration": {name: calibration.calibration_report(ours, tasks, bootstrap) for name, ours in splits.items()},
         "abstention": {name: selective.selective_report(ours, bootstrap) for name, ours in splits.items()},
         "ood": ood.ood_report(ood_scores, list(splits), thresholds.ood_threshold),
     }

@@ -1,4 +1,4 @@
-"""The classifier as one Keras model: from uint8 pixels to probabilities before and after the temperature."""
+"""The classifier as one Keras model: from uint8 pixels to probabilities before and after calibration."""
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ def export_model(classifier: Classifier) -> keras.Model:
     """Return a model from uint8 pixels, (N, height, width, 3), to a dictionary of `OUTPUTS`.
 
     It contains the network with its own normalisation, test-time augmentation where the model was evaluated with it,
-    and the temperature; without a temperature the two outputs are equal.
+    and the calibration; without one the two outputs are equal.
     """
     keras.utils.clear_session(free_memory=False)  # the files contain the layers' names, which count from one again
     network = classifier.model
@@ -36,7 +36,7 @@ def export_model(classifier: Classifier) -> keras.Model:
         uncalibrated = total / ops.sum(total, axis=1, keepdims=True)
     else:
         uncalibrated = network(x)
-    calibrated = apply_temperature(uncalibrated, classifier.calibration.temperature or 1.0)
+    calibrated = calibrate(uncalibrated, classifier.calibration)
     return keras.Model(pixels, {"probabilities": calibrated, "uncalibrated": uncalibrated})
 
 
@@ -54,18 +54,21 @@ def dihedral_views(x: KerasTensor) -> list[KerasTensor]:
     return flipped + turned if height == width else flipped
 
 
-def apply_temperature(probability: KerasTensor, temperature: float) -> KerasTensor:
+def calibrate(probability: KerasTensor, calibration: Calibration) -> KerasTensor:
     """Return calibrated probabilities as `models.calibration` has them, but without a logarithm, so that 0 is fine.
 
     Args:
         probability: (N, classes).
-        temperature: above 0; 1 changes nothing.
+        calibration: without a temperature it changes nothing.
 
     Returns:
         (N, classes).
     """
-    powers = (probability / ops.max(probability, axis=1, keepdims=True)) ** (1 / temperature)
-    return powers / ops.sum(powers, axis=1, keepdims=True)
+    if calibration.temperature is None:
+        return probability
+    powers = (probability / ops.max(probability, axis=1, keepdims=True)) ** (1 / calibration.temperature)
+    weighted = powers * np.exp(calibration.biases).astype(np.float32)
+    return weighted / ops.sum(weighted, axis=1, keepdims=True)
 
 
 def keras_outputs(classifier: Classifier, images: NDArray[np.uint8]) -> Outputs:

@@ -1,1 +1,1 @@
-"""Post-processing fitted on train and validation: metadata prior, temperature, thresholds, OOD score."""
+"""Post-processing fitted on train and validation: metadata prior, probability calibration, thresholds, OOD score."""

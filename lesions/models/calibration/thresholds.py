@@ -10,7 +10,7 @@ from lesions.core.errors import UserError
 from lesions.evaluation.common.tasks import FILE, OOD, BinaryTask, Threshold, Thresholds, targets
 from lesions.models.calibration import ood
 from lesions.models.calibration.metadata_prior import MetadataPrior
-from lesions.models.calibration.temperature import Calibration
+from lesions.models.calibration.temperature_scaling import Calibration
 
 OOD_SPECIFICITY = 0.99
 """The fraction of the validation images that is not to be flagged as out-of-distribution."""
