@@ -7,6 +7,8 @@ is of a proportion (Newcombe, Confidence intervals for an effect size measure ba
 2, Statistics in Medicine 25, 2006, method 5).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
@@ -126,7 +128,7 @@ def auc_estimate(positive: NDArray[np.bool_], score: NDArray[np.float64], groups
     if min(held) < MIN_POSITIVE_GROUPS:
         ranks = rankdata(score)[positive]
         auc = (ranks.mean() - (positive.sum() + 1) / 2) / (~positive).sum()
-        return without_interval(float(auc), min(held))
+        return {"value": rounded(float(auc)), "lower": None, "upper": None, "reason": too_few_groups(min(held))}
     (auc,), ((variance,),) = auc_covariance(positive[None], score[None], groups)
     lower, upper = auc_interval(float(auc), float(variance), *held)
     return {"value": rounded(float(auc)), "lower": rounded(lower), "upper": rounded(upper)}
@@ -146,9 +148,34 @@ def macro_auc_estimate(label: NDArray[np.int64], probability: NDArray[np.float64
         return {"value": None, "lower": None, "upper": None, "reason": undefined_reason("macro_auc")}
     if np.min(held) < MIN_POSITIVE_GROUPS:
         aucs = [auc_estimate(rows, score, groups)["value"] for rows, score in zip(positive, probability.T, strict=True)]
-        return without_interval(float(np.mean(np.array(aucs, float))), int(np.min(held)))
+        value = rounded(float(np.mean(np.array(aucs, float))))
+        return {"value": value, "lower": None, "upper": None, "reason": too_few_groups(int(np.min(held)))}
     aucs, covariance = auc_covariance(positive, probability.T, groups)
     return combined(aucs, covariance, held, np.full(len(aucs), 1 / len(aucs)))
+
+
+def auc_difference(
+    positive: NDArray[np.bool_],
+    before: Sequence[NDArray[np.float64]],
+    after: Sequence[NDArray[np.float64]],
+    groups: NDArray[np.int64],
+) -> Json:
+    """Return by how much the mean area is larger after than before, with its interval.
+
+    Args:
+        positive: (S, N), of each of S tasks.
+        before: of each run, scores, (S, N).
+        after: of each run of the other model.
+        groups: (N,), the number of each image's group.
+    """
+    held = [n_groups_of_kind(rows, groups) for rows in positive]
+    if np.min(held) < MIN_POSITIVE_GROUPS:
+        return {"value": None, "lower": None, "upper": None, "reason": too_few_groups(int(np.min(held)))}
+    runs = [*before, *after]
+    aucs, covariance = auc_covariance(np.tile(positive, (len(runs), 1)), np.concatenate(runs), groups)
+    n_tasks = len(positive)
+    weights = np.repeat([-1 / len(before), 1 / len(after)], [n_tasks * len(before), n_tasks * len(after)]) / n_tasks
+    return combined(aucs, covariance, held * len(runs), weights)
 
 
 def combined(
@@ -185,7 +212,6 @@ def n_groups_of_kind(positive: NDArray[np.bool_], groups: NDArray[np.int64]) -> 
     return len(np.unique(groups[positive])), len(np.unique(groups[~positive]))
 
 
-def without_interval(value: float, held: int) -> Json:
-    """Return a value whose interval would mean nothing, as `held` groups are too few."""
-    reason = f"{held} groups of one kind are too few for an interval; it needs {MIN_POSITIVE_GROUPS}"
-    return {"value": rounded(value), "lower": None, "upper": None, "reason": reason}
+def too_few_groups(held: int) -> str:
+    """Return why there is no interval, where the rarer kind of images is in `held` groups."""
+    return f"needs {MIN_POSITIVE_GROUPS} groups of each kind, and has {held}"

@@ -10,7 +10,7 @@ Pearson (Biometrika 26, 1934), each group being one case. Areas under the ROC cu
 (`auc_interval`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,8 +23,11 @@ DIGITS = 4
 """More digits than a test set of some thousand images supports would only look exact."""
 PERCENTILES = (2.5, 97.5)
 LEVEL = 0.95
-PROPORTIONS = ("accuracy", "misclassified", "sensitivity", "specificity", "ppv", "npv", "observed")
-"""Metrics that are fractions of images, also under names such as melanoma_sensitivity."""
+PROPORTIONS = (
+    *("accuracy", "misclassified", "sensitivity", "specificity", "ppv", "npv", "observed"),
+    *("melanoma_sensitivity", "melanoma_specificity"),
+)
+"""Metrics that are fractions of images."""
 CELLS = 2**18
 """Weights at once: as many resamples as fit a processor's cache with what is made of them."""
 
@@ -59,20 +62,24 @@ class Bootstrap:
             yield times.astype(np.float64)[:, groups]
 
     def estimates(
-        self, metrics: Callable[[NDArray[np.float64]], Metrics], groups: NDArray[np.int64]
+        self,
+        metrics: Callable[[NDArray[np.float64]], Metrics],
+        groups: NDArray[np.int64],
+        proportions: Collection[str] = PROPORTIONS,
     ) -> dict[str, list[Json]]:
         """Return each metric's value and interval.
 
         Args:
             metrics: from weights (B, N) to values, (B,) or (B, classes) by name, NaN where undefined.
             groups: as for `weights`.
+            proportions: names of the metrics that are fractions of images; of differences, none is.
 
         Returns:
             For each metric a list with one entry per class, or one alone; see `estimate`.
         """
         values = {name: np.atleast_1d(found[0]) for name, found in metrics(np.ones((1, len(groups)))).items()}
         blocks = [metrics(weights) for weights in self.weights(groups)]
-        at_the_edge = {name for name in values if is_proportion(name) and np.isin(values[name], (0, 1)).any()}
+        at_the_edge = {name for name in values if name in proportions and np.isin(values[name], (0, 1)).any()}
         cases = n_cases(metrics, groups) if at_the_edge else {}
         return {
             name: [
@@ -89,11 +96,6 @@ class Bootstrap:
             ]
             for name in values
         }
-
-
-def is_proportion(name: str) -> bool:
-    """Whether a metric is a fraction of images."""
-    return name.removeprefix("melanoma_") in PROPORTIONS
 
 
 def n_cases(

@@ -94,9 +94,7 @@ def ece_by_chance(confidence: NDArray[np.float64], seed: int) -> float:
         seed: random seed of the draws.
     """
     random = np.random.default_rng(seed)
-    return float(
-        np.mean([ece(confidence, random.random(len(confidence)) < confidence) for _ in range(CHANCE_DRAWS)])
-    )
+    return float(np.mean([ece(confidence, random.random(len(confidence)) < confidence) for _ in range(CHANCE_DRAWS)]))
 
 
 def summary(label: NDArray[np.int64], probability: NDArray[np.float64], seed: int) -> dict[str, Any]:
@@ -197,7 +195,7 @@ def binary_calibration(
 def logistic_recalibration(
     positive: NDArray[np.bool_], probability: NDArray[np.float64], groups: NDArray[np.int64]
 ) -> dict[str, Json]:
-    """Return the intercept and slope of calibration (Cox, Two further applications of a model for binary regression, 1958).
+    """Return the intercept and the slope of calibration (Cox, Biometrika 45, 1958).
 
     The slope is that of a logistic regression of the truth on the probability's logit: below 1, the probabilities
     are too extreme. The intercept is that of the same with a slope of 1: below 0, they are too large. Where both
@@ -218,7 +216,10 @@ def logistic_recalibration(
     ones = np.ones(len(x))
     intercept = logistic_regression(ones[:, None], x, positive, groups)
     slope = logistic_regression(np.stack([ones, x], axis=1), np.zeros(len(x)), positive, groups)
-    return {"intercept": _normal_estimate(*(one[0] for one in intercept)), "slope": _normal_estimate(slope[0][1], slope[1][1])}
+    return {
+        "intercept": _normal_estimate(*(one[0] for one in intercept)),
+        "slope": _normal_estimate(slope[0][1], slope[1][1]),
+    }
 
 
 def logistic_regression(

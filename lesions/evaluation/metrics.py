@@ -52,18 +52,14 @@ def overall_metrics(
         weights: (B, N).
 
     Returns:
-        (B,) each: those of `label_metrics`; macro_auc, the mean area under the ROC curve of each class against the
-        rest, undefined if one of them is; log_loss (natural logarithm); brier, the sum over the classes of the
-        squared difference from the truth, from 0 to 2 (Brier, Monthly Weather Review 78, 1950).
+        (B,) each: those of `label_metrics`; log_loss (natural logarithm); brier, the sum over the classes of the
+        squared difference from the truth, from 0 to 2 (Brier, Monthly Weather Review 78, 1950). The areas under the
+        ROC curve are in `auc_interval`.
     """
     images = weights.sum(axis=1)
     truth = np.eye(probability.shape[1])[label]
-    aucs = [
-        roc.auc_and_average_precision(label == n, probability[:, n], weights)[0] for n in range(probability.shape[1])
-    ]
     return {
         **label_metrics(confusion(label, probability, weights)),
-        "macro_auc": np.mean(aucs, axis=0),
         "log_loss": weights @ nll(label, probability) / images,
         "brier": weights @ ((probability - truth) ** 2).sum(axis=1) / images,
     }
@@ -126,7 +122,7 @@ def per_class(label: NDArray[np.int64], probability: NDArray[np.float64], weight
     """Return the metrics of each class against the rest, (B, classes) each.
 
     sensitivity (recall), specificity, ppv (precision) and npv of the most probable class as the answer; f1;
-    misclassified, the fraction of the class's images; auc and average_precision of the class's probability.
+    misclassified, the fraction of the class's images; average_precision of the class's probability.
     """
     counts = confusion(label, probability, weights)
     true_positives = np.diagonal(counts, axis1=1, axis2=2)
@@ -134,10 +130,9 @@ def per_class(label: NDArray[np.int64], probability: NDArray[np.float64], weight
     all_ = counts.sum(axis=(1, 2))[:, None]
     true_negatives = all_ - actual - predicted + true_positives
     sensitivity = safe_divide(true_positives, actual)
-    ranked = [
-        roc.auc_and_average_precision(label == n, probability[:, n], weights) for n in range(probability.shape[1])
+    average_precision = [
+        roc.auc_and_average_precision(label == n, probability[:, n], weights)[1] for n in range(probability.shape[1])
     ]
-    auc, average_precision = np.stack(ranked, axis=2)
     return {
         "sensitivity": sensitivity,
         "specificity": safe_divide(true_negatives, all_ - actual),
@@ -145,8 +140,7 @@ def per_class(label: NDArray[np.int64], probability: NDArray[np.float64], weight
         "npv": safe_divide(true_negatives, all_ - predicted),
         "f1": safe_divide(2 * true_positives, actual + predicted),
         "misclassified": 1 - sensitivity,
-        "auc": auc,
-        "average_precision": average_precision,
+        "average_precision": np.stack(average_precision, axis=1),
     }
 
 
@@ -159,6 +153,9 @@ def constant_baseline(label: NDArray[np.int64], probability: NDArray[np.float64]
             Of the former the log loss would be infinite, and is undefined.
     """
     found = overall_metrics(label, np.tile(probability, (len(label), 1)), np.ones((1, len(label))))
+    # What is the same for all images ranks none before another.
+    auc = 0.5 if len(np.unique(label)) == len(probability) > 1 else np.nan
+    found["macro_auc"] = np.full(1, auc)
     return found | {"log_loss": np.full(1, np.nan)} if probability.max() == 1 else found
 
 

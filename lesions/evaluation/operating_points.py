@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesions.evaluation import roc
+from lesions.evaluation.auc_interval import auc_estimate
 from lesions.evaluation.bootstrap import Bootstrap, alone
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.tasks import DERMATOLOGISTS, BinaryTask, Threshold
@@ -53,13 +54,14 @@ def ranking_metrics(
         sensitivity: that of dermatologists, where it was measured.
 
     Returns:
-        (B,) each: auc; partial_auc_above_80_sensitivity, at most 0.2 (see `roc.partial_auc`); average_precision; and
+        (B,) each: partial_auc_above_80_sensitivity, at most 0.2 (see `roc.partial_auc`); average_precision; and
         with a sensitivity, specificity_at_dermatologists_sensitivity: the ROC curve's, as Haenssle et al. compare
         theirs with people. No threshold is chosen for it: it says how well the score ranks, not what a threshold does.
     """
-    auc, average_precision = roc.auc_and_average_precision(positive, score, weights)
-    upper_part = roc.partial_auc(positive, score, weights, 0.8)
-    found = {"auc": auc, "partial_auc_above_80_sensitivity": upper_part, "average_precision": average_precision}
+    found = {
+        "partial_auc_above_80_sensitivity": roc.partial_auc(positive, score, weights, 0.8),
+        "average_precision": roc.auc_and_average_precision(positive, score, weights)[1],
+    }
     if sensitivity is not None:
         found["specificity_at_dermatologists_sensitivity"] = roc.specificity_at(positive, score, weights, sensitivity)
     return found
@@ -133,6 +135,7 @@ def task_report(
         report[split] = {
             "images": len(positive),
             "positive_images": int(positive.sum()),
+            "auc": auc_estimate(positive, score, groups),
             **alone(bootstrap.estimates(partial(ranking_metrics, positive, score, sensitivity=sensitivity), groups)),
         }
     report["operating_points"] = [

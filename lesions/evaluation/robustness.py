@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lesions.core.errors import UserError
 from lesions.evaluation import metrics
+from lesions.evaluation.auc_interval import macro_auc_estimate
 from lesions.evaluation.bootstrap import Bootstrap, alone, rounded
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.tasks import BinaryTask
@@ -128,7 +129,8 @@ def _metrics_at(
 ) -> dict[str, Any]:
     """Return metrics without intervals, null where undefined, then with `reasons`."""
     found = metrics.overall_metrics(split.label, probability, np.ones((1, len(split.label))))
-    values = {name: rounded(float(found[name][0])) for name in SHOWN}
+    values = {name: rounded(float(found[name][0])) for name in SHOWN if name in found}
+    values["macro_auc"] = macro_auc_estimate(split.label, probability, split.groups)["value"]
     reasons = {name: undefined_reason(name) for name, value in values.items() if value is None}
     for name in ("melanoma_sensitivity", "melanoma_specificity"):
         values[name] = None

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lesions.evaluation import metrics
+from lesions.evaluation.auc_interval import auc_estimate, macro_auc_estimate
 from lesions.evaluation.bootstrap import Bootstrap, alone, rounded
 from lesions.evaluation.common import predictions
 from lesions.evaluation.common.predictions import SplitPredictions
@@ -42,6 +43,7 @@ def split_report(split: SplitPredictions, prior: NDArray[np.float64], bootstrap:
                 "support": int((split.label == label).sum()),
                 "groups": len(set(split.groups[split.label == label])),
                 **{metric: found[label] for metric, found in of_class.items()},
+                "auc": auc_estimate(split.label == label, split.probability[:, label], split.groups),
             }
             for label, name in enumerate(split.classes)
         ],
@@ -54,7 +56,8 @@ def split_report(split: SplitPredictions, prior: NDArray[np.float64], bootstrap:
 
 def overall_with_intervals(split: SplitPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
     """Return the metrics of all classes together."""
-    return alone(bootstrap.estimates(partial(metrics.overall_metrics, split.label, split.probability), split.groups))
+    found = bootstrap.estimates(partial(metrics.overall_metrics, split.label, split.probability), split.groups)
+    return {**alone(found), "macro_auc": macro_auc_estimate(split.label, split.probability, split.groups)}
 
 
 def plain(found: Metrics) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lesions.evaluation import roc
+from lesions.evaluation.auc_interval import auc_estimate
 from lesions.evaluation.bootstrap import Bootstrap, alone
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.metrics import Metrics, confusion, label_metrics
@@ -63,7 +63,7 @@ def subgroup_metrics(
     """Return, (B,) each, the metrics of a subgroup.
 
     balanced_accuracy, of the classes that the group holds; and, where melanoma is a class, its sensitivity and
-    specificity as the most probable class, and its auc.
+    specificity as the most probable class.
 
     Args:
         label: (N,).
@@ -79,7 +79,6 @@ def subgroup_metrics(
         found |= {
             "melanoma_sensitivity": safe_divide(true_positives, actual),
             "melanoma_specificity": safe_divide(all_ - actual - predicted + true_positives, all_ - actual),
-            "melanoma_auc": roc.auc_and_average_precision(label == melanoma, probability[:, melanoma], weights)[0],
         }
     return found
 
@@ -111,6 +110,7 @@ def subgroup_report(
                 compute = partial(subgroup_metrics, ours.label, ours.probability, label)
                 entry |= alone(bootstrap.estimates(compute, ours.groups))
                 if label is not None:
+                    entry["melanoma_auc"] = auc_estimate(ours.label == label, ours.probability[:, label], ours.groups)
                     entry["melanomas"] = len(set(ours.groups[ours.label == label]))
                     if entry["melanomas"] < FEWEST_LESIONS:
                         entry |= dict.fromkeys(OF_MELANOMAS, TOO_FEW_MELANOMAS)

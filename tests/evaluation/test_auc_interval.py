@@ -47,7 +47,7 @@ def test_too_few_positive_groups() -> None:
     found = auc_estimate(positive, score, np.unique(groups, return_inverse=True)[1])
     assert found["value"] == pytest.approx(roc_auc_score(positive, score), abs=1e-4)
     assert found["lower"] is None
-    assert "3 groups" in str(found["why"])
+    assert "has 3" in str(found["reason"])
     alone = auc_estimate(np.ones(4, bool), np.arange(4.0), np.arange(4))
     assert alone["value"] is None
 

@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from lesions.evaluation.bootstrap import Bootstrap, alone
 from lesions.evaluation.metrics import Metrics
+from lesions.evaluation.roc import safe_divide
 
 
 def covered(seed: int, truth: float) -> tuple[bool, bool]:
@@ -60,6 +62,22 @@ def test_undefined_resamples_are_counted() -> None:
 
 def test_interval_without_width_is_null() -> None:
     """Of [1, 1] a reader would think that all is certain."""
-    found = alone(Bootstrap(100, 1).estimates(lambda weights: {"accuracy": np.ones(len(weights))}, np.arange(5)))
-    assert found["accuracy"]["lower"] is None
-    assert "every resample gives the same" in str(found["accuracy"]["reason"])
+    found = alone(Bootstrap(100, 1).estimates(lambda weights: {"macro_f1": np.ones(len(weights))}, np.arange(5)))
+    assert found["macro_f1"]["lower"] is None
+    assert "every resample gives the same" in str(found["macro_f1"]["reason"])
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_proportion_of_0_or_1_has_exact_bounds(right: bool) -> None:
+    """Clopper and Pearson's, of the 12 lesions among 30 that are melanomas, however many images each has."""
+    groups = np.repeat(np.arange(30), 2)
+    melanoma = groups < 12
+
+    def sensitivity(weights: np.ndarray) -> Metrics:
+        return {"sensitivity": safe_divide(weights @ (melanoma * right), weights @ melanoma)}
+
+    found = alone(Bootstrap(100, 1).estimates(sensitivity, groups))["sensitivity"]
+    bounds = binomtest(12 * right, 12).proportion_ci(0.95, method="exact")
+    assert found == {"value": right, "lower": round(bounds.low, 4), "upper": round(bounds.high, 4)}
+    difference = alone(Bootstrap(100, 1).estimates(sensitivity, groups, proportions=()))["sensitivity"]
+    assert difference["lower"] is None

@@ -14,6 +14,7 @@ from scipy.stats import mannwhitneyu
 from sklearn import metrics as reference
 
 from lesions.evaluation import calibration, metrics, operating_points, roc
+from lesions.evaluation.auc_interval import auc_estimate, macro_auc_estimate
 from lesions.evaluation.bootstrap import Bootstrap, alone
 from lesions.evaluation.common.tasks import DERMATOLOGISTS
 
@@ -51,13 +52,6 @@ def test_weighted_metrics_are_of_repeated_images(seed: int) -> None:
         actual, given = np.repeat(label, weight), np.repeat(probability, weight, axis=0)
         answer = given.argmax(axis=1)
         held = np.unique(actual)
-        area = [
-            or_nan(
-                0 < (actual == n).sum() < len(actual),
-                partial(reference.roc_auc_score, actual == n, given[:, n]),
-            )
-            for n in range(3)
-        ]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # scikit-learn warns of what is undefined
             kappa = reference.cohen_kappa_score(actual, answer)
@@ -70,7 +64,6 @@ def test_weighted_metrics_are_of_repeated_images(seed: int) -> None:
             # scikit-learn says 0 where it is undefined.
             "mcc": or_nan(len(held) > 1 and len(set(answer)) > 1, partial(reference.matthews_corrcoef, actual, answer)),
             "kappa": kappa,
-            "macro_auc": float(np.mean(area)),
             "log_loss": reference.log_loss(actual, given, labels=[0, 1, 2]),
             "brier": ((given - np.eye(3)[actual]) ** 2).sum(axis=1).mean(),
         }
@@ -86,7 +79,6 @@ def test_weighted_metrics_are_of_repeated_images(seed: int) -> None:
                 "npv": tn / (tn + fn) if tn + fn else np.nan,
                 "f1": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else np.nan,
                 "misclassified": fn / (tp + fn) if tp + fn else np.nan,
-                "auc": area[n],
                 "average_precision": or_nan(bool((actual == n).any()), score),
             }
             assert {name: values[number, n] for name, values in of_class.items()} == pytest.approx(row, nan_ok=True)
@@ -130,7 +122,7 @@ def test_absent_class_is_null_with_a_reason() -> None:
     probability = np.array([[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.1, 0.2, 0.7], [0.7, 0.2, 0.1]])
     groups, bootstrap = np.arange(4), Bootstrap(100, 1)
     overall = alone(bootstrap.estimates(partial(metrics.overall_metrics, label, probability), groups))
-    assert overall["macro_auc"] == {
+    assert macro_auc_estimate(label, probability, groups) == {
         "value": None,
         "lower": None,
         "upper": None,
@@ -144,7 +136,6 @@ def test_absent_class_is_null_with_a_reason() -> None:
         "ppv": "never predicted",
         "f1": "neither occurs nor is predicted",
         "misclassified": "does not occur",
-        "auc": "needs images of this class and of others",
         "average_precision": "does not occur",
     }
     assert set(curves(label, probability)["diagnosis"]) == {"mel", "nv"}
@@ -153,14 +144,10 @@ def test_absent_class_is_null_with_a_reason() -> None:
 def test_one_image() -> None:
     label, probability = np.array([2]), np.array([[0.2, 0.3, 0.5]])
     found = alone(Bootstrap(100, 1).estimates(partial(metrics.overall_metrics, label, probability), np.array([0])))
-    assert found["macro_auc"]["value"] is None
+    assert macro_auc_estimate(label, probability, np.array([0]))["value"] is None
     assert found["mcc"]["reason"] == "one class alone in the truth or in the answers"
-    assert found["accuracy"] == {
-        "value": 1,
-        "lower": None,
-        "upper": None,
-        "reason": "one group alone: nothing to resample",
-    }
+    assert found["accuracy"] == {"value": 1, "lower": 0.025, "upper": 1}
+    assert found["log_loss"]["reason"] == "one group alone: nothing to resample"
     assert curves(label, probability).empty
 
 
@@ -178,7 +165,8 @@ def test_specificity_at_a_sensitivity(seed: int, sensitivity: float) -> None:
 
 def test_equal_scores_rank_nothing() -> None:
     label, probability = np.array([0, 1, 2, 2]), np.full((4, 3), 1 / 3)
-    assert metrics.overall_metrics(label, probability, ONE_EACH)["macro_auc"] == 0.5
+    assert macro_auc_estimate(label, probability, np.arange(4))["value"] == 0.5
+    assert metrics.constant_baseline(label, probability[0])["macro_auc"] == 0.5
     positive, same = label == 2, probability[:, 2]
     assert roc.auc_and_average_precision(positive, same, ONE_EACH)[1] == reference.average_precision_score(
         positive, same
@@ -211,8 +199,8 @@ def test_calibration_bin_by_bin(seed: int, sharper: float) -> None:
             "confidence": pytest.approx(confidence, abs=6e-5),
             "accuracy": pytest.approx(accuracy, abs=6e-5),
         }
-    assert calibration.ece(label, probability) == pytest.approx(expected)
-    summary = calibration.summary(label, probability)
+    assert calibration.ece(*calibration.top_label(label, probability)) == pytest.approx(expected)
+    summary = calibration.summary(label, probability, seed=1)
     assert summary["log_loss"] == pytest.approx(reference.log_loss(label, probability, labels=[0, 1, 2]), abs=6e-5)
     brier = reference.brier_score_loss(label, probability, labels=[0, 1, 2], scale_by_half=False)
     assert summary["brier"] == pytest.approx(brier, abs=6e-5)
@@ -223,6 +211,7 @@ def test_task_of_one_kind_has_no_area(positive: bool) -> None:
     label, score = np.full(4, positive), np.array([0.1, 0.4, 0.4, 0.8])
     ranking = partial(operating_points.ranking_metrics, label, score, sensitivity=DERMATOLOGISTS["sensitivity"])
     found = alone(Bootstrap(100, 1).estimates(ranking, np.arange(4)))
+    found["auc"] = auc_estimate(label, score, np.arange(4))
     for name in ("auc", "partial_auc_above_80_sensitivity", "specificity_at_dermatologists_sensitivity"):
         assert found[name]["value"] is None
         assert found[name]["reason"] == "needs images of this class and of others"

@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lesions.evaluation import calibration, decision_curve, ood, operating_points, robustness, selective, subgroups
+from lesions.evaluation import decision_curve, ood, operating_points, robustness, selective, subgroups
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.tasks import BinaryTask
-from lesions.models.calibration.temperature import apply_temperature, fit_temperature
 
 
 def predictions(
@@ -37,28 +36,6 @@ def test_metrics_at_a_threshold() -> None:
     assert found["ppv_at_10%"] == pytest.approx(found["ppv"])
     assert found["npv_at_10%"] == pytest.approx(found["npv"])
     assert found["ppv_at_1%"] == pytest.approx(0.009 / (0.009 + 0.198))
-
-
-def test_temperature_lowers_the_calibration_error() -> None:
-    random = np.random.default_rng(1)
-    right = random.dirichlet([0.6, 0.6, 0.6], 20_000)
-    label = (random.random((len(right), 1)) > right.cumsum(axis=1)).sum(axis=1)
-    overconfident = apply_temperature(right, 1 / 2.5)
-    assert (overconfident.argmax(axis=1) == right.argmax(axis=1)).all()
-    found = fit_temperature(label, overconfident).temperature
-    assert found is not None
-    assert found == pytest.approx(2.5, rel=0.03)
-    assert apply_temperature(overconfident, 2.5) == pytest.approx(right, abs=1e-6)
-    assert calibration.ece(label, overconfident) > 0.1
-    assert calibration.ece(label, apply_temperature(overconfident, found)) < 0.015
-    table = pd.DataFrame(calibration.reliability(label, right))
-    assert len(table) == calibration.BINS
-    assert table["images"].max() - table["images"].min() <= 1
-    assert (table["confidence"] - table["accuracy"]).abs().max() < 0.04
-    # Certain answers, all right, have no best temperature; the search ends at its edge, and nothing overflows.
-    certain = np.eye(3)[[0, 1, 2]]
-    assert fit_temperature(np.array([0, 1, 2]), certain).temperature
-    assert np.isfinite(apply_temperature(certain, 0.05)).all()
 
 
 def test_age_bands_without_filled_ages() -> None:

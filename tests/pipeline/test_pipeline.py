@@ -37,7 +37,7 @@ shows this table."""
 EFFECT = "# with another output"
 RERUNS_OF_CODE: dict[str, tuple[str, list[str]]] = {
     "lesions/evaluation/bootstrap.py": (EFFECT, ["evaluate", "report"]),
-    "lesions/models/calibration/temperature.py": (EFFECT, ["calibrate", "evaluate", "report"]),
+    "lesions/models/calibration/temperature_scaling.py": (EFFECT, ["calibrate", "evaluate", "report"]),
     "lesions/models/architectures/residual.py": (EFFECT, []),
     "lesions/sources/folder/fetch.py": (EFFECT, []),
     "lesions/commands/compare/compare.py": (EFFECT, []),

@@ -11,6 +11,7 @@ from lesions.core.csv_files import EXACT
 from lesions.core.json_files import read_json
 from lesions.evaluation.common.tasks import Thresholds
 from lesions.models.calibration.metadata_prior import MetadataPrior
+from lesions.models.calibration.temperature_scaling import Calibration, fit_calibration
 from lesions.models.calibration.thresholds import FILES, sha256_of
 from stages import calibrate
 from tests.conftest import edit_params
@@ -86,28 +87,17 @@ def test_thresholds_reach_their_targets(predicted: pd.DataFrame) -> None:
     assert (scores >= thresholds.ood_threshold).mean() > 0.01
 
 
-def test_temperature_minimises_log_loss(predicted: pd.DataFrame) -> None:
+def test_calibration_is_fitted_on_val_and_applied_to_all(predicted: pd.DataFrame) -> None:
     calibrated(predicted)
-    temperature = read_json(Path("models/calibration.json"))["temperature"]
+    calibration = Calibration.load(Path("models"))
     val = predicted[predicted["split"] == "val"]
     label = val["label"].map(CLASSES.index).to_numpy()
-
-    def log_loss(divisor: float) -> float:
-        powers = val[CLASSES].to_numpy(np.float64) ** (1 / divisor)
-        return float(-np.log(powers[np.arange(len(label)), label] / powers.sum(axis=1)).mean())
-
-    others = [log_loss(divisor) for divisor in np.exp(np.linspace(np.log(0.05), np.log(20), 400))]
-    assert log_loss(temperature) <= min(others) + 1e-5
-
-
-def test_calibrated_file_has_the_temperature(predicted: pd.DataFrame) -> None:
-    calibrated(predicted)
-    temperature = read_json(Path("models/calibration.json"))["temperature"]
-    powers = predicted[CLASSES].to_numpy(np.float64) ** (1 / temperature)
-    found = pd.read_csv(PREDICTIONS / "predictions_calibrated.csv")[CLASSES].to_numpy()
-    assert found == pytest.approx(powers / powers.sum(axis=1, keepdims=True), abs=1e-6)
-    final = pd.read_csv(PREDICTIONS / "predictions.csv")[CLASSES].to_numpy()
-    assert (found.argmax(axis=1) == final.argmax(axis=1)).all()
+    assert calibration == fit_calibration(label, val[CLASSES].to_numpy(np.float32), CLASSES)
+    final, found = (
+        pd.read_csv(PREDICTIONS / f"{name}.csv")[CLASSES].to_numpy(np.float32)
+        for name in ("predictions", "predictions_calibrated")
+    )
+    assert (found == calibration.apply(final)).all()
 
 
 def test_no_metadata_leaves_bits_equal(predicted: pd.DataFrame) -> None:
@@ -131,7 +121,7 @@ def test_metadata_changes_predictions(predicted: pd.DataFrame) -> None:
 
 def test_no_validation_image_gives_nulls(predicted: pd.DataFrame) -> None:
     calibrated(keep_rows(predicted, predicted["split"] == "test"))
-    assert read_json(Path("models/calibration.json")) == {"temperature": None}
+    assert read_json(Path("models/calibration.json"))["temperature"] is None
     thresholds = Thresholds.read(Path("models/thresholds.json"))
     assert {one.value for one in thresholds.thresholds} == {None}
     assert thresholds.ood_threshold is None

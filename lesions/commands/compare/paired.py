@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from lesions.commands.compare.predictions_at_revision import ModelPredictions
 from lesions.core.errors import UserError
 from lesions.evaluation import metrics, subgroups
-from lesions.evaluation.bootstrap import Bootstrap, Json
+from lesions.evaluation.auc_interval import auc_difference, auc_estimate, macro_auc_estimate
+from lesions.evaluation.bootstrap import Bootstrap, Json, alone
 from lesions.evaluation.metrics import Metrics
 
 COMPARED = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "log_loss")
@@ -56,30 +57,22 @@ def check_alike(one: ModelPredictions, other: ModelPredictions) -> None:
         )
 
 
-def of_both(
-    label: NDArray[np.int64],
-    probabilities: tuple[NDArray[np.float64], NDArray[np.float64]],
-    melanoma: int | None,
-    weights: NDArray[np.float64],
+def compared_metrics(
+    label: NDArray[np.int64], probability: NDArray[np.float64], melanoma: int | None, weights: NDArray[np.float64]
 ) -> Metrics:
-    """Return, (B, 3) each, the metrics of two models and the second's surplus over the first.
+    """Return, (B,) each, the compared metrics of one model that need no area under a curve.
 
-    `COMPARED`, and where melanoma is a class `OF_MELANOMA`: the auc of its probability, and sensitivity and
-    specificity where it is the most probable class.
+    Where melanoma is a class, its sensitivity and specificity are of it as the most probable class.
 
     Args:
         label: (N,).
-        probabilities: (N, classes) each.
+        probability: (N, classes).
         melanoma: its integer label, or None.
-        weights: (B, N), the same resamples for both: that is what makes the difference paired.
+        weights: (B, N).
     """
-    found = [
-        metrics.overall_metrics(label, probability, weights)
-        | subgroups.subgroup_metrics(label, probability, melanoma, weights)
-        for probability in probabilities
-    ]
-    names = COMPARED + (() if melanoma is None else OF_MELANOMA)
-    return {name: np.stack([found[0][name], found[1][name], found[1][name] - found[0][name]], axis=1) for name in names}
+    found = metrics.overall_metrics(label, probability, weights)
+    found |= subgroups.subgroup_metrics(label, probability, melanoma, weights)
+    return {name: found[name] for name in (*COMPARED, *OF_MELANOMA) if name in found}
 
 
 def estimates(one: ModelPredictions, other: ModelPredictions, bootstrap: Bootstrap) -> dict[str, list[Json]]:
@@ -88,8 +81,29 @@ def estimates(one: ModelPredictions, other: ModelPredictions, bootstrap: Bootstr
     Args:
         one: the first.
         other: the second, alike as `check_alike` has it.
-        bootstrap: how the lesions are resampled.
+        bootstrap: how the lesions are resampled: the same resamples for both make the difference paired.
     """
-    probabilities = (one.split.probability, other.split.probability)
+    label, groups = one.split.label, one.split.groups
+    probabilities = [found.split.probability for found in (one, other)]
     melanoma = None if one.melanoma is None else one.split.classes.index(one.melanoma)
-    return bootstrap.estimates(partial(of_both, one.split.label, probabilities, melanoma), one.split.groups)
+
+    def difference(weights: NDArray[np.float64]) -> Metrics:
+        before, after = (compared_metrics(label, probability, melanoma, weights) for probability in probabilities)
+        return {name: after[name] - before[name] for name in before}
+
+    each = [
+        alone(bootstrap.estimates(partial(compared_metrics, label, probability, melanoma), groups))
+        for probability in probabilities
+    ]
+    each.append(alone(bootstrap.estimates(difference, groups, proportions=())))
+    positive = label == np.arange(len(one.split.classes))[:, None]
+    for found, probability in zip(each, probabilities, strict=False):
+        found["macro_auc"] = macro_auc_estimate(label, probability, groups)
+    each[2]["macro_auc"] = auc_difference(positive, [probabilities[0].T], [probabilities[1].T], groups)
+    if melanoma is not None:
+        scores = [probability.T[melanoma][None] for probability in probabilities]
+        for found, score in zip(each, scores, strict=False):
+            found["melanoma_auc"] = auc_estimate(positive[melanoma], score[0], groups)
+        each[2]["melanoma_auc"] = auc_difference(positive[melanoma][None], scores[:1], scores[1:], groups)
+    names = COMPARED + (() if melanoma is None else OF_MELANOMA)
+    return {name: [found[name] for found in each] for name in names}

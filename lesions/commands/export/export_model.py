@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from lesions.classifier import Classifier
 from lesions.inference.predict import in_batches, predict_batch
+from lesions.models.calibration.temperature_scaling import Calibration
 
 INPUT = "pixels"
 OUTPUTS = ("probabilities", "uncalibrated")

@@ -12,6 +12,7 @@ from lesions.commands.compare.predictions_at_revision import predictions_at_revi
 from lesions.commands.study.study import Entry, Study
 from lesions.core.errors import UserError
 from lesions.evaluation import metrics
+from lesions.evaluation.auc_interval import auc_difference
 from lesions.evaluation.bootstrap import Bootstrap, alone
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.metrics import Metrics
@@ -50,16 +51,19 @@ def differences(before: list[SplitPredictions], after: list[SplitPredictions], b
         bootstrap: how the lesions are resampled.
     """
     first = before[0]
-    return alone(bootstrap.estimates(partial(_surplus, before, after), first.groups))
+    positive = first.label == np.arange(len(first.classes))[:, None]
+    runs = ([split.probability.T for split in splits] for splits in (before, after))
+    found = bootstrap.estimates(partial(_surplus, before, after), first.groups, proportions=())
+    return {**alone(found), "macro_auc": auc_difference(positive, *runs, first.groups)}
 
 
 def _surplus(before: list[SplitPredictions], after: list[SplitPredictions], weights: NDArray[np.float64]) -> Metrics:
     def means(splits: list[SplitPredictions]) -> Metrics:
         found = [metrics.overall_metrics(split.label, split.probability, weights) for split in splits]
-        return {name: np.mean([one[name] for one in found], axis=0) for name in SHOWN}
+        return {name: np.mean([one[name] for one in found], axis=0) for name in SHOWN if name != "macro_auc"}
 
     one, other = means(before), means(after)
-    return {name: other[name] - one[name] for name in SHOWN}
+    return {name: other[name] - one[name] for name in one}
 
 
 def against(

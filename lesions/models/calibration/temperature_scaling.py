@@ -54,9 +54,7 @@ class Calibration(FittedJson):
         )
 
 
-def scaled_logits(
-    probability: NDArray[np.floating], scale: float, biases: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def scaled_logits(probability: NDArray[np.floating], scale: float, biases: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (N, classes), logits up to one number per row.
 
     Args:
