@@ -88,7 +88,7 @@ def estimates(one: ModelPredictions, other: ModelPredictions, bootstrap: Bootstr
     Args:
         one: the first.
         other: the second, alike as `check_alike` has it.
-        bootstrap: how the lesions are resampled.
+        bootstrap: how the groups are resampled.
     """
     probabilities = (one.split.probability, other.split.probability)
     melanoma = None if one.melanoma is None else one.split.classes.index(one.melanoma)
