@@ -67,7 +67,7 @@ def main() -> None:
     }
     report["calibration"] = calibration | report["calibration"]
     if thresholds.model.use_metadata:
-        # Of the same lesions and resamples as the other metrics.
+        # Of the same groups and resamples as the other metrics.
         report["image_only"] = {
             name: overall_with_intervals(predictions.split_predictions(image_only[rows[name]], images), bootstrap)
             for name in splits

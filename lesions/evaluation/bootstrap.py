@@ -1,9 +1,10 @@
-"""How far a metric would move with other lesions: 95 % intervals by a bootstrap over lesions.
+"""95 % intervals of the metrics, by a bootstrap over groups.
 
-Images of one lesion, or of one patient, are alike, so a bootstrap over images takes them for more evidence than
-they are, and its intervals are too narrow. Here whole groups are drawn with replacement (the cluster bootstrap: Field
-and Welsh, J. R. Stat. Soc. B 69, 2007), unstratified, and the interval is from the 2.5th to the 97.5th percentile of
-the metric over the resamples (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
+A group is the images of one lesion or patient, and duplicates. They are alike, so a bootstrap over images takes them
+for more evidence than they are, and its intervals are too narrow. Here whole groups are resampled with replacement (the
+cluster bootstrap: Field and Welsh, J. R. Stat. Soc. B 69, 2007), unstratified, and the interval is from the 2.5th to
+the 97.5th percentile of the metric over the resamples (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+chapter 13).
 
 Of a proportion that is 0 or 1 in these images every resample says the same: it gets the exact bounds of Clopper and
 Pearson (Biometrika 26, 1934), each group being one case. Areas under the ROC curve have their own intervals
@@ -36,10 +37,10 @@ Json = dict[str, float | int | str | None]
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are drawn.
+    """How intervals are resampled.
 
     Attributes:
-        resamples: how many times the groups are drawn anew.
+        resamples: how many resamples of the groups.
         seed: random seed of the resamples.
     """
 
@@ -153,8 +154,8 @@ def estimate(name: str, value: float, drawn: NDArray[np.float64], *, several: bo
         lower, upper = np.percentile(known, PERCENTILES) if len(known) else (value, value)
         if upper > lower:
             return {"value": rounded(value), "lower": rounded(lower), "upper": rounded(upper), **missing}
-        # [1, 1] would read as certainty, and says only that no error was among these lesions.
-        reason = "every resample gives the same, as where no answer is wrong: that is no interval"
+        # [1, 1] would read as certainty, and says only that no error was among these groups.
+        reason = "every resample gives the same, as where no prediction is wrong: that is no interval"
     return {"value": rounded(value), "lower": None, "upper": None, "reason": reason, **missing}
 
 

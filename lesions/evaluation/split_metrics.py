@@ -82,7 +82,7 @@ def dvc_metrics(report: dict[str, Any], melanoma: dict[str, Any] | None) -> dict
 
 def printed(report: dict[str, Any]) -> dict[str, str]:
     """Return the headline of a split for a person: 0.733 [0.712, 0.755]."""
-    words = {"images": f"{report['images']:,}", "lesions": f"{report['groups']:,}"}
+    words = {"images": f"{report['images']:,}", "groups": f"{report['groups']:,}"}
     for name in (*SHOWN, "mcc"):
         value, lower, upper = (report["metrics"][name][part] for part in ("value", "lower", "upper"))
         words[name] = "-" if value is None else f"{value:.3f}"

@@ -14,18 +14,18 @@ from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.metrics import Metrics, confusion, label_metrics
 from lesions.evaluation.roc import safe_divide
 
-FEWEST_LESIONS = 20
-"""With fewer, a metric says more of these lesions than of the group."""
+MIN_GROUPS = 20
+"""With fewer groups of images, a metric says more of these than of the subgroup."""
 BANDS = {"under 30": 30, "30 to 49": 50, "50 to 69": 70, "70 and over": np.inf}
 """Age bands, and the age that each ends before."""
 NOT_STATED = "not stated"
-OF_MELANOMAS = ("melanoma_sensitivity", "melanoma_auc")
-"""The metrics that hang on the group's melanomas alone, however large it is otherwise."""
+MELANOMA_METRICS = ("melanoma_sensitivity", "melanoma_auc")
+"""The metrics that depend on the subgroup's melanomas alone, however large it is otherwise."""
 TOO_FEW_MELANOMAS = {
     "value": None,
     "lower": None,
     "upper": None,
-    "reason": f"fewer than {FEWEST_LESIONS} lesions are melanomas",
+    "reason": f"fewer than {MIN_GROUPS} groups are melanomas",
 }
 
 
@@ -50,7 +50,7 @@ def columns(images: pd.DataFrame) -> dict[str, "pd.Series[str]"]:
 
 
 def members(values: "pd.Series[str]") -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Yield each group of a column, by name, and which rows it has, (N,); those not stated last."""
+    """Yield each subgroup of a column, by name, and which rows it has, (N,); those not stated last."""
     bands = list(BANDS)
     names = sorted(set(values), key=lambda name: (name == NOT_STATED, bands.index(name) if name in bands else 0, name))
     for name in names:
@@ -62,7 +62,7 @@ def subgroup_metrics(
 ) -> Metrics:
     """Return, (B,) each, the metrics of a subgroup.
 
-    balanced_accuracy, of the classes that the group holds; and, where melanoma is a class, its sensitivity and
+    balanced_accuracy, of the classes that the subgroup holds; and, where melanoma is a class, its sensitivity and
     specificity as the most probable class.
 
     Args:
@@ -86,33 +86,33 @@ def subgroup_metrics(
 def subgroup_report(
     split: SplitPredictions, melanoma: str | None, bootstrap: Bootstrap
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return for each column its groups, each with images, lesions, and metrics with intervals.
+    """Return for each column its subgroups, each with images, groups, and metrics with intervals.
 
     Args:
         split: of test.
         melanoma: its label, or None where it is no class of its own.
-        bootstrap: how the intervals are drawn, of each group's lesions for themselves.
+        bootstrap: how the intervals are resampled, of each subgroup's groups for themselves.
 
     Returns:
-        Groups of fewer lesions than `FEWEST_LESIONS` have `suppressed` in place of metrics; those of fewer melanomas
-        have none of `OF_MELANOMAS`.
+        Subgroups of fewer groups than `MIN_GROUPS` have `suppressed` in place of metrics; those of fewer groups of
+        melanoma have none of `MELANOMA_METRICS`.
     """
     label = None if melanoma is None else split.classes.index(melanoma)
     report: dict[str, list[dict[str, Any]]] = {}
     for name, values in columns(split.table).items():
         report[name] = []
-        for group, rows in members(values):
+        for subgroup, rows in members(values):
             ours = split.only(rows)
-            entry: dict[str, Any] = {"group": group, "images": len(ours.label), "lesions": ours.n_groups}
-            if ours.n_groups < FEWEST_LESIONS:
-                entry["suppressed"] = f"fewer than {FEWEST_LESIONS} lesions"
+            entry: dict[str, Any] = {"subgroup": subgroup, "images": len(ours.label), "groups": ours.n_groups}
+            if ours.n_groups < MIN_GROUPS:
+                entry["suppressed"] = f"fewer than {MIN_GROUPS} groups"
             else:
                 compute = partial(subgroup_metrics, ours.label, ours.probability, label)
                 entry |= alone(bootstrap.estimates(compute, ours.groups))
                 if label is not None:
                     entry["melanoma_auc"] = auc_estimate(ours.label == label, ours.probability[:, label], ours.groups)
-                    entry["melanomas"] = len(set(ours.groups[ours.label == label]))
-                    if entry["melanomas"] < FEWEST_LESIONS:
-                        entry |= dict.fromkeys(OF_MELANOMAS, TOO_FEW_MELANOMAS)
+                    entry["melanoma_groups"] = len(set(ours.groups[ours.label == label]))
+                    if entry["melanoma_groups"] < MIN_GROUPS:
+                        entry |= dict.fromkeys(MELANOMA_METRICS, TOO_FEW_MELANOMAS)
             report[name].append(entry)
     return report

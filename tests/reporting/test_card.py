@@ -80,7 +80,7 @@ def test_metrics_are_those_of_the_evaluation(card: Callable[[], tuple[str, str]]
     for metric in ("accuracy", "macro_auc", "log_loss"):
         assert interval(test["metrics"][metric]) in markdown
         assert interval(test["metrics"][metric]) in elements(html).text
-    assert f"{test['images']} images of {test['groups']} lesions" in markdown
+    assert f"{test['images']} images of {test['groups']} groups" in markdown
     assert "This model has seen drawings only" in markdown
     assert "too good" not in markdown.replace("may be too good for that reason", "")
 
@@ -164,15 +164,15 @@ def test_gap_between_subgroups() -> None:
     def rows(high: float) -> dict[str, list[dict[str, Any]]]:
         return {
             "sex": [
-                {"group": "female", "auc": estimate(0.8, 0.75, 0.85)},
-                {"group": "male", "auc": estimate(high, high - 0.02, high + 0.02)},
-                {"group": "not stated", "auc": estimate(0.1, 0.0, 0.2)},
-                {"group": "few", "suppressed": "fewer than 20 lesions"},
+                {"subgroup": "female", "auc": estimate(0.8, 0.75, 0.85)},
+                {"subgroup": "male", "auc": estimate(high, high - 0.02, high + 0.02)},
+                {"subgroup": "not stated", "auc": estimate(0.1, 0.0, 0.2)},
+                {"subgroup": "few", "suppressed": "fewer than 20 groups"},
             ]
         }
 
     (found,) = gaps(rows(0.86), "auc")
-    assert (found["low"]["group"], found["high"]["group"], found["apart"]) == ("female", "male", False)
+    assert (found["low"]["subgroup"], found["high"]["subgroup"], found["apart"]) == ("female", "male", False)
     assert gaps(rows(0.95), "auc")[0]["apart"]
     assert gaps({"sex": rows(0.9)["sex"][:1]}, "auc") == []
 

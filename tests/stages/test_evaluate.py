@@ -19,7 +19,7 @@ NO_INTERVAL = {
     "value": 0,
     "lower": None,
     "upper": None,
-    "reason": "every resample gives the same, as where no answer is wrong: that is no interval",
+    "reason": "every resample gives the same, as where no prediction is wrong: that is no interval",
 }
 
 
@@ -68,8 +68,8 @@ def test_calibrated_and_uncalibrated_probabilities(predicted: pd.DataFrame) -> N
 
 def test_subgroups_robustness_and_ood(predicted: pd.DataFrame) -> None:
     report = evaluated(predicted)
-    groups = {entry["group"]: entry for entry in report["subgroups_of_test"]["sex"]}
-    assert groups["not stated"]["suppressed"] == "fewer than 20 lesions"
+    groups = {entry["subgroup"]: entry for entry in report["subgroups_of_test"]["sex"]}
+    assert groups["not stated"]["suppressed"] == "fewer than 20 groups"
     assert groups["female"]["melanoma_auc"]["lower"] is not None
     robust = report["robustness_of_test"]
     assert robust["uncorrupted"]["balanced_accuracy"] == report["test"]["metrics"]["balanced_accuracy"]["value"]
@@ -147,9 +147,9 @@ def test_group_of_few_melanomas() -> None:
     images["source"] = np.where((images["label"] == "mel") & ~images["lesion_id"].isin(few), "many", "few")
     images.to_csv("data/clean/images.csv", index=False)
     calibrate.main()
-    groups = {entry["group"]: entry for entry in evaluate_again()["subgroups_of_test"]["source"]}
-    assert groups["few"]["lesions"] > 100
-    assert groups["few"]["melanomas"] == 5
+    groups = {entry["subgroup"]: entry for entry in evaluate_again()["subgroups_of_test"]["source"]}
+    assert groups["few"]["groups"] > 100
+    assert groups["few"]["melanoma_groups"] == 5
     assert groups["few"]["melanoma_auc"] == groups["few"]["melanoma_sensitivity"] == subgroups.TOO_FEW_MELANOMAS
     assert groups["few"]["melanoma_specificity"]["lower"] > 0
     assert groups["many"]["melanoma_sensitivity"]["value"] is not None

@@ -126,7 +126,7 @@ def context(comparison: Comparison) -> dict[str, Any]:
         "other": comparison.other.revision,
         "split": comparison.one.name,
         "images": len(split.label),
-        "lesions": split.n_groups,
+        "groups": split.n_groups,
         "melanomas": None if melanomas is None else len(set(split.groups[melanomas])),
         "leaky": comparison.leaky,
         "resamples": comparison.resamples,

@@ -81,7 +81,7 @@ def estimates(one: ModelPredictions, other: ModelPredictions, bootstrap: Bootstr
     Args:
         one: the first.
         other: the second, alike as `check_alike` has it.
-        bootstrap: how the lesions are resampled: the same resamples for both make the difference paired.
+        bootstrap: how the groups are resampled: the same resamples for both make the difference paired.
     """
     label, groups = one.split.label, one.split.groups
     probabilities = [found.split.probability for found in (one, other)]

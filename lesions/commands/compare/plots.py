@@ -32,7 +32,7 @@ def draw_differences(comparison: Comparison) -> bytes:
         first, second = (short(name) for name in comparison.names)
         bottom.set_xlabel(f"← {first} better      {second} better →", fontsize=10)
         leaks = [f"LEAKY: {short(found.revision)}: {found.leakage}" for found in comparison.leaky]
-        title = "\n".join(leaks) or "Difference with its 95 % interval, paired by lesion"
+        title = "\n".join(leaks) or "Difference with its 95 % interval, paired by group"
         drawing.suptitle(title, fontsize=10, color=ALARM if leaks else "black")
         return png(drawing)
 

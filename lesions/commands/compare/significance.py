@@ -1,4 +1,4 @@
-"""Would two models that are equally good differ by as much? Tests that count lesions, not images.
+"""Would two models that are equally good differ by as much? Tests that count groups, not images.
 
 Images of one lesion are alike, and tests that take each for a piece of evidence of its own find differences that are
 none. Both tests here are the well-known ones where every group is one image.
@@ -52,7 +52,7 @@ def delong(positive: NDArray[np.bool_], scores: NDArray[np.float64], groups: NDA
 
     DeLong, DeLong and Clarke-Pearson's test (Biometrics 44, 1988), by the midranks of Sun and Xu (IEEE Signal
     Processing Letters 21, 2014), with Obuchowski's variance for images in groups (Biometrics 53, 1997), which is
-    DeLong's where each group is one image. It is of large samples: with a dozen positive lesions, p is a rough guide.
+    DeLong's where each group is one image. It is of large samples: with a dozen positive groups, p is a rough guide.
 
     Args:
         positive: (N,).

@@ -23,8 +23,8 @@ HASHED = {
     "split (`data/split/split.csv`)": Path("data/split/split.csv"),
     "packages (`requirements.txt`)": Path("requirements.txt"),
 }
-FEW_LESIONS = 50
-"""Below it, a class's metrics move a lot with the lesions that happen to be there."""
+FEW_GROUPS = 50
+"""With fewer, a class's metrics depend a lot on the groups that happen to be there."""
 ON_TWO_SPLITS = {
     "lesions_in_two_splits": "lesions",
     "patients_in_two_splits": "patients",
@@ -46,7 +46,7 @@ def card_context(params: Json, folder: Path) -> Json:
     split_name = "test" if "test" in report else "val"
     leak = "" if report["leakage"] == "none" else report["leakage"]
     groups = report.get("subgroups_of_test", {})
-    melanoma = any("melanomas" in row for rows in groups.values() for row in rows)
+    melanoma = any("melanoma_groups" in row for rows in groups.values() for row in rows)
     return {
         "params": params,
         "train": train,
@@ -59,7 +59,7 @@ def card_context(params: Json, folder: Path) -> Json:
         "evaluated": report[split_name],
         "splits": {name: report[name] for name in ("val", "test") if name in report},
         "majority": report["majority_class_of_train"],
-        "few": [row for row in report[split_name]["classes"] if row["groups"] < FEW_LESIONS],
+        "few": [row for row in report[split_name]["classes"] if row["groups"] < FEW_GROUPS],
         "classes": class_rows(read_csv(Path("data/clean/classes.csv")), data, split),
         "split_counts": split_counts(split),
         "tasks": report["tasks"],
@@ -165,22 +165,22 @@ def subgroup_rows(groups: dict[str, list[Json]]) -> list[Json]:
 
 
 def gaps(groups: dict[str, list[Json]], metric: str) -> list[Json]:
-    """Return for each column how far its groups lie apart, where there are several.
+    """Return for each column how far its subgroups lie apart, where there are several.
 
     Args:
         groups: `subgroups_of_test` of the report.
         metric: what is compared.
 
     Returns:
-        For each column `low` and `high`, estimates with their `group`, and `apart`: whether their intervals do not
+        For each column `low` and `high`, estimates with their `subgroup`, and `apart`: whether their intervals do not
         overlap.
     """
     found = []
     for column, rows in groups.items():
         known = [
-            row[metric] | {"group": row["group"]}
+            row[metric] | {"subgroup": row["subgroup"]}
             for row in rows
-            if row.get(metric, {}).get("value") is not None and row["group"] != "not stated"
+            if row.get(metric, {}).get("value") is not None and row["subgroup"] != "not stated"
         ]
         if len(known) >= 2:
             low, high = (pick(known, key=lambda row: row["value"]) for pick in (min, max))
