@@ -70,7 +70,10 @@ def main() -> None:
     model = Model(sha256=network["sha256"] | fitted, tta=network["tta"], use_metadata=prior.is_active)
     leakage = ", ".join(sorted(set(table["leakage"])))
     Thresholds(model=model, classes=classes, leakage=leakage, tasks=tasks, thresholds=chosen).write(MODELS / FILE)
-    print(f"{MODELS}: temperature {calibration.temperature}, {len(chosen)} thresholds, chosen on {len(val):,} images")
+    print(
+        f"{MODELS}: temperature {calibration.temperature} and {len(classes)} biases, {len(chosen)} thresholds, all from "
+        f"{len(val):,} validation images"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Evaluate the predictions on validation and test, without TensorFlow.
 
-The test set is read here and nowhere else, and chooses nothing: `calibrate` has chosen temperature and thresholds on
+The test set is read here and nowhere else, and chooses nothing: `calibrate` has chosen calibration and thresholds on
 validation.
 """
 

@@ -3,7 +3,7 @@
 Whoever would biopsy ten to find one melanoma acts from a probability of 10 %: a biopsy in vain then costs a ninth of
 what a melanoma found is worth. Net benefit counts the found less the price of those in vain, per image (Vickers and
 Elkin, Decision Curve Analysis: A Novel Method for Evaluating Prediction Models, Medical Decision Making 26, 2006). It
-assumes calibrated probabilities, so they are those after temperature scaling.
+assumes calibrated probabilities, so they are the calibrated ones.
 """
 
 from functools import partial
@@ -68,7 +68,7 @@ def decision_curve_report(
     report: dict[str, Any] = {}
     for name, task in tasks.items():
         if isinstance(task, str) or split.calibrated is None:
-            reason = task if isinstance(task, str) else "there was no validation image to fit a temperature on"
+            reason = task if isinstance(task, str) else "there was no validation image to calibrate on"
             report[name] = {"reason": reason}
             continue
         positive, probability, groups = binary_scores(task, split, calibrated=True)

@@ -21,8 +21,9 @@ from lesions.classifier import Classifier
 from lesions.commands.classify import formats, inputs, run
 from lesions.core import image_array
 from lesions.core.errors import UserError
-from lesions.models.calibration import temperature, thresholds
+from lesions.models.calibration import thresholds
 from lesions.models.calibration.metadata_prior import FIELDS
+from lesions.models.calibration.temperature_scaling import Calibration
 from tests.conftest import ROOT
 
 
@@ -286,8 +287,8 @@ def test_changed_byte_is_refused(models: Path, name: str) -> None:
 
 def test_damaged_files_are_refused(models: Path) -> None:
     change(models / "calibration.json", temperature="warm")
-    with pytest.raises(UserError, match="holds no temperature"):
-        temperature.Calibration.load(models)
+    with pytest.raises(UserError, match="holds no calibration"):
+        Calibration.load(models)
     change(models / "thresholds.json", leakage=None)
     with pytest.raises(UserError, match=r"no thresholds that this version of the project can read \(leakage"):
         thresholds.load(models)

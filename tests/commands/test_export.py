@@ -32,7 +32,8 @@ from lesions.images.preprocessing import Preprocessing
 from lesions.inference.features import feature_model
 from lesions.inference.predict import dihedral_views
 from lesions.models.architectures import plain, pretrained
-from lesions.models.calibration import metadata_prior, ood, temperature, thresholds
+from lesions.models.calibration import metadata_prior, ood, thresholds
+from lesions.models.calibration.temperature_scaling import Calibration
 from lesions.models.common import saving
 from tests.conftest import ROOT
 from tests.models.test_architectures import CASE, NAMES, build
@@ -67,6 +68,11 @@ def with_varied_outputs(model: keras.Model) -> keras.Model:
     return model
 
 
+def calibration_of(classes: list[str]) -> Calibration:
+    """Return a calibration that changes the probabilities."""
+    return Calibration(temperature=1.7, classes=classes, biases=[0.5 * (-1) ** place for place in range(len(classes))])
+
+
 def put_model(folder: Path, model: keras.Model, *, tta: bool = False) -> None:
     """Write a model's folder."""
     saving.save(model, folder / "model.keras")
@@ -78,7 +84,7 @@ def put_model(folder: Path, model: keras.Model, *, tta: bool = False) -> None:
     features = feature_model(model)(pixels)[0].numpy()
     ood.save(ood.fit_reference(features, np.arange(len(pixels)) % len(classes)), folder / ood.FILE)
     metadata_prior.MetadataPrior(classes=classes).save(folder)
-    temperature.Calibration(temperature=1.7).save(folder)
+    calibration_of(classes).save(folder)
     of_ood = Threshold(task=OOD, metric="specificity", target=0.99, value=100.0)
     Thresholds(
         model=Model(sha256=hashes(folder), tta=tta, use_metadata=False),
@@ -128,7 +134,7 @@ def test_files_equal_classify(there: Path) -> None:
         for name in export_model.OUTPUTS:
             expected = [list(getattr(answer, name).values()) for answer in answers]
             assert np.abs(found[name] - expected).max() < 1e-4
-        assert np.abs(found["probabilities"] - found["uncalibrated"]).max() > 0.01  # the temperature is inside
+        assert np.abs(found["probabilities"] - found["uncalibrated"]).max() > 0.01  # the calibration is inside
 
 
 def test_same_model_gives_same_bytes(there: Path, tmp_path: Path) -> None:
@@ -159,7 +165,8 @@ def test_files_contain_model_json(there: Path) -> None:
     found = json.loads(text)
     assert found["classes"] == CLASSES
     assert found["names"]["mel"] == "melanoma"
-    assert found["temperature"] == 1.7
+    assert found["calibration"]["temperature"] == 1.7
+    assert found["calibration"]["biases"] == calibration_of(CLASSES).biases
     assert found["tasks"]["malignant"]["positive"] == ["mel", "bcc"]
     assert found["thresholds"] == [threshold.model_dump() for threshold in THRESHOLDS]
     assert found["made_from"]["sha256"] == hashes(there / "models")
@@ -230,15 +237,15 @@ def test_unsupported_layer_is_named() -> None:
 
 
 @pytest.mark.parametrize("shape", [(6, 6, 3), (4, 6, 3)])
-def test_tta_and_temperature_equal_the_projects(shape: tuple[int, int, int]) -> None:
+def test_tta_and_calibration_equal_the_projects(shape: tuple[int, int, int]) -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, *shape)).astype(np.float32)
     ours = {view.numpy().tobytes() for view in export_model.dihedral_views(ops.convert_to_tensor(images))}
     assert ours == {view.astype(np.float32).tobytes() for view in dihedral_views(images.astype(np.uint8))}
     probability = np.array([[1, 0, 0], [0.7, 0.3, 1e-30], [1 / 3, 1 / 3, 1 / 3], [0.02, 0.97, 0.01]])
-    for value in (0.05, 1.0, 1.3, 20.0):
-        found = export_model.apply_temperature(ops.convert_to_tensor(probability.astype(np.float32)), value)
-        expected = temperature.apply_temperature(probability.astype(np.float32), value)
-        assert np.abs(found.numpy() - expected).max() < 1e-5
+    for value in (0.05, 1.0, 1.3, 20.0, None):
+        calibration = Calibration(temperature=value, classes=["a", "b", "c"], biases=[-1.5, 0.5, 1.0])
+        found = ops.convert_to_numpy(export_model.calibrate(ops.convert_to_tensor(probability, "float32"), calibration))
+        assert np.abs(found - calibration.apply(probability.astype(np.float32))).max() < 1e-5
 
 
 def largest_difference(model: keras.Model, folder: Path, *, tta: bool) -> float:

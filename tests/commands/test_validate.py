@@ -276,9 +276,10 @@ def test_leakage_is_the_first_warning(evaluated: Evaluate, tmp_path: Path) -> No
 
 
 def test_model_without_validation_has_no_thresholds(evaluated: Evaluate, tmp_path: Path) -> None:
-    """Nor a temperature; and without the task melanoma."""
+    """Nor a calibration; and without the task melanoma."""
     models = shutil.copytree("models", tmp_path / "models")
-    write_json(models / "calibration.json", {"temperature": None})
+    calibration = json.loads((models / "calibration.json").read_text())
+    write_json(models / "calibration.json", calibration | {"temperature": None})
     chosen = read_json(models / "thresholds.json")
     chosen["model"]["sha256"]["calibration.json"] = thresholds.sha256_of(models / "calibration.json")
     del chosen["tasks"]["melanoma"]
@@ -295,7 +296,7 @@ def test_model_without_validation_has_no_thresholds(evaluated: Evaluate, tmp_pat
     (entry,) = found["unknown_classes"]
     assert (entry["alert_malignant"], entry["flagged"], found["ood"]["flagged"]) == (None, None, None)
     page = (tmp_path / "out/validation.md").read_text(encoding="utf-8")
-    assert "The model has no temperature" in page
+    assert "The model has no calibration" in page
     assert "no threshold above which an image is flagged" in page
     assert found["collection"]["metrics"]["macro_auc"]["reason"] == "a class does not occur, or no other does"
 

@@ -57,13 +57,18 @@ def notes(classifier: Classifier) -> list[str]:
         if threshold is not None:
             of = " + ".join(sanitize(name) for name in classifier.thresholds.tasks[task].positive)
             found.append(
-                f"{word}: the uncalibrated probability of {of} is at least {threshold:.3g}, which has a sensitivity of "
-                f"{classifier.sensitivity:.0%} on validation."
+                f"{word}: the uncalibrated probability of {of} is at least {threshold:.3g}, which had a sensitivity of at "
+                f"least {classifier.sensitivity:.0%} on validation."
             )
         else:
             found.append(f"{word.partition(':')[0]}: no threshold is known for this model, so none is given.")
     if classifier.prior.is_active:
         found.append("Age, sex and site are used where they are given; without them the image decides alone.")
+    if any(classifier.calibration.biases):
+        found.append(
+            "diagnosis: the class with the largest uncalibrated probability, which leans to rare classes where the "
+            "training does; calibrated, another class may be more probable."
+        )
     if classifier.calibration.temperature is None:
         found.append("The probabilities are not calibrated: there was no validation image.")
     return [*found, NOTICE]

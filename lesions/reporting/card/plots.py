@@ -49,6 +49,10 @@ def write_plots(report: dict[str, Any], split: str, leak: str, folder: Path) -> 
     calibration = report["calibration"][split]
     bins = {when: calibration[when]["reliability"] for when in ("before", "after") if when in calibration}
     plots["reliability"] = draw("reliability", bins, leak=leak)
+    shown = calibration["after" if "after" in calibration else "before"]["tasks"]
+    shown = {name: found["reliability"] for name, found in shown.items() if "reliability" in found}
+    if shown:
+        plots["reliability_of_tasks"] = draw("reliability_of_tasks", shown, leak=leak)
     for name, (table, *how) in curves_to_draw(report, split).items():
         if len(table):
             plots[name] = draw("curves", table, *how, leak=leak)
@@ -157,15 +161,36 @@ def draw_reliability(bins: dict[str, list[dict[str, float]]], axes: Axes) -> Non
     """Draw accuracy against confidence, in bins of equal mass.
 
     Args:
-        bins: `confidence` and `accuracy` of each bin, by when (before and after the temperature).
+        bins: `confidence` and `accuracy` of each bin, by when (before and after calibration).
         axes: to draw on.
     """
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="perfect calibration")
     looks = {"before": {"color": "#6f9cc4", "marker": "o"}, "after": {"color": BLUE, "marker": "s"}}
     for when, rows in bins.items():
         confidence, accuracy = ([row[name] for row in rows] for name in ("confidence", "accuracy"))
-        axes.plot(confidence, accuracy, linewidth=1.2, markersize=4, label=f"{when} the temperature", **looks[when])  # type: ignore[arg-type]
+        axes.plot(confidence, accuracy, linewidth=1.2, markersize=4, label=f"{when} calibration", **looks[when])  # type: ignore[arg-type]
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.01), ylim=(0, 1.02))
+    axes.legend(frameon=False, loc="upper left")
+
+
+def draw_reliability_of_tasks(bins: dict[str, list[dict[str, Any]]], axes: Axes) -> None:
+    """Draw the observed fraction of positives against the predicted probability, with intervals.
+
+    Args:
+        bins: `predicted` and `observed` of each bin, by task.
+        axes: to draw on.
+    """
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="perfect calibration")
+    for (name, rows), color in zip(bins.items(), (BLUE, ALARM), strict=False):
+        x, y = ([row["predicted"] for row in rows], [row["observed"]["value"] for row in rows])
+        # Without bounds the line is a point.
+        ends = [
+            [row["observed"]["value"] if row["observed"][end] is None else row["observed"][end] for row in rows]
+            for end in ("lower", "upper")
+        ]
+        reach = np.abs(np.array(ends) - np.array(y))
+        axes.errorbar(x, y, yerr=reach, color=color, marker="o", markersize=4, linewidth=1.2, capsize=2, label=name)
+    axes.set(xlabel="predicted probability", ylabel="observed fraction", xlim=(0, 1.01), ylim=(0, 1.02))
     axes.legend(frameon=False, loc="upper left")
 
 
@@ -193,6 +218,7 @@ KINDS: dict[str, Callable[..., None]] = {
     "roc": draw_roc,
     "confusion": draw_confusion,
     "reliability": draw_reliability,
+    "reliability_of_tasks": draw_reliability_of_tasks,
     "curves": draw_curves,
 }
 """By name, for `draw`."""
