@@ -10,7 +10,7 @@ from lesions.core.sanitize import sanitize
 from lesions.taxonomy import about
 
 NOTICE = "No medical device: made for research, never to decide what is done with a person's skin."
-OOD = "unlike the training images: the rest means nothing"
+OOD = "out of distribution: the prediction means nothing"
 HEAD = ("image", "diagnosis", "probability", "malignant", "melanoma", "")
 
 
