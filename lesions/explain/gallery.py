@@ -97,8 +97,8 @@ def alt_text(
         where = f"no place raised the score of {sanitize(predicted)}"
     leak = "" if leakage == "none" else f" Leakage: {sanitize(leakage)}."
     return (
-        f"{KINDS[kind].capitalize()}: image {sanitize(image_id)} of {sanitize(truth)}, predicted as {sanitize(predicted)} "
-        f"with probability {probability:.2f}; {where}.{leak}"
+        f"{KINDS[kind].capitalize()}: image {sanitize(image_id)} of {sanitize(truth)}, predicted as "
+        f"{sanitize(predicted)} with probability {probability:.2f}; {where}.{leak}"
     )
 
 

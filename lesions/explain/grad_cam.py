@@ -18,7 +18,7 @@ BATCH = 64
 def heat_maps(
     model: keras.Model, pixels: NDArray[np.uint8], classes: NDArray[np.int64], what: str | None = None
 ) -> NDArray[np.float32]:
-    """Return one map per image of how much each place raised the score of a class: 1 where most, 0 where not, or where it lowered it.
+    """Return one map per image of how much each place raised the score of a class: 1 where most, 0 where it did not.
 
     A map is as coarse as the network's last feature maps, and scaled for itself: the heat of two images cannot be
     compared. Where nothing raises the score, the map is 0 all over.
