@@ -141,8 +141,8 @@ def write_gallery(
             for kind in KINDS
         ]
         places = [cell for few in of_kind for cell in [*few, *[None] * (most - len(few))]]
-        of = f"{counts[name]['errors']:,} of {counts[name]['images']:,} wrong" if ours.any() else "no image"
-        rows.append((f"{name}: {of}", places))
+        errors = f"{counts[name]['errors']:,} of {counts[name]['images']:,} wrong" if ours.any() else "no image"
+        rows.append((f"{name}: {errors}", places))
     title = [
         f"{split.split.capitalize()} images, {leakage_note(split.leakage)}. Of each class the most confident errors "
         "(left) and the least confident correct predictions (right)",

@@ -55,10 +55,10 @@ def notes(classifier: Classifier) -> list[str]:
     for task, word in (("melanoma", "ALERT"), ("malignant", "malignant: yes")):
         threshold = classifier.thresholds.value(task, "sensitivity", classifier.sensitivity)
         if threshold is not None:
-            of = " + ".join(sanitize(name) for name in classifier.thresholds.tasks[task].positive)
+            positive = " + ".join(sanitize(name) for name in classifier.thresholds.tasks[task].positive)
             found.append(
-                f"{word}: the uncalibrated probability of {of} is at least {threshold:.3g}, which has a sensitivity of "
-                f"{classifier.sensitivity:.0%} on validation."
+                f"{word}: the uncalibrated probability of {positive} is at least {threshold:.3g}, which has a "
+                f"sensitivity of {classifier.sensitivity:.0%} on validation."
             )
         else:
             found.append(f"{word.partition(':')[0]}: no threshold is known for this model, so none is given.")
