@@ -1,29 +1,41 @@
-"""How often do the 95 % intervals hold the truth, with resamples of lesions and of images?
+"""How often do the 95 % intervals hold the truth?
 
     PYTHONPATH=. python benchmarks/interval_coverage.py [--draws 1000]
 
-Each draw is a new test set: 300 lesions of 1 to 6 images, which a model gets mostly all right or all wrong, and a
-second model that is right on 5 in 100 more. Printed is in how many of 100 draws the interval of the accuracy, and the
-paired interval of the difference, holds what is true of all lesions. Half a minute on one core.
+Two simulations. In the first each draw is a test set of 300 lesions of 1 to 6 images, which a model gets mostly all
+right or all wrong, and a second model that is right on 5 in 100 more: resamples of lesions beside resamples of images.
+In the second a draw has 4 to 133 melanomas among 600 lesions of 1 to 3 images; scores of a lesion's images are alike,
+and those of melanomas higher: the areas under the ROC curve beside their bootstrap percentiles, the paired difference of
+two areas, the sensitivity, and the balanced accuracy. Ten minutes on one core.
 """
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.stats import beta, norm
 from tqdm import tqdm
 
-from lesions.evaluation.bootstrap import Bootstrap
+from lesions.evaluation.auc_interval import auc_difference, auc_estimate
+from lesions.evaluation.bootstrap import Bootstrap, Json
 from lesions.evaluation.metrics import Metrics
+from lesions.evaluation.roc import auc_and_average_precision, safe_divide
 
 LESIONS = 300
 TRUTHS = (0.7, 0.75)
 RESAMPLES = 400
+MELANOMAS = (4, 10, 20, 46, 133)
+OTHERS = 600
+AREAS = (0.97, 0.90)
+SENSITIVITY, SPECIFICITY = 0.9, 0.8
+ALIKE = 0.6
+"""Share of the variance that images of one lesion have in common."""
 
 
-def images(seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Draw one test set.
+def correct_images(seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Draw one test set of the first simulation.
 
     Returns:
         Which images each of two models gets right, 1 or 0, (2, N), and the lesion of each, (N,).
@@ -37,39 +49,92 @@ def images(seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     return (luck < np.array(chances)).astype(np.float64), groups
 
 
-def held(seed: int, *, by_lesion: bool) -> list[bool]:
-    """Return whether the intervals of one draw, of the accuracy and of the difference, hold the truth."""
-    right, groups = images(seed)
+def by_lesion_or_image(seed: int, *, by_lesion: bool) -> dict[str, bool]:
+    """Return whether the intervals of one draw of the first simulation hold the truth."""
+    right, groups = correct_images(seed)
 
     def metrics(weights: NDArray[np.float64]) -> Metrics:
         one, other = (weights @ right.T / weights.sum(axis=1, keepdims=True)).T
         return {"accuracy": one, "difference": other - one}
 
-    estimates = Bootstrap(RESAMPLES, seed).estimates(metrics, groups if by_lesion else np.arange(len(groups)))
+    found = Bootstrap(RESAMPLES, seed).estimates(metrics, groups if by_lesion else np.arange(len(groups)))
     truths = {"accuracy": TRUTHS[0], "difference": TRUTHS[1] - TRUTHS[0]}
-    found = []
-    for name, truth in truths.items():
-        lower, upper = (estimates[name][0][end] for end in ("lower", "upper"))
-        found.append(lower is not None and upper is not None and float(lower) <= truth <= float(upper))
+    return {name: holds(found[name][0], truth) for name, truth in truths.items()}
+
+
+def holds(found: Json, truth: float) -> bool:
+    """Return whether an interval holds the truth."""
+    lower, upper = found["lower"], found["upper"]
+    return lower is not None and upper is not None and float(lower) <= truth <= float(upper)
+
+
+def few_melanomas(seed: int, *, melanomas: int, area: float) -> dict[str, bool]:
+    """Return whether the intervals of one draw of the second simulation hold the truth; none given is not held."""
+    random = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(melanomas + OTHERS), random.integers(1, 4, melanomas + OTHERS))
+    positive = groups < melanomas
+    shift = norm.ppf(area) * np.sqrt(2)
+    scores = np.stack([shift * positive + _noise(random, groups) for _ in range(2)])
+    bootstrap = Bootstrap(RESAMPLES, seed)
+
+    def percentiles(weights: NDArray[np.float64]) -> Metrics:
+        return {"auc": auc_and_average_precision(positive, scores[0], weights)[0]}
+
+    # A threshold fixed before, of another score.
+    noise = norm.cdf(_noise(random, groups))
+    detected, cleared = positive & (noise < SENSITIVITY), ~positive & (noise < SPECIFICITY)
+
+    def rates(weights: NDArray[np.float64]) -> Metrics:
+        sensitivity = safe_divide(weights @ detected, weights @ positive)
+        specificity = safe_divide(weights @ cleared, weights @ ~positive)
+        return {"sensitivity": sensitivity, "balanced_accuracy": (sensitivity + specificity) / 2}
+
+    at_threshold = bootstrap.estimates(rates, groups)
+    difference = auc_difference(positive[None], [scores[:1]], [scores[1:]], groups)
+    return {
+        "AUC": holds(auc_estimate(positive, scores[0], groups), area),
+        "AUC by percentiles": holds(bootstrap.estimates(percentiles, groups)["auc"][0], area),
+        "AUC difference": holds(difference, 0),
+        "sensitivity": holds(at_threshold["sensitivity"][0], SENSITIVITY),
+        "balanced accuracy": holds(at_threshold["balanced_accuracy"][0], (SENSITIVITY + SPECIFICITY) / 2),
+    }
+
+
+def _noise(random: np.random.Generator, groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return (N,), standard normal, alike within a group."""
+    common = random.normal(size=int(groups.max()) + 1)[groups]
+    found: NDArray[np.float64] = np.sqrt(ALIKE) * common + np.sqrt(1 - ALIKE) * random.normal(size=len(groups))
     return found
 
 
+def print_coverage(title: str, draw: Callable[[int], dict[str, bool]], draws: int) -> None:
+    """Print in how many of 100 draws each interval holds the truth.
+
+    Args:
+        title: what stands before.
+        draw: from a random seed to what is held.
+        draws: how many are made.
+    """
+    found = [draw(seed) for seed in tqdm(range(draws), desc=title, disable=None, leave=False)]
+    shares = {name: 100 * np.mean([one[name] for one in found]) for name in found[0]}
+    print(f"{title}: " + ", ".join(f"{name} {share:.1f}" for name, share in shares.items()), flush=True)
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description="In how many of 100 draws do the intervals hold the truth?")
     parser.add_argument("--draws", type=int, default=1000)
     draws = parser.parse_args().draws
+    print(
+        f"In how many of 100 draws, of {draws}, the truth is held (give or take {196 * np.sqrt(0.0475 / draws):.1f}):"
+    )
     for by_lesion in (True, False):
-        seeds = tqdm(range(draws), desc=f"by {'lesion' if by_lesion else 'image'}", disable=None, leave=False)
-        shares = 100 * np.mean([held(seed, by_lesion=by_lesion) for seed in seeds], axis=0)
-        errors = 1.96 * np.sqrt(shares * (100 - shares) / draws)
-        print(
-            f"resamples of {'lesions' if by_lesion else 'images'}: "
-            + ", ".join(
-                f"{name} {share:.1f} of 100 (± {error:.1f})"
-                for name, share, error in zip(("accuracy", "difference"), shares, errors, strict=True)
-            )
-        )
+        title = f"resamples of {'lesions' if by_lesion else 'images'}"
+        print_coverage(title, partial(by_lesion_or_image, by_lesion=by_lesion), draws)
+    for area in AREAS:
+        for melanomas in MELANOMAS:
+            title = f"{melanomas} melanomas, AUC {area}"
+            print_coverage(title, partial(few_melanomas, melanomas=melanomas, area=area), draws)
 
 
 if __name__ == "__main__":

@@ -141,10 +141,10 @@ def measure_recall(table: pd.DataFrame, contents: list[bytes], originals: list[F
         origin = np.concatenate([np.arange(len(originals)), rows])
         one, other = origin[found["one"]], origin[found["other"]]
         whole = len(originals)
-        hits = set(found["other"][(found["one"] < whole) & (found["other"] >= whole) & (one == other)])
+        duplicates_found = set(found["other"][(found["one"] < whole) & (found["other"] >= whole) & (one == other)])
         lesions, same = table["lesion_id"].to_numpy(), known.to_numpy()
         false = (one != other) & (lesions[one] != lesions[other]) & ((same[one] == "") | (same[one] != same[other]))
-        print(f"{name:18} {len(rows):10,} {len(hits) / len(rows):7.4f} {int(false.sum()):12}")
+        print(f"{name:18} {len(rows):10,} {len(duplicates_found) / len(rows):7.4f} {int(false.sum()):12}")
 
 
 def measure_scale(originals: list[Fingerprint]) -> None:

@@ -180,7 +180,7 @@ class Classifier:
             yield from self._predict(batch)
 
     def heat_maps(self, predictions: list[Prediction]) -> NDArray[np.float32]:
-        """Return how much each place of the pixels speaks for the diagnosis, by Grad-CAM.
+        """Return the Grad-CAM heat map of each prediction, for its diagnosis.
 
         Args:
             predictions: N of them, each with pixels.

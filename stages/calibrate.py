@@ -66,14 +66,12 @@ def main() -> None:
     calibration.save(MODELS)
     ood.save(reference, MODELS / ood.FILE)
     network = read_json(OUTPUTS / "model.json")
-    fitted = {name: thresholds.sha256_of(MODELS / name) for name in thresholds.FITTED}
-    model = Model(sha256=network["sha256"] | fitted, tta=network["tta"], use_metadata=prior.is_active)
+    hashes = {name: thresholds.sha256_of(MODELS / name) for name in thresholds.FITTED}
+    model = Model(sha256=network["sha256"] | hashes, tta=network["tta"], use_metadata=prior.is_active)
     leakage = ", ".join(sorted(set(table["leakage"])))
     Thresholds(model=model, classes=classes, leakage=leakage, tasks=tasks, thresholds=chosen).write(MODELS / FILE)
-    print(
-        f"{MODELS}: temperature {calibration.temperature} and {len(classes)} biases, {len(chosen)} thresholds, all from "
-        f"{len(val):,} validation images"
-    )
+    fitted = f"temperature {calibration.temperature}, {len(classes)} biases, {len(chosen)} thresholds"
+    print(f"{MODELS}: {fitted}, from {len(val):,} validation images")
 
 
 if __name__ == "__main__":

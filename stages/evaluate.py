@@ -46,8 +46,8 @@ def main() -> None:
     calibration = read_json(Path("models/calibration.json"))
     fitted = calibration["temperature"] is not None
     every = {
-        name: predictions.split_predictions(final[of], images, calibrated[of] if fitted else None)
-        for name, of in rows.items()
+        name: predictions.split_predictions(final[mask], images, calibrated[mask] if fitted else None)
+        for name, mask in rows.items()
     }
     splits = {name: split for name, split in every.items() if len(split.label)}
     if not splits:

@@ -1,4 +1,4 @@
-"""Does acting on the model do more good than harm? Net benefit, beside treating everybody and nobody.
+"""Does acting on the model do more good than harm? Net benefit, beside treating all and none.
 
 Whoever would biopsy ten to find one melanoma acts from a probability of 10 %: a biopsy in vain then costs a ninth of
 what a melanoma found is worth. Net benefit counts the found less the price of those in vain, per image (Vickers and
@@ -42,17 +42,17 @@ def net_benefit(
         probability: (N,), of being positive.
         weights: (B, N).
     """
-    limits = np.array(thresholds)
-    price = limits / (1 - limits)
-    predicted_positive = probability[:, None] >= limits
+    threshold = np.array(thresholds)
+    odds = threshold / (1 - threshold)
+    predicted_positive = probability[:, None] >= threshold
     images = weights.sum(axis=1, keepdims=True)
     true_positives, false_positives = (
         weights @ (predicted_positive & kind[:, None]).astype(np.float64) for kind in (positive, ~positive)
     )
     positives = (weights @ positive)[:, None]
-    model = (true_positives - price * false_positives) / images
-    everybody = (positives - price * (images - positives)) / images
-    return {"model": model, "treat_all": everybody, "gain": model - np.maximum(everybody, 0)}
+    model = (true_positives - odds * false_positives) / images
+    treat_all = (positives - odds * (images - positives)) / images
+    return {"model": model, "treat_all": treat_all, "gain": model - np.maximum(treat_all, 0)}
 
 
 def decision_curve_report(
@@ -107,9 +107,9 @@ def net_benefit_curves(tasks: dict[str, BinaryTask | str], split: SplitPredictio
         if not positive.any() or positive.all():
             continue
         found = net_benefit(PLOTTED, positive, probability, np.ones((1, len(positive))))
-        everybody = found["treat_all"][0]
-        everybody = np.where(everybody >= -positive.mean() / 2, everybody, np.nan)
-        lines = {"by the model": found["model"][0], "treat all": everybody, "treat none": np.zeros(len(PLOTTED))}
+        treat_all = found["treat_all"][0]
+        treat_all = np.where(treat_all >= -positive.mean() / 2, treat_all, np.nan)
+        lines = {"by the model": found["model"][0], "treat all": treat_all, "treat none": np.zeros(len(PLOTTED))}
         for strategy, values in lines.items():
             rows = {"task": name, "strategy": strategy, "threshold": PLOTTED, "net_benefit": values.round(5)}
             tables.append(pd.DataFrame(rows))

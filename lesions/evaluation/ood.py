@@ -13,7 +13,7 @@ from lesions.evaluation import roc
 from lesions.evaluation.bootstrap import rounded
 
 COLUMNS = ["image_id", "split", "label", "leakage", "ood_score"]
-OTHERS = ("generated", "shipped")
+OOD_IMAGES = ("generated", "shipped")
 """Images that show no lesion; see predict."""
 
 
@@ -49,7 +49,7 @@ def ood_report(table: pd.DataFrame, splits: list[str], ood_threshold: float | No
         splits: which of val and test are evaluated.
         ood_threshold: the score above which an image is flagged, chosen on validation; None where there was none.
     """
-    scores = {name: table.loc[table["split"] == name, "ood_score"].to_numpy() for name in (*splits, *OTHERS)}
+    scores = {name: table.loc[table["split"] == name, "ood_score"].to_numpy() for name in (*splits, *OOD_IMAGES)}
     scores = {name: found for name, found in scores.items() if len(found)}
     report: dict[str, Any] = {"ood_threshold": ood_threshold}
     if ood_threshold is None:
@@ -58,7 +58,7 @@ def ood_report(table: pd.DataFrame, splits: list[str], ood_threshold: float | No
         report["chosen_for"] = "no flag on 99% of val"
     for name, found in scores.items():
         report[name] = {"images": len(found), "flagged": fraction_flagged(found, ood_threshold)}
-        if name in OTHERS:
+        if name in OOD_IMAGES:
             for split in (split for split in splits if split in scores):
                 both = np.concatenate([found, scores[split]])
                 positive = np.arange(len(both)) < len(found)

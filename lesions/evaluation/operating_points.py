@@ -86,8 +86,8 @@ def threshold_metrics(
     predicted_positive = score[:, None] >= np.array(thresholds)
     # True and false positives, true and false negatives.
     tp, fp, tn, fn = (
-        weights @ (of[:, None] & predicted).astype(np.float64)
-        for of, predicted in (
+        weights @ (actual[:, None] & predicted).astype(np.float64)
+        for actual, predicted in (
             (positive, predicted_positive),
             (~positive, predicted_positive),
             (~positive, ~predicted_positive),

@@ -34,7 +34,7 @@ def evaluation_report(
     ood_scores: pd.DataFrame,
     bootstrap: Bootstrap,
 ) -> dict[str, Any]:
-    """Return what is said of every set of predictions, whatever they are of.
+    """Return the report on splits: the metrics, tasks, calibration, selective prediction and OOD scores.
 
     Args:
         splits: predictions by name, such as val and test.

@@ -1,4 +1,4 @@
-"""Do the metrics hold on worse images? The drop of the balanced accuracy under each corruption."""
+"""Do the metrics hold on corrupted images? The drop of the balanced accuracy under each corruption."""
 
 from dataclasses import replace
 from functools import partial
@@ -18,7 +18,7 @@ from lesions.evaluation.metrics import Metrics, undefined_reason
 from lesions.evaluation.operating_points import binary_scores
 from lesions.evaluation.roc import safe_divide
 
-SHOWN = ("accuracy", "balanced_accuracy", "macro_auc")
+METRICS = ("accuracy", "balanced_accuracy", "macro_auc")
 """Metrics reported under each corruption."""
 COLUMNS = ["corruption", "strength", "metric", "value"]
 """Columns of the plot's table."""
@@ -51,7 +51,7 @@ def probabilities_by_corruption(
 
 def robustness_report(
     split: SplitPredictions,
-    worse: dict[tuple[str, int], NDArray[np.float64]],
+    corrupted: dict[tuple[str, int], NDArray[np.float64]],
     melanoma: BinaryTask | None,
     threshold: float | None,
     bootstrap: Bootstrap,
@@ -60,15 +60,15 @@ def robustness_report(
 
     Args:
         split: test.
-        worse: of `probabilities_by_corruption`.
+        corrupted: of `probabilities_by_corruption`.
         melanoma: the task, or None where melanoma is no class of its own.
         threshold: the score, chosen on val, from which an image is predicted as melanoma, if one was found.
         bootstrap: how the intervals are resampled: the same groups with and without corruption.
     """
-    if not worse:
+    if not corrupted:
         return {"reason": "data/predictions/predictions_corrupted.csv has no images"}
     drops = alone(
-        bootstrap.estimates(partial(balanced_accuracy_drops, split.label, split.probability, worse), split.groups)
+        bootstrap.estimates(partial(balanced_accuracy_drops, split.label, split.probability, corrupted), split.groups)
     )
     reason = "melanoma is no class of its own" if melanoma is None else "no threshold reaches 90 % sensitivity on val"
     return {
@@ -83,7 +83,7 @@ def robustness_report(
                 **_metrics_at(split, probability, melanoma, threshold),
                 "balanced_accuracy_drop": drops[f"{name} {strength}"],
             }
-            for (name, strength), probability in worse.items()
+            for (name, strength), probability in corrupted.items()
         ],
     }
 
@@ -91,7 +91,7 @@ def robustness_report(
 def balanced_accuracy_drops(
     label: NDArray[np.int64],
     probability: NDArray[np.float64],
-    worse: dict[tuple[str, int], NDArray[np.float64]],
+    corrupted: dict[tuple[str, int], NDArray[np.float64]],
     weights: NDArray[np.float64],
 ) -> Metrics:
     """Return, (B,) each, by how much each corruption lowers the balanced accuracy, by its name and strength.
@@ -99,7 +99,7 @@ def balanced_accuracy_drops(
     Args:
         label: (N,).
         probability: (N, classes), of the uncorrupted images.
-        worse: of `probabilities_by_corruption`.
+        corrupted: of `probabilities_by_corruption`.
         weights: (B, N).
     """
     truth = np.eye(probability.shape[1])[label]
@@ -110,7 +110,9 @@ def balanced_accuracy_drops(
         return np.asarray(np.nansum(safe_divide(weights @ correct, actual), axis=1) / (actual > 0).sum(axis=1))
 
     uncorrupted = balanced_accuracy(probability)
-    return {f"{name} {strength}": uncorrupted - balanced_accuracy(other) for (name, strength), other in worse.items()}
+    return {
+        f"{name} {strength}": uncorrupted - balanced_accuracy(other) for (name, strength), other in corrupted.items()
+    }
 
 
 def robustness_curves(report: dict[str, Any]) -> pd.DataFrame:
@@ -119,7 +121,7 @@ def robustness_curves(report: dict[str, Any]) -> pd.DataFrame:
     entries = report.get("corruptions", [])
     for name in dict.fromkeys(entry["corruption"] for entry in entries):
         mine = [{**report["uncorrupted"], "strength": 0}, *(e for e in entries if e["corruption"] == name)]
-        for metric in (*SHOWN, "melanoma_sensitivity"):
+        for metric in (*METRICS, "melanoma_sensitivity"):
             rows += [(name, entry["strength"], metric.replace("_", " "), entry[metric]) for entry in mine]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -129,7 +131,7 @@ def _metrics_at(
 ) -> dict[str, Any]:
     """Return metrics without intervals, null where undefined, then with `reasons`."""
     found = metrics.overall_metrics(split.label, probability, np.ones((1, len(split.label))))
-    values = {name: rounded(float(found[name][0])) for name in SHOWN if name in found}
+    values = {name: rounded(float(found[name][0])) for name in METRICS if name in found}
     values["macro_auc"] = macro_auc_estimate(split.label, probability, split.groups)["value"]
     reasons = {name: undefined_reason(name) for name, value in values.items() if value is None}
     for name in ("melanoma_sensitivity", "melanoma_specificity"):

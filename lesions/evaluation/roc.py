@@ -37,9 +37,9 @@ def auc_and_average_precision(
     with_equals = above[:, end]
     positives, images = true[:, -1], above[:, -1]
     worse = (above[:, begin] - true_before + with_equals - true_with) / 2
-    lost = (of_positive * worse).sum(axis=1)
+    outranked = (of_positive * worse).sum(axis=1)
     precise = (of_positive * true_with / np.maximum(with_equals, 1)).sum(axis=1)
-    return 1 - safe_divide(lost, positives * (images - positives)), safe_divide(precise, positives)
+    return 1 - safe_divide(outranked, positives * (images - positives)), safe_divide(precise, positives)
 
 
 def partial_auc(

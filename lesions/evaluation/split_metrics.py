@@ -13,9 +13,9 @@ from lesions.evaluation.common import predictions
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.metrics import Metrics, undefined_reason
 
-SHOWN = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "log_loss")
+DVC_METRICS = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "log_loss")
 """Metrics that `dvc metrics show` and `dvc exp show` list; reports/evaluation.json has all."""
-SHOWN_DIGITS = 3
+DVC_DIGITS = 3
 """Digits of these: one more correct image of 2,000 is 0.0005, and the intervals are a hundred times as wide."""
 
 
@@ -73,17 +73,17 @@ def dvc_metrics(report: dict[str, Any], melanoma: dict[str, Any] | None) -> dict
         report: as `split_report` has it.
         melanoma: what is reported of the split's ranking for melanoma, or None where no class is melanoma.
     """
-    found = {name: report["metrics"][name] for name in SHOWN}
+    found = {name: report["metrics"][name] for name in DVC_METRICS}
     if melanoma is not None:
         found["melanoma_auc"] = melanoma["auc"]
     values = {name: entry["value"] for name, entry in found.items()}
-    return {name: None if value is None else round(value, SHOWN_DIGITS) for name, value in values.items()}
+    return {name: None if value is None else round(value, DVC_DIGITS) for name, value in values.items()}
 
 
 def printed(report: dict[str, Any]) -> dict[str, str]:
     """Return the headline of a split for a person: 0.733 [0.712, 0.755]."""
     words = {"images": f"{report['images']:,}", "groups": f"{report['groups']:,}"}
-    for name in (*SHOWN, "mcc"):
+    for name in (*DVC_METRICS, "mcc"):
         value, lower, upper = (report["metrics"][name][part] for part in ("value", "lower", "upper"))
         words[name] = "-" if value is None else f"{value:.3f}"
         words[name] += "" if lower is None else f" [{lower:.3f}, {upper:.3f}]"

@@ -1,4 +1,4 @@
-"""A map of images on which those lie together that the network finds alike."""
+"""The embedding: a map of images, on which those with similar features are near one another."""
 
 import textwrap
 import warnings

@@ -1,4 +1,4 @@
-"""The images worth a look: of each class the most confident errors and the least confident correct predictions.
+"""The gallery: of each class the most confident errors and the least confident correct predictions.
 
 What comes from tables is text here and nothing else: no file is named after an image or a class, and what is drawn
 or read aloud has passed `lesions.core.sanitize`.
@@ -43,7 +43,7 @@ class Example(NamedTuple):
 
     Attributes:
         row: its row in the table of predictions.
-        kind: why it is shown.
+        kind: error or correct prediction.
         truth: its label, as an integer.
         predicted: the label of the highest probability.
     """
@@ -94,11 +94,11 @@ def alt_text(
         place = _PLACES[3 * (3 * row // rows) + 3 * column // columns]
         where = f"the heat map for {sanitize(predicted)} is hottest at the {place}"
     else:
-        where = f"no place spoke for {sanitize(predicted)}"
+        where = f"no place raised the score of {sanitize(predicted)}"
     leak = "" if leakage == "none" else f" Leakage: {sanitize(leakage)}."
     return (
-        f"{KINDS[kind].capitalize()}: image {sanitize(image_id)} of {sanitize(truth)}, taken for {sanitize(predicted)} "
-        f"with probability {probability:.2f}; {where}.{leak}"
+        f"{KINDS[kind].capitalize()}: image {sanitize(image_id)} of {sanitize(truth)}, predicted as "
+        f"{sanitize(predicted)} with probability {probability:.2f}; {where}.{leak}"
     )
 
 
@@ -141,12 +141,12 @@ def write_gallery(
             for kind in KINDS
         ]
         places = [cell for few in of_kind for cell in [*few, *[None] * (most - len(few))]]
-        of = f"{counts[name]['errors']:,} of {counts[name]['images']:,} wrong" if ours.any() else "no image"
-        rows.append((f"{name}: {of}", places))
+        errors = f"{counts[name]['errors']:,} of {counts[name]['images']:,} wrong" if ours.any() else "no image"
+        rows.append((f"{name}: {errors}", places))
     title = [
         f"{split.split.capitalize()} images, {leakage_note(split.leakage)}. Of each class the most confident errors "
         "(left) and the least confident correct predictions (right)",
-        "Beside each image, what speaks for the predicted class (Grad-CAM), most where yellow. "
+        "Beside each image, the Grad-CAM heat map for the predicted class, highest where yellow. "
         "Truth -> prediction, with its probability.",
     ]
     write_sheet(rows[:MOST_ROWS], title, sheet, 2 * most)

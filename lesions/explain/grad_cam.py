@@ -1,4 +1,4 @@
-"""Grad-CAM: which places of an image spoke for a class.
+"""Grad-CAM: which places of an image raised the score of a class.
 
 Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra: Grad-CAM: Visual explanations from deep networks via gradient-based
 localization, ICCV 2017.
@@ -18,10 +18,10 @@ BATCH = 64
 def heat_maps(
     model: keras.Model, pixels: NDArray[np.uint8], classes: NDArray[np.int64], what: str | None = None
 ) -> NDArray[np.float32]:
-    """Return a map an image of how much each place spoke for a class: 1 where most, 0 where not or against it.
+    """Return one map per image of how much each place raised the score of a class: 1 where most, 0 where it did not.
 
     A map is as coarse as the network's last feature maps, and scaled for itself: the heat of two images cannot be
-    compared. Where nothing speaks for the class, the map is 0 all over.
+    compared. Where nothing raises the score, the map is 0 all over.
 
     Args:
         model: from pixels to the probabilities of classes; any of `lesions/models/architectures`.

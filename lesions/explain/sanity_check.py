@@ -17,7 +17,7 @@ from lesions.explain.grad_cam import heat_maps
 
 MAX_IMAGES = 100
 DRAWS = 5
-"""Networks of random weights: each alone looks, by chance, at the lesion or past it."""
+"""Networks of random weights: each alone responds, by chance, to the lesion or to the skin."""
 ALIKE = 0.5
 """The mean rank correlation from which maps count as alike. Our choice: the paper names no bound."""
 
@@ -46,7 +46,7 @@ def check(
         model: the trained network.
         pixels: uint8, (N, height, width, 3).
         classes: (N,), the class that is explained of each image, also of the random networks.
-        maps: (N, height, width), what `heat_maps` says of them.
+        maps: (N, height, width), of `heat_maps`.
         seed: random seed of the weights.
 
     Returns:
@@ -95,7 +95,7 @@ def verdict(correlation: float | None) -> str:
         return "No map could be compared: all were constant."
     if correlation < ALIKE:
         return (
-            f"Passed: with random weights the maps are others (rank correlation {correlation:.2f}, below {ALIKE}), so "
+            f"Passed: with random weights the maps differ (rank correlation {correlation:.2f}, below {ALIKE}), so "
             "they depend on what the network learnt."
         )
     return (

@@ -201,11 +201,11 @@ def test_fifty_requests_at_once(address: str, classifier: Classifier) -> None:
 
 def test_heat_map_has_alt_text() -> None:
     heat = np.zeros((30, 60), np.float32)
-    assert heat_map_alt("melanoma", heat) == "Heat map: no place of the image speaks for melanoma."
+    assert heat_map_alt("melanoma", heat) == "Heat map: no place of the image raises the score of melanoma."
     heat[25, :15] = 1
-    assert "the lower left speaks most for melanoma; 1% of the image" in heat_map_alt("melanoma", heat)
+    assert "the lower left raises the score of melanoma most; 1% of the image" in heat_map_alt("melanoma", heat)
     heat[15, 30] = 2
-    assert "the middle speaks most" in heat_map_alt("melanoma", heat)
+    assert "the middle raises the score" in heat_map_alt("melanoma", heat)
 
 
 def test_prediction_without_heat_map(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,7 +431,7 @@ def test_browser_shows_the_prediction(browser: Any, address: str, classifier: Cl
     assert (f"Malignant: {'yes' if due.alerts['malignant'] else 'no'}" in shown) == (
         due.alerts["malignant"] is not None
     )
-    assert ("Unlike the training images" in shown) == (due.is_ood is True)
+    assert ("Out of distribution" in shown) == (due.is_ood is True)
     photo = browser.find_element("css selector", "article img")
     assert photo.get_property("naturalWidth") == 24
     assert photo.get_attribute("alt") == heat_map_alt(about(due.diagnosis).name, classifier.heat_maps([due])[0])

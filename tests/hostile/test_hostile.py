@@ -596,10 +596,10 @@ def test_line_ends_and_byte_order_mark(tmp_path: Path, end: str, encoding: str) 
     assert read_ham10000(path).to_numpy().tolist() == [["a", "nævus"], ["b", "mel"]]
 
 
-HARMFUL = ["=cmd|' /C calc'!A0", "+1", "-1+1", "@a", "x;=1", "a\u202eb", "\x1b[31m", "x" * 301]
+UNSAFE = ["=cmd|' /C calc'!A0", "+1", "-1+1", "@a", "x;=1", "a\u202eb", "\x1b[31m", "x" * 301]
 
 
-@pytest.mark.parametrize("value", HARMFUL)
+@pytest.mark.parametrize("value", UNSAFE)
 @pytest.mark.parametrize("column", ["image_id", "lesion_id", "sex"])
 def test_rows_with_unsafe_values_are_set_aside(tmp_path: Path, column: str, value: str) -> None:
     write_zip(tmp_path / "x.zip", [member("a.jpg"), member("good.jpg")])

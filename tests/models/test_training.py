@@ -324,7 +324,7 @@ def kill_and_resume(workspace: Path, folder: Path, kills: int, seed: int) -> tup
     clone = copytree(workspace, folder / "clone", symlinks=True)
     environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": str(clone)}
     command = [sys.executable, "-m", "stages.train"]
-    numbers, hit = random.Random(seed), 0  # noqa: S311 - no secret
+    numbers, resumed = random.Random(seed), 0  # noqa: S311 - no secret
 
     def checkpoints() -> list[Path]:
         return list((folder / "cache/lesions/training").glob("*.checkpoint"))
@@ -341,7 +341,7 @@ def kill_and_resume(workspace: Path, folder: Path, kills: int, seed: int) -> tup
             time.sleep(numbers.uniform(0, 3) if kills > 1 else 0)
             stage.kill()
             stage.wait()
-        hit += bool(checkpoints())
+        resumed += bool(checkpoints())
     # With one core visible: the number changes nothing.
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
@@ -351,13 +351,13 @@ def kill_and_resume(workspace: Path, folder: Path, kills: int, seed: int) -> tup
         os.sched_setaffinity(0, cores)
     assert not checkpoints()
     assert hashes(clone) == hashes(workspace)
-    return hit, done.stdout
+    return resumed, done.stdout
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="signals are Unix's, and choosing cores Linux's")
 def test_killed_once(workspace: Path, tmp_path: Path) -> None:
-    hit, printed = kill_and_resume(workspace, tmp_path, 1, seed=1)
-    assert ("Going on after epoch" in printed) == (hit == 1)
+    resumed, printed = kill_and_resume(workspace, tmp_path, 1, seed=1)
+    assert ("Going on after epoch" in printed) == (resumed == 1)
 
 
 @pytest.mark.long
@@ -369,8 +369,8 @@ def test_killed_ten_times(workspace: Path, tmp_path: Path) -> None:
     )
     command = [sys.executable, "-m", "stages.train"]
     subprocess.run(command, cwd=longer, check=True, env=os.environ | {"PYTHONPATH": str(longer)})
-    hit, _ = kill_and_resume(longer, tmp_path, 10, seed=2)
-    assert hit >= 8
+    resumed, _ = kill_and_resume(longer, tmp_path, 10, seed=2)
+    assert resumed >= 8
 
 
 def test_history_is_complete(tmp_path: Path) -> None:

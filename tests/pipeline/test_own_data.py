@@ -137,7 +137,7 @@ STOPS: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("what", STOPS)
-def test_error_says_why_and_loses_nothing(own: Path, what: str) -> None:
+def test_error_has_a_reason_and_loses_nothing(own: Path, what: str) -> None:
     spoil, words = STOPS[what]
     before = outputs(own)
     spoil(own)

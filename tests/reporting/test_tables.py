@@ -21,7 +21,7 @@ def test_cells() -> None:
 
 def test_table_of_mappings() -> None:
     rows: list[dict[str, object]] = [{"n": 1, "name": "a"}, {"n": 2}]
-    assert table_of(rows, {"number": "n", "called": "name"}).splitlines()[2:] == ["| 1 | a |", "| 2 |  |"]
+    assert table_of(rows, {"number": "n", "class": "name"}).splitlines()[2:] == ["| 1 | a |", "| 2 |  |"]
 
 
 def test_hostile_text_is_shown() -> None:

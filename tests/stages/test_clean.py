@@ -144,7 +144,7 @@ def test_class_names_are_kept(raw: Raw) -> None:
 
 
 @pytest.mark.parametrize("name", ["label", "split", "<b>", 'a"b', "a\\b", "x&y"])
-def test_harmful_class_names_are_refused(raw: Raw, name: str) -> None:
+def test_unsafe_class_names_are_refused(raw: Raw, name: str) -> None:
     raw.table.loc[:9, "dx"] = name
     raw.write()
     with pytest.raises(UserError, match="a class cannot be called"):

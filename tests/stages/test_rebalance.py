@@ -66,18 +66,18 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(folder: Path, **values: object) -> pd.DataFrame:
-    """Run the stage with these parameters; return index.csv, with each original's split as `of`."""
+    """Run the stage with these parameters; return index.csv, with each original's split as `original_split`."""
     edit_params(folder, rebalance=values)
     rebalance.main()
     rows = read_csv(Path("data/rebalanced/index.csv"))
     splits = read_csv(Path("data/split/split.csv")).set_index("image_id")["split"]
-    return rows.assign(of=rows["original"].map(splits))
+    return rows.assign(original_split=rows["original"].map(splits))
 
 
 def test_only_training_images_are_augmented(project: Path) -> None:
     rows = run(project, target="max")
     assert list(rows)[:6] == ["image_id", "original", "copy", "label", "split", "leakage"]
-    assert set(rows["of"]) == set(rows["split"]) == {"train"}
+    assert set(rows["original_split"]) == set(rows["split"]) == {"train"}
     assert set(rows["leakage"]) == {"none"}
     assert (rows["image_id"] == rows["original"] + "+" + rows["copy"]).all()
     data = dataset.load(Path("data"))
@@ -101,11 +101,11 @@ def test_index_matches_pixels(project: Path) -> None:
 def test_before_split_augments_train_and_val(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = run(project, target="none", copies_per_class=200, when="before_split")
     assert rows["label"].value_counts().to_dict() == {"nv": 200, "mel": 200, "df": 200}
-    assert set(zip(rows["of"], rows["split"], strict=True)) == {
+    assert set(zip(rows["original_split"], rows["split"], strict=True)) == {
         (a, b) for a in ("train", "val") for b in ("train", "val")
     }
     # As large a fraction of the augmented images as of the originals, whatever the original's own split.
-    for _, ours in rows.groupby("of"):
+    for _, ours in rows.groupby("original_split"):
         assert (ours["split"] == "val").mean() == pytest.approx(18 / 72, abs=0.08)
     assert set(rows["leakage"]) == {LEAK}
     printed = capsys.readouterr().out

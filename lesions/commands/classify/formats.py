@@ -10,7 +10,7 @@ from lesions.core.sanitize import sanitize
 from lesions.taxonomy import about
 
 NOTICE = "No medical device: made for research, never to decide what is done with a person's skin."
-OOD = "unlike the training images: the rest means nothing"
+OOD = "out of distribution: the prediction means nothing"
 HEAD = ("image", "diagnosis", "probability", "malignant", "melanoma", "")
 
 
@@ -55,10 +55,10 @@ def notes(classifier: Classifier) -> list[str]:
     for task, word in (("melanoma", "ALERT"), ("malignant", "malignant: yes")):
         threshold = classifier.thresholds.value(task, "sensitivity", classifier.sensitivity)
         if threshold is not None:
-            of = " + ".join(sanitize(name) for name in classifier.thresholds.tasks[task].positive)
+            positive = " + ".join(sanitize(name) for name in classifier.thresholds.tasks[task].positive)
             found.append(
-                f"{word}: the uncalibrated probability of {of} is at least {threshold:.3g}, which had a sensitivity of at "
-                f"least {classifier.sensitivity:.0%} on validation."
+                f"{word}: the uncalibrated probability of {positive} is at least {threshold:.3g}, which had a "
+                f"sensitivity of at least {classifier.sensitivity:.0%} on validation."
             )
         else:
             found.append(f"{word.partition(':')[0]}: no threshold is known for this model, so none is given.")

@@ -42,6 +42,6 @@ def content(classifier: Classifier) -> dict[str, Any]:
         }
         if classifier.prior.is_active
         else None,
-        "ood_score": "not in the file: only `lesions classify` flags images unlike the training images",
+        "ood_score": "not in the file: only `lesions classify` flags out-of-distribution images",
         "made_from": {"sha256": thresholds.model.sha256},
     }

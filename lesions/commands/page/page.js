@@ -127,7 +127,7 @@ function show(item, prediction) {
     return;
   }
   if (prediction.is_ood) {
-    card.append(element("p", "Unlike the training images: the rest means nothing.", "notice"));
+    card.append(element("p", "Out of distribution: the prediction means nothing.", "notice"));
   }
   card.append(element("p", capital(prediction.diagnosis_name), "diagnosis"));
   const known = Object.entries(prediction.metadata).map(([field, value]) => `${field} ${value}`);
@@ -147,7 +147,7 @@ function alertLines({ alerts, malignant_probability: malignant }) {
     const line = element("p");
     if (task === "malignant") {
       const word = reached === null ? "Malignant: no threshold is known" : reached ? "⚠ Malignant: yes" : "Malignant: no";
-      line.append(element(reached ? "strong" : "span", word), `. Those diagnoses together: ${percent(malignant)}.`);
+      line.append(element(reached ? "strong" : "span", word), `. Probability of all malignant diagnoses: ${percent(malignant)}.`);
     } else if (reached) line.append(element("strong", `⚠ ALERT: ${task}`));
     else if (reached === false) line.append(`No alert for ${task}, which is no all\u2011clear.`);
     else line.append(`No threshold for ${task} is known, so no alert is given.`);
@@ -208,7 +208,7 @@ function say() {
   clearTimeout(timer);
   const parts = [count.done < count.all ? `${count.done} of ${count.all} done` : `All ${count.all} done`];
   parts.push(`${count.alerts || "none"} with an alert`);
-  if (count.ood) parts.push(`${count.ood} unlike the training images`);
+  if (count.ood) parts.push(`${count.ood} out of distribution`);
   if (count.problems) parts.push(`${count.problems} not classified`);
   status_.textContent = `${parts.join(", ")}.`;
   timer = setTimeout(() => { timer = null; if (count.done < count.all) say(); }, STATUS_EVERY);

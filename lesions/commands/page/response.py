@@ -44,13 +44,13 @@ def respond(content: bytes, classifier: Classifier, metadata: PatientMetadata) -
 def heat_map_alt(diagnosis: str, heat: NDArray[np.float32]) -> str:
     """Return a sentence that stands for a heat map, (height, width), where it is not seen."""
     if not heat.max():
-        return f"Heat map: no place of the image speaks for {diagnosis}."
+        return f"Heat map: no place of the image raises the score of {diagnosis}."
     row, column = np.unravel_index(int(heat.argmax()), heat.shape)
     down = ("upper", "middle", "lower")[3 * int(row) // heat.shape[0]]
     across = ("left", "middle", "right")[3 * int(column) // heat.shape[1]]
     place = "middle" if down == across else f"{down} {across}"
-    share = (heat > 0.5).mean()
-    return f"Heat map: the {place} speaks most for {diagnosis}; {share:.0%} of the image are more than half as hot."
+    share = f"{(heat > 0.5).mean():.0%} of the image are more than half as hot"
+    return f"Heat map: the {place} raises the score of {diagnosis} most; {share}."
 
 
 def _images(prediction: Prediction, classifier: Classifier) -> dict[str, Any]:

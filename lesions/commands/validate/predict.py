@@ -68,7 +68,7 @@ def predict(classifier: Classifier, raw: Path, images: pd.DataFrame) -> Collecti
     answers, *probabilities = zip(*rows, strict=True)
     return CollectionPredictions(
         pd.DataFrame(answers, images.index).assign(label=images["label"]),
-        *(pd.DataFrame(list(of), images.index, classifier.thresholds.classes, np.float32) for of in probabilities),
+        *(pd.DataFrame(list(rows), images.index, classifier.thresholds.classes, np.float32) for rows in probabilities),
     )
 
 

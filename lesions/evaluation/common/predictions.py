@@ -116,7 +116,7 @@ def check_predictions(
         raise UserError(
             f"{file} has {twice.iloc[0]} twice ({len(twice):,} such rows). Run `dvc repro predict --force`."
         )
-    # Of a split with no row at all nothing is said; that one is left out is for the caller to see.
+    # A split without any row passes; the caller checks that none is missing.
     due = images.loc[images["split"].isin(set(table["split"])), "image_id"]
     left_out = due[~due.isin(table["image_id"])]
     if len(left_out):

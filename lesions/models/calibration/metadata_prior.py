@@ -80,7 +80,7 @@ class MetadataPrior(FittedJson):
         found = np.zeros((len(patients), len(self.classes)))
         known = values(patients)
         for field in FIELDS:
-            ratios = {value: np.array(said) for value, said in getattr(self, field).items()}
+            ratios = {value: np.array(row) for value, row in getattr(self, field).items()}
             found += np.array([ratios.get(value, nothing) for value in known[field]]).reshape(found.shape)
         return found
 

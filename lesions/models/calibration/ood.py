@@ -1,4 +1,4 @@
-"""The out-of-distribution (OOD) score: how unlike the training images is an image?
+"""The out-of-distribution (OOD) score: how far is an image from the training images?
 
 Where an image shows no lesion, the model's prediction means nothing. The score is the Mahalanobis distance, squared,
 to the nearest class's mean, in the features that the last layer sees, under one covariance for all classes (Lee et al.,

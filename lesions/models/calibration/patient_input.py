@@ -16,29 +16,29 @@ def read(words: PatientMetadata, prior: MetadataPrior) -> PatientMetadata:
         prior: the model's metadata prior.
 
     Raises:
-        UserError: a word is not understood, or something is said to a model that asks for nothing.
+        UserError: a word is not understood, or the model does not use metadata.
     """
-    said = {field: words.get(field, "").strip().lower() for field in FIELDS}
-    if not any(said.values()):
+    known = {field: words.get(field, "").strip().lower() for field in FIELDS}
+    if not any(known.values()):
         return {}
     if not prior.is_active:
         raise UserError(
             "this model uses the image alone, not age, sex or site: leave them out. One calibrated with "
             "calibrate.use_metadata: true uses them."
         )
-    if said["age"]:
+    if known["age"]:
         try:
-            fits = 0 <= float(said["age"]) <= MAX_AGE
+            fits = 0 <= float(known["age"]) <= MAX_AGE
         except ValueError:
             fits = False
         if not fits:
-            raise UserError(f"age {sanitize(said['age'])}: expected years from 0 to {MAX_AGE}.")
+            raise UserError(f"age {sanitize(known['age'])}: expected years from 0 to {MAX_AGE}.")
     for field, ours in (("sex", SEXES), ("site", SITE_OF)):
-        word = said[field]
+        word = known[field]
         if word and word not in ours:
             raise UserError(f"{field} {sanitize(word)} is not known; {did_you_mean(word, set(ours.values()))}.")
-        said[field] = ours.get(word, "")
-    return said
+        known[field] = ours.get(word, "")
+    return known
 
 
 def regions() -> list[str]:

@@ -172,11 +172,11 @@ def _recognise(folder: Path, files: list[PurePosixPath]) -> tuple[str, list[Pure
     if main:
         companions = [file for file in tables if kinds[file] == "ISIC companion"]
         return kinds[main[0]], main + companions * (kinds[main[0]] == "ISIC challenge")
-    hits = {file: len({"image_id", "dx", "image"} & set(header)) for file, header in headers.items()}
-    others = [file for file in tables if hits[file] or file.suffix.lower() not in ("", ".txt")]
+    known_columns = {file: len({"image_id", "dx", "image"} & set(header)) for file, header in headers.items()}
+    others = [file for file in tables if known_columns[file] or file.suffix.lower() not in ("", ".txt")]
     if others:
         # Taking folders for classes although there is a table could make a diagnosis of `images_part_1`.
-        likeliest = max(others, key=lambda file: hits[file])
+        likeliest = max(others, key=lambda file: known_columns[file])
         try:
             check_table(read_table(folder / likeliest), likeliest.name)
         except UserError as error:
