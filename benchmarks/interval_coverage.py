@@ -4,9 +4,9 @@
 
 Two simulations. In the first each draw is a test set of 300 lesions of 1 to 6 images, which a model gets mostly all
 right or all wrong, and a second model that is right on 5 in 100 more: resamples of lesions beside resamples of images.
-In the second a draw has 4 to 133 melanomas among 600 lesions of 1 to 3 images; scores of a lesion's images are alike,
-and those of melanomas higher: the areas under the ROC curve beside their bootstrap percentiles, the paired difference of
-two areas, the sensitivity, and the balanced accuracy. Ten minutes on one core.
+In the second a draw has 4 to 133 melanomas beside 600 other lesions, of 1 to 3 images; scores of a lesion's images are
+alike, and those of melanomas higher: the area under the ROC curve beside its bootstrap percentiles, the paired
+difference of two areas, the sensitivity, and the balanced accuracy. Ten minutes on one core.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def correct_images(seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     return (luck < np.array(chances)).astype(np.float64), groups
 
 
-def by_lesion_or_image(seed: int, *, by_lesion: bool) -> dict[str, bool]:
+def by_lesion_or_image(seed: int, *, by_lesion: bool) -> dict[str, bool | None]:
     """Return whether the intervals of one draw of the first simulation hold the truth."""
     right, groups = correct_images(seed)
 
@@ -62,14 +62,14 @@ def by_lesion_or_image(seed: int, *, by_lesion: bool) -> dict[str, bool]:
     return {name: holds(found[name][0], truth) for name, truth in truths.items()}
 
 
-def holds(found: Json, truth: float) -> bool:
-    """Return whether an interval holds the truth."""
+def holds(found: Json, truth: float) -> bool | None:
+    """Return whether an interval holds the truth; None where none is given."""
     lower, upper = found["lower"], found["upper"]
-    return lower is not None and upper is not None and float(lower) <= truth <= float(upper)
+    return None if lower is None or upper is None else float(lower) <= truth <= float(upper)
 
 
-def few_melanomas(seed: int, *, melanomas: int, area: float) -> dict[str, bool]:
-    """Return whether the intervals of one draw of the second simulation hold the truth; none given is not held."""
+def few_melanomas(seed: int, *, melanomas: int, area: float) -> dict[str, bool | None]:
+    """Return whether the intervals of one draw of the second simulation hold the truth."""
     random = np.random.default_rng(seed)
     groups = np.repeat(np.arange(melanomas + OTHERS), random.integers(1, 4, melanomas + OTHERS))
     positive = groups < melanomas
@@ -107,7 +107,7 @@ def _noise(random: np.random.Generator, groups: NDArray[np.int64]) -> NDArray[np
     return found
 
 
-def print_coverage(title: str, draw: Callable[[int], dict[str, bool]], draws: int) -> None:
+def print_coverage(title: str, draw: Callable[[int], dict[str, bool | None]], draws: int) -> None:
     """Print in how many of 100 draws each interval holds the truth.
 
     Args:
@@ -116,8 +116,11 @@ def print_coverage(title: str, draw: Callable[[int], dict[str, bool]], draws: in
         draws: how many are made.
     """
     found = [draw(seed) for seed in tqdm(range(draws), desc=title, disable=None, leave=False)]
-    shares = {name: 100 * np.mean([one[name] for one in found]) for name in found[0]}
-    print(f"{title}: " + ", ".join(f"{name} {share:.1f}" for name, share in shares.items()), flush=True)
+    shares = []
+    for name in found[0]:
+        given = [one[name] for one in found if one[name] is not None]
+        shares.append(f"{name} {100 * np.mean(given):.1f}" if given else f"{name} none given")
+    print(f"{title}: {', '.join(shares)}", flush=True)
 
 
 def main() -> None:
@@ -125,9 +128,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="In how many of 100 draws do the intervals hold the truth?")
     parser.add_argument("--draws", type=int, default=1000)
     draws = parser.parse_args().draws
-    print(
-        f"In how many of 100 draws, of {draws}, the truth is held (give or take {196 * np.sqrt(0.0475 / draws):.1f}):"
-    )
+    error = 196 * np.sqrt(0.05 * 0.95 / draws)
+    print(f"In how many of 100 draws the interval holds the truth; {draws} draws, give or take {error:.1f}:")
     for by_lesion in (True, False):
         title = f"resamples of {'lesions' if by_lesion else 'images'}"
         print_coverage(title, partial(by_lesion_or_image, by_lesion=by_lesion), draws)

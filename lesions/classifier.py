@@ -97,7 +97,7 @@ class Classifier:
         calibration: the temperature and the biases.
         thresholds: of the tasks and of the out-of-distribution score.
         sensitivity: of the melanomas, and of the malignant lesions, that an alert was to reach on validation.
-        warnings: what may make the predictions differ from those that were evaluated.
+        warnings: what makes the predictions worthless, or may make them differ from those that were evaluated.
     """
 
     model: keras.Model
@@ -139,7 +139,7 @@ class Classifier:
             Calibration.load(folder),
             chosen,
             sensitivity / 100,
-            _warnings(made.get("packages", {}), chosen.leakage),
+            _warnings(made.get("packages", {}), chosen),
         )
 
     def classify(self, image: ImageInput, name: str = "", metadata: PatientMetadata | None = None) -> Prediction:
@@ -252,9 +252,16 @@ def _content(image: ImageInput) -> bytes:
     return file.getvalue()
 
 
-def _warnings(trained_with: dict[str, str], leakage: str) -> list[str]:
-    """Return sentences on what may make the predictions differ from those that were evaluated."""
+def _warnings(trained_with: dict[str, str], chosen: Thresholds) -> list[str]:
+    """Return sentences on what makes the predictions worthless, or may make them differ from those evaluated."""
     found = []
+    if chosen.training_data.source == "synthetic":
+        found.append(
+            "the model was trained on drawings that the project makes itself, and on no photograph: its predictions "
+            "mean nothing for a real lesion."
+        )
+    if chosen.leakage != "none":
+        found.append(f"the model's thresholds and calibration are of a leaky split: {chosen.leakage}.")
     ours = {"keras": keras.__version__, "tensorflow": tf.__version__}
     other = [f"{name} {trained_with[name]}" for name in ours if trained_with.get(name, ours[name]) != ours[name]]
     if other:
@@ -263,6 +270,4 @@ def _warnings(trained_with: dict[str, str], leakage: str) -> list[str]:
             f"the model was trained with {' and '.join(other)}, and here is {here}: its predictions may differ from "
             "those that were evaluated."
         )
-    if leakage != "none":
-        found.append(f"the model's thresholds and calibration are of a leaky split: {leakage}.")
     return found

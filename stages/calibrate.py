@@ -12,7 +12,7 @@ from lesions.core.csv_files import EXACT, read_csv
 from lesions.core.json_files import read_json
 from lesions.core.stage import run_stage
 from lesions.evaluation.common import predictions
-from lesions.evaluation.common.tasks import FILE, BinaryTask, Model, Thresholds, binary_tasks
+from lesions.evaluation.common.tasks import FILE, BinaryTask, Model, Thresholds, TrainingData, binary_tasks
 from lesions.models.calibration import metadata_prior, ood, thresholds
 from lesions.models.calibration.metadata_prior import MetadataPrior
 from lesions.models.calibration.temperature_scaling import fit_calibration
@@ -69,7 +69,12 @@ def main() -> None:
     hashes = {name: thresholds.sha256_of(MODELS / name) for name in thresholds.FITTED}
     model = Model(sha256=network["sha256"] | hashes, tta=network["tta"], use_metadata=prior.is_active)
     leakage = ", ".join(sorted(set(table["leakage"])))
-    Thresholds(model=model, classes=classes, leakage=leakage, tasks=tasks, thresholds=chosen).write(MODELS / FILE)
+    provenance = DATA / "raw/provenance.json"
+    source = read_json(provenance)["source"]
+    training_data = TrainingData(source=source, provenance_sha256=thresholds.sha256_of(provenance))
+    Thresholds(
+        model=model, classes=classes, leakage=leakage, training_data=training_data, tasks=tasks, thresholds=chosen
+    ).write(MODELS / FILE)
     fitted = f"temperature {calibration.temperature}, {len(classes)} biases, {len(chosen)} thresholds"
     print(f"{MODELS}: {fitted}, from {len(val):,} validation images")
 

@@ -26,7 +26,7 @@ from lesions.classifier import Classifier
 from lesions.commands.export import convert, export, export_model
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
-from lesions.evaluation.common.tasks import OOD, BinaryTask, Model, Threshold, Thresholds
+from lesions.evaluation.common.tasks import OOD, BinaryTask, Model, Threshold, Thresholds, TrainingData
 from lesions.images.ood_images import generated
 from lesions.images.preprocessing import Preprocessing
 from lesions.inference.features import feature_model
@@ -90,6 +90,7 @@ def put_model(folder: Path, model: keras.Model, *, tta: bool = False) -> None:
         model=Model(sha256=hashes(folder), tta=tta, use_metadata=False),
         classes=classes,
         leakage="none",
+        training_data=TrainingData(source="ham10000", provenance_sha256="bb"),
         tasks=TASKS,
         thresholds=[*THRESHOLDS, of_ood],
     ).write(folder / "thresholds.json")

@@ -104,7 +104,8 @@ def assert_equal_to_evaluate(found: dict[str, Any]) -> None:
 def test_metrics_equal_evaluates(evaluated: Evaluate, tmp_path: Path) -> None:
     found = evaluated(put(tmp_path / "theirs", *images_of("test")))
     assert_equal_to_evaluate(found)
-    assert found["warnings"] == []
+    (warning,) = found["warnings"]
+    assert "trained on drawings" in warning
     assert found["train_overlap"]["left_out"] == 0
     assert found["train_overlap"]["train_and_val"] == found["train_overlap"]["with_fingerprint"] > 50
     ours, theirs = (
@@ -242,7 +243,7 @@ def test_missing_training_images_are_reported(evaluated: Evaluate, tmp_path: Pat
     table, contents = images_of("test")
     folder = put(tmp_path / "theirs", table, contents)
     found = evaluated(folder, data=tmp_path / "nothing")
-    assert "is missing: the model's training images are not known" in found["warnings"][0]
+    assert "is missing: the model's training images are not known" in found["warnings"][1]
     assert found["baselines_are_of"].startswith("this collection")
     page = (tmp_path / "out/validation.md").read_text(encoding="utf-8")
     assert "**Overlap with the training images is not known**" in page
@@ -256,8 +257,8 @@ def test_missing_training_images_are_reported(evaluated: Evaluate, tmp_path: Pat
     content = ours[more["image_id"].iloc[0]]
     put(tmp_path / "mixed", pd.concat([table, rows]), contents | {"same": content})
     found = evaluated(tmp_path / "mixed", data=tmp_path / "tables")
-    assert "model.json does not say that" in found["warnings"][0]
-    assert "has no images_part_1.zip" in found["warnings"][1]
+    assert "model.json does not say that" in found["warnings"][1]
+    assert "has no images_part_1.zip" in found["warnings"][2]
     assert (found["train_overlap"]["left_out"], found["train_overlap"]["with_fingerprint"]) == (1, 0)
     assert found["baselines_are_of"].startswith("this collection")
 

@@ -28,8 +28,9 @@ def put_all() -> pd.DataFrame:
     images["group_id"] = images["lesion_id"] = [f"g{n}" for n in lesion]
     images["sex"] = np.where(lesion % 40 == 0, "", np.where(lesion % 2, "female", "male"))
     images = images.assign(age="50", age_status="given", site="back", source="a", dx_type="histo")
-    for folder in ("data/clean", "data/split", OUTPUTS):
+    for folder in ("data/raw", "data/clean", "data/split", OUTPUTS):
         Path(folder).mkdir(parents=True)
+    write_json(Path("data/raw/provenance.json"), {"source": "ham10000"})
     images.to_csv("data/clean/images.csv", index=False)
     pd.DataFrame(
         {"label": CLASSES, "malignancy": ["malignant", "malignant", "benign"], "diagnoses": CLASSES, "name": CLASSES}

@@ -7,7 +7,16 @@ import pandas as pd
 import pytest
 
 from lesions.core.errors import UserError
-from lesions.evaluation.common.tasks import OOD, BinaryTask, Model, Threshold, Thresholds, binary_tasks, targets
+from lesions.evaluation.common.tasks import (
+    OOD,
+    BinaryTask,
+    Model,
+    Threshold,
+    Thresholds,
+    TrainingData,
+    binary_tasks,
+    targets,
+)
 
 MODEL = Model(sha256={"model.keras": "aa"}, tta=False, use_metadata=False)
 
@@ -17,6 +26,7 @@ def thresholds() -> Thresholds:
         model=MODEL,
         classes=["mel", "nv"],
         leakage="none",
+        training_data=TrainingData(source="ham10000", provenance_sha256="bb"),
         tasks={"melanoma": BinaryTask(positive=["mel"], negative=["nv"])},
         thresholds=[
             Threshold(task="melanoma", metric="sensitivity", target=0.9, value=1 / 3),

@@ -124,7 +124,7 @@ def _evaluate(
         "leakage": thresholds.leakage,
         "folder": sanitize(request.folder.resolve().name),
         # A leak is the last of the classifier's, and the first that a reader must know.
-        "warnings": [*reversed(classifier.warnings), *model_images.warnings],
+        "warnings": [*classifier.warnings, *model_images.warnings],
         "model": thresholds.model.model_dump(),
         "files": found.files,
         "mapping": _mapping(found, evaluated),

@@ -116,6 +116,18 @@ class Model(BaseModel):
     use_metadata: bool
 
 
+class TrainingData(BaseModel):
+    """What the model was trained on.
+
+    Attributes:
+        source: `download.source`, such as ham10000; synthetic: drawings that the project makes itself.
+        provenance_sha256: of `data/raw/provenance.json`, which holds the hash of each file of the data.
+    """
+
+    source: str
+    provenance_sha256: str
+
+
 class Thresholds(BaseModel):
     """All of thresholds.json.
 
@@ -123,6 +135,7 @@ class Thresholds(BaseModel):
         model: for which model the thresholds hold.
         classes: their labels, in the order of the network's outputs.
         leakage: `none`, or the name of the leak between the splits.
+        training_data: what the model was trained on.
         tasks: by name; those that the classes allow.
         thresholds: of each task, and of `OOD`; scores are sums of uncalibrated probabilities.
     """
@@ -132,6 +145,7 @@ class Thresholds(BaseModel):
     model: Model
     classes: list[str]
     leakage: str
+    training_data: TrainingData
     tasks: dict[str, BinaryTask]
     thresholds: list[Threshold]
 
