@@ -234,7 +234,7 @@ def test_planted_difference_is_found(repository: Path, monkeypatch: pytest.Monke
         rows = {line.split()[0]: line for line in printed.splitlines() if line}
         assert all(rows[name].endswith("workspace") for name in COMPARED)
         assert "exchanging whole groups: p < 0.001" in printed
-        delong_p = re.search(r"its variance by lesion: p [=<] ([\d.]+)", printed)
+        delong_p = re.search(r"its variance by group: p [=<] ([\d.]+)", printed)
         assert delong_p is not None
         assert float(delong_p[1]) < 0.05
         assert f"{split}: " in printed

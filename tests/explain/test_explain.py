@@ -252,7 +252,7 @@ def test_file_names_and_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for entry in report["entries"]:
         assert entry["alt"].isprintable()
         assert entry["leakage"] == "image by image"
-        assert "leaky: image by image" in entry["alt"]
+        assert "Leakage: image by image" in entry["alt"]
         assert (entry["truth"] != entry["predicted"]) == (entry["kind"] == "confident_error")
         assert max(entry["probabilities"], key=entry["probabilities"].get) == entry["predicted"]
         with Image.open(folder / "reports/gallery" / entry["file"]) as image:
