@@ -263,14 +263,15 @@ def test_missing_training_images_are_reported(evaluated: Evaluate, tmp_path: Pat
     assert found["baselines_are_of"].startswith("this collection")
 
 
-def test_leakage_is_the_first_warning(evaluated: Evaluate, tmp_path: Path) -> None:
+def test_drawings_and_leakage_are_the_first_warnings(evaluated: Evaluate, tmp_path: Path) -> None:
     shutil.copytree("models", tmp_path / "models")
     found = read_json(tmp_path / "models/thresholds.json")
     write_json(tmp_path / "models/thresholds.json", found | {"leakage": "split by image (leaky)"})
     folder = put(tmp_path / "theirs", *images_of("test"))
     assert evaluated(folder, models=tmp_path / "models")["leakage"] == "split by image (leaky)"
     page = (tmp_path / "out/validation.md").read_text(encoding="utf-8").split("\n\n")
-    assert page[1].startswith(
+    assert page[1].startswith("**Warning:** the model was trained on drawings")
+    assert page[2].startswith(
         "**Warning:** the model's thresholds and calibration are of a leaky split: split by image"
     )
     assert set(read_csv(tmp_path / "out/predictions.csv")["leakage"]) == {"split by image (leaky)"}
