@@ -195,7 +195,7 @@ def test_csv_and_json_agree(workspace: Path, files: Path, classifier: Classifier
     assert rows[4]["problem"] == "empty file"
     done = classify(workspace, "--json", files / "1.jpg", files / "=cmd.jpg", "--sensitivity", "80")
     printed = json.loads(done.stdout)
-    assert "sensitivity of 80% on validation" in printed["notes"][0]
+    assert "sensitivity of at least 80% on validation" in printed["notes"][0]
     first, second = printed["images"]
     assert second == {"image": str(files / "=cmd.jpg"), "problem": "empty file"}
     found = classifier.classify(files / "1.jpg")
@@ -206,6 +206,22 @@ def test_csv_and_json_agree(workspace: Path, files: Path, classifier: Classifier
     assert np.float32(rows[1]["probability_mel"]) == np.float32(found.probabilities["mel"])
     assert np.float32(rows[1]["ood_score"]) == np.float32(found.ood_score)
     assert rows[1]["is_ood"] == ("yes" if found.is_ood else "no")
+
+
+def test_out_of_distribution_has_no_answer(files: Path, classifier: Classifier) -> None:
+    found = replace(classifier.classify(files / "1.jpg", "1.jpg"), is_ood=True)
+    said = formats.as_object(found, classifier)
+    assert (said["diagnosis"], said["probabilities"], said["alerts"]) == (None, None, None)
+    assert said["network_output"]["diagnosis"] == found.diagnosis
+    assert said["is_ood"] is True
+    printed = {name: io.StringIO() for name in ("table", "csv")}
+    formats.write_table([found], classifier, printed["table"])
+    formats.write_csv([found], classifier, printed["csv"])
+    row = printed["table"].getvalue().splitlines()[1]
+    assert row.endswith("no answer: unlike the training images")
+    assert "ALERT" not in row
+    (read,) = csv.DictReader(printed["csv"].getvalue().splitlines())
+    assert (read["diagnosis"], read["melanoma"], read["malignant"], read["is_ood"]) == ("", "", "", "yes")
 
 
 def test_standard_input(workspace: Path, files: Path) -> None:

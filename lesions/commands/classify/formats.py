@@ -10,7 +10,7 @@ from lesions.core.sanitize import sanitize
 from lesions.taxonomy import about
 
 NOTICE = "No medical device: made for research, never to decide what is done with a person's skin."
-OOD = "out of distribution: the prediction means nothing"
+OOD = "no answer: unlike the training images"
 HEAD = ("image", "diagnosis", "probability", "malignant", "melanoma", "")
 
 
@@ -28,6 +28,8 @@ def write_table(predictions: Iterable[Prediction], classifier: Classifier, out: 
 def _row(found: Prediction, classifier: Classifier) -> tuple[str, ...]:
     if found.problem:
         return sanitize(found.name), sanitize(found.problem)
+    if found.is_ood:
+        return sanitize(found.name), "-", "-", "-", "-", OOD
     malignant = malignant_probability(found, classifier)
     return (
         sanitize(found.name),
@@ -35,7 +37,7 @@ def _row(found: Prediction, classifier: Classifier) -> tuple[str, ...]:
         f"{found.probabilities[found.diagnosis]:.2f}",
         "-" if malignant is None else f"{_yes(found.alerts['malignant'])} ({malignant:.2f})",
         {True: "ALERT", False: "no alert", None: "-"}[found.alerts.get("melanoma")],
-        OOD if found.is_ood else "",
+        "",
     )
 
 
@@ -86,8 +88,10 @@ def write_csv(predictions: Iterable[Prediction], classifier: Classifier, out: Te
         if found.problem:
             writer.writerow([*texts, *[""] * (len(classes) + len(tasks) + 2)])
             continue
+        if found.is_ood:  # the probabilities stay, and nothing that reads as an answer
+            texts[2] = ""
         probabilities = [f"{found.probabilities[name]:.9g}" for name in classes]
-        alerts = [_yes(found.alerts[task]) for task in tasks]
+        alerts = ["" if found.is_ood else _yes(found.alerts[task]) for task in tasks]
         writer.writerow([*texts, *probabilities, *alerts, f"{found.ood_score:.9g}", _yes(found.is_ood)])
 
 
@@ -101,18 +105,21 @@ def write_json(predictions: Iterable[Prediction], classifier: Classifier, out: T
 
 
 def as_object(found: Prediction, classifier: Classifier) -> dict[str, Any]:
-    """Return a prediction as an object of JSON."""
+    """Return a prediction as an object of JSON; out of distribution, what the network gives is no answer."""
     if found.problem:
         return {"image": found.name, "problem": found.problem}
-    return {
-        "image": found.name,
+    answer = {
         "diagnosis": found.diagnosis,
         "diagnosis_name": about(found.diagnosis).name,
         "probabilities": found.probabilities,
         "uncalibrated": found.uncalibrated,
-        "metadata": {field: value for field, value in found.metadata.items() if value},
         "malignant_probability": malignant_probability(found, classifier),
         "alerts": found.alerts,
+    }
+    return {
+        "image": found.name,
+        **({**dict.fromkeys(answer), "network_output": answer} if found.is_ood else answer),
+        "metadata": {field: value for field, value in found.metadata.items() if value},
         "ood_score": found.ood_score,
         "is_ood": found.is_ood,
     }

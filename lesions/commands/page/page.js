@@ -127,14 +127,24 @@ function show(item, prediction) {
     return;
   }
   if (prediction.is_ood) {
-    card.append(element("p", "Out of distribution: the prediction means nothing.", "notice"));
+    card.append(element("p", "Out of distribution: unlike the training images, so there is no answer.", "notice"));
+    const meaningless = element("details", "", "meaningless");
+    meaningless.append(element("summary", "What the network gives, which means nothing"));
+    answer(meaningless, { ...prediction, ...prediction.network_output }, title.id);
+    card.append(meaningless);
+    return;
   }
-  card.append(element("p", capital(prediction.diagnosis_name), "diagnosis"));
+  card.classList.toggle("alert", answer(card, prediction, title.id));
+}
+
+// Adds the answer to an element; returns whether there is an alert.
+function answer(to, prediction, title) {
+  to.append(element("p", capital(prediction.diagnosis_name), "diagnosis"));
   const known = Object.entries(prediction.metadata).map(([field, value]) => `${field} ${value}`);
-  if (known.length) card.append(element("p", `Used: ${known.join(", ")}.`, "small"));
+  if (known.length) to.append(element("p", `Used: ${known.join(", ")}.`, "small"));
   const [verdict, alert] = alertLines(prediction);
-  card.classList.toggle("alert", alert);
-  card.append(verdict, image(prediction, title.id), probabilities(prediction));
+  to.append(verdict, image(prediction, title), probabilities(prediction));
+  return alert;
 }
 
 function capital(text) {
