@@ -84,7 +84,7 @@ def main() -> None:
     write_json(Path("metrics/evaluate.json"), {"leakage": leakage, **brief})
     print(pd.DataFrame({name: printed(report[name]) for name in splits}).to_string())
     if leakage != "none":
-        print(f"WARNING: {leakage}. These metrics are too good; see metrics/split.json for what leaks.")
+        print(f"WARNING: {leakage}. These metrics say nothing of new lesions; see metrics/split.json for what leaks.")
 
 
 def write_tables(

@@ -108,8 +108,8 @@ def test_leak_comes_first(card: Callable[[], tuple[str, str]]) -> None:
     change(EVALUATION, lambda found: found.update(leakage="split by image"))
     markdown, html = card()
     assert "split by image" in markdown[: markdown.index("## In short")]
-    assert "These metrics are too good" in elements(html).text
-    assert "These metrics are too good" not in elements(without_leak[1]).text
+    assert "These metrics are of a leaky split" in elements(html).text
+    assert "These metrics are of a leaky split" not in elements(without_leak[1]).text
     # The map of the images is explain's own, which reads the leakage itself.
     drawn = [file for file in Path("reports/card").iterdir() if file.name != "embedding.png"]
     assert all(before[file.name] != file.read_bytes() for file in drawn)

@@ -25,6 +25,8 @@ HASHED = {
 }
 FEW_GROUPS = 50
 """With fewer, a class's metrics depend a lot on the groups that happen to be there."""
+ALERT_SENSITIVITY = 0.9
+"""The target on validation of the thresholds in the card's summary."""
 ON_TWO_SPLITS = {
     "lesions_in_two_splits": "lesions",
     "patients_in_two_splits": "patients",
@@ -138,7 +140,7 @@ def operating_points(task: Json, split_name: str) -> list[Json]:
 
 
 def alerts(tasks: dict[str, Json], split_name: str) -> dict[str, Json]:
-    """Return by task the metrics at the threshold that finds 90 % on validation, where both are defined.
+    """Return by task the metrics at the threshold for `ALERT_SENSITIVITY`, where both are defined.
 
     Args:
         tasks: `tasks` of reports/evaluation.json.
@@ -146,7 +148,11 @@ def alerts(tasks: dict[str, Json], split_name: str) -> dict[str, Json]:
     """
     found = {}
     for name, task in tasks.items():
-        points = [point for point in task.get("operating_points", []) if "at least 90%" in point["chosen_for"]]
+        points = [
+            point
+            for point in task.get("operating_points", [])
+            if (point["metric"], point["target"]) == ("sensitivity", ALERT_SENSITIVITY)
+        ]
         at = points[0].get(split_name) if points else None
         if at and None not in (at["sensitivity"]["value"], at["specificity"]["value"]):
             found[name] = at
