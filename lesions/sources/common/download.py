@@ -41,6 +41,8 @@ def downloads(here: Path) -> Path:
     return Path("data/downloads")
 
 
+RESUMED = (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+"""What is answered where the rest of a file is requested: the rest, or that there is none."""
 DOWNLOADS = downloads(Path.cwd())
 """What was fetched, or put there by hand. DVC does not track it: a stage that runs again fetches nothing again."""
 
@@ -89,8 +91,7 @@ def download_many(files: Sequence[RemoteFile], folder: Path, *, what: str, worke
         require_room(folder, what, sum(file.n_bytes or 0 for file in missing))
         work = pool.imap(partial(_obtain_or_say, folder=folder), files)
         for result in tqdm(work, total=len(files), desc=what, unit=" files", disable=None):
-            gone = isinstance(result, WebError) and web.may_pass(result.status)
-            unanswered = unanswered + 1 if gone else 0
+            unanswered = unanswered + 1 if isinstance(result, WebError) and result.transient else 0
             if isinstance(result, NoRoomError):
                 raise result
             if unanswered == 2 * workers:
@@ -174,103 +175,65 @@ def _fetch(file: RemoteFile, path: Path, *, quiet: bool) -> None:
     if file.n_bytes is not None:
         require_room(path.parent, file.name, file.n_bytes - part.length)
     begun = part.origin.url if part.origin else None
-    problems = []
-    status = None
+    errors: list[WebError] = []
     with progress_bar(file.name, file.n_bytes, quiet=quiet, initial=part.length) as bar:
         for url in sorted(file.urls, key=lambda url: url != begun):  # first, the one that can go on
             try:
                 _fetch_from(url, file, part, bar)
             except WebError as error:
-                problems.append(f"  {error}")
-                status = error.status
+                errors.append(error)
             else:
                 part.finish(path)
                 return
     kept = f"What has come so far, {part.length:,} bytes, is kept, and the next run goes on.\n" if part.length else ""
     raise WebError(
-        "\n".join([f"{file.name} could not be fetched:", *problems])
+        "\n  ".join([f"{file.name} could not be fetched:", *map(str, errors)])
         + f"\n{kept}Run this again later, or fetch the file with a browser and put it into {path.parent} under the "
         f"name {path.name}: it is verified and used.",
-        status,
+        errors[-1].status,
+        transient=errors[-1].transient,
     )
 
 
 def _fetch_from(url: str, file: RemoteFile, part: PartialDownload, bar: "tqdm[NoReturn]") -> None:
-    """Fetch from one address until the part is the whole file, and right.
-
-    Raises:
-        WebError: it does not give it.
-    """
-    for again in (True, False):
-        in_one_piece = _receive(url, file, part, bar)
+    """Fetch from one address until the part is the whole file, and right."""
+    for last in (False, True):
+        web.retry(partial(_receive, url, file, part, bar), lambda: part.length)
         problem = find_problem(part.path, file, part.n_bytes)
         if not problem:
             return
         part.discard()
-        if in_one_piece or not again:
+        if part.in_one_piece or last:
             raise WebError(f"{url}: gave {problem}", HTTPStatus.OK)
         # The pieces may be of two versions of the file, or one was damaged on the disk: all of it, once more.
 
 
-def _receive(url: str, file: RemoteFile, part: PartialDownload, bar: "tqdm[NoReturn]") -> bool:
-    """Add to the part what an address gives, requesting the rest where an answer breaks off, until it is complete.
-
-    Returns:
-        Whether all of it came in one answer.
-
-    Raises:
-        WebError: the address gives nothing that can be used, or breaks off at the same place again and again.
-    """
-    furthest = part.length
-    failures = 0
-    while True:
-        validator = part.validator(url)
-        if validator is not None and part.length == part.n_bytes:
-            return False  # an earlier run ended between the last byte and the new name
-        try:
-            response = _request(url, part.length, validator)
-        except WebError as error:
-            if error.status != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or validator is None:
-                raise
+def _receive(url: str, file: RemoteFile, part: PartialDownload, bar: "tqdm[NoReturn]") -> None:
+    """Request what is missing of the part, and append it."""
+    resume = part.resume_headers(url)
+    if resume and part.length == part.n_bytes:
+        return  # an earlier run ended between the last byte and the new name
+    with web.request(url, {"Accept-Encoding": "identity", **resume}, stream=True) as response:
+        if (encoding := response.headers.get("Content-Encoding", "identity")) != "identity":
+            raise WebError(f"{url}: answered in the encoding {encoding!r}, where the file as it is was requested")
+        if not resume or response.status_code not in RESUMED:
+            part.restart(_origin(url, file, response))
+        elif part.is_continued_by(response):
+            part.in_one_piece = False
+        else:
             part.discard()
-            continue
-        with response:
-            goes_on = validator is not None and response.status_code == HTTPStatus.PARTIAL_CONTENT
-            if not goes_on:
-                part.restart(_origin(url, file, response))
-            elif not part.is_continued_by(response):
-                part.discard()
-                continue
-            total = bar.total = part.n_bytes
-            bar.update(part.length - bar.n)
-            require_room(part.path.parent, file.name, (total or 0) - part.length)
-            try:
-                part.append(web.body(response), bar)
-                ended = response.raw.chunked and not goes_on  # as the server says itself
-                if ended or total is None or part.length >= total:
-                    return not goes_on
-                raise web.BrokenOffError("ended early")
-            except web.BrokenOffError as error:
-                failures = 1 if part.length > furthest else failures + 1
-                furthest = max(furthest, part.length)
-                problem = f"{url}: {error} after {part.length:,} bytes"
-        if failures == web.ATTEMPTS:
-            raise WebError(f"{problem}, {failures} times without getting further")
-        web.wait(failures, problem)
-
-
-def _request(url: str, start: int, validator: str | None) -> requests.Response:
-    """Ask for a file, or for the rest of the version that the validator names, from byte `start` on."""
-    headers = {"Accept-Encoding": "identity"}
-    if validator is not None:
-        headers["Range"] = f"bytes={start}-"
-    if validator:
-        headers["If-Range"] = validator
-    response = web.get(url, headers=headers, stream=True)
-    if (encoding := response.headers.get("Content-Encoding", "identity")) != "identity":
-        response.close()
-        raise WebError(f"{url}: answered in the encoding {encoding!r}, where the file as it is was requested")
-    return response
+            _receive(url, file, part, bar)
+            return
+        total = bar.total = part.n_bytes
+        bar.update(part.length - bar.n)
+        require_room(part.path.parent, file.name, (total or 0) - part.length)
+        try:
+            part.append(web.body(response), bar)
+            ended = response.raw.chunked and part.in_one_piece  # as the server says itself
+            if not ended and total is not None and part.length < total:
+                raise WebError("ended early")
+        except WebError as error:
+            raise WebError(f"{url}: {error} after {part.length:,} bytes", transient=True) from None
 
 
 def _origin(url: str, file: RemoteFile, response: requests.Response) -> Origin:
