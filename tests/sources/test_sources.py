@@ -487,8 +487,7 @@ def small_challenges(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
             split,
             len(diagnoses),
             served(server, f"{name}_Input.zip", zipped(images)),
-            served(server, f"{name}_GroundTruth.zip", truth_of(f"{name}_GroundTruth", rows)),
-            tables,
+            (served(server, f"{name}_GroundTruth.zip", truth_of(f"{name}_GroundTruth", rows)), *tables),
         )
 
     groups = b"image,lesion_id,diagnosis_confirm_type\nI1,L1,histopathology\nI2,L1,histopathology\nI3,L2,x\n"
@@ -505,8 +504,7 @@ def small_challenges(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
             "",
             3,
             served(server, "Input_2019.zip", images),
-            served(server, "Truth_2019.csv", truth),
-            (served(server, "Metadata_2019.csv", metadata),),
+            (served(server, "Truth_2019.csv", truth), served(server, "Metadata_2019.csv", metadata)),
         ),
     )
     monkeypatch.setattr(isic_challenge, "CHALLENGES", {2018: parts_2018, 2019: parts_2019})

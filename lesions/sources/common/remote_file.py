@@ -79,7 +79,8 @@ def find_problem(path: Path, file: RemoteFile, n_bytes: int | None = None) -> st
             return f"a file of the right length whose {name.upper()} is {hashes[name]}; expected {wanted}"
     if not file.hashes and path.name.removesuffix(".part").lower().endswith(".zip"):
         try:
-            open_archive(path).close()
+            with open_archive(path):
+                pass
         except UserError:
             return f"{length:,} bytes that do not open as a zip archive"
     return ""

@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 from tqdm import tqdm
 
-from lesions.archives import MAX_BYTES, is_image, list_members, open_archive, stem
+from lesions.archives import MAX_BYTES, is_image, list_members
 from lesions.core.deterministic_zip import write_archive
 from lesions.core.errors import UserError
 from lesions.params.download import Download
@@ -149,12 +149,11 @@ def _refuse(error: OSError) -> None:
 
 def _list_archived(folder: Path, archives: list[PurePosixPath]) -> pd.DataFrame:
     """List the images in archives: archive, image_id, crc, usable."""
-    rows = []
-    for file in archives:
-        usable = {member.name for member in list_members(folder / file) if not member.problem}
-        with open_archive(folder / file) as archive:
-            members = [member for member in archive.infolist() if is_image(member.filename)]
-        rows += [(file, stem(member.filename), member.CRC, member.filename in usable) for member in members]
+    rows = [
+        (file, member.image_id, member.crc, not member.problem)
+        for file in archives
+        for member in list_members(folder / file)
+    ]
     return pd.DataFrame(rows, columns=["archive", "image_id", "crc", "usable"])
 
 

@@ -22,8 +22,7 @@ from lesions.params.download import Download
 from lesions.sources.common.download import DOWNLOADS, download_many
 from lesions.sources.common.http import WebError
 from lesions.sources.common.isic_api import Image, check_record, is_private, read_record, search, search_address
-from lesions.sources.common.metadata_table import ORDER
-from lesions.sources.common.raw_data import Fetched, Offer, describe_file
+from lesions.sources.common.raw_data import COLUMNS, Fetched, Offer, describe_file
 from lesions.sources.common.remote_file import RemoteFile
 
 FOLDER = DOWNLOADS / "isic_archive"
@@ -80,7 +79,7 @@ def fetch(params: Download, raw: Path) -> Fetched:
     described: list[dict[str, Any]] = []  # filled while the archive is written: each image is read once
     write_archive(raw / PACKED, _read_images(there, params.resolution, store, described))
     rows = [image.row for name, image in images.items() if name not in withdrawn]
-    table = pd.DataFrame(rows)[[column for column in ORDER if column in rows[0]]]
+    table = pd.DataFrame(rows)[[column for column in COLUMNS if column in rows[0]]]
     provenance = {
         "source": "isic_archive",
         "request": request,
