@@ -6,8 +6,7 @@ fields may be missing or of another type, pages may repeat, an id becomes a file
 """
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from tqdm import tqdm
@@ -44,28 +43,20 @@ NAMES = {
 carcinoma in situ, and `bkl` solar lentigines and lichen-planus-like keratoses (Tschandl et al. 2018)."""
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(NamedTuple):
     """What the archive says of one image, in HAM10000's words; "" where it says nothing.
 
     Attributes:
-        row: `lesion_id,image_id,dx,dx_type,age,sex,localization,dataset,patient_id`.
-        addresses: where its file is, by resolution (see `FILES`); a link may be signed, and expire.
-        n_bytes: how long the file is, by resolution, as far as the archive says.
+        row: `lesion_id,image_id,dx,dx_type,age,sex,localization,dataset,patient_id`; the data set is the attribution.
+        url: of its file; may be signed, and expire.
+        n_bytes: how long the file is, or None.
         licence: such as CC-BY-NC.
-        attribution: whom to name.
     """
 
     row: dict[str, str]
-    addresses: dict[str, str]
-    n_bytes: dict[str, int]
+    url: str
+    n_bytes: int | None
     licence: str
-    attribution: str
-
-    @property
-    def image_id(self) -> str:
-        """The archive's own id, such as ISIC_0024306."""
-        return self.row["image_id"]
 
 
 def search_address(collection: int | None, query: str | None) -> str:
@@ -112,29 +103,32 @@ def search(address: str) -> list[dict[str, Any]]:
     return [records[image_id] for image_id in sorted(records)]
 
 
-def read_record(record: dict[str, Any]) -> Image:
-    """Read one record; a field that is missing, or of another type than expected, is taken as not said."""
-    metadata = _dictionary(record.get("metadata"))
-    clinical = _dictionary(metadata.get("clinical"))
-    files = _dictionary(record.get("files"))
-    described = {resolution: _dictionary(files.get(name)) for resolution, name in FILES.items()}
+def read_record(record: dict[str, Any], resolution: str) -> Image:
+    """Read one record; a field that is missing, or of another type than expected, is taken as not said.
+
+    Args:
+        record: as `search` returns it.
+        resolution: of the file, a key of `FILES`.
+    """
+    clinical = {name: _text(value) for name, value in _dictionary(record, "metadata", "clinical").items()}
+    file = _dictionary(record, "files", FILES[resolution])
+    url, size = file.get("url"), file.get("size")
     row = {
-        "lesion_id": _text(clinical.get("lesion_id")),
+        "lesion_id": clinical.get("lesion_id", ""),
         "image_id": _text(record["isic_id"]),
-        "dx": _diagnosis([_text(clinical.get(f"diagnosis_{level}")) for level in LEVELS]),
-        "dx_type": _text(clinical.get("diagnosis_confirm_type")),
-        "age": _text(clinical.get("age_approx")),
-        "sex": _text(clinical.get("sex")),
-        "localization": ":".join(filter(None, [_text(clinical.get(f"anatom_site_{level}")) for level in LEVELS[::-1]])),
+        "dx": _diagnosis([clinical.get(f"diagnosis_{level}", "") for level in LEVELS]),
+        "dx_type": clinical.get("diagnosis_confirm_type", ""),
+        "age": clinical.get("age_approx", ""),
+        "sex": clinical.get("sex", ""),
+        "localization": ":".join(filter(None, [clinical.get(f"anatom_site_{level}") for level in LEVELS[::-1]])),
         "dataset": _text(record.get("attribution")),
-        "patient_id": _text(clinical.get("patient_id")),
+        "patient_id": clinical.get("patient_id", ""),
     }
     return Image(
         row=row,
-        addresses={name: file["url"] for name, file in described.items() if _host(file.get("url"))},
-        n_bytes={name: file["size"] for name, file in described.items() if _is_length(file.get("size"))},
+        url=str(url) if _host(url) else "",
+        n_bytes=size if type(size) is int and size > 0 else None,
         licence=_text(record.get("copyright_license")),
-        attribution=row["dataset"],
     )
 
 
@@ -150,11 +144,6 @@ def check_record(record: Any, where: str) -> None:
             f"{where} lists an image without a usable `isic_id` (found: {str(image_id)[:80]!r}); expected one such "
             "as ISIC_0024306. The archive's interface may have changed."
         )
-
-
-def is_private(record: dict[str, Any]) -> bool:
-    """Whether the archive says that an image is not public."""
-    return record.get("public") is False
 
 
 def _read_page(page: Any, address: str) -> tuple[list[dict[str, Any]], str | None]:
@@ -188,7 +177,10 @@ def _diagnosis(names: list[str]) -> str:
     return next((code for code in codes if code in CODES), codes[0] if codes else "")
 
 
-def _dictionary(value: Any) -> dict[str, Any]:
+def _dictionary(value: Any, *keys: str) -> dict[str, Any]:
+    """Return the dictionary below these keys, one within the other; {} where there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
 
 
@@ -206,7 +198,3 @@ def _host(address: Any) -> str:
     except ValueError:
         return ""
     return parts.netloc if parts.scheme in ("http", "https") else ""
-
-
-def _is_length(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -159,8 +159,8 @@ def check_table(table: pd.DataFrame, name: str) -> None:
 
 def keep_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Return the columns that `metadata.csv` has, in HAM10000's order, the values on one line each."""
-    kept = table[[name for name in COLUMNS if name in table]]
-    return kept.replace(r"[\t\n\v\f\r]+", " ", regex=True).apply(lambda column: column.str.strip())
+    kept = table[[name for name in COLUMNS if name in table]].replace(r"[\t\n\v\f\r]+", " ", regex=True)
+    return kept.map(str.strip)
 
 
 def kind_of(header: list[str]) -> str:

@@ -21,7 +21,7 @@ from lesions.core.errors import UserError
 from lesions.params.download import Download
 from lesions.sources.common.download import DOWNLOADS, download_many
 from lesions.sources.common.http import WebError
-from lesions.sources.common.isic_api import Image, check_record, is_private, read_record, search, search_address
+from lesions.sources.common.isic_api import Image, check_record, read_record, search, search_address
 from lesions.sources.common.raw_data import COLUMNS, Fetched, Offer, describe_file
 from lesions.sources.common.remote_file import RemoteFile
 
@@ -77,15 +77,15 @@ def fetch(params: Download, raw: Path) -> Fetched:
 
     there = {name: image for name, image in wanted.items() if name not in withdrawn}
     described: list[dict[str, Any]] = []  # filled while the archive is written: each image is read once
-    write_archive(raw / PACKED, _read_images(there, params.resolution, store, described))
+    write_archive(raw / PACKED, _read_images(there, store, described))
     rows = [image.row for name, image in images.items() if name not in withdrawn]
     table = pd.DataFrame(rows)[[column for column in COLUMNS if column in rows[0]]]
     provenance = {
         "source": "isic_archive",
         "request": request,
         "address": address,
-        "licence": "; ".join(sorted({image.licence or "unstated" for image in there.values()})),
-        "attribution": "; ".join(sorted({image.attribution or "unstated" for image in there.values()})),
+        "licence": "; ".join(sorted({image["licence"] for image in described})),
+        "attribution": "; ".join(sorted({image["attribution"] for image in described})),
         "citation": CITATION,
         "files": [describe_file(raw / PACKED)],
         "gone": sorted(withdrawn),
@@ -160,7 +160,7 @@ def _choose(records: list[dict[str, Any]], resolution: str) -> dict[str, Image]:
     Raises:
         UserError: there is none; or a field without which nothing can be done is missing in all records.
     """
-    read = [read_record(record) for record in records if not is_private(record)]
+    read = [read_record(record, resolution) for record in records if record.get("public") is not False]
     if private := len(records) - len(read):
         print(f"{private:,} images are not public, and are passed over.")
     if not read:
@@ -169,9 +169,8 @@ def _choose(records: list[dict[str, Any]], resolution: str) -> dict[str, Image]:
             f"{private:,} of them not public: none that can be fetched. Choose others; what collections there are, "
             "and what a search finds, is shown on https://gallery.isic-archive.com."
         )
-    images = {image.image_id: image for image in read}
     undiagnosed = sum(not image.row["dx"] for image in read)
-    unaddressed = sum(resolution not in image.addresses for image in read)
+    unaddressed = sum(not image.url for image in read)
     for count, field in ((undiagnosed, "metadata.clinical.diagnosis_1"), (unaddressed, f"files.{resolution}.url")):
         if count == len(read):
             raise UserError(
@@ -181,7 +180,7 @@ def _choose(records: list[dict[str, Any]], resolution: str) -> dict[str, Image]:
             )
     if undiagnosed:
         print(f"{undiagnosed:,} images have no diagnosis: they are listed, and not fetched.")
-    return images
+    return {image.row["image_id"]: image for image in read}
 
 
 def _fetch_images(wanted: dict[str, Image], resolution: str, store: Path, address: str) -> set[str]:
@@ -192,11 +191,12 @@ def _fetch_images(wanted: dict[str, Image], resolution: str, store: Path, addres
     Raises:
         UserError: some cannot be had for a reason that may pass.
     """
-    failed = _try(wanted, resolution, store)
+    failed = _try(wanted, store)
     if any(_status(error) not in WITHDRAWN for error in failed.values()):
         print(f"{len(failed):,} images could not be had: requesting new links from the archive.")
-        fresh = {image.image_id: image for image in map(read_record, _search(address))}
-        failed = _try({name: fresh.get(name, wanted[name]) for name in failed}, resolution, store)
+        records = {record["isic_id"]: record for record in _search(address)}
+        fresh = {name: read_record(records[name], resolution) for name in failed if name in records}
+        failed = _try({name: fresh.get(name, wanted[name]) for name in failed}, store)
     passing = [error for error in failed.values() if _status(error) not in {*WITHDRAWN, REFUSED}]
     if passing:
         raise UserError(
@@ -211,19 +211,14 @@ def _status(error: UserError) -> int | None:
     return error.status if isinstance(error, WebError) else None
 
 
-def _try(wanted: dict[str, Image], resolution: str, store: Path) -> dict[str, UserError]:
+def _try(wanted: dict[str, Image], store: Path) -> dict[str, UserError]:
     """Fetch images, and return why which ones failed."""
-    failed: dict[str, UserError] = {}
-    files = {}
-    for name, image in wanted.items():
-        url = image.addresses.get(resolution)
-        if url is None:
-            failed[name] = WebError(f"{name} has no address", 404)
-        else:
-            files[name] = RemoteFile(f"{name}.jpg", (url,), image.n_bytes.get(resolution))
+    files = {
+        name: RemoteFile(f"{name}.jpg", (image.url,), image.n_bytes) for name, image in wanted.items() if image.url
+    }
     results = download_many(list(files.values()), store, what="images")
-    failed |= {name: got for name, got in zip(files, results, strict=True) if isinstance(got, UserError)}
-    return failed
+    without: dict[str, UserError] = {name: WebError(f"{name} has no address", 404) for name in wanted.keys() - files}
+    return without | {name: got for name, got in zip(files, results, strict=True) if isinstance(got, UserError)}
 
 
 def _refuse_if_too_many(gone: set[str], wanted: int, listing: Path) -> None:
@@ -237,9 +232,7 @@ def _refuse_if_too_many(gone: set[str], wanted: int, listing: Path) -> None:
         )
 
 
-def _read_images(
-    images: dict[str, Image], resolution: str, store: Path, described: list[dict[str, Any]]
-) -> Iterator[tuple[str, bytes]]:
+def _read_images(images: dict[str, Image], store: Path, described: list[dict[str, Any]]) -> Iterator[tuple[str, bytes]]:
     """Yield archive members in the order of ids, and describe each for the provenance."""
     for name in tqdm(sorted(images), desc="pack", unit="image", disable=None):
         content = (store / f"{name}.jpg").read_bytes()
@@ -247,12 +240,11 @@ def _read_images(
         described.append(
             {
                 "name": f"{name}.jpg",
-                # Without the signature, which is another one each time.
-                "address": image.addresses[resolution].partition("?")[0],
+                "address": image.url.partition("?")[0],  # without the signature, which is another one each time
                 "bytes": len(content),
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "licence": image.licence or "unstated",
-                "attribution": image.attribution or "unstated",
+                "attribution": image.row["dataset"] or "unstated",
             }
         )
         yield f"{name}.jpg", content
