@@ -62,7 +62,7 @@ def test_same_bytes_with_any_workers(hundred: tuple[Fetched, Path], tmp_path: Pa
         assert (tmp_path / "again" / name).read_bytes() == (raw / name).read_bytes()
 
 
-def die(_image: synthetic.DrawnImage, seed: int) -> tuple[str, bytes]:
+def die(_row: dict[str, object], seed: int) -> tuple[str, bytes]:
     """Take the place of `_jpeg` in a process that the system kills."""
     os._exit(seed)
 

@@ -20,13 +20,7 @@ from lesions.core.errors import UserError
 from lesions.sources.common import http as web
 from lesions.sources.common.http import WebError
 from lesions.sources.common.partial_download import NoRoomError, Origin, PartialDownload, require_room, writing
-from lesions.sources.common.remote_file import (
-    RemoteFile,
-    find_problem,
-    is_page_by_name,
-    progress_bar,
-    read_chunks,
-)
+from lesions.sources.common.remote_file import RemoteFile, find_problem, is_page_by_name, progress_bar, read_chunks
 
 
 def downloads(here: Path) -> Path:

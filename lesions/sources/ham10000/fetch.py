@@ -47,13 +47,7 @@ TABLE = RemoteFile(
 )
 
 OFFERS = [
-    Offer(
-        "",
-        "HAM10000 as published: 10,015 images of 7,470 lesions, 7 diagnoses",
-        "2.8 GB",
-        LICENCE,
-        (*IMAGES, TABLE),
-    )
+    Offer("", "HAM10000 as published: 10,015 images of 7,470 lesions, 7 diagnoses", "2.8 GB", LICENCE, (*IMAGES, TABLE))
 ]
 
 

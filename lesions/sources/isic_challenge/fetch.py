@@ -39,10 +39,7 @@ LEFT_OUT = {"ISIC_0035068": "not a photograph"}
 """Images of the test set of 2018 that are listed, and show no lesion."""
 
 VERIFIED = "length and archive structure; nobody publishes a hash"
-BUCKETS = (
-    "https://isic-archive.s3.amazonaws.com/challenges",
-    "https://isic-challenge-data.s3.amazonaws.com",
-)
+BUCKETS = ("https://isic-archive.s3.amazonaws.com/challenges", "https://isic-challenge-data.s3.amazonaws.com")
 """Today's, and the older one."""
 
 
