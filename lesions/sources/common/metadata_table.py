@@ -163,7 +163,7 @@ def keep_columns(table: pd.DataFrame) -> pd.DataFrame:
     return kept.map(str.strip)
 
 
-def kind_of(header: list[str]) -> str:
+def table_kind(header: list[str]) -> str:
     """Tell which kind of table has such a header, as `read_header` returns it.
 
     Returns:
