@@ -211,9 +211,9 @@ def read_isic(paths: list[Path]) -> pd.DataFrame:
     table = keep_columns(truth)
     for path, companion in zip(paths[1:], companions, strict=True):
         check_table(companion.assign(dx=""), path.name)
-        known = keep_columns(companion).set_index("image_id").reindex(table["image_id"], fill_value="")
+        known = keep_columns(companion).set_index("image_id")
         for column in known:
-            values = pd.Series(known[column].to_numpy(), table.index)
+            values = table["image_id"].map(known[column]).fillna("")
             table[column] = table[column].where(table[column] != "", values) if column in table else values
     return keep_columns(table)
 

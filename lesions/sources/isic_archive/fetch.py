@@ -61,19 +61,19 @@ def fetch(params: Download, raw: Path) -> Fetched:
     collection = None if params.collection == "none" else params.collection
     query = None if params.query == "none" else params.query
     address = search_address(collection, query)
-    request = {"collection": collection, "query": query, "resolution": params.resolution}
-    listing = FOLDER / _name_listing(collection, query)
+    path = FOLDER / _name_listing(collection, query)
     store = FOLDER / params.resolution
-    records, gone = _list(listing, address)
-    images = _choose(records, params.resolution)
+    listing = _read_listing(path) if path.exists() else {"address": address, "gone": {}, "records": _search(address)}
+    images = _choose(listing["records"], params.resolution)
 
     diagnosed = {name: image for name, image in images.items() if image.row["dx"]}
-    withdrawn = set(gone.get(params.resolution, []))
+    withdrawn = set(listing["gone"].get(params.resolution, []))
     wanted = {name: image for name, image in diagnosed.items() if name not in withdrawn}
-    _keep(listing, address, records, gone)
+    _write_listing(path, listing)
     withdrawn |= _fetch_images(wanted, params.resolution, store, address)
-    _keep(listing, address, records, {**gone, params.resolution: sorted(withdrawn)})
-    _refuse_if_too_many(withdrawn, len(diagnosed), listing)
+    listing["gone"][params.resolution] = sorted(withdrawn)
+    _write_listing(path, listing)
+    _refuse_if_too_many(withdrawn, len(diagnosed), path)
 
     there = {name: image for name, image in wanted.items() if name not in withdrawn}
     described: list[dict[str, Any]] = []  # filled while the archive is written: each image is read once
@@ -82,7 +82,7 @@ def fetch(params: Download, raw: Path) -> Fetched:
     table = pd.DataFrame(rows)[[column for column in COLUMNS if column in rows[0]]]
     provenance = {
         "source": "isic_archive",
-        "request": request,
+        "request": {"collection": collection, "query": query, "resolution": params.resolution},
         "address": address,
         "licence": "; ".join(sorted({image["licence"] for image in described})),
         "attribution": "; ".join(sorted({image["attribution"] for image in described})),
@@ -104,26 +104,28 @@ def _name_listing(collection: int | None, query: str | None) -> str:
     return "_".join(parts) + ".json"
 
 
-def _list(listing: Path, address: str) -> tuple[list[dict[str, Any]], dict[str, list[str]]]:
-    """Return the records of a search: as they were kept, else from the archive.
+def _read_listing(path: Path) -> dict[str, Any]:
+    """Return the result of an earlier search: its `records`, and by resolution the ids of images that are `gone`."""
+    try:
+        listing = json.loads(path.read_text(encoding="utf-8"))
+        records, _ = list(listing["records"]), dict(listing["gone"])
+    except (ValueError, TypeError, KeyError):
+        raise UserError(
+            f"{path} is not what this pipeline wrote there, the result of a search. Delete it, "
+            "and the archive is searched anew; images that are there are not fetched again."
+        ) from None
+    for record in records:
+        check_record(record, str(path))
+    print(f"{len(records):,} images as listed in {path}; delete that file to search the archive anew.")
+    return dict(listing)
 
-    Returns:
-        The records; and by resolution the ids that an earlier run found to be gone.
-    """
-    if listing.exists():
-        try:
-            kept = json.loads(listing.read_text(encoding="utf-8"))
-            records, gone = list(kept["records"]), dict(kept["gone"])
-        except (ValueError, TypeError, KeyError):
-            raise UserError(
-                f"{listing} is not what this pipeline wrote there, the result of a search. Delete it, "
-                "and the archive is searched anew; images that are there are not fetched again."
-            ) from None
-        for record in records:
-            check_record(record, str(listing))
-        print(f"{len(records):,} images as listed in {listing}; delete that file to search the archive anew.")
-        return records, gone
-    return _search(address), {}
+
+def _write_listing(path: Path, listing: dict[str, Any]) -> None:
+    """Write the result of a complete search, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(listing), encoding="utf-8")
+    part.replace(path)
 
 
 def _search(address: str) -> list[dict[str, Any]]:
@@ -142,16 +144,6 @@ def _search(address: str) -> list[dict[str, Any]]:
                 f"images in {FOLDER}; put a copy of that folder there."
             )
         raise UserError(f"{error}\n{mend}") from None
-
-
-def _keep(listing: Path, address: str, records: list[dict[str, Any]], gone: dict[str, list[str]]) -> None:
-    """Write a complete answer down, and which images are gone since; never half of it."""
-    listing.parent.mkdir(parents=True, exist_ok=True)
-    part = listing.with_suffix(".part")
-    lines = ",\n".join(json.dumps(record) for record in records)
-    head = json.dumps({"address": address, "gone": gone})
-    part.write_text(f'{head[:-1]}, "records": [\n{lines}\n]}}\n', encoding="utf-8")
-    part.replace(listing)
 
 
 def _choose(records: list[dict[str, Any]], resolution: str) -> dict[str, Image]:
