@@ -1,7 +1,6 @@
 """What `lesions sources` says: which sources there are, what each gives, and what of it is already here."""
 
 import importlib
-import re
 from pathlib import Path
 
 from lesions.archives import is_image
@@ -32,7 +31,7 @@ def offers_of(source: str) -> list[Offer]:
     """Return what a source offers; of one that lists nothing, how its module describes itself."""
     module = importlib.import_module(f"lesions.sources.{source}.fetch")
     first_line = (module.__doc__ or "").strip().partition("\n")[0].rstrip(".")
-    described = Offer("", re.sub(r"^(Source )?`\w+`: ", "", first_line), "nothing", "-")
+    described = Offer("", first_line.rpartition("`: ")[2], "nothing", "-")
     offers: list[Offer] = getattr(module, "OFFERS", [described])
     return offers
 

@@ -20,7 +20,7 @@ from lesions.core.errors import UserError
 from lesions.sources.common import http as web
 from lesions.sources.common.http import WebError
 from lesions.sources.common.partial_download import NoRoomError, Origin, PartialDownload, require_room, writing
-from lesions.sources.common.remote_file import RemoteFile, find_problem, is_page_by_name, progress_bar, read_chunks
+from lesions.sources.common.remote_file import RemoteFile, find_problem, progress_bar, read_chunks
 
 
 def downloads(here: Path) -> Path:
@@ -240,7 +240,7 @@ def _origin(url: str, file: RemoteFile, response: requests.Response) -> Origin:
     length: int | None = response.raw.length_remaining
     if response.status_code != HTTPStatus.OK:
         problem = f"answered {response.status_code}, where the whole file was requested"
-    elif kind in ("text/html", "application/xhtml+xml") and not is_page_by_name(file.name):
+    elif kind in ("text/html", "application/xhtml+xml"):
         problem = "answered with a web page, perhaps one to log in, in place of the file"
     elif length is not None and file.n_bytes not in (None, length):
         problem = f"gives a file of {length:,} bytes; expected {file.n_bytes:,}"

@@ -105,13 +105,11 @@ class PartialDownload:
 
     def append(self, chunks: Iterable[bytes], bar: "tqdm[NoReturn]") -> None:
         """Add chunks; stop where there is more than the whole file has."""
-        with writing(self.path, self.n_bytes), self.path.open("ab", buffering=0) as out:
+        with writing(self.path, self.n_bytes), self.path.open("ab") as out:
             for chunk in chunks:
-                rest = memoryview(chunk)
-                while rest:
-                    written = out.write(rest)
-                    self.length += written
-                    rest = rest[written:]
+                out.write(chunk)
+                out.flush()  # what has come survives a kill
+                self.length += len(chunk)
                 bar.update(len(chunk))
                 if self.n_bytes is not None and self.length > self.n_bytes:
                     return

@@ -58,14 +58,14 @@ def find_problem(path: Path, file: RemoteFile, n_bytes: int | None = None) -> st
     Args:
         path: the file.
         file: what it should be.
-        n_bytes: its length as the server says; of no weight where it is published.
+        n_bytes: its length as the server says, used where none is published.
     """
     expected = n_bytes if file.n_bytes is None else file.n_bytes
     try:
         with path.open("rb") as opened:
             beginning = opened.read(512)
         length = path.stat().st_size
-        if PAGE.match(beginning) and not is_page_by_name(file.name):
+        if PAGE.match(beginning):
             return f"a web page of {length:,} bytes, perhaps one to log in"
         if expected is not None and length != expected:
             return f"{length:,} bytes; expected {expected:,}"
@@ -84,11 +84,6 @@ def find_problem(path: Path, file: RemoteFile, n_bytes: int | None = None) -> st
         except UserError:
             return f"{length:,} bytes that do not open as a zip archive"
     return ""
-
-
-def is_page_by_name(name: str) -> bool:
-    """Whether a file of that name is meant to be a web page."""
-    return name.lower().endswith((".html", ".htm", ".xhtml"))
 
 
 def file_hashes(path: Path, names: Iterable[str]) -> dict[str, str]:

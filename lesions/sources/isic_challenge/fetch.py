@@ -23,17 +23,12 @@ VIENNA = "HAM10000: ViDIR Group, Department of Dermatology, Medical University o
 MSK = "MSK: anonymous"
 BARCELONA = "BCN_20000: Department of Dermatology, Hospital Clínic de Barcelona"
 HAM10000 = "Tschandl, Rosendahl, Kittler: The HAM10000 dataset. Scientific Data 5, 180161 (2018)"
-CODELLA = "Codella et al.: Skin Lesion Analysis Toward Melanoma Detection, {}"
+CODELLA = "Codella et al.: Skin Lesion Analysis Toward Melanoma Detection"
+COMBALIA = "Combalia et al.: BCN20000: Dermoscopic Lesions in the Wild. arXiv:1908.02288"
 ATTRIBUTION = {2018: f"{VIENNA}; {MSK}", 2019: f"{BARCELONA}; {VIENNA}; {MSK}"}
 CITATION = {
-    2018: f"{CODELLA.format('2018. arXiv:1902.03368')}; {HAM10000}",
-    2019: "; ".join(
-        [
-            HAM10000,
-            CODELLA.format("2017. arXiv:1710.05006"),
-            "Combalia et al.: BCN20000: Dermoscopic Lesions in the Wild. arXiv:1908.02288",
-        ]
-    ),
+    2018: f"{CODELLA}, 2018. arXiv:1902.03368; {HAM10000}",
+    2019: f"{HAM10000}; {CODELLA}, 2017. arXiv:1710.05006; {COMBALIA}",
 }
 LEFT_OUT = {"ISIC_0035068": "not a photograph"}
 """Images of the test set of 2018 that are listed, and show no lesion."""
@@ -76,18 +71,16 @@ CHALLENGES = {
     ),
     2019: (_part(2019, "ISIC_2019_Training", "", 25_331, "GroundTruth.csv", "Metadata.csv"),),
 }
+
+
+def _offer(year: int, what: str, size: str) -> Offer:
+    files = tuple(file for part in CHALLENGES[year] for file in (*part.tables, part.images))
+    return Offer(f"year: {year}", what, size, LICENCE, files)
+
+
 OFFERS = [
-    Offer(
-        f"year: {year}",
-        what,
-        size,
-        LICENCE,
-        tuple(file for part in CHALLENGES[year] for file in (*part.tables, part.images)),
-    )
-    for year, what, size in (
-        (2018, "task 3: HAM10000, and the published validation (193 images) and test (1,511)", "3.2 GB"),
-        (2019, "25,331 images, 8 diagnoses, no published split", "9.8 GB"),
-    )
+    _offer(2018, "task 3: HAM10000, and the published validation (193 images) and test (1,511)", "3.2 GB"),
+    _offer(2019, "25,331 images, 8 diagnoses, no published split", "9.8 GB"),
 ]
 
 
