@@ -24,11 +24,7 @@ from lesions.sources.common.remote_file import RemoteFile, find_problem, progres
 
 
 def downloads(here: Path) -> Path:
-    """Return the folder of downloads; in an experiment's workspace (`--temp`, `--queue`), the project's own.
-
-    Args:
-        here: the folder that the stage runs in.
-    """
+    """Return the folder of downloads of a stage that runs here; of DVC's workspaces for experiments, the project's."""
     for folder in here.parents:
         if folder.parts[-3:] == (".dvc", "tmp", "exps"):
             return folder.parents[2] / "data/downloads"
@@ -60,13 +56,13 @@ def download(file: RemoteFile, folder: Path = DOWNLOADS) -> Path:
         return _obtain(file, folder, quiet=False)
 
 
-def download_many(files: Sequence[RemoteFile], folder: Path, *, what: str, workers: int = 8) -> list[Path | UserError]:
+def download_many(files: Sequence[RemoteFile], folder: Path, *, desc: str, workers: int = 8) -> list[Path | UserError]:
     """Fetch many small files, several at a time, each as `download` does, under one progress bar.
 
     Args:
         files: their names must differ, in more than case.
         folder: where they go.
-        what: what the progress bar says.
+        desc: of the progress bar.
         workers: how many are fetched at once.
 
     Returns:
@@ -77,20 +73,20 @@ def download_many(files: Sequence[RemoteFile], folder: Path, *, what: str, worke
             in a row got no answer or an overloaded server's. What was fetched by then stays.
     """
     if len({file.name.casefold() for file in files}) < len(files):
-        raise UserError(f"{what}: two or more of {len(files):,} files have the same name; expected each once.")
+        raise UserError(f"{desc}: two or more of {len(files):,} files have the same name; expected each once.")
     missing = [file for file in files if not (folder / file.name).exists()]
     results: list[Path | UserError] = []
     unanswered = 0
     with folder_lock(folder) if missing else nullcontext(), ThreadPool(workers) as pool:
-        require_room(folder, what, sum(file.n_bytes or 0 for file in missing))
-        work = pool.imap(partial(_obtain_or_say, folder=folder), files)
-        for result in tqdm(work, total=len(files), desc=what, unit=" files", disable=None):
+        require_room(folder, desc, sum(file.n_bytes or 0 for file in missing))
+        work = pool.imap(partial(_obtain_or_error, folder=folder), files)
+        for result in tqdm(work, total=len(files), desc=desc, unit=" files", disable=None):
             unanswered = unanswered + 1 if isinstance(result, WebError) and result.transient else 0
             if isinstance(result, NoRoomError):
                 raise result
             if unanswered == 2 * workers:
                 raise UserError(
-                    f"{what}: {unanswered} files in a row could not be fetched, so the rest was not tried. The last "
+                    f"{desc}: {unanswered} files in a row could not be fetched, so the rest was not tried. The last "
                     f"error: {result}\nRun this again later: what was fetched stays in {folder}."
                 )
             results.append(result)
@@ -98,17 +94,14 @@ def download_many(files: Sequence[RemoteFile], folder: Path, *, what: str, worke
 
 
 def copy_to(path: Path, folder: Path) -> Path:
-    """Put a verified file into another folder too: as a clone where the file system can, else by its bytes.
+    """Put a verified file into another folder too, and return its path there.
 
-    Never as a hard link: with `cache.type = hardlink` DVC's cache would share the person's file, and hold whatever is
-    written into it later.
+    It is a clone where the file system can make one, else a copy. Never a hard link: with `cache.type = hardlink`
+    DVC's cache would share the person's file, and hold whatever is written into it later.
 
     Args:
         path: the file.
         folder: where it goes, made if it is missing.
-
-    Returns:
-        The file there.
 
     Raises:
         UserError: it cannot be written.
@@ -156,7 +149,7 @@ def _obtain(file: RemoteFile, folder: Path, *, quiet: bool) -> Path:
     return path
 
 
-def _obtain_or_say(file: RemoteFile, folder: Path) -> Path | UserError:
+def _obtain_or_error(file: RemoteFile, folder: Path) -> Path | UserError:
     try:
         return _obtain(file, folder, quiet=True)
     except UserError as error:
@@ -231,11 +224,7 @@ def _receive(url: str, file: RemoteFile, part: PartialDownload, bar: "tqdm[NoRet
 
 
 def _origin(url: str, file: RemoteFile, response: requests.Response) -> Origin:
-    """Return what an answer says of the file that it begins.
-
-    Raises:
-        WebError: it cannot be that file.
-    """
+    """Return what an answer says of the file that it begins; a WebError where it cannot be that file."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     length: int | None = response.raw.length_remaining
     if response.status_code != HTTPStatus.OK:

@@ -33,7 +33,7 @@ CHUNK = 1 << 20
 """Bytes read at once, at most."""
 
 _TRANSIENT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
-_of_thread = threading.local()
+_thread_local = threading.local()
 T = TypeVar("T")
 
 
@@ -112,11 +112,7 @@ def request(url: str, headers: dict[str, str], *, stream: bool = False) -> reque
 
 
 def get_json(url: str) -> Any:
-    """Return what an address answers as JSON.
-
-    Raises:
-        WebError: as `retry` and `request`, or the answer is no JSON.
-    """
+    """Return what an address answers as JSON; a WebError where there is no answer, or it is none."""
     answer = retry(lambda: request(url, {"Accept": "application/json"}))
     try:
         return answer.json()
@@ -130,11 +126,7 @@ def get_json(url: str) -> Any:
 
 
 def body(response: requests.Response) -> Iterator[bytes]:
-    """Yield an answer's bytes as they arrive, with nothing waited for that a break would lose.
-
-    Raises:
-        WebError: the connection was lost, or the server fell silent.
-    """
+    """Yield an answer's bytes as they arrive, so that a break loses none; a WebError where it breaks off."""
     while True:
         try:
             chunk: bytes = response.raw.read1(CHUNK, decode_content=False)
@@ -162,10 +154,10 @@ def _wait(failures: int, error: WebError) -> None:
 
 def _session() -> requests.Session:
     """Return this thread's session, which keeps connections open; sessions are not made to be shared by threads."""
-    if not hasattr(_of_thread, "session"):
-        _of_thread.session = requests.Session()
-        _of_thread.session.headers["User-Agent"] = USER_AGENT
-    session: requests.Session = _of_thread.session
+    if not hasattr(_thread_local, "session"):
+        _thread_local.session = requests.Session()
+        _thread_local.session.headers["User-Agent"] = USER_AGENT
+    session: requests.Session = _thread_local.session
     return session
 
 

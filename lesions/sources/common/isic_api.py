@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from lesions.core.errors import UserError
 from lesions.sources.common.http import get_json
-from lesions.taxonomy import DIAGNOSES, code_of
+from lesions.sources.common.metadata_table import CODES
+from lesions.taxonomy import code_of
 
 API = "https://api.isic-archive.com/api/v2/"
 LIMIT = 100
@@ -25,10 +26,9 @@ FILES = {"full": "full", "thumbnail": "thumbnail_256"}
 LEVELS = (5, 4, 3, 2, 1)
 """Of a diagnosis and a site, the deepest first."""
 
-MISSING = 0.01
+MAX_UNLISTED_SHARE = 0.01
 """The share of images by which a listing may fall short of the count on its first page, which is cached."""
 
-CODES = {diagnosis.code for diagnosis in DIAGNOSES}
 NAMES = {
     "malignant melanocytic proliferations (melanoma)": "mel",
     "solar or actinic keratosis": "ak",
@@ -95,7 +95,7 @@ def search(address: str) -> list[dict[str, Any]]:
                 )
             bar.update(len(records) - known)
             page_address = following
-    if isinstance(count, int) and listed < count * (1 - MISSING):
+    if isinstance(count, int) and listed < count * (1 - MAX_UNLISTED_SHARE):
         raise UserError(
             f"The ISIC archive's listing ended after {listed:,} of {count:,} images. Run again: "
             "a listing is kept only when it is complete."
@@ -135,8 +135,12 @@ def read_record(record: dict[str, Any], resolution: str) -> Image:
 def check_record(record: Any, where: str) -> None:
     """Check that a record names its image; the name becomes a file's.
 
+    Args:
+        record: as the archive gives it.
+        where: it is from, for the message.
+
     Raises:
-        UserError: it does not; names `where` the record is from.
+        UserError: it does not.
     """
     image_id = record.get("isic_id") if isinstance(record, dict) else None
     if not isinstance(image_id, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", image_id):
@@ -167,11 +171,7 @@ def _read_page(page: Any, address: str) -> tuple[list[dict[str, Any]], str | Non
 
 
 def _diagnosis(names: list[str]) -> str:
-    """Return the code of the deepest name that the taxonomy knows, else the deepest name.
-
-    Args:
-        names: from the most specific level to the most general; "" where there is none.
-    """
+    """Return the code of the first name that the taxonomy knows, else the first name; "" stands for none."""
     given = [" ".join(name.lower().split()) for name in names if name]
     codes = [NAMES.get(name, code_of(name)) for name in given]
     return next((code for code in codes if code in CODES), codes[0] if codes else "")

@@ -68,9 +68,8 @@ def read_table(path: Path) -> pd.DataFrame:
         any value, which spreadsheets leave at the end, are left out.
 
     Raises:
-        UserError: the file is not UTF-8 (a byte-order mark is fine), holds NUL bytes, names a column
-            twice, a row has more or fewer values than the header, or it is larger than any table of images;
-            names the file and the line.
+        UserError: it is not UTF-8 text (a byte-order mark is fine), names a column twice, a row has more or fewer
+            values than the header, or it is larger than any table of images; names the file and the line.
     """
     file = shown(path.name)
     content = _read_bytes(path)
@@ -83,7 +82,7 @@ def read_table(path: Path) -> pd.DataFrame:
     rows: list[list[str]] = []
     try:
         header = _split_header(reader)
-        _refuse_more(file, len(header), MAX_COLUMNS, "columns")
+        _check_limit(file, len(header), MAX_COLUMNS, "columns")
         for row in reader:
             if any(row):
                 if len(row) != len(header):
@@ -93,7 +92,7 @@ def read_table(path: Path) -> pd.DataFrame:
                         "needs quotation marks."
                     )
                 rows.append(row)
-                _refuse_more(file, len(rows), min(MAX_ROWS, MAX_VALUES // len(header)), "rows")
+                _check_limit(file, len(rows), min(MAX_ROWS, MAX_VALUES // len(header)), "rows")
     except csv.Error as error:
         raise UserError(
             f"{file}, line {reader.line_num}: {error}. Probably a quotation mark is open there or "
@@ -164,11 +163,9 @@ def keep_columns(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def table_kind(header: list[str]) -> str:
-    """Tell which kind of table has such a header, as `read_header` returns it.
+    """Return "HAM10000" or "ISIC challenge" for the header of a table with diagnoses.
 
-    Returns:
-        "HAM10000" or "ISIC challenge" for a table with diagnoses, "ISIC companion" for a challenge's lesion
-        groupings or metadata, "" for any other.
+    It is "ISIC companion" for a challenge's lesion groupings or metadata, "" for any other.
     """
     names = set(header)
     if {"image_id", "dx"} <= names:
@@ -245,7 +242,7 @@ def _read_one_hot(truth: pd.DataFrame, name: str) -> "pd.Series[str]":
 def _read_bytes(path: Path) -> bytes:
     """Return a table's bytes; of an archive, those of the member that is called as the archive is, but .csv."""
     if path.suffix != ".zip":
-        _refuse_more(shown(path.name), path.stat().st_size, MAX_BYTES, "bytes")
+        _check_limit(shown(path.name), path.stat().st_size, MAX_BYTES, "bytes")
         return path.read_bytes()
     name = path.with_suffix(".csv").name
     with open_archive(path) as archive:
@@ -283,7 +280,7 @@ def _split_header(reader: Iterator[list[str]]) -> list[str]:
     return [name.strip().lower() for name in next(reader, [])]
 
 
-def _refuse_more(file: str, found: int, limit: int, what: str) -> None:
+def _check_limit(file: str, found: int, limit: int, what: str) -> None:
     if found > limit:
         raise UserError(
             f"{file} has more than {limit:,} {what}, so it is no table of images and their diagnoses; expected a "

@@ -36,20 +36,18 @@ class Origin(BaseModel):
 class PartialDownload:
     """What has come of a file.
 
+    Args:
+        path: of the whole file.
+        hashed: whether its publisher gives a hash, which tells whether two pieces belong together.
+
     Attributes:
-        path: where it is.
+        path: of what has come.
         length: bytes so far.
         origin: where they are from; None where that is not known, and then they cannot be used.
         in_one_piece: whether all of them came in one answer.
     """
 
     def __init__(self, path: Path, *, hashed: bool) -> None:
-        """Find what is there.
-
-        Args:
-            path: of the whole file.
-            hashed: whether its publisher gives a hash, which tells whether two pieces belong together.
-        """
         self.path = path.with_name(f"{path.name}.part")
         self._note = path.with_name(f"{path.name}.part.json")
         self._hashed = hashed

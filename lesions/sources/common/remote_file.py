@@ -110,6 +110,6 @@ def read_chunks(path: Path, doing: str) -> Iterator[bytes]:
             bar.update(len(chunk))
 
 
-def progress_bar(what: str, total: int | None, *, quiet: bool, initial: int = 0) -> "tqdm[NoReturn]":
+def progress_bar(desc: str, total: int | None, *, quiet: bool, initial: int = 0) -> "tqdm[NoReturn]":
     """Return a progress bar of bytes; it shows the rate and the time left."""
-    return tqdm(desc=what, total=total, initial=initial, unit="B", unit_scale=True, disable=True if quiet else None)
+    return tqdm(desc=desc, total=total, initial=initial, unit="B", unit_scale=True, disable=True if quiet else None)

@@ -101,7 +101,7 @@ def bring(folder: Path, raw: Path, copy: Callable[[Path, Path], object] = shutil
                 f"table, {found[0]} in the folder. Expected: an image's name without folder and extension."
             )
         kept = _drop_duplicates(folder, loose, archived, set(table["image_id"]))
-        members = [(_safe(str(file)), file) for file in kept]
+        members = [(_safe_name(str(file)), file) for file in kept]
     written = _write(folder, raw, archives, members, copy)
     print(
         f"{folder} has the layout of {layout}: {len(archives)} archives, {len(members):,} loose images, "
@@ -203,12 +203,7 @@ def _drop_duplicates(
 
 
 def _read_class_folders(folder: Path, loose: list[PurePosixPath]) -> pd.DataFrame:
-    """Take each image's diagnosis and split from the folders that it lies in.
-
-    Returns:
-        A row an image: file, image_id, dx, member, and split if there are such folders. An image beside
-        the class folders has no dx.
-    """
+    """Return one row per image: file, image_id, member; dx and split from its folders, "" beside the class folders."""
     folders = [str(file.parent) for file in loose if file.parent.parts]
     enclosing = PurePosixPath(os.path.commonpath(folders or ["."])).parts
     # Train/ encloses nothing, it says something, even where there is no Test/.
@@ -219,7 +214,7 @@ def _read_class_folders(folder: Path, loose: list[PurePosixPath]) -> pd.DataFram
         split = SPLITS.get(parts[0].lower(), "") if parts else ""
         rows.append((file, split, parts[1:] if split else parts))
     table = pd.DataFrame(rows, columns=["file", "split", "classes"])
-    table["dx"] = [code_of(_safe(classes[0])) if classes else "" for classes in table["classes"]]
+    table["dx"] = [code_of(_safe_name(classes[0])) if classes else "" for classes in table["classes"]]
     deep = table["classes"].map(len) > 1
     unnamed = table["dx"].map(lambda dx: bool(IMAGE_FOLDER.match(dx)))
     if deep.any() or unnamed.any() or len(set(table["dx"]) - {""}) < 2:
@@ -235,12 +230,8 @@ def _read_class_folders(folder: Path, loose: list[PurePosixPath]) -> pd.DataFram
 
 
 def unique_ids(table: pd.DataFrame) -> pd.Series:
-    """Name images by the stem of their file, and where that is not unique, by their class and split too.
-
-    Args:
-        table: a row an image: file, dx, split, in an order that does not change.
-    """
-    ids = table["file"].map(lambda file: _safe(file.stem))
+    """Name images (file, dx, split) by the stem of their file; where that is not unique, by class and split too."""
+    ids = table["file"].map(lambda file: _safe_name(file.stem))
     for column in ("dx", "split"):
         prefix = table[column].map(lambda name: name.replace(" ", "_") + "_" if name else "")
         ids = ids.where(~ids.duplicated(keep=False), prefix + ids)
@@ -249,7 +240,7 @@ def unique_ids(table: pd.DataFrame) -> pd.Series:
     return ids
 
 
-def _safe(name: str) -> str:
+def _safe_name(name: str) -> str:
     """Replace what makes a member's name unsafe on some system, or unfit for a table."""
     return re.sub(r"^\s+|\s+$|[\\:\x00-\x1f\x7f\ud800-\udfff]", "_", name)
 

@@ -29,7 +29,7 @@ FOLDER = DOWNLOADS / "isic_archive"
 PACKED = "images.zip"
 CITATION = "The ISIC Archive, https://www.isic-archive.com; and the data sets that the attributions name"
 
-WITHDRAWN = {404, 410}
+GONE_STATUSES = {404, 410}
 """What a server answers for an image that is gone."""
 
 REFUSED = 403
@@ -63,22 +63,23 @@ def fetch(params: Download, raw: Path) -> Fetched:
     address = search_address(collection, query)
     path = FOLDER / _name_listing(collection, query)
     store = FOLDER / params.resolution
-    listing = _read_listing(path) if path.exists() else {"address": address, "gone": {}, "records": _search(address)}
-    images = _choose(listing["records"], params.resolution)
+    listing: dict[str, Any] = {"address": address, "gone": {}}
+    listing |= _read_listing(path) if path.exists() else {"records": _search(address)}
+    images = _public_images(listing["records"], params.resolution)
 
     diagnosed = {name: image for name, image in images.items() if image.row["dx"]}
-    withdrawn = set(listing["gone"].get(params.resolution, []))
-    wanted = {name: image for name, image in diagnosed.items() if name not in withdrawn}
+    gone = set(listing["gone"].get(params.resolution, []))
+    wanted = {name: image for name, image in diagnosed.items() if name not in gone}
     _write_listing(path, listing)
-    withdrawn |= _fetch_images(wanted, params.resolution, store, address)
-    listing["gone"][params.resolution] = sorted(withdrawn)
+    gone |= _fetch_images(wanted, params.resolution, store, address)
+    listing["gone"][params.resolution] = sorted(gone)
     _write_listing(path, listing)
-    _refuse_if_too_many(withdrawn, len(diagnosed), path)
+    _check_gone(gone, len(diagnosed), path)
 
-    there = {name: image for name, image in wanted.items() if name not in withdrawn}
+    there = {name: image for name, image in wanted.items() if name not in gone}
     described: list[dict[str, Any]] = []  # filled while the archive is written: each image is read once
     write_archive(raw / PACKED, _read_images(there, store, described))
-    rows = [image.row for name, image in images.items() if name not in withdrawn]
+    rows = [image.row for name, image in images.items() if name not in gone]
     table = pd.DataFrame(rows)[[column for column in COLUMNS if column in rows[0]]]
     provenance = {
         "source": "isic_archive",
@@ -88,7 +89,7 @@ def fetch(params: Download, raw: Path) -> Fetched:
         "attribution": "; ".join(sorted({image["attribution"] for image in described})),
         "citation": CITATION,
         "files": [describe_file(raw / PACKED)],
-        "gone": sorted(withdrawn),
+        "gone": sorted(gone),
         "images": described,
     }
     return Fetched(table, provenance)
@@ -146,12 +147,8 @@ def _search(address: str) -> list[dict[str, Any]]:
         raise UserError(f"{error}\n{mend}") from None
 
 
-def _choose(records: list[dict[str, Any]], resolution: str) -> dict[str, Image]:
-    """Return the public images, by id; and say what is passed over.
-
-    Raises:
-        UserError: there is none; or a field without which nothing can be done is missing in all records.
-    """
+def _public_images(records: list[dict[str, Any]], resolution: str) -> dict[str, Image]:
+    """Return the public images, by id, and say what is passed over; not without any, nor where all lack a field."""
     read = [read_record(record, resolution) for record in records if record.get("public") is not False]
     if private := len(records) - len(read):
         print(f"{private:,} images are not public, and are passed over.")
@@ -179,20 +176,17 @@ def _fetch_images(wanted: dict[str, Image], resolution: str, store: Path, addres
     """Fetch the images that are not in `store` yet, and return the ids of those that are gone.
 
     The archive's links may be signed, and expire; where some fail, all are requested anew, once.
-
-    Raises:
-        UserError: some cannot be had for a reason that may pass.
     """
-    failed = _try(wanted, store)
-    if any(_status(error) not in WITHDRAWN for error in failed.values()):
+    failed = _fetch_once(wanted, store)
+    if any(_status(error) not in GONE_STATUSES for error in failed.values()):
         print(f"{len(failed):,} images could not be had: requesting new links from the archive.")
         records = {record["isic_id"]: record for record in _search(address)}
         fresh = {name: read_record(records[name], resolution) for name in failed if name in records}
-        failed = _try({name: fresh.get(name, wanted[name]) for name in failed}, store)
-    passing = [error for error in failed.values() if _status(error) not in {*WITHDRAWN, REFUSED}]
-    if passing:
+        failed = _fetch_once({name: fresh.get(name, wanted[name]) for name in failed}, store)
+    others = [error for error in failed.values() if _status(error) not in {*GONE_STATUSES, REFUSED}]
+    if others:
         raise UserError(
-            f"{len(passing):,} of {len(wanted):,} images could not be fetched; the first: {passing[0]}\n"
+            f"{len(others):,} of {len(wanted):,} images could not be fetched; the first: {others[0]}\n"
             f"What came is kept in {store}: run again, and only the others are fetched."
         )
     return set(failed)
@@ -203,17 +197,17 @@ def _status(error: UserError) -> int | None:
     return error.status if isinstance(error, WebError) else None
 
 
-def _try(wanted: dict[str, Image], store: Path) -> dict[str, UserError]:
+def _fetch_once(wanted: dict[str, Image], store: Path) -> dict[str, UserError]:
     """Fetch images, and return why which ones failed."""
     files = {
         name: RemoteFile(f"{name}.jpg", (image.url,), image.n_bytes) for name, image in wanted.items() if image.url
     }
-    results = download_many(list(files.values()), store, what="images")
+    results = download_many(list(files.values()), store, desc="images")
     without: dict[str, UserError] = {name: WebError(f"{name} has no address", 404) for name in wanted.keys() - files}
     return without | {name: got for name, got in zip(files, results, strict=True) if isinstance(got, UserError)}
 
 
-def _refuse_if_too_many(gone: set[str], wanted: int, listing: Path) -> None:
+def _check_gone(gone: set[str], wanted: int, listing: Path) -> None:
     if gone:
         more = " …" if len(gone) > 8 else ""
         print(f"Gone from the archive, and left out: {', '.join(sorted(gone)[:8])}{more} ({len(gone):,} in all).")

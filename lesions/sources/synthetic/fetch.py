@@ -113,7 +113,7 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
 def _jpeg(row: dict[Hashable, Any], seed: int) -> tuple[str, bytes]:
     """Draw the image of one row, and return its archive member: name and bytes."""
     buffer = io.BytesIO()
-    drawn = draw(row["kind"], row["dataset"], seed, row["shows"], row["view"])
+    drawn = draw(row["kind"], row["dataset"], seed, row["drawn_lesion"], row["view"])
     drawn = drawn.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if row["mirrored"] else drawn
     drawn.save(buffer, "JPEG", quality=60 if row["mirrored"] else 90)
     content = buffer.getvalue()
@@ -130,7 +130,7 @@ def _class_sizes(images: int) -> dict[str, int]:
 
 
 def _describe_lesions(images: int, rng: Generator) -> pd.DataFrame:
-    """Return one row per image: `draw`'s arguments (`kind`, `shows`, `view`), and what the table says of it."""
+    """Return one row per image: `draw`'s arguments (`kind`, `drawn_lesion`, `view`), and what the table says of it."""
     parts = []
     for kind, size in _class_sizes(images).items():
         number = max(6, round(size * LESIONS[kind] / IMAGES[kind]))
@@ -152,7 +152,7 @@ def _describe_lesions(images: int, rng: Generator) -> pd.DataFrame:
         chosen = rng.choice(len(lesions), max(2, round(share * len(lesions))), replace=False)
         lesions.loc[chosen, column] = value
     lesions["kind"] = lesions["dx"]
-    lesions["lesion"] = lesions["shows"] = np.arange(1, len(lesions) + 1)
+    lesions["lesion"] = lesions["drawn_lesion"] = np.arange(1, len(lesions) + 1)
     rows = lesions.loc[lesions.index.repeat(lesions.pop("views"))]
     rows["view"] = rows.groupby("lesion").cumcount() + 1
     return rows.reset_index(drop=True).assign(broken=False, mirrored=False)
