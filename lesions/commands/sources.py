@@ -1,4 +1,4 @@
-"""What `lesions sources` says: which sources there are, what each gives, and what of it is already here."""
+"""`lesions sources`: list the sources, what each offers, and how much of it is downloaded."""
 
 import importlib
 from pathlib import Path
@@ -14,7 +14,7 @@ HEAD = ("source", "set also", "to fetch", "licence", f"in {DOWNLOADS.as_posix()}
 def list_sources(downloads: Path = DOWNLOADS) -> str:
     """Return a table of all sources, as a person reads it; asks no network, and hashes nothing."""
     entries = [
-        ((name, offer.params, offer.size, offer.licence, there(offer, downloads)), offer.what)
+        ((name, offer.params, offer.size, offer.licence, download_state(offer, downloads)), offer.contents)
         for name in registry.sources()
         for offer in offers_of(name)
     ]
@@ -24,7 +24,7 @@ def list_sources(downloads: Path = DOWNLOADS) -> str:
     def line(cells: tuple[str, ...]) -> str:
         return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
-    return "\n\n".join([line(HEAD), *(f"{line(cells)}\n    {what}" for cells, what in entries)])
+    return "\n\n".join([line(HEAD), *(f"{line(cells)}\n    {contents}" for cells, contents in entries)])
 
 
 def offers_of(source: str) -> list[Offer]:
@@ -36,8 +36,8 @@ def offers_of(source: str) -> list[Offer]:
     return offers
 
 
-def there(offer: Offer, downloads: Path = DOWNLOADS) -> str:
-    """Say how much of an offer is in data/downloads, by names and lengths."""
+def download_state(offer: Offer, downloads: Path = DOWNLOADS) -> str:
+    """Say how much of an offer is downloaded, by names and lengths."""
     if offer.folder:
         images = sum(is_image(path.name) for path in (downloads / offer.folder).glob("*/*"))
         return f"{images:,} images"

@@ -1,6 +1,6 @@
-"""Fetching files so that what stands under a file's name is that file, whole, or nothing.
+"""Download files: under a file's name there is that file, complete and verified, or nothing.
 
-What is on its way is a `PartialDownload`. Only what has the right length and the right hashes gets the file's name.
+Until it has the right length and the right hashes, it is a `PartialDownload`.
 """
 
 from collections.abc import Iterator, Sequence

@@ -123,11 +123,11 @@ def check_table(table: pd.DataFrame, name: str) -> None:
     missing = [column for column in NEEDED if column not in found]
     if missing:
         close = {column: difflib.get_close_matches(column, found, n=1, cutoff=0.5) for column in missing}
-        hints = [f'is "{shown(near[0])}" meant to be "{column}"?' for column, near in close.items() if near]
+        hints = [f'Is "{shown(near[0])}" meant to be "{column}"? ' for column, near in close.items() if near]
         raise UserError(
             f"{name} has no column {' and no column '.join(missing)}; found: {_join(found)}; expected: "
             f"{', '.join(NEEDED)}, and if known {', '.join(name for name in COLUMNS if name not in NEEDED)}. "
-            + " ".join([hint[0].upper() + hint[1:] for hint in hints] + ["Mend the names in the first line."])
+            f"{''.join(hints)}Mend the names in the first line."
         )
     if table.empty:
         raise UserError(f"{name} has a header and no rows; expected a row an image. Is it the whole file?")

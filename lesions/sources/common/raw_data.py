@@ -40,7 +40,7 @@ class Offer(NamedTuple):
 
     Attributes:
         params: the keys of `download` that choose it, beside `source`.
-        what: images and diagnoses, in a few words.
+        contents: images and diagnoses, in a few words.
         size: what must be fetched, as a person says it.
         licence: of the images.
         files: what it takes from data/downloads.
@@ -48,7 +48,7 @@ class Offer(NamedTuple):
     """
 
     params: str
-    what: str
+    contents: str
     size: str
     licence: str
     files: tuple[RemoteFile, ...] = ()

@@ -1,4 +1,4 @@
-"""HAM10000 from the Harvard Dataverse: the two archives and the original table, each held against its hashes.
+"""HAM10000 from the Harvard Dataverse: the two archives and the original table, each verified by its hashes.
 
 Facts, file numbers and MD5 as the Dataverse publishes them, doi:10.7910/DVN/DBW86T; the table must be requested
 with `?format=original`, since the server otherwise gives a rewritten one, whose hash differs.
@@ -48,8 +48,8 @@ TABLE = RemoteFile(
     sha256="de17ec44cb25ea9c3f6378ba18d69224c740afd62e86ec2edc6a894d6aa663d3",
 )
 
-WHAT = "HAM10000 as published: 10,015 images of 7,470 lesions, 7 diagnoses"
-OFFERS = [Offer("", WHAT, "2.8 GB", ORIGIN["licence"], (*IMAGES, TABLE))]
+CONTENTS = "HAM10000 as published: 10,015 images of 7,470 lesions, 7 diagnoses"
+OFFERS = [Offer("", CONTENTS, "2.8 GB", ORIGIN["licence"], (*IMAGES, TABLE))]
 
 
 def fetch(params: Download, raw: Path) -> Fetched:  # noqa: ARG001 (every source takes both)

@@ -76,9 +76,9 @@ def fetch(params: Download, raw: Path) -> Fetched:
     _write_listing(path, listing)
     _check_gone(gone, len(diagnosed), path)
 
-    there = {name: image for name, image in wanted.items() if name not in gone}
+    present = {name: image for name, image in wanted.items() if name not in gone}
     described: list[dict[str, Any]] = []  # filled while the archive is written: each image is read once
-    write_archive(raw / PACKED, _read_images(there, store, described))
+    write_archive(raw / PACKED, _read_images(present, store, described))
     rows = [image.row for name, image in images.items() if name not in gone]
     table = pd.DataFrame(rows)[[column for column in COLUMNS if column in rows[0]]]
     provenance = {

@@ -1,8 +1,7 @@
 """The data of an ISIC challenge: 2018, task 3, with its published split; or 2019, which publishes none.
 
-Nobody publishes a hash of these files. What is held against something is their length as the server states it,
-and that each archive opens and holds as many images as the challenge says; the SHA-256 of what came is written
-down, so that two people can compare.
+Nobody publishes a hash of these files. Verified are their length as the server states it, and that each archive opens
+and holds as many images as the challenge says; `provenance.json` has the SHA-256, so that two people can compare.
 """
 
 from pathlib import Path
@@ -73,9 +72,9 @@ CHALLENGES = {
 }
 
 
-def _offer(year: int, what: str, size: str) -> Offer:
+def _offer(year: int, contents: str, size: str) -> Offer:
     files = tuple(file for part in CHALLENGES[year] for file in (*part.tables, part.images))
-    return Offer(f"year: {year}", what, size, LICENCE, files)
+    return Offer(f"year: {year}", contents, size, LICENCE, files)
 
 
 OFFERS = [
