@@ -50,10 +50,9 @@ def read_header(path: Path) -> list[str]:
     Only the first line is read, so that this works on any file.
     """
     with path.open("rb") as file:
-        start = file.readline(1 << 20)
-    lines = start.decode("utf-8-sig", errors="replace").splitlines()[:1]
+        line = _first_line(file.readline(1 << 20))
     try:
-        return [name for line in lines for name in _split_header(csv.reader([line], delimiter=_separator(line)))]
+        return _split_header(csv.reader([line], delimiter=_separator(line)))
     except csv.Error:  # no text, or no table
         return []
 
@@ -74,11 +73,9 @@ def read_table(path: Path) -> pd.DataFrame:
     file = shown(path.name)
     content = _read_bytes(path)
     _check_text(file, content)
-    first = content[: 1 << 20].splitlines()[:1]
-    separator = _separator(b"".join(first).decode(errors="replace"))
     # Line by line: as one text, Python would take up to four bytes a character.
     text = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="")
-    reader = csv.reader(text, delimiter=separator, strict=True)
+    reader = csv.reader(text, delimiter=_separator(_first_line(content[: 1 << 20])), strict=True)
     rows: list[list[str]] = []
     try:
         header = _split_header(reader)
@@ -270,6 +267,10 @@ def _check_text(file: str, content: bytes) -> None:
             f"{file} {problem} (line {line}): it has another encoding, or is damaged. Save it again as UTF-8: in a "
             'spreadsheet "Save as", "CSV UTF-8"; in a text editor "Save with encoding", "UTF-8"; or fetch it again.'
         )
+
+
+def _first_line(start: bytes) -> str:
+    return b"".join(start.splitlines()[:1]).decode("utf-8-sig", errors="replace")
 
 
 def _separator(header: str) -> str:

@@ -22,7 +22,8 @@ from lesions.params.download import Download
 from lesions.sources.common.download import DOWNLOADS, download_many
 from lesions.sources.common.http import WebError
 from lesions.sources.common.isic_api import Image, check_record, read_record, search, search_address
-from lesions.sources.common.raw_data import COLUMNS, Fetched, Offer, describe_file
+from lesions.sources.common.metadata_table import keep_columns
+from lesions.sources.common.raw_data import Fetched, Offer, describe_file
 from lesions.sources.common.remote_file import RemoteFile
 
 FOLDER = DOWNLOADS / "isic_archive"
@@ -79,8 +80,7 @@ def fetch(params: Download, raw: Path) -> Fetched:
     present = {name: image for name, image in wanted.items() if name not in gone}
     described: list[dict[str, Any]] = []  # filled while the archive is written: each image is read once
     write_archive(raw / PACKED, _read_images(present, store, described))
-    rows = [image.row for name, image in images.items() if name not in gone]
-    table = pd.DataFrame(rows)[[column for column in COLUMNS if column in rows[0]]]
+    table = keep_columns(pd.DataFrame(image.row for name, image in images.items() if name not in gone))
     provenance = {
         "source": "isic_archive",
         "request": {"collection": collection, "query": query, "resolution": params.resolution},
