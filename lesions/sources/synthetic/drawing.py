@@ -41,8 +41,9 @@ _HAIR = np.array([0.16, 0.11, 0.09], np.float32)
 
 @dataclass(frozen=True)
 class Camera:
-    """How one clinic's images look."""
+    """How one clinic's images look, and how many there are."""
 
+    share: float  # of the lesions; HAM10000's four sources have these shares
     tint: tuple[float, float, float]  # what the sensor makes of red, green and blue
     corners: float  # the chance of dark corners
     ruler: float  # the chance of a ruler at the edge
@@ -52,10 +53,10 @@ class Camera:
 
 
 CAMERAS = {
-    "synthetic_a": Camera((1.00, 1.00, 1.00), 0.05, 0.05, 0.08, 0.35, 0.012),
-    "synthetic_b": Camera((1.05, 0.98, 0.90), 0.35, 0.10, 0.12, 0.45, 0.015),
-    "synthetic_c": Camera((0.95, 0.98, 1.06), 0.05, 0.35, 0.08, 0.30, 0.010),
-    "synthetic_d": Camera((1.02, 0.93, 0.96), 0.20, 0.05, 0.55, 0.70, 0.022),
+    "synthetic_a": Camera(0.39, (1.00, 1.00, 1.00), 0.05, 0.05, 0.08, 0.35, 0.012),
+    "synthetic_b": Camera(0.34, (1.05, 0.98, 0.90), 0.35, 0.10, 0.12, 0.45, 0.015),
+    "synthetic_c": Camera(0.22, (0.95, 0.98, 1.06), 0.05, 0.35, 0.08, 0.30, 0.010),
+    "synthetic_d": Camera(0.05, (1.02, 0.93, 0.96), 0.20, 0.05, 0.55, 0.70, 0.022),
 }
 
 

@@ -24,16 +24,13 @@ from lesions.core.deterministic_zip import write_archive
 from lesions.core.errors import UserError
 from lesions.params.download import Download
 from lesions.sources.common.raw_data import Fetched, describe_file
-from lesions.sources.synthetic.drawing import draw
+from lesions.sources.synthetic.drawing import CAMERAS, draw
 
 IMAGES = {"mel": 1113, "bcc": 514, "akiec": 327, "bkl": 1099, "nv": 6705, "df": 115, "vasc": 142}
 LESIONS = {"mel": 614, "bcc": 327, "akiec": 228, "bkl": 727, "nv": 5403, "df": 73, "vasc": 98}
 MEAN_AGES = {"mel": 61, "bcc": 67, "akiec": 67, "bkl": 64, "nv": 46, "df": 53, "vasc": 51}
 AGE_DEVIATIONS = {"mel": 15, "bcc": 14, "akiec": 11, "bkl": 14, "nv": 15, "df": 14, "vasc": 22}
 """HAM10000's counts and ages in years, by diagnosis."""
-
-CAMERAS = {"synthetic_a": 0.39, "synthetic_b": 0.34, "synthetic_c": 0.22, "synthetic_d": 0.05}
-"""How often each camera was used; HAM10000's four sources have these shares."""
 
 PROOFS = {
     "nv": {"follow_up": 0.55, "histo": 0.37, "consensus": 0.08},
@@ -142,7 +139,7 @@ def _describe_lesions(images: int, rng: Generator) -> pd.DataFrame:
             "age": [f"{5 * round(age / 5)}.0" for age in ages],
             "sex": rng.choice(["male", "female"], number, p=[0.54, 0.46]),
             "localization": rng.choice(list(SITES), number, p=list(SITES.values())),
-            "dataset": rng.choice(list(CAMERAS), number, p=list(CAMERAS.values())),
+            "dataset": rng.choice(list(CAMERAS), number, p=[camera.share for camera in CAMERAS.values()]),
             "views": 1 + rng.multinomial(size - number, np.full(number, 1 / number)),
         }
         parts.append(pd.DataFrame(part))
