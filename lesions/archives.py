@@ -8,6 +8,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from posixpath import splitext
@@ -38,12 +39,14 @@ class Member(NamedTuple):
         archive: the archive's file name.
         name: the member's name in the archive; a key, never a path.
         image_id: the name's last part without its extension.
+        crc: the CRC-32 of its bytes, as the archive says.
         problem: why it cannot be read, or "".
     """
 
     archive: str
     name: str
     image_id: str
+    crc: int
     problem: str
 
 
@@ -58,23 +61,8 @@ class _File(io.BufferedReader):
         return super().read(size)
 
 
-class _Archive(zipfile.ZipFile):
-    """A zip archive that closes the `_File` it reads from."""
-
-    def __init__(self, path: Path) -> None:
-        self._bytes = _File(io.FileIO(path))
-        try:
-            super().__init__(self._bytes)
-        except BaseException:
-            self._bytes.close()
-            raise
-
-    def close(self) -> None:
-        super().close()
-        self._bytes.close()
-
-
-def open_archive(path: Path) -> zipfile.ZipFile:
+@contextmanager
+def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open a zip archive.
 
     Raises:
@@ -83,28 +71,30 @@ def open_archive(path: Path) -> zipfile.ZipFile:
     """
     if reason := unsafe_reason(path.name):
         raise UserError(f"The name of the archive {sanitize(path.name)} {reason}; expected a plain one. Rename it.")
-    try:
-        return _Archive(path)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
-        raise UserError(
-            f"{sanitize(str(path))} cannot be opened as a zip archive ({sanitize(str(error))}): it is truncated or "
-            "damaged. Copy or download it again; `unzip -t` tests it."
-        ) from None
+    with _File(io.FileIO(path)) as file:
+        try:
+            archive = zipfile.ZipFile(file)
+        except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
+            raise UserError(
+                f"{sanitize(str(path))} cannot be opened as a zip archive ({sanitize(str(error))}): it is truncated or "
+                "damaged. Copy or download it again; `unzip -t` tests it."
+            ) from None
+        yield archive
 
 
 def list_members(path: Path) -> list[Member]:
     """List the images of one archive, in its own order; other files and folders are passed over."""
+    with open_archive(path) as archive:
+        infos = archive.infolist()
+    overlapping = _overlapping(infos)
     seen: set[str] = set()
     members = []
-    with open_archive(path) as archive:
-        overlapping = _overlapping(archive.infolist())
-        for info in archive.infolist():
-            if is_image(info.filename):
-                problem = "name occurs twice in the archive" if info.filename in seen else _problem(info)
-                if not problem and info.header_offset in overlapping:
-                    problem = "shares its bytes with another member of the archive"
-                members.append(Member(path.name, info.filename, stem(info.filename), problem))
-                seen.add(info.filename)
+    for info in (info for info in infos if is_image(info.filename)):
+        problem = "name occurs twice in the archive" if info.filename in seen else _problem(info)
+        if not problem and info.header_offset in overlapping:
+            problem = "shares its bytes with another member of the archive"
+        members.append(Member(path.name, info.filename, splitext(_parts(info.filename)[-1])[0], info.CRC, problem))
+        seen.add(info.filename)
     return members
 
 
@@ -130,30 +120,22 @@ def read_members(folder: Path, members: Iterable[tuple[str, str]]) -> Iterator[b
     """Yield the bytes of each (archive, member name), or a `ValueError` that says why there are none."""
     archives: dict[str, zipfile.ZipFile] = {}
     infos: dict[str, dict[str, zipfile.ZipInfo]] = {}
-    try:
+    with ExitStack() as stack:
         for archive, name in members:
             if archive not in archives:
-                archives[archive] = open_archive(folder / archive)
+                archives[archive] = stack.enter_context(open_archive(folder / archive))
                 # Of a doubled name the first, which is the one that was checked; zipfile takes the last.
                 infos[archive] = {info.filename: info for info in reversed(archives[archive].infolist())}
             try:
                 yield read_member(archives[archive], infos[archive][name])
             except ValueError as error:
                 yield error
-    finally:
-        for opened in archives.values():
-            opened.close()
 
 
 def is_image(name: str) -> bool:
     """Whether a file's name is an image's; folders, hidden files and what macOS adds to archives are not."""
     *folders, last = _parts(name)
     return splitext(last)[1].lower() in EXTENSIONS and not last.startswith(".") and "__MACOSX" not in folders
-
-
-def stem(name: str) -> str:
-    """Return an image's id: the last part of its name without the extension."""
-    return splitext(_parts(name)[-1])[0]
 
 
 def _parts(name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Download: is this the very data we meant?
+"""Download: fetch and verify the data.
 
 Whatever the source, `data/raw` gets one shape: zip archives, a table in HAM10000's columns, and a record of
 what each file is. Nothing after this stage knows any source.

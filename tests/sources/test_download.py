@@ -314,9 +314,8 @@ def test_file_without_hash_is_accepted(server: Server, tmp_path: Path) -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr("a.jpg", CONTENT)
-    server.script.extend([give(content=archive.getvalue()), give(content=PAGE, Content_Type="text/html")])
+    server.script.append(give(content=archive.getvalue()))
     assert download(bare(server, "a.zip"), tmp_path).read_bytes() == archive.getvalue()
-    assert download(bare(server, "page.html"), tmp_path).read_bytes() == PAGE
     server.usual = give(content=CONTENT, chunked=True)
     assert download(bare(server), tmp_path).read_bytes() == CONTENT
 
@@ -377,7 +376,7 @@ def test_right_file_or_none(one_server: Server, tmp_path_factory: pytest.TempPat
 def test_present_file_is_not_fetched(server: Server, tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(CONTENT)
     assert download(published(server), tmp_path) == tmp_path / "a.bin"
-    assert download_many([published(server)], tmp_path, what="all") == [tmp_path / "a.bin"]
+    assert download_many([published(server)], tmp_path, desc="all") == [tmp_path / "a.bin"]
     assert not server.requests
     assert names(tmp_path) == ["a.bin"]
 
@@ -486,7 +485,7 @@ def test_free_disk_is_checked_first(
     assert isinstance(error, NoRoomError)
     assert (len(server.requests) == 0) == (describe is published)
     with pytest.raises(NoRoomError):
-        download_many([describe(server)], tmp_path, what="all")
+        download_many([describe(server)], tmp_path, desc="all")
 
 
 SCRIPT = """
@@ -575,7 +574,7 @@ def test_many(server: Server, tmp_path: Path) -> None:
     answers |= {"/7": say(404), "/8": say(200, PAGE, Content_Type="text/html"), "/9": give(content=CHANGED[:109])}
     server.usual = lambda handler: answers[handler.path](handler)
     files = [published(server, CONTENT[: 100 + n], f"{n}.jpg", f"{server.url}/{n}") for n in range(100)]
-    results = download_many(files, tmp_path, what="images", workers=4)
+    results = download_many(files, tmp_path, desc="images", workers=4)
     right = [number for number in range(100) if number not in (7, 8, 9)]
     assert [results[number] for number in right] == [tmp_path / f"{number}.jpg" for number in right]
     assert all((tmp_path / f"{number}.jpg").read_bytes() == CONTENT[: 100 + number] for number in right)
@@ -586,7 +585,7 @@ def test_many(server: Server, tmp_path: Path) -> None:
     assert results[7].status == 404
     assert len(names(tmp_path)) == 97
     with pytest.raises(UserError, match="same name"):
-        download_many([RemoteFile("A.jpg", ()), RemoteFile("a.jpg", ())], tmp_path, what="images")
+        download_many([RemoteFile("A.jpg", ()), RemoteFile("a.jpg", ())], tmp_path, desc="images")
 
 
 def test_many_from_a_vanishing_server(server: Server, tmp_path: Path) -> None:
@@ -595,7 +594,7 @@ def test_many_from_a_vanishing_server(server: Server, tmp_path: Path) -> None:
     files = [published(server, CONTENT, f"{number}.jpg", f"{server.url}/{number}") for number in range(1000)]
     threads = threading.active_count()
     with pytest.raises(UserError, match=r"4 files in a row(.|\n)*503(.|\n)*Run this again later"):
-        download_many(files, tmp_path, what="images", workers=2)
+        download_many(files, tmp_path, desc="images", workers=2)
     while threading.active_count() > threads:
         time.sleep(0.01)  # what is under way ends with the process, or soon
     assert len(names(tmp_path)) == 3

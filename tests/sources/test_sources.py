@@ -158,7 +158,7 @@ def test_record_becomes_a_row(server: Server) -> None:
 )
 def test_deepest_known_diagnosis(names: list[str | None], code: str) -> None:
     clinical = {f"diagnosis_{level}": name for level, name in enumerate(names, start=1)}
-    assert read_record({"isic_id": "a", "metadata": {"clinical": clinical}}).row["dx"] == code
+    assert read_record({"isic_id": "a", "metadata": {"clinical": clinical}}, "full").row["dx"] == code
 
 
 def test_second_run_requests_nothing(server: Server) -> None:
@@ -337,9 +337,11 @@ JSON = st.recursive(
 @given(JSON, JSON, JSON, st.dictionaries(st.sampled_from(["diagnosis_3", "anatom_site_1", "age_approx", "sex"]), JSON))
 def test_any_record_is_a_row_of_text(files: Any, metadata: Any, attribution: Any, clinical: dict[str, Any]) -> None:
     for said in (metadata, {"clinical": metadata}, {"clinical": clinical}):
-        image = read_record({"isic_id": "a", "files": {"full": files}, "metadata": said, "attribution": attribution})
+        answer = {"isic_id": "a", "files": {"full": files}, "metadata": said, "attribution": attribution}
+        image = read_record(answer, "full")
         assert all(isinstance(value, str) and "\n" not in value for value in image.row.values())
-        assert set(image.addresses) | set(image.n_bytes) <= {"full"}
+        assert image.url == "" or image.url.startswith("http")
+        assert image.n_bytes is None or image.n_bytes > 0
 
 
 def test_circular_pages(server: Server) -> None:
@@ -487,8 +489,7 @@ def small_challenges(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
             split,
             len(diagnoses),
             served(server, f"{name}_Input.zip", zipped(images)),
-            served(server, f"{name}_GroundTruth.zip", truth_of(f"{name}_GroundTruth", rows)),
-            tables,
+            (served(server, f"{name}_GroundTruth.zip", truth_of(f"{name}_GroundTruth", rows)), *tables),
         )
 
     groups = b"image,lesion_id,diagnosis_confirm_type\nI1,L1,histopathology\nI2,L1,histopathology\nI3,L2,x\n"
@@ -505,8 +506,7 @@ def small_challenges(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
             "",
             3,
             served(server, "Input_2019.zip", images),
-            served(server, "Truth_2019.csv", truth),
-            (served(server, "Metadata_2019.csv", metadata),),
+            (served(server, "Truth_2019.csv", truth), served(server, "Metadata_2019.csv", metadata)),
         ),
     )
     monkeypatch.setattr(isic_challenge, "CHALLENGES", {2018: parts_2018, 2019: parts_2019})

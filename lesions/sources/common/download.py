@@ -1,6 +1,6 @@
-"""Fetching files so that what stands under a file's name is that file, whole, or nothing.
+"""Download files: under a file's name there is that file, complete and verified, or nothing.
 
-What is on its way is a `PartialDownload`. Only what has the right length and the right hashes gets the file's name.
+Until it has the right length and the right hashes, it is a `PartialDownload`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,27 +20,19 @@ from lesions.core.errors import UserError
 from lesions.sources.common import http as web
 from lesions.sources.common.http import WebError
 from lesions.sources.common.partial_download import NoRoomError, Origin, PartialDownload, require_room, writing
-from lesions.sources.common.remote_file import (
-    RemoteFile,
-    find_problem,
-    is_page_by_name,
-    progress_bar,
-    read_chunks,
-)
+from lesions.sources.common.remote_file import RemoteFile, find_problem, progress_bar, read_chunks
 
 
 def downloads(here: Path) -> Path:
-    """Return the folder of downloads; in an experiment's workspace (`--temp`, `--queue`), the project's own.
-
-    Args:
-        here: the folder that the stage runs in.
-    """
+    """Return the folder of downloads of a stage that runs here; of DVC's workspaces for experiments, the project's."""
     for folder in here.parents:
         if folder.parts[-3:] == (".dvc", "tmp", "exps"):
             return folder.parents[2] / "data/downloads"
     return Path("data/downloads")
 
 
+RESUMED = (HTTPStatus.PARTIAL_CONTENT, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+"""What is answered where the rest of a file is requested: the rest, or that there is none."""
 DOWNLOADS = downloads(Path.cwd())
 """What was fetched, or put there by hand. DVC does not track it: a stage that runs again fetches nothing again."""
 
@@ -64,13 +56,13 @@ def download(file: RemoteFile, folder: Path = DOWNLOADS) -> Path:
         return _obtain(file, folder, quiet=False)
 
 
-def download_many(files: Sequence[RemoteFile], folder: Path, *, what: str, workers: int = 8) -> list[Path | UserError]:
+def download_many(files: Sequence[RemoteFile], folder: Path, *, desc: str, workers: int = 8) -> list[Path | UserError]:
     """Fetch many small files, several at a time, each as `download` does, under one progress bar.
 
     Args:
         files: their names must differ, in more than case.
         folder: where they go.
-        what: what the progress bar says.
+        desc: of the progress bar.
         workers: how many are fetched at once.
 
     Returns:
@@ -81,21 +73,20 @@ def download_many(files: Sequence[RemoteFile], folder: Path, *, what: str, worke
             in a row got no answer or an overloaded server's. What was fetched by then stays.
     """
     if len({file.name.casefold() for file in files}) < len(files):
-        raise UserError(f"{what}: two or more of {len(files):,} files have the same name; expected each once.")
+        raise UserError(f"{desc}: two or more of {len(files):,} files have the same name; expected each once.")
     missing = [file for file in files if not (folder / file.name).exists()]
     results: list[Path | UserError] = []
     unanswered = 0
     with folder_lock(folder) if missing else nullcontext(), ThreadPool(workers) as pool:
-        require_room(folder, what, sum(file.n_bytes or 0 for file in missing))
-        work = pool.imap(partial(_obtain_or_say, folder=folder), files)
-        for result in tqdm(work, total=len(files), desc=what, unit=" files", disable=None):
-            gone = isinstance(result, WebError) and web.may_pass(result.status)
-            unanswered = unanswered + 1 if gone else 0
+        require_room(folder, desc, sum(file.n_bytes or 0 for file in missing))
+        work = pool.imap(partial(_obtain_or_error, folder=folder), files)
+        for result in tqdm(work, total=len(files), desc=desc, unit=" files", disable=None):
+            unanswered = unanswered + 1 if isinstance(result, WebError) and result.transient else 0
             if isinstance(result, NoRoomError):
                 raise result
             if unanswered == 2 * workers:
                 raise UserError(
-                    f"{what}: {unanswered} files in a row could not be fetched, so the rest was not tried. The last "
+                    f"{desc}: {unanswered} files in a row could not be fetched, so the rest was not tried. The last "
                     f"error: {result}\nRun this again later: what was fetched stays in {folder}."
                 )
             results.append(result)
@@ -103,17 +94,14 @@ def download_many(files: Sequence[RemoteFile], folder: Path, *, what: str, worke
 
 
 def copy_to(path: Path, folder: Path) -> Path:
-    """Put a verified file into another folder too: as a clone where the file system can, else by its bytes.
+    """Put a verified file into another folder too, and return its path there.
 
-    Never as a hard link: with `cache.type = hardlink` DVC's cache would share the person's file, and hold whatever is
-    written into it later.
+    It is a clone where the file system can make one, else a copy. Never a hard link: with `cache.type = hardlink`
+    DVC's cache would share the person's file, and hold whatever is written into it later.
 
     Args:
         path: the file.
         folder: where it goes, made if it is missing.
-
-    Returns:
-        The file there.
 
     Raises:
         UserError: it cannot be written.
@@ -161,7 +149,7 @@ def _obtain(file: RemoteFile, folder: Path, *, quiet: bool) -> Path:
     return path
 
 
-def _obtain_or_say(file: RemoteFile, folder: Path) -> Path | UserError:
+def _obtain_or_error(file: RemoteFile, folder: Path) -> Path | UserError:
     try:
         return _obtain(file, folder, quiet=True)
     except UserError as error:
@@ -174,116 +162,74 @@ def _fetch(file: RemoteFile, path: Path, *, quiet: bool) -> None:
     if file.n_bytes is not None:
         require_room(path.parent, file.name, file.n_bytes - part.length)
     begun = part.origin.url if part.origin else None
-    problems = []
-    status = None
+    errors: list[WebError] = []
     with progress_bar(file.name, file.n_bytes, quiet=quiet, initial=part.length) as bar:
         for url in sorted(file.urls, key=lambda url: url != begun):  # first, the one that can go on
             try:
                 _fetch_from(url, file, part, bar)
             except WebError as error:
-                problems.append(f"  {error}")
-                status = error.status
+                errors.append(error)
             else:
                 part.finish(path)
                 return
     kept = f"What has come so far, {part.length:,} bytes, is kept, and the next run goes on.\n" if part.length else ""
     raise WebError(
-        "\n".join([f"{file.name} could not be fetched:", *problems])
+        "\n  ".join([f"{file.name} could not be fetched:", *map(str, errors)])
         + f"\n{kept}Run this again later, or fetch the file with a browser and put it into {path.parent} under the "
         f"name {path.name}: it is verified and used.",
-        status,
+        errors[-1].status,
+        transient=errors[-1].transient,
     )
 
 
 def _fetch_from(url: str, file: RemoteFile, part: PartialDownload, bar: "tqdm[NoReturn]") -> None:
-    """Fetch from one address until the part is the whole file, and right.
-
-    Raises:
-        WebError: it does not give it.
-    """
-    for again in (True, False):
-        in_one_piece = _receive(url, file, part, bar)
+    """Fetch from one address until the part is the whole file, and right."""
+    for last in (False, True):
+        web.retry(partial(_receive, url, file, part, bar), lambda: part.length)
         problem = find_problem(part.path, file, part.n_bytes)
         if not problem:
             return
         part.discard()
-        if in_one_piece or not again:
+        if part.in_one_piece or last:
             raise WebError(f"{url}: gave {problem}", HTTPStatus.OK)
         # The pieces may be of two versions of the file, or one was damaged on the disk: all of it, once more.
 
 
-def _receive(url: str, file: RemoteFile, part: PartialDownload, bar: "tqdm[NoReturn]") -> bool:
-    """Add to the part what an address gives, requesting the rest where an answer breaks off, until it is complete.
-
-    Returns:
-        Whether all of it came in one answer.
-
-    Raises:
-        WebError: the address gives nothing that can be used, or breaks off at the same place again and again.
-    """
-    furthest = part.length
-    failures = 0
-    while True:
-        validator = part.validator(url)
-        if validator is not None and part.length == part.n_bytes:
-            return False  # an earlier run ended between the last byte and the new name
-        try:
-            response = _request(url, part.length, validator)
-        except WebError as error:
-            if error.status != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or validator is None:
-                raise
+def _receive(url: str, file: RemoteFile, part: PartialDownload, bar: "tqdm[NoReturn]") -> None:
+    """Request what is missing of the part, and append it."""
+    resume = part.resume_headers(url)
+    if resume and part.length == part.n_bytes:
+        return  # an earlier run ended between the last byte and the new name
+    with web.request(url, {"Accept-Encoding": "identity", **resume}, stream=True) as response:
+        if (encoding := response.headers.get("Content-Encoding", "identity")) != "identity":
+            raise WebError(f"{url}: answered in the encoding {encoding!r}, where the file as it is was requested")
+        if not resume or response.status_code not in RESUMED:
+            part.restart(_origin(url, file, response))
+        elif part.is_continued_by(response):
+            part.in_one_piece = False
+        else:
             part.discard()
-            continue
-        with response:
-            goes_on = validator is not None and response.status_code == HTTPStatus.PARTIAL_CONTENT
-            if not goes_on:
-                part.restart(_origin(url, file, response))
-            elif not part.is_continued_by(response):
-                part.discard()
-                continue
-            total = bar.total = part.n_bytes
-            bar.update(part.length - bar.n)
-            require_room(part.path.parent, file.name, (total or 0) - part.length)
-            try:
-                part.append(web.body(response), bar)
-                ended = response.raw.chunked and not goes_on  # as the server says itself
-                if ended or total is None or part.length >= total:
-                    return not goes_on
-                raise web.BrokenOffError("ended early")
-            except web.BrokenOffError as error:
-                failures = 1 if part.length > furthest else failures + 1
-                furthest = max(furthest, part.length)
-                problem = f"{url}: {error} after {part.length:,} bytes"
-        if failures == web.ATTEMPTS:
-            raise WebError(f"{problem}, {failures} times without getting further")
-        web.wait(failures, problem)
-
-
-def _request(url: str, start: int, validator: str | None) -> requests.Response:
-    """Ask for a file, or for the rest of the version that the validator names, from byte `start` on."""
-    headers = {"Accept-Encoding": "identity"}
-    if validator is not None:
-        headers["Range"] = f"bytes={start}-"
-    if validator:
-        headers["If-Range"] = validator
-    response = web.get(url, headers=headers, stream=True)
-    if (encoding := response.headers.get("Content-Encoding", "identity")) != "identity":
-        response.close()
-        raise WebError(f"{url}: answered in the encoding {encoding!r}, where the file as it is was requested")
-    return response
+            _receive(url, file, part, bar)
+            return
+        total = bar.total = part.n_bytes
+        bar.update(part.length - bar.n)
+        require_room(part.path.parent, file.name, (total or 0) - part.length)
+        try:
+            part.append(web.body(response), bar)
+            ended = response.raw.chunked and part.in_one_piece  # as the server says itself
+            if not ended and total is not None and part.length < total:
+                raise WebError("ended early")
+        except WebError as error:
+            raise WebError(f"{url}: {error} after {part.length:,} bytes", transient=True) from None
 
 
 def _origin(url: str, file: RemoteFile, response: requests.Response) -> Origin:
-    """Return what an answer says of the file that it begins.
-
-    Raises:
-        WebError: it cannot be that file.
-    """
+    """Return what an answer says of the file that it begins; a WebError where it cannot be that file."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     length: int | None = response.raw.length_remaining
     if response.status_code != HTTPStatus.OK:
         problem = f"answered {response.status_code}, where the whole file was requested"
-    elif kind in ("text/html", "application/xhtml+xml") and not is_page_by_name(file.name):
+    elif kind in ("text/html", "application/xhtml+xml"):
         problem = "answered with a web page, perhaps one to log in, in place of the file"
     elif length is not None and file.n_bytes not in (None, length):
         problem = f"gives a file of {length:,} bytes; expected {file.n_bytes:,}"

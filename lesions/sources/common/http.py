@@ -3,12 +3,12 @@
 import random
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from http.client import responses
 from time import sleep
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 from tqdm import tqdm
@@ -27,13 +27,14 @@ ATTEMPTS = 5
 """How often an address is tried before it is given up."""
 FIRST_WAIT = 1.0
 """Seconds before the second attempt, about; each further wait is twice as long."""
-CHUNK = 1 << 20
-"""Bytes read at once, at most."""
 LONGEST_WAIT = 300.0
 """Seconds that one wait may take, even where the server wants a longer one."""
+CHUNK = 1 << 20
+"""Bytes read at once, at most."""
 
 _TRANSIENT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
-_of_thread = threading.local()
+_thread_local = threading.local()
+T = TypeVar("T")
 
 
 class WebError(UserError):
@@ -41,18 +42,47 @@ class WebError(UserError):
 
     Attributes:
         status: the HTTP status, which is 200 where the trouble is with what was given, or None: no answer.
+        transient: whether the next request may succeed.
+        retry_after: the server's header of that name, seconds or a date.
     """
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(
+        self, message: str, status: int | None = None, *, transient: bool = False, retry_after: str | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.transient = transient
+        self.retry_after = retry_after
 
 
-def get(url: str, *, headers: dict[str, str] | None = None, stream: bool = False) -> requests.Response:
-    """Send a GET request, again after a pause where the trouble may pass, and return the answer.
+def retry(attempt: Callable[[], T], progress: Callable[[], int] = int) -> T:
+    """Return what an attempt returns; after a transient error pause, and try again.
 
-    Asked again are addresses that refuse or drop the connection, that stay silent, or that answer 429
-    (too many requests) or 5xx; after the time in `Retry-After` where the server gives one (RFC 9110, 10.2.3).
+    Args:
+        attempt: what is tried.
+        progress: how far the attempts have come; `ATTEMPTS` in a row that get no further are the last.
+
+    Raises:
+        WebError: the attempt's; a transient one only once all attempts have failed.
+    """
+    furthest = progress()
+    failures = 0
+    while True:
+        try:
+            return attempt()
+        except WebError as error:
+            if not error.transient:
+                raise
+            failures = 1 if progress() > furthest else failures + 1
+            furthest = max(furthest, progress())
+            if failures == ATTEMPTS:
+                times = f"{failures} times without getting further" if furthest else f"{failures} times"
+                raise WebError(f"{error}, {times}", error.status, transient=True) from None
+            _wait(failures, error)
+
+
+def request(url: str, headers: dict[str, str], *, stream: bool = False) -> requests.Response:
+    """Send one GET request, and return an answer of status 2xx or 416 (no such range).
 
     Args:
         url: the address.
@@ -60,39 +90,30 @@ def get(url: str, *, headers: dict[str, str] | None = None, stream: bool = False
         stream: leave the body to the caller, who closes the answer.
 
     Raises:
-        WebError: any other status than 2xx, or none after `ATTEMPTS`.
+        WebError: there is no answer, or one of another status. It is transient where the address refuses or drops
+            the connection, stays silent, or answers 429 (too many requests) or 5xx.
     """
-    problem = ""
-    status = None
-    for attempt in range(1, ATTEMPTS + 1):
-        retry_after = None
-        try:
-            answer = _session().get(url, headers=headers, stream=stream, timeout=(CONNECT_SECONDS, SILENCE_SECONDS))
-        except _TRANSIENT as error:
-            problem, status = _describe(error), None
-        except (requests.RequestException, ValueError) as error:  # some wrong addresses are the latter
-            raise WebError(f"{url}: {error}") from None
-        else:
-            status = answer.status_code
-            if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-                return answer
-            answer.close()
-            problem = f"answered {status} ({responses.get(status, 'no known status')})"
-            if not may_pass(status):
-                raise WebError(f"{url}: {problem}", status)
-            retry_after = answer.headers.get("Retry-After")
-        if attempt < ATTEMPTS:
-            wait(attempt, f"{url}: {problem}", retry_after)
-    raise WebError(f"{url}: {problem}, {ATTEMPTS} times", status)
+    try:
+        answer = _session().get(url, headers=headers, stream=stream, timeout=(CONNECT_SECONDS, SILENCE_SECONDS))
+    except _TRANSIENT as error:
+        raise WebError(f"{url}: {_describe(error)}", transient=True) from None
+    except (requests.RequestException, ValueError) as error:  # some wrong addresses are the latter
+        raise WebError(f"{url}: {error}") from None
+    status = answer.status_code
+    if 200 <= status < 300 or status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        return answer
+    answer.close()
+    raise WebError(
+        f"{url}: answered {status} ({responses.get(status, 'no known status')})",
+        status,
+        transient=status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR,
+        retry_after=answer.headers.get("Retry-After"),
+    )
 
 
 def get_json(url: str) -> Any:
-    """Return what an address answers as JSON.
-
-    Raises:
-        WebError: as `get`, or the answer is no JSON.
-    """
-    answer = get(url, headers={"Accept": "application/json"})
+    """Return what an address answers as JSON; a WebError where there is no answer, or it is none."""
+    answer = retry(lambda: request(url, {"Accept": "application/json"}))
     try:
         return answer.json()
     except (ValueError, RecursionError):
@@ -104,56 +125,39 @@ def get_json(url: str) -> Any:
         ) from None
 
 
-class BrokenOffError(Exception):
-    """An answer ended before it was complete."""
-
-
 def body(response: requests.Response) -> Iterator[bytes]:
-    """Yield an answer's bytes as they arrive, with nothing waited for that a break would lose.
-
-    Raises:
-        BrokenOffError: the connection was lost, or the server fell silent.
-    """
+    """Yield an answer's bytes as they arrive, so that a break loses none; a WebError where it breaks off."""
     while True:
         try:
             chunk: bytes = response.raw.read1(CHUNK, decode_content=False)
         except HTTPError as error:
             silent = isinstance(error, ReadTimeoutError)
-            raise BrokenOffError(f"silent for {SILENCE_SECONDS:g} s" if silent else "broke off") from None
+            raise WebError(f"silent for {SILENCE_SECONDS:g} s" if silent else "broke off", transient=True) from None
         if not chunk:
             return
         yield chunk
 
 
-def may_pass(status: int | None) -> bool:
-    """Whether what is behind a status, or behind no answer at all, may have passed at the next request."""
-    return status is None or status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+def _wait(failures: int, error: WebError) -> None:
+    """Pause: longer each time, by chance a little more or less, so that clients spread out.
 
-
-def wait(attempt: int, problem: str, retry_after: str | None = None) -> None:
-    """Pause after a failed attempt: longer each time, by chance a little more or less, so that clients spread out.
-
-    Args:
-        attempt: how many have failed in a row, from 1.
-        problem: what is said where the pause is long enough to be noticed.
-        retry_after: the server's header of that name, seconds or a date; never waited less than that,
-            nor longer than `LONGEST_WAIT`.
+    Never shorter than the server wants (Retry-After: RFC 9110, 10.2.3), nor longer than `LONGEST_WAIT`.
     """
-    seconds = FIRST_WAIT * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311 (no secret)
+    seconds = FIRST_WAIT * 2 ** (failures - 1) * random.uniform(0.5, 1.5)  # noqa: S311 (no secret)
     with suppress(InvalidHeader, ValueError, OverflowError):  # then as if there were none
-        seconds = max(seconds, Retry().parse_retry_after(retry_after or "0"))
+        seconds = max(seconds, Retry().parse_retry_after(error.retry_after or "0"))
     seconds = min(seconds, LONGEST_WAIT)
     if seconds >= 2:
-        tqdm.write(f"{problem}; next attempt in {seconds:.0f} s", file=sys.stderr)
+        tqdm.write(f"{error}; next attempt in {seconds:.0f} s", file=sys.stderr)
     sleep(seconds)
 
 
 def _session() -> requests.Session:
     """Return this thread's session, which keeps connections open; sessions are not made to be shared by threads."""
-    if not hasattr(_of_thread, "session"):
-        _of_thread.session = requests.Session()
-        _of_thread.session.headers["User-Agent"] = USER_AGENT
-    session: requests.Session = _of_thread.session
+    if not hasattr(_thread_local, "session"):
+        _thread_local.session = requests.Session()
+        _thread_local.session.headers["User-Agent"] = USER_AGENT
+    session: requests.Session = _thread_local.session
     return session
 
 

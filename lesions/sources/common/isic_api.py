@@ -6,15 +6,15 @@ fields may be missing or of another type, pages may repeat, an id becomes a file
 """
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from tqdm import tqdm
 
 from lesions.core.errors import UserError
 from lesions.sources.common.http import get_json
-from lesions.taxonomy import DIAGNOSES, code_of
+from lesions.sources.common.metadata_table import CODES
+from lesions.taxonomy import code_of
 
 API = "https://api.isic-archive.com/api/v2/"
 LIMIT = 100
@@ -26,10 +26,9 @@ FILES = {"full": "full", "thumbnail": "thumbnail_256"}
 LEVELS = (5, 4, 3, 2, 1)
 """Of a diagnosis and a site, the deepest first."""
 
-MISSING = 0.01
+MAX_UNLISTED_SHARE = 0.01
 """The share of images by which a listing may fall short of the count on its first page, which is cached."""
 
-CODES = {diagnosis.code for diagnosis in DIAGNOSES}
 NAMES = {
     "malignant melanocytic proliferations (melanoma)": "mel",
     "solar or actinic keratosis": "ak",
@@ -44,28 +43,20 @@ NAMES = {
 carcinoma in situ, and `bkl` solar lentigines and lichen-planus-like keratoses (Tschandl et al. 2018)."""
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(NamedTuple):
     """What the archive says of one image, in HAM10000's words; "" where it says nothing.
 
     Attributes:
-        row: `lesion_id,image_id,dx,dx_type,age,sex,localization,dataset,patient_id`.
-        addresses: where its file is, by resolution (see `FILES`); a link may be signed, and expire.
-        n_bytes: how long the file is, by resolution, as far as the archive says.
+        row: `lesion_id,image_id,dx,dx_type,age,sex,localization,dataset,patient_id`; the data set is the attribution.
+        url: of its file; may be signed, and expire.
+        n_bytes: how long the file is, or None.
         licence: such as CC-BY-NC.
-        attribution: whom to name.
     """
 
     row: dict[str, str]
-    addresses: dict[str, str]
-    n_bytes: dict[str, int]
+    url: str
+    n_bytes: int | None
     licence: str
-    attribution: str
-
-    @property
-    def image_id(self) -> str:
-        """The archive's own id, such as ISIC_0024306."""
-        return self.row["image_id"]
 
 
 def search_address(collection: int | None, query: str | None) -> str:
@@ -104,7 +95,7 @@ def search(address: str) -> list[dict[str, Any]]:
                 )
             bar.update(len(records) - known)
             page_address = following
-    if isinstance(count, int) and listed < count * (1 - MISSING):
+    if isinstance(count, int) and listed < count * (1 - MAX_UNLISTED_SHARE):
         raise UserError(
             f"The ISIC archive's listing ended after {listed:,} of {count:,} images. Run again: "
             "a listing is kept only when it is complete."
@@ -112,37 +103,44 @@ def search(address: str) -> list[dict[str, Any]]:
     return [records[image_id] for image_id in sorted(records)]
 
 
-def read_record(record: dict[str, Any]) -> Image:
-    """Read one record; a field that is missing, or of another type than expected, is taken as not said."""
-    metadata = _dictionary(record.get("metadata"))
-    clinical = _dictionary(metadata.get("clinical"))
-    files = _dictionary(record.get("files"))
-    described = {resolution: _dictionary(files.get(name)) for resolution, name in FILES.items()}
+def read_record(record: dict[str, Any], resolution: str) -> Image:
+    """Read one record; a field that is missing, or of another type than expected, is taken as not said.
+
+    Args:
+        record: as `search` returns it.
+        resolution: of the file, a key of `FILES`.
+    """
+    clinical = {name: _text(value) for name, value in _dictionary(record, "metadata", "clinical").items()}
+    file = _dictionary(record, "files", FILES[resolution])
+    url, size = file.get("url"), file.get("size")
     row = {
-        "lesion_id": _text(clinical.get("lesion_id")),
+        "lesion_id": clinical.get("lesion_id", ""),
         "image_id": _text(record["isic_id"]),
-        "dx": _diagnosis([_text(clinical.get(f"diagnosis_{level}")) for level in LEVELS]),
-        "dx_type": _text(clinical.get("diagnosis_confirm_type")),
-        "age": _text(clinical.get("age_approx")),
-        "sex": _text(clinical.get("sex")),
-        "localization": ":".join(filter(None, [_text(clinical.get(f"anatom_site_{level}")) for level in LEVELS[::-1]])),
+        "dx": _diagnosis([clinical.get(f"diagnosis_{level}", "") for level in LEVELS]),
+        "dx_type": clinical.get("diagnosis_confirm_type", ""),
+        "age": clinical.get("age_approx", ""),
+        "sex": clinical.get("sex", ""),
+        "localization": ":".join(filter(None, [clinical.get(f"anatom_site_{level}") for level in LEVELS[::-1]])),
         "dataset": _text(record.get("attribution")),
-        "patient_id": _text(clinical.get("patient_id")),
+        "patient_id": clinical.get("patient_id", ""),
     }
     return Image(
         row=row,
-        addresses={name: file["url"] for name, file in described.items() if _host(file.get("url"))},
-        n_bytes={name: file["size"] for name, file in described.items() if _is_length(file.get("size"))},
+        url=str(url) if _host(url) else "",
+        n_bytes=size if type(size) is int and size > 0 else None,
         licence=_text(record.get("copyright_license")),
-        attribution=row["dataset"],
     )
 
 
 def check_record(record: Any, where: str) -> None:
     """Check that a record names its image; the name becomes a file's.
 
+    Args:
+        record: as the archive gives it.
+        where: it is from, for the message.
+
     Raises:
-        UserError: it does not; names `where` the record is from.
+        UserError: it does not.
     """
     image_id = record.get("isic_id") if isinstance(record, dict) else None
     if not isinstance(image_id, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", image_id):
@@ -150,11 +148,6 @@ def check_record(record: Any, where: str) -> None:
             f"{where} lists an image without a usable `isic_id` (found: {str(image_id)[:80]!r}); expected one such "
             "as ISIC_0024306. The archive's interface may have changed."
         )
-
-
-def is_private(record: dict[str, Any]) -> bool:
-    """Whether the archive says that an image is not public."""
-    return record.get("public") is False
 
 
 def _read_page(page: Any, address: str) -> tuple[list[dict[str, Any]], str | None]:
@@ -178,17 +171,16 @@ def _read_page(page: Any, address: str) -> tuple[list[dict[str, Any]], str | Non
 
 
 def _diagnosis(names: list[str]) -> str:
-    """Return the code of the deepest name that the taxonomy knows, else the deepest name.
-
-    Args:
-        names: from the most specific level to the most general; "" where there is none.
-    """
+    """Return the code of the first name that the taxonomy knows, else the first name; "" stands for none."""
     given = [" ".join(name.lower().split()) for name in names if name]
     codes = [NAMES.get(name, code_of(name)) for name in given]
     return next((code for code in codes if code in CODES), codes[0] if codes else "")
 
 
-def _dictionary(value: Any) -> dict[str, Any]:
+def _dictionary(value: Any, *keys: str) -> dict[str, Any]:
+    """Return the dictionary below these keys, one within the other; {} where there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
 
 
@@ -206,7 +198,3 @@ def _host(address: Any) -> str:
     except ValueError:
         return ""
     return parts.netloc if parts.scheme in ("http", "https") else ""
-
-
-def _is_length(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -5,20 +5,15 @@ import difflib
 import io
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
+from lesions.archives import open_archive, read_member
 from lesions.core.errors import UserError
 from lesions.core.sanitize import sanitize, unsafe_reason
-from lesions.sources.common.raw_data import NEEDED, OPTIONAL
+from lesions.sources.common.raw_data import COLUMNS, NEEDED
 from lesions.taxonomy import DIAGNOSES, code_of
-
-ORDER = [
-    *("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization", "dataset"),
-    *("patient_id", "split"),
-]
-"""The columns of `metadata.csv`: HAM10000's in its order, then those that other data sets have."""
 
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -35,9 +30,6 @@ ISIC_COLUMNS = {
 }
 """The ISIC challenges' columns, and HAM10000's names for them."""
 
-COMPANIONS = {"lesion_id", "diagnosis_confirm_type", "age_approx", "anatom_site_general"}
-"""Columns of an ISIC challenge's tables besides the ground truth: lesion groupings, metadata."""
-
 CODES = {diagnosis.code for diagnosis in DIAGNOSES}
 SEPARATORS = ",;\t"
 MAX_BYTES = 300_000_000
@@ -45,8 +37,10 @@ MAX_COLUMNS = 1_000
 MAX_ROWS = 1_000_000
 MAX_VALUES = 30_000_000
 """The largest table that is read, in some 3 GB of memory. ISIC's largest has 250 MB, 55 columns, 400,000 rows."""
+MAX_ZIPPED_BYTES = 50_000_000
+"""Of a table in an archive, unpacked."""
 MAX_DIAGNOSES = 1_000
-_NAMED = 8
+_MAX_NAMED = 8
 """How many columns or ids a message names."""
 
 
@@ -56,10 +50,9 @@ def read_header(path: Path) -> list[str]:
     Only the first line is read, so that this works on any file.
     """
     with path.open("rb") as file:
-        start = file.readline(1 << 20)
-    lines = start.decode("utf-8-sig", errors="replace").splitlines()[:1]
+        line = _first_line(file.readline(1 << 20))
     try:
-        return [name for line in lines for name in _split_header(csv.reader([line], delimiter=_separator(line)))]
+        return _split_header(csv.reader([line], delimiter=_separator(line)))
     except csv.Error:  # no text, or no table
         return []
 
@@ -74,41 +67,29 @@ def read_table(path: Path) -> pd.DataFrame:
         any value, which spreadsheets leave at the end, are left out.
 
     Raises:
-        UserError: the file is not UTF-8 (a byte-order mark is fine), holds NUL bytes, names a column
-            twice, a row has more or fewer values than the header, or it is larger than any table of images;
-            names the file and the line.
+        UserError: it is not UTF-8 text (a byte-order mark is fine), names a column twice, a row has more or fewer
+            values than the header, or it is larger than any table of images; names the file and the line.
     """
     file = sanitize(path.name)
-    _refuse_more(file, path.stat().st_size, MAX_BYTES, "bytes")
-    content = path.read_bytes()
-    try:
-        content.decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"{file} is not UTF-8 text (line {line}). Save it again with that encoding: in a "
-            'spreadsheet "Save as", "CSV UTF-8"; in a text editor "Save with encoding", "UTF-8".'
-        ) from None
-    if b"\0" in content:
-        line = content.count(b"\n", 0, content.index(b"\0")) + 1
-        raise UserError(
-            f"{file} holds NUL bytes (the first in line {line}): it is damaged, or not UTF-8 text. "
-            'Save it again as "CSV UTF-8", or fetch it again.'
-        )
-    first = content[: 1 << 20].splitlines()[:1]
-    separator = _separator(b"".join(first).decode(errors="replace"))
+    content = _read_bytes(path)
+    _check_text(file, content)
     # Line by line: as one text, Python would take up to four bytes a character.
     text = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="")
-    reader = csv.reader(text, delimiter=separator, strict=True)
+    reader = csv.reader(text, delimiter=_separator(_first_line(content[: 1 << 20])), strict=True)
     rows: list[list[str]] = []
     try:
         header = _split_header(reader)
-        _refuse_more(file, len(header), MAX_COLUMNS, "columns")
+        _check_limit(file, len(header), MAX_COLUMNS, "columns")
         for row in reader:
             if any(row):
-                _check_width(file, reader.line_num, row, header)
+                if len(row) != len(header):
+                    raise UserError(
+                        f"{file}, line {reader.line_num}: {len(row)} values, and the header names {len(header)} "
+                        f'columns; the row begins "{sanitize(row[0][:40])}". Mend it; a value that holds the separator '
+                        "needs quotation marks."
+                    )
                 rows.append(row)
-                _refuse_more(file, len(rows), min(MAX_ROWS, MAX_VALUES // len(header)), "rows")
+                _check_limit(file, len(rows), min(MAX_ROWS, MAX_VALUES // len(header)), "rows")
     except csv.Error as error:
         raise UserError(
             f"{file}, line {reader.line_num}: {error}. Probably a quotation mark is open there or "
@@ -117,7 +98,7 @@ def read_table(path: Path) -> pd.DataFrame:
     twice = sorted(name for name, times in Counter(header).items() if name and times > 1)
     if twice:
         raise UserError(
-            f"{file} has more than one column called {_some(twice)} (case and spaces around a name do "
+            f"{file} has more than one column called {_join(twice)} (case and spaces around a name do "
             "not count). Rename or remove all but one."
         )
     return pd.DataFrame(rows, columns=pd.Index(header, dtype=str), dtype=str)
@@ -139,11 +120,11 @@ def check_table(table: pd.DataFrame, name: str) -> None:
     missing = [column for column in NEEDED if column not in found]
     if missing:
         close = {column: difflib.get_close_matches(column, found, n=1, cutoff=0.5) for column in missing}
-        hints = [f'is "{sanitize(near[0])}" meant to be "{column}"?' for column, near in close.items() if near]
+        hints = [f'Is "{sanitize(near[0])}" meant to be "{column}"? ' for column, near in close.items() if near]
         raise UserError(
-            f"{name} has no column {' and no column '.join(missing)}; found: {_some(found)}; expected: "
-            f"{', '.join(NEEDED)}, and if known {', '.join(OPTIONAL)}. "
-            + " ".join([hint[0].upper() + hint[1:] for hint in hints] + ["Mend the names in the first line."])
+            f"{name} has no column {' and no column '.join(missing)}; found: {_join(found)}; expected: "
+            f"{', '.join(NEEDED)}, and if known {', '.join(name for name in COLUMNS if name not in NEEDED)}. "
+            f"{''.join(hints)}Mend the names in the first line."
         )
     if table.empty:
         raise UserError(f"{name} has a header and no rows; expected a row an image. Is it the whole file?")
@@ -158,13 +139,13 @@ def check_table(table: pd.DataFrame, name: str) -> None:
     if len(counts):
         named = [f"{image_id} ({count} times)" for image_id, count in counts.items()]
         raise UserError(
-            f"{name} has {len(counts)} image_ids in more than one row: {_some(named)}; expected one row a "
+            f"{name} has {len(counts)} image_ids in more than one row: {_join(named)}; expected one row a "
             "image. Remove the rows that are wrong."
         )
     diagnoses = [" ".join(diagnosis.split()) for diagnosis in table["dx"].unique()]
     if len(diagnoses) > MAX_DIAGNOSES:
         raise UserError(
-            f"{name} has {len(diagnoses):,} diagnoses, such as {_some(diagnoses[:3])}; expected at most "
+            f"{name} has {len(diagnoses):,} diagnoses, such as {_join(diagnoses[:3])}; expected at most "
             f"{MAX_DIAGNOSES:,}. Is another column the one that should be called dx?"
         )
     for diagnosis in diagnoses:
@@ -176,28 +157,21 @@ def check_table(table: pd.DataFrame, name: str) -> None:
 
 def keep_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Return the columns that `metadata.csv` has, in HAM10000's order, the values on one line each."""
-    return pd.DataFrame(
-        {
-            name: table[name].str.replace(r"[\t\n\v\f\r]+", " ", regex=True).str.strip()
-            for name in ORDER
-            if name in table
-        }
-    )
+    kept = table[[name for name in COLUMNS if name in table]].replace(r"[\t\n\v\f\r]+", " ", regex=True)
+    return kept.map(str.strip)
 
 
-def kind_of(header: list[str]) -> str:
-    """Tell which kind of table has such a header, as `read_header` returns it.
+def table_kind(header: list[str]) -> str:
+    """Return "HAM10000" or "ISIC challenge" for the header of a table with diagnoses.
 
-    Returns:
-        "HAM10000" or "ISIC challenge" for a table with diagnoses, "ISIC companion" for a challenge's lesion
-        groupings or metadata, "" for any other.
+    It is "ISIC companion" for a challenge's lesion groupings or metadata, "" for any other.
     """
     names = set(header)
     if {"image_id", "dx"} <= names:
         return "HAM10000"
     if "image" in names and len({code_of(name) for name in names} & CODES) > 1:
         return "ISIC challenge"
-    return "ISIC companion" if "image" in names and names & COMPANIONS else ""
+    return "ISIC companion" if "image" in names and names & {"lesion_id", *ISIC_COLUMNS} - {"image"} else ""
 
 
 def read_ham10000(path: Path) -> pd.DataFrame:
@@ -233,9 +207,9 @@ def read_isic(paths: list[Path]) -> pd.DataFrame:
     table = keep_columns(truth)
     for path, companion in zip(paths[1:], companions, strict=True):
         check_table(companion.assign(dx=""), path.name)
-        known = keep_columns(companion).set_index("image_id").reindex(table["image_id"], fill_value="")
+        known = keep_columns(companion).set_index("image_id")
         for column in known:
-            values = pd.Series(known[column].to_numpy(), table.index)
+            values = table["image_id"].map(known[column]).fillna("")
             table[column] = table[column].where(table[column] != "", values) if column in table else values
     return keep_columns(table)
 
@@ -254,7 +228,7 @@ def _read_one_hot(truth: pd.DataFrame, name: str) -> "pd.Series[str]":
     ones = numbers.sum(axis=1)
     if (ones > 1).any():
         row = (ones > 1).idxmax()
-        found = _some([column for column in numbers if numbers[column][row] == 1])
+        found = _join([column for column in numbers if numbers[column][row] == 1])
         raise UserError(
             f"{name}: {sanitize(truth['image_id'][row])} has more than one diagnosis ({found}), as have "
             f"{(ones > 1).sum() - 1} other rows; expected at most one 1 in a row. Mend or remove them."
@@ -262,6 +236,43 @@ def _read_one_hot(truth: pd.DataFrame, name: str) -> "pd.Series[str]":
     codes = numbers.idxmax(axis=1).map(code_of)
     known: pd.Series[str] = codes.where((ones == 1) & (codes != "unk"), "")
     return known
+
+
+def _read_bytes(path: Path) -> bytes:
+    """Return a table's bytes; of an archive, those of the member that is called as the archive is, but .csv."""
+    if path.suffix != ".zip":
+        _check_limit(sanitize(path.name), path.stat().st_size, MAX_BYTES, "bytes")
+        return path.read_bytes()
+    name = path.with_suffix(".csv").name
+    with open_archive(path) as archive:
+        members = {PurePosixPath(info.filename).name: info for info in archive.infolist()}
+        if name not in members or members[name].file_size > MAX_ZIPPED_BYTES:
+            raise UserError(
+                f"{path} does not hold the table {name}, of less than {MAX_ZIPPED_BYTES:,} bytes; it holds "
+                f"{_join(sorted(members))}. Delete it, and run again: it is then fetched anew."
+            )
+        try:
+            return read_member(archive, members[name])
+        except ValueError as error:
+            raise UserError(f"{name} in {path} cannot be read: {error}. Delete the archive, and run again.") from None
+
+
+def _check_text(file: str, content: bytes) -> None:
+    try:
+        content.decode()
+        place, problem = content.find(b"\0"), "holds a NUL byte"
+    except UnicodeDecodeError as error:
+        place, problem = error.start, "is not UTF-8 text"
+    if place >= 0:
+        line = content.count(b"\n", 0, place) + 1
+        raise UserError(
+            f"{file} {problem} (line {line}): it has another encoding, or is damaged. Save it again as UTF-8: in a "
+            'spreadsheet "Save as", "CSV UTF-8"; in a text editor "Save with encoding", "UTF-8"; or fetch it again.'
+        )
+
+
+def _first_line(start: bytes) -> str:
+    return b"".join(start.splitlines()[:1]).decode("utf-8-sig", errors="replace")
 
 
 def _separator(header: str) -> str:
@@ -272,7 +283,7 @@ def _split_header(reader: Iterator[list[str]]) -> list[str]:
     return [name.strip().lower() for name in next(reader, [])]
 
 
-def _refuse_more(file: str, found: int, limit: int, what: str) -> None:
+def _check_limit(file: str, found: int, limit: int, what: str) -> None:
     if found > limit:
         raise UserError(
             f"{file} has more than {limit:,} {what}, so it is no table of images and their diagnoses; expected a "
@@ -280,14 +291,6 @@ def _refuse_more(file: str, found: int, limit: int, what: str) -> None:
         )
 
 
-def _check_width(file: str, line: int, row: list[str], header: list[str]) -> None:
-    if len(row) != len(header):
-        raise UserError(
-            f"{file}, line {line}: {len(row)} values, and the header names {len(header)} columns; the "
-            f'row begins "{sanitize(row[0][:40])}". Mend it; a value that holds the separator needs quotation marks.'
-        )
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return (", ".join(map(sanitize, names[:_NAMED])) or "none") + more
+def _join(names: list[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return (", ".join(map(sanitize, names[:_MAX_NAMED])) or "none") + more

@@ -36,22 +36,22 @@ class Origin(BaseModel):
 class PartialDownload:
     """What has come of a file.
 
+    Args:
+        path: of the whole file.
+        hashed: whether its publisher gives a hash, which tells whether two pieces belong together.
+
     Attributes:
-        path: where it is.
+        path: of what has come.
         length: bytes so far.
-        origin: where they are from; None where that is not known, and what is there is of no use then.
+        origin: where they are from; None where that is not known, and then they cannot be used.
+        in_one_piece: whether all of them came in one answer.
     """
 
     def __init__(self, path: Path, *, hashed: bool) -> None:
-        """Find what is there.
-
-        Args:
-            path: of the whole file.
-            hashed: whether its publisher gives a hash, which tells whether two pieces belong together.
-        """
         self.path = path.with_name(f"{path.name}.part")
         self._note = path.with_name(f"{path.name}.part.json")
         self._hashed = hashed
+        self.in_one_piece = False
         self.origin: Origin | None = None
         with suppress(OSError, ValidationError):
             self.origin = Origin.model_validate_json(self._note.read_bytes())
@@ -62,17 +62,16 @@ class PartialDownload:
         """How many bytes the whole file has, as far as that is known."""
         return self.origin.n_bytes if self.origin else None
 
-    def validator(self, url: str) -> str | None:
-        """Return what tells an address which version of its file this is: the ETag, or the date of change.
-
-        "" means that only the hash will tell; None, that the part cannot be continued there.
-        """
+    def resume_headers(self, url: str) -> dict[str, str]:
+        """Return the headers that request the rest of this version of the file; {} where it cannot be resumed there."""
         if not self.origin or self.origin.url != url or not self.length:
-            return None
-        etag = self.origin.etag
-        if etag and not etag.startswith("W/"):  # weak ones must not be used for this: RFC 9110, 13.1.5
-            return etag
-        return self.origin.last_modified or ("" if self._hashed else None)
+            return {}
+        etag = self.origin.etag or ""
+        # Weak ETags must not be used for this: RFC 9110, 13.1.5.
+        version = etag if etag and not etag.startswith("W/") else self.origin.last_modified
+        if not version and not self._hashed:
+            return {}
+        return {"Range": f"bytes={self.length}-"} | ({"If-Range": version} if version else {})
 
     def is_continued_by(self, response: "requests.Response") -> bool:
         """Whether a partial answer begins where this ends, and is of the same version of the file."""
@@ -100,19 +99,17 @@ class PartialDownload:
         with writing(self.path, origin.n_bytes):
             self._note.write_text(origin.model_dump_json(), encoding="utf-8")
         self.origin = origin
+        self.in_one_piece = True
 
     def append(self, chunks: Iterable[bytes], bar: "tqdm[NoReturn]") -> None:
         """Add chunks; stop where there is more than the whole file has."""
-        n_bytes = self.n_bytes
-        with writing(self.path, n_bytes), self.path.open("ab", buffering=0) as out:
+        with writing(self.path, self.n_bytes), self.path.open("ab") as out:
             for chunk in chunks:
-                rest = memoryview(chunk)
-                while rest:
-                    written = out.write(rest)
-                    self.length += written
-                    rest = rest[written:]
+                out.write(chunk)
+                out.flush()  # what has come survives a kill
+                self.length += len(chunk)
                 bar.update(len(chunk))
-                if n_bytes is not None and self.length > n_bytes:
+                if self.n_bytes is not None and self.length > self.n_bytes:
                     return
 
     def finish(self, path: Path) -> None:

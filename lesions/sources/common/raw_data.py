@@ -13,9 +13,12 @@ import pandas as pd
 
 from lesions.sources.common.remote_file import RemoteFile, file_hashes
 
+COLUMNS = [
+    *("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization", "dataset"),
+    *("patient_id", "split"),
+]
+"""The columns of `metadata.csv`: HAM10000's in its order, then those that other data sets have."""
 NEEDED = ["image_id", "dx"]
-OPTIONAL = ["lesion_id", "dx_type", "age", "sex", "localization", "dataset", "patient_id", "split"]
-"""HAM10000's columns, in its names, and two that other data sets have."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,8 @@ class Fetched:
     """What a source hands over besides the archives that it wrote.
 
     Attributes:
-        table: a row an image, all values text, "" where a value is missing; `NEEDED` columns and any
-            `OPTIONAL` ones.
+        table: one row per image, all values text, "" where a value is missing; the `NEEDED` columns and any other
+            of `COLUMNS`.
         provenance: where the data came from: layout, licence, attribution, citation, files.
     """
 
@@ -37,7 +40,7 @@ class Offer(NamedTuple):
 
     Attributes:
         params: the keys of `download` that choose it, beside `source`.
-        what: images and diagnoses, in a few words.
+        contents: images and diagnoses, in a few words.
         size: what must be fetched, as a person says it.
         licence: of the images.
         files: what it takes from data/downloads.
@@ -45,7 +48,7 @@ class Offer(NamedTuple):
     """
 
     params: str
-    what: str
+    contents: str
     size: str
     licence: str
     files: tuple[RemoteFile, ...] = ()

@@ -58,14 +58,14 @@ def find_problem(path: Path, file: RemoteFile, n_bytes: int | None = None) -> st
     Args:
         path: the file.
         file: what it should be.
-        n_bytes: its length as the server says; of no weight where it is published.
+        n_bytes: its length as the server says, used where none is published.
     """
     expected = n_bytes if file.n_bytes is None else file.n_bytes
     try:
         with path.open("rb") as opened:
             beginning = opened.read(512)
         length = path.stat().st_size
-        if PAGE.match(beginning) and not is_page_by_name(file.name):
+        if PAGE.match(beginning):
             return f"a web page of {length:,} bytes, perhaps one to log in"
         if expected is not None and length != expected:
             return f"{length:,} bytes; expected {expected:,}"
@@ -79,15 +79,11 @@ def find_problem(path: Path, file: RemoteFile, n_bytes: int | None = None) -> st
             return f"a file of the right length whose {name.upper()} is {hashes[name]}; expected {wanted}"
     if not file.hashes and path.name.removesuffix(".part").lower().endswith(".zip"):
         try:
-            open_archive(path).close()
+            with open_archive(path):
+                pass
         except UserError:
             return f"{length:,} bytes that do not open as a zip archive"
     return ""
-
-
-def is_page_by_name(name: str) -> bool:
-    """Whether a file of that name is meant to be a web page."""
-    return name.lower().endswith((".html", ".htm", ".xhtml"))
 
 
 def file_hashes(path: Path, names: Iterable[str]) -> dict[str, str]:
@@ -114,6 +110,6 @@ def read_chunks(path: Path, doing: str) -> Iterator[bytes]:
             bar.update(len(chunk))
 
 
-def progress_bar(what: str, total: int | None, *, quiet: bool, initial: int = 0) -> "tqdm[NoReturn]":
+def progress_bar(desc: str, total: int | None, *, quiet: bool, initial: int = 0) -> "tqdm[NoReturn]":
     """Return a progress bar of bytes; it shows the rate and the time left."""
-    return tqdm(desc=what, total=total, initial=initial, unit="B", unit_scale=True, disable=True if quiet else None)
+    return tqdm(desc=desc, total=total, initial=initial, unit="B", unit_scale=True, disable=True if quiet else None)

@@ -11,19 +11,18 @@ an ISIC challenge's
 Nothing is decoded: what is no image, or what nobody lists, is for the next stage to set aside.
 """
 
-import filecmp
 import os
 import re
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 from tqdm import tqdm
 
-from lesions.archives import MAX_BYTES, is_image, list_members, open_archive, stem
+from lesions.archives import MAX_BYTES, Member, is_image, list_members
 from lesions.core.deterministic_zip import write_archive
 from lesions.core.errors import UserError
 from lesions.params.download import Download
@@ -31,11 +30,11 @@ from lesions.sources.common.metadata_table import (
     SPLITS,
     check_table,
     keep_columns,
-    kind_of,
     read_ham10000,
     read_header,
     read_isic,
     read_table,
+    table_kind,
 )
 from lesions.sources.common.raw_data import Fetched, describe_file
 from lesions.taxonomy import code_of
@@ -76,26 +75,33 @@ def bring(folder: Path, raw: Path, copy: Callable[[Path, Path], object] = shutil
     """
     files = _list_files(folder)
     loose = [file for file in files if is_image(str(file))]
-    archived = _list_archived(folder, [file for file in files if file.suffix.lower() == ".zip"])
-    if not loose and archived.empty:
+    archives = [file for file in files if file.suffix.lower() == ".zip"]
+    archived = [(file, member) for file in archives for member in list_members(folder / file)]
+    if not loose and not archived:
         raise UserError(
             f"{folder} holds no images; expected .jpg, .png, .bmp, .tif or .webp files, loose or in .zip "
             "archives. Put them there, or name another folder (the pipeline's is download.folder in params.yaml)."
         )
     layout, used = _recognise(folder, files)
     if layout == "class folders":
-        archives: list[PurePosixPath] = []
-        if not archived.empty:
+        archives = []
+        if archived:
             print("The archives are left out: no table says what their images show.")
         classes = _read_class_folders(folder, loose)
         table = keep_columns(classes[classes["dx"] != ""]).reset_index(drop=True)
         members = list(zip(classes["member"], classes["file"], strict=True))
     else:
-        archives = list(archived["archive"].unique())
+        archives = list(dict.fromkeys(file for file, _ in archived))
         paths = [folder / file for file in used]
         table = read_isic(paths) if layout == "ISIC challenge" else read_ham10000(paths[0])
-        _check_listed(table, used[0].name, [*archived["image_id"], *(file.stem for file in loose)])
-        members = [(_safe(str(file)), file) for file in _drop_duplicates(folder, loose, archived, table)]
+        found = [*(member.image_id for _, member in archived), *(file.stem for file in loose)]
+        if set(table["image_id"]).isdisjoint(found):
+            raise UserError(
+                f"None of the images that {used[0].name} lists is there. Found: {table['image_id'].iloc[0]} in the "
+                f"table, {found[0]} in the folder. Expected: an image's name without folder and extension."
+            )
+        kept = _drop_duplicates(folder, loose, archived, set(table["image_id"]))
+        members = [(_safe_name(str(file)), file) for file in kept]
     written = _write(folder, raw, archives, members, copy)
     print(
         f"{folder} has the layout of {layout}: {len(archives)} archives, {len(members):,} loose images, "
@@ -147,22 +153,11 @@ def _refuse(error: OSError) -> None:
     raise UserError(f"The folder {error.filename} cannot be read: {error.strerror}. Mend or remove it.")
 
 
-def _list_archived(folder: Path, archives: list[PurePosixPath]) -> pd.DataFrame:
-    """List the images in archives: archive, image_id, crc, usable."""
-    rows = []
-    for file in archives:
-        usable = {member.name for member in list_members(folder / file) if not member.problem}
-        with open_archive(folder / file) as archive:
-            members = [member for member in archive.infolist() if is_image(member.filename)]
-        rows += [(file, stem(member.filename), member.CRC, member.filename in usable) for member in members]
-    return pd.DataFrame(rows, columns=["archive", "image_id", "crc", "usable"])
-
-
 def _recognise(folder: Path, files: list[PurePosixPath]) -> tuple[str, list[PurePosixPath]]:
     """Name the layout, and the tables to use: the one with the diagnoses, then those to be joined to it."""
     tables = [file for file in files if file.suffix.lower() in TABLES]
     headers = {file: read_header(folder / file) for file in tables}
-    kinds = {file: kind_of(header) for file, header in headers.items()}
+    kinds = {file: table_kind(header) for file, header in headers.items()}
     main = [file for file in tables if kinds[file] in ("HAM10000", "ISIC challenge")]
     if len(main) > 1:
         raise UserError(
@@ -187,46 +182,28 @@ def _recognise(folder: Path, files: list[PurePosixPath]) -> tuple[str, list[Pure
     return "class folders", []
 
 
-def _check_listed(table: pd.DataFrame, name: str, found: list[str]) -> None:
-    if not set(table["image_id"]) & set(found):
-        raise UserError(
-            f"None of the images that {name} lists is there. Found: {table['image_id'].iloc[0]} in the "
-            f"table, {found[0]} in the folder. Expected: an image's name without folder and extension."
-        )
-
-
 def _drop_duplicates(
-    folder: Path, loose: list[PurePosixPath], archived: pd.DataFrame, table: pd.DataFrame
+    folder: Path, loose: list[PurePosixPath], archived: list[tuple[PurePosixPath, Member]], listed: set[str]
 ) -> list[PurePosixPath]:
     """Leave out loose images that are there a second time, as where archives lie beside their contents."""
-    listed = set(table["image_id"])
     # What the next stage sets aside, such as `../a.jpg`, must not stand in for a loose image of its name.
-    packed = {row.image_id: row for row in archived.itertuples() if row.usable}
-    kept: dict[str, PurePosixPath] = {}
-    unlisted = [file for file in loose if file.stem not in listed]
+    seen = {member.image_id: (file, member.crc) for file, member in archived if not member.problem}
+    kept = [file for file in loose if file.stem not in listed]
     for file in (file for file in loose if file.stem in listed):
-        if file.stem in packed:
-            first = packed[file.stem]
-            other: object = first.archive
-            same = zlib.crc32((folder / file).read_bytes()) == first.crc
-        else:
-            other = kept.setdefault(file.stem, file)
-            same = filecmp.cmp(folder / file, folder / kept[file.stem], shallow=False)
-        if not same:
+        crc = zlib.crc32((folder / file).read_bytes())
+        first, expected = seen.setdefault(file.stem, (file, crc))
+        if crc != expected:
             raise UserError(
-                f"Two different images are called {file.stem}: {file} and one in {other}; expected one. "
+                f"Two different images are called {file.stem}: {file} and one in {first}; expected one. "
                 "Take the wrong one out."
             )
-    return sorted([*kept.values(), *unlisted], key=str)
+        if first == file:
+            kept.append(file)
+    return sorted(kept, key=str)
 
 
 def _read_class_folders(folder: Path, loose: list[PurePosixPath]) -> pd.DataFrame:
-    """Take each image's diagnosis and split from the folders that it lies in.
-
-    Returns:
-        A row an image: file, image_id, dx, member, and split if there are such folders. An image beside
-        the class folders has no dx.
-    """
+    """Return one row per image: file, image_id, member; dx and split from its folders, "" beside the class folders."""
     folders = [str(file.parent) for file in loose if file.parent.parts]
     enclosing = PurePosixPath(os.path.commonpath(folders or ["."])).parts
     # Train/ encloses nothing, it says something, even where there is no Test/.
@@ -237,7 +214,7 @@ def _read_class_folders(folder: Path, loose: list[PurePosixPath]) -> pd.DataFram
         split = SPLITS.get(parts[0].lower(), "") if parts else ""
         rows.append((file, split, parts[1:] if split else parts))
     table = pd.DataFrame(rows, columns=["file", "split", "classes"])
-    table["dx"] = [code_of(_safe(classes[0])) if classes else "" for classes in table["classes"]]
+    table["dx"] = [code_of(_safe_name(classes[0])) if classes else "" for classes in table["classes"]]
     deep = table["classes"].map(len) > 1
     unnamed = table["dx"].map(lambda dx: bool(IMAGE_FOLDER.match(dx)))
     if deep.any() or unnamed.any() or len(set(table["dx"]) - {""}) < 2:
@@ -253,12 +230,8 @@ def _read_class_folders(folder: Path, loose: list[PurePosixPath]) -> pd.DataFram
 
 
 def unique_ids(table: pd.DataFrame) -> pd.Series:
-    """Name images by the stem of their file, and where that is not unique, by their class and split too.
-
-    Args:
-        table: a row an image: file, dx, split, in an order that does not change.
-    """
-    ids = table["file"].map(lambda file: _safe(file.stem))
+    """Name images (file, dx, split) by the stem of their file; where that is not unique, by class and split too."""
+    ids = table["file"].map(lambda file: _safe_name(file.stem))
     for column in ("dx", "split"):
         prefix = table[column].map(lambda name: name.replace(" ", "_") + "_" if name else "")
         ids = ids.where(~ids.duplicated(keep=False), prefix + ids)
@@ -267,7 +240,7 @@ def unique_ids(table: pd.DataFrame) -> pd.Series:
     return ids
 
 
-def _safe(name: str) -> str:
+def _safe_name(name: str) -> str:
     """Replace what makes a member's name unsafe on some system, or unfit for a table."""
     return re.sub(r"^\s+|\s+$|[\\:\x00-\x1f\x7f\ud800-\udfff]", "_", name)
 
@@ -290,10 +263,6 @@ def _write(
     for archive in tqdm(archives, desc="copy", unit="archive", disable=None):
         copy(folder / archive, raw / archive.name)
     if members:
-        write_archive(raw / PACKED, _read_images(folder, members))
+        packing = tqdm(sorted(members), desc="pack", unit="image", disable=None)
+        write_archive(raw / PACKED, ((name, (folder / file).read_bytes()) for name, file in packing))
     return [raw / name for name in sorted(names)]
-
-
-def _read_images(folder: Path, members: list[tuple[str, PurePosixPath]]) -> Iterator[tuple[str, bytes]]:
-    for name, file in tqdm(sorted(members), desc="pack", unit="image", disable=None):
-        yield name, (folder / file).read_bytes()

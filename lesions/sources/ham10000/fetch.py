@@ -1,4 +1,4 @@
-"""HAM10000 from the Harvard Dataverse: the two archives and the original table, each held against its hashes.
+"""HAM10000 from the Harvard Dataverse: the two archives and the original table, each verified by its hashes.
 
 Facts, file numbers and MD5 as the Dataverse publishes them, doi:10.7910/DVN/DBW86T; the table must be requested
 with `?format=original`, since the server otherwise gives a rewritten one, whose hash differs.
@@ -13,13 +13,15 @@ from lesions.sources.common.metadata_table import read_ham10000
 from lesions.sources.common.raw_data import Fetched, Offer, describe_file
 from lesions.sources.common.remote_file import RemoteFile
 
-LICENCE = "CC BY-NC 4.0"
-ATTRIBUTION = "ViDIR Group, Department of Dermatology, Medical University of Vienna"
-CITATION = (
-    "Tschandl, Rosendahl, Kittler: The HAM10000 dataset, a large collection of multi-source dermatoscopic images "
-    "of common pigmented skin lesions. Scientific Data 5, 180161 (2018), doi:10.1038/sdata.2018.161; "
-    "doi:10.7910/DVN/DBW86T"
-)
+ORIGIN = {
+    "licence": "CC BY-NC 4.0",
+    "attribution": "ViDIR Group, Department of Dermatology, Medical University of Vienna",
+    "citation": (
+        "Tschandl, Rosendahl, Kittler: The HAM10000 dataset, a large collection of multi-source dermatoscopic images "
+        "of common pigmented skin lesions. Scientific Data 5, 180161 (2018), doi:10.1038/sdata.2018.161; "
+        "doi:10.7910/DVN/DBW86T"
+    ),
+}
 SERVER = "https://dataverse.harvard.edu/api/access/datafile/"
 
 IMAGES = (
@@ -46,15 +48,8 @@ TABLE = RemoteFile(
     sha256="de17ec44cb25ea9c3f6378ba18d69224c740afd62e86ec2edc6a894d6aa663d3",
 )
 
-OFFERS = [
-    Offer(
-        "",
-        "HAM10000 as published: 10,015 images of 7,470 lesions, 7 diagnoses",
-        "2.8 GB",
-        LICENCE,
-        (*IMAGES, TABLE),
-    )
-]
+CONTENTS = "HAM10000 as published: 10,015 images of 7,470 lesions, 7 diagnoses"
+OFFERS = [Offer("", CONTENTS, "2.8 GB", ORIGIN["licence"], (*IMAGES, TABLE))]
 
 
 def fetch(params: Download, raw: Path) -> Fetched:  # noqa: ARG001 (every source takes both)
@@ -67,36 +62,8 @@ def fetch(params: Download, raw: Path) -> Fetched:  # noqa: ARG001 (every source
     Raises:
         UserError: a file cannot be had, or is not the published one.
     """
-    wanted = [TABLE, *IMAGES]
-    _refuse_other_files(wanted)
-    paths = {file: download(file) for file in wanted}
-    for file in IMAGES:
-        copy_to(paths[file], raw)
-    provenance = {
-        "source": "ham10000",
-        "licence": LICENCE,
-        "attribution": ATTRIBUTION,
-        "citation": CITATION,
-        "files": [_describe(file, path) for file, path in paths.items()],
-    }
-    return Fetched(read_ham10000(paths[TABLE]), provenance)
-
-
-def _describe(file: RemoteFile, path: Path) -> dict[str, object]:
-    return describe_file(
-        path,
-        address=file.urls[0],
-        verified="length, MD5 and SHA-256",
-        licence=LICENCE,
-        attribution=ATTRIBUTION,
-        citation=CITATION,
-        **file.hashes,
-    )
-
-
-def _refuse_other_files(wanted: list[RemoteFile]) -> None:
-    """Stop before anything is fetched where a file of one of the names is there and has another length."""
-    for file in wanted:
+    files = [TABLE, *IMAGES]
+    for file in files:  # before anything is fetched
         path = DOWNLOADS / file.name
         if path.exists() and (found := path.stat().st_size) != file.n_bytes:
             raise UserError(
@@ -105,3 +72,12 @@ def _refuse_other_files(wanted: list[RemoteFile]) -> None:
                 "(data/incoming, say), to be read with download.source: folder; a rewritten table (.tab) or half "
                 "a download is of no use. Move or delete it, then `dvc repro` fetches the published one."
             )
+    paths = {file: download(file) for file in files}
+    for file in IMAGES:
+        copy_to(paths[file], raw)
+    verified = "length, MD5 and SHA-256"
+    described = [
+        describe_file(path, address=file.urls[0], verified=verified, **ORIGIN, **file.hashes)
+        for file, path in paths.items()
+    ]
+    return Fetched(read_ham10000(paths[TABLE]), {"source": "ham10000", **ORIGIN, "files": described})

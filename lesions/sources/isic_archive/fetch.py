@@ -21,8 +21,8 @@ from lesions.core.errors import UserError
 from lesions.params.download import Download
 from lesions.sources.common.download import DOWNLOADS, download_many
 from lesions.sources.common.http import WebError
-from lesions.sources.common.isic_api import Image, check_record, is_private, read_record, search, search_address
-from lesions.sources.common.metadata_table import ORDER
+from lesions.sources.common.isic_api import Image, check_record, read_record, search, search_address
+from lesions.sources.common.metadata_table import keep_columns
 from lesions.sources.common.raw_data import Fetched, Offer, describe_file
 from lesions.sources.common.remote_file import RemoteFile
 
@@ -30,7 +30,7 @@ FOLDER = DOWNLOADS / "isic_archive"
 PACKED = "images.zip"
 CITATION = "The ISIC Archive, https://www.isic-archive.com; and the data sets that the attributions name"
 
-WITHDRAWN = {404, 410}
+GONE_STATUSES = {404, 410}
 """What a server answers for an image that is gone."""
 
 REFUSED = 403
@@ -62,34 +62,34 @@ def fetch(params: Download, raw: Path) -> Fetched:
     collection = None if params.collection == "none" else params.collection
     query = None if params.query == "none" else params.query
     address = search_address(collection, query)
-    request = {"collection": collection, "query": query, "resolution": params.resolution}
-    listing = FOLDER / _name_listing(collection, query)
+    path = FOLDER / _name_listing(collection, query)
     store = FOLDER / params.resolution
-    records, gone = _list(listing, address)
-    images = _choose(records, params.resolution)
+    listing: dict[str, Any] = {"address": address, "gone": {}}
+    listing |= _read_listing(path) if path.exists() else {"records": _search(address)}
+    images = _public_images(listing["records"], params.resolution)
 
     diagnosed = {name: image for name, image in images.items() if image.row["dx"]}
-    withdrawn = set(gone.get(params.resolution, []))
-    wanted = {name: image for name, image in diagnosed.items() if name not in withdrawn}
-    _keep(listing, address, records, gone)
-    withdrawn |= _fetch_images(wanted, params.resolution, store, address)
-    _keep(listing, address, records, {**gone, params.resolution: sorted(withdrawn)})
-    _refuse_if_too_many(withdrawn, len(diagnosed), listing)
+    gone = set(listing["gone"].get(params.resolution, []))
+    wanted = {name: image for name, image in diagnosed.items() if name not in gone}
+    _write_listing(path, listing)
+    gone |= _fetch_images(wanted, params.resolution, store, address)
+    listing["gone"][params.resolution] = sorted(gone)
+    _write_listing(path, listing)
+    _check_gone(gone, len(diagnosed), path)
 
-    there = {name: image for name, image in wanted.items() if name not in withdrawn}
+    present = {name: image for name, image in wanted.items() if name not in gone}
     described: list[dict[str, Any]] = []  # filled while the archive is written: each image is read once
-    write_archive(raw / PACKED, _read_images(there, params.resolution, store, described))
-    rows = [image.row for name, image in images.items() if name not in withdrawn]
-    table = pd.DataFrame(rows)[[column for column in ORDER if column in rows[0]]]
+    write_archive(raw / PACKED, _read_images(present, store, described))
+    table = keep_columns(pd.DataFrame(image.row for name, image in images.items() if name not in gone))
     provenance = {
         "source": "isic_archive",
-        "request": request,
+        "request": {"collection": collection, "query": query, "resolution": params.resolution},
         "address": address,
-        "licence": "; ".join(sorted({image.licence or "unstated" for image in there.values()})),
-        "attribution": "; ".join(sorted({image.attribution or "unstated" for image in there.values()})),
+        "licence": "; ".join(sorted({image["licence"] for image in described})),
+        "attribution": "; ".join(sorted({image["attribution"] for image in described})),
         "citation": CITATION,
         "files": [describe_file(raw / PACKED)],
-        "gone": sorted(withdrawn),
+        "gone": sorted(gone),
         "images": described,
     }
     return Fetched(table, provenance)
@@ -105,26 +105,28 @@ def _name_listing(collection: int | None, query: str | None) -> str:
     return "_".join(parts) + ".json"
 
 
-def _list(listing: Path, address: str) -> tuple[list[dict[str, Any]], dict[str, list[str]]]:
-    """Return the records of a search: as they were kept, else from the archive.
+def _read_listing(path: Path) -> dict[str, Any]:
+    """Return the result of an earlier search: its `records`, and by resolution the ids of images that are `gone`."""
+    try:
+        listing = json.loads(path.read_text(encoding="utf-8"))
+        records, _ = list(listing["records"]), dict(listing["gone"])
+    except (ValueError, TypeError, KeyError):
+        raise UserError(
+            f"{path} is not what this pipeline wrote there, the result of a search. Delete it, "
+            "and the archive is searched anew; images that are there are not fetched again."
+        ) from None
+    for record in records:
+        check_record(record, str(path))
+    print(f"{len(records):,} images as listed in {path}; delete that file to search the archive anew.")
+    return dict(listing)
 
-    Returns:
-        The records; and by resolution the ids that an earlier run found to be gone.
-    """
-    if listing.exists():
-        try:
-            kept = json.loads(listing.read_text(encoding="utf-8"))
-            records, gone = list(kept["records"]), dict(kept["gone"])
-        except (ValueError, TypeError, KeyError):
-            raise UserError(
-                f"{listing} is not what this pipeline wrote there, the result of a search. Delete it, "
-                "and the archive is searched anew; images that are there are not fetched again."
-            ) from None
-        for record in records:
-            check_record(record, str(listing))
-        print(f"{len(records):,} images as listed in {listing}; delete that file to search the archive anew.")
-        return records, gone
-    return _search(address), {}
+
+def _write_listing(path: Path, listing: dict[str, Any]) -> None:
+    """Write the result of a complete search, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(listing), encoding="utf-8")
+    part.replace(path)
 
 
 def _search(address: str) -> list[dict[str, Any]]:
@@ -145,23 +147,9 @@ def _search(address: str) -> list[dict[str, Any]]:
         raise UserError(f"{error}\n{mend}") from None
 
 
-def _keep(listing: Path, address: str, records: list[dict[str, Any]], gone: dict[str, list[str]]) -> None:
-    """Write a complete answer down, and which images are gone since; never half of it."""
-    listing.parent.mkdir(parents=True, exist_ok=True)
-    part = listing.with_suffix(".part")
-    lines = ",\n".join(json.dumps(record) for record in records)
-    head = json.dumps({"address": address, "gone": gone})
-    part.write_text(f'{head[:-1]}, "records": [\n{lines}\n]}}\n', encoding="utf-8")
-    part.replace(listing)
-
-
-def _choose(records: list[dict[str, Any]], resolution: str) -> dict[str, Image]:
-    """Return the public images, by id; and say what is passed over.
-
-    Raises:
-        UserError: there is none; or a field without which nothing can be done is missing in all records.
-    """
-    read = [read_record(record) for record in records if not is_private(record)]
+def _public_images(records: list[dict[str, Any]], resolution: str) -> dict[str, Image]:
+    """Return the public images, by id, and say what is passed over; not without any, nor where all lack a field."""
+    read = [read_record(record, resolution) for record in records if record.get("public") is not False]
     if private := len(records) - len(read):
         print(f"{private:,} images are not public, and are passed over.")
     if not read:
@@ -170,9 +158,8 @@ def _choose(records: list[dict[str, Any]], resolution: str) -> dict[str, Image]:
             f"{private:,} of them not public: none that can be fetched. Choose others; what collections there are, "
             "and what a search finds, is shown on https://gallery.isic-archive.com."
         )
-    images = {image.image_id: image for image in read}
     undiagnosed = sum(not image.row["dx"] for image in read)
-    unaddressed = sum(resolution not in image.addresses for image in read)
+    unaddressed = sum(not image.url for image in read)
     for count, field in ((undiagnosed, "metadata.clinical.diagnosis_1"), (unaddressed, f"files.{resolution}.url")):
         if count == len(read):
             raise UserError(
@@ -182,26 +169,24 @@ def _choose(records: list[dict[str, Any]], resolution: str) -> dict[str, Image]:
             )
     if undiagnosed:
         print(f"{undiagnosed:,} images have no diagnosis: they are listed, and not fetched.")
-    return images
+    return {image.row["image_id"]: image for image in read}
 
 
 def _fetch_images(wanted: dict[str, Image], resolution: str, store: Path, address: str) -> set[str]:
     """Fetch the images that are not in `store` yet, and return the ids of those that are gone.
 
     The archive's links may be signed, and expire; where some fail, all are requested anew, once.
-
-    Raises:
-        UserError: some cannot be had for a reason that may pass.
     """
-    failed = _try(wanted, resolution, store)
-    if any(_status(error) not in WITHDRAWN for error in failed.values()):
+    failed = _fetch_once(wanted, store)
+    if any(_status(error) not in GONE_STATUSES for error in failed.values()):
         print(f"{len(failed):,} images could not be had: requesting new links from the archive.")
-        fresh = {image.image_id: image for image in map(read_record, _search(address))}
-        failed = _try({name: fresh.get(name, wanted[name]) for name in failed}, resolution, store)
-    passing = [error for error in failed.values() if _status(error) not in {*WITHDRAWN, REFUSED}]
-    if passing:
+        records = {record["isic_id"]: record for record in _search(address)}
+        fresh = {name: read_record(records[name], resolution) for name in failed if name in records}
+        failed = _fetch_once({name: fresh.get(name, wanted[name]) for name in failed}, store)
+    others = [error for error in failed.values() if _status(error) not in {*GONE_STATUSES, REFUSED}]
+    if others:
         raise UserError(
-            f"{len(passing):,} of {len(wanted):,} images could not be fetched; the first: {passing[0]}\n"
+            f"{len(others):,} of {len(wanted):,} images could not be fetched; the first: {others[0]}\n"
             f"What came is kept in {store}: run again, and only the others are fetched."
         )
     return set(failed)
@@ -212,22 +197,17 @@ def _status(error: UserError) -> int | None:
     return error.status if isinstance(error, WebError) else None
 
 
-def _try(wanted: dict[str, Image], resolution: str, store: Path) -> dict[str, UserError]:
+def _fetch_once(wanted: dict[str, Image], store: Path) -> dict[str, UserError]:
     """Fetch images, and return why which ones failed."""
-    failed: dict[str, UserError] = {}
-    files = {}
-    for name, image in wanted.items():
-        url = image.addresses.get(resolution)
-        if url is None:
-            failed[name] = WebError(f"{name} has no address", 404)
-        else:
-            files[name] = RemoteFile(f"{name}.jpg", (url,), image.n_bytes.get(resolution))
-    results = download_many(list(files.values()), store, what="images")
-    failed |= {name: got for name, got in zip(files, results, strict=True) if isinstance(got, UserError)}
-    return failed
+    files = {
+        name: RemoteFile(f"{name}.jpg", (image.url,), image.n_bytes) for name, image in wanted.items() if image.url
+    }
+    results = download_many(list(files.values()), store, desc="images")
+    without: dict[str, UserError] = {name: WebError(f"{name} has no address", 404) for name in wanted.keys() - files}
+    return without | {name: got for name, got in zip(files, results, strict=True) if isinstance(got, UserError)}
 
 
-def _refuse_if_too_many(gone: set[str], wanted: int, listing: Path) -> None:
+def _check_gone(gone: set[str], wanted: int, listing: Path) -> None:
     if gone:
         more = " …" if len(gone) > 8 else ""
         print(f"Gone from the archive, and left out: {', '.join(sorted(gone)[:8])}{more} ({len(gone):,} in all).")
@@ -238,9 +218,7 @@ def _refuse_if_too_many(gone: set[str], wanted: int, listing: Path) -> None:
         )
 
 
-def _read_images(
-    images: dict[str, Image], resolution: str, store: Path, described: list[dict[str, Any]]
-) -> Iterator[tuple[str, bytes]]:
+def _read_images(images: dict[str, Image], store: Path, described: list[dict[str, Any]]) -> Iterator[tuple[str, bytes]]:
     """Yield archive members in the order of ids, and describe each for the provenance."""
     for name in tqdm(sorted(images), desc="pack", unit="image", disable=None):
         content = (store / f"{name}.jpg").read_bytes()
@@ -248,12 +226,11 @@ def _read_images(
         described.append(
             {
                 "name": f"{name}.jpg",
-                # Without the signature, which is another one each time.
-                "address": image.addresses[resolution].partition("?")[0],
+                "address": image.url.partition("?")[0],  # without the signature, which is another one each time
                 "bytes": len(content),
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "licence": image.licence or "unstated",
-                "attribution": image.attribution or "unstated",
+                "attribution": image.row["dataset"] or "unstated",
             }
         )
         yield f"{name}.jpg", content

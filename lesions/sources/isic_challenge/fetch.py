@@ -1,17 +1,15 @@
 """The data of an ISIC challenge: 2018, task 3, with its published split; or 2019, which publishes none.
 
-Nobody publishes a hash of these files. What is held against something is their length as the server states it,
-and that each archive opens and holds as many images as the challenge says; the SHA-256 of what came is written
-down, so that two people can compare.
+Nobody publishes a hash of these files. Verified are their length as the server states it, and that each archive opens
+and holds as many images as the challenge says; `provenance.json` has the SHA-256, so that two people can compare.
 """
 
-from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
+from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from lesions.archives import is_image, open_archive, read_member
+from lesions.archives import is_image, open_archive
 from lesions.core.errors import UserError
 from lesions.params.download import Download
 from lesions.sources.common.download import copy_to, download
@@ -24,24 +22,19 @@ VIENNA = "HAM10000: ViDIR Group, Department of Dermatology, Medical University o
 MSK = "MSK: anonymous"
 BARCELONA = "BCN_20000: Department of Dermatology, Hospital Clínic de Barcelona"
 HAM10000 = "Tschandl, Rosendahl, Kittler: The HAM10000 dataset. Scientific Data 5, 180161 (2018)"
-CODELLA = "Codella et al.: Skin Lesion Analysis Toward Melanoma Detection, {}"
+CODELLA = "Codella et al.: Skin Lesion Analysis Toward Melanoma Detection"
+COMBALIA = "Combalia et al.: BCN20000: Dermoscopic Lesions in the Wild. arXiv:1908.02288"
 ATTRIBUTION = {2018: f"{VIENNA}; {MSK}", 2019: f"{BARCELONA}; {VIENNA}; {MSK}"}
 CITATION = {
-    2018: f"{CODELLA.format('2018. arXiv:1902.03368')}; {HAM10000}",
-    2019: "; ".join(
-        [
-            HAM10000,
-            CODELLA.format("2017. arXiv:1710.05006"),
-            "Combalia et al.: BCN20000: Dermoscopic Lesions in the Wild. arXiv:1908.02288",
-        ]
-    ),
+    2018: f"{CODELLA}, 2018. arXiv:1902.03368; {HAM10000}",
+    2019: f"{HAM10000}; {CODELLA}, 2017. arXiv:1710.05006; {COMBALIA}",
 }
 LEFT_OUT = {"ISIC_0035068": "not a photograph"}
 """Images of the test set of 2018 that are listed, and show no lesion."""
 
 VERIFIED = "length and archive structure; nobody publishes a hash"
-TABLE_BYTES = 50_000_000
-"""A table that unpacks to more is none of these."""
+BUCKETS = ("https://isic-archive.s3.amazonaws.com/challenges", "https://isic-challenge-data.s3.amazonaws.com")
+"""Today's, and the older one."""
 
 
 class Part(NamedTuple):
@@ -51,70 +44,42 @@ class Part(NamedTuple):
         split: its part of the published split, or "" where there is none.
         n_images: how many its archive holds.
         images: the archive of images.
-        truth: the one-hot ground truth, a table or an archive that holds it.
-        tables: what else is said of the images: lesions, ages, sites.
+        tables: the one-hot ground truth, a table or an archive that holds it; then lesions, ages, sites.
     """
 
     split: str
     n_images: int
     images: RemoteFile
-    truth: RemoteFile
-    tables: tuple[RemoteFile, ...] = ()
+    tables: tuple[RemoteFile, ...]
 
 
-def _file(year: int, name: str) -> RemoteFile:
-    """Name a file of a challenge, with the bucket of today and the older one."""
-    addresses = (
-        f"https://isic-archive.s3.amazonaws.com/challenges/{year}/{name}",
-        f"https://isic-challenge-data.s3.amazonaws.com/{year}/{name}",
+def _part(year: int, prefix: str, split: str, n_images: int, *tables: str) -> Part:
+    """Describe a part by how its files' names begin, and how those of its tables end."""
+    images, *others = (
+        RemoteFile(f"{prefix}_{end}", tuple(f"{bucket}/{year}/{prefix}_{end}" for bucket in BUCKETS))
+        for end in ("Input.zip", *tables)
     )
-    return RemoteFile(name=name, urls=addresses)
+    return Part(split, n_images, images, tuple(others))
 
 
 CHALLENGES = {
     2018: (
-        Part(
-            "train",
-            10_015,
-            _file(2018, "ISIC2018_Task3_Training_Input.zip"),
-            _file(2018, "ISIC2018_Task3_Training_GroundTruth.zip"),
-            (_file(2018, "ISIC2018_Task3_Training_LesionGroupings.csv"),),
-        ),
-        Part(
-            "val",
-            193,
-            _file(2018, "ISIC2018_Task3_Validation_Input.zip"),
-            _file(2018, "ISIC2018_Task3_Validation_GroundTruth.zip"),
-        ),
-        Part(
-            "test",
-            1_512,
-            _file(2018, "ISIC2018_Task3_Test_Input.zip"),
-            _file(2018, "ISIC2018_Task3_Test_GroundTruth.zip"),
-        ),
+        _part(2018, "ISIC2018_Task3_Training", "train", 10_015, "GroundTruth.zip", "LesionGroupings.csv"),
+        _part(2018, "ISIC2018_Task3_Validation", "val", 193, "GroundTruth.zip"),
+        _part(2018, "ISIC2018_Task3_Test", "test", 1_512, "GroundTruth.zip"),
     ),
-    2019: (
-        Part(
-            "",
-            25_331,
-            _file(2019, "ISIC_2019_Training_Input.zip"),
-            _file(2019, "ISIC_2019_Training_GroundTruth.csv"),
-            (_file(2019, "ISIC_2019_Training_Metadata.csv"),),
-        ),
-    ),
+    2019: (_part(2019, "ISIC_2019_Training", "", 25_331, "GroundTruth.csv", "Metadata.csv"),),
 }
 
 
-def _files(year: int) -> tuple[RemoteFile, ...]:
-    return tuple(file for part in CHALLENGES[year] for file in (part.truth, *part.tables, part.images))
+def _offer(year: int, contents: str, size: str) -> Offer:
+    files = tuple(file for part in CHALLENGES[year] for file in (*part.tables, part.images))
+    return Offer(f"year: {year}", contents, size, LICENCE, files)
 
 
 OFFERS = [
-    Offer(f"year: {year}", what, size, LICENCE, _files(year))
-    for year, what, size in (
-        (2018, "task 3: HAM10000, and the published validation (193 images) and test (1,511)", "3.2 GB"),
-        (2019, "25,331 images, 8 diagnoses, no published split", "9.8 GB"),
-    )
+    _offer(2018, "task 3: HAM10000, and the published validation (193 images) and test (1,511)", "3.2 GB"),
+    _offer(2019, "25,331 images, 8 diagnoses, no published split", "9.8 GB"),
 ]
 
 
@@ -126,7 +91,7 @@ def fetch(params: Download, raw: Path) -> Fetched:
     """
     parts = CHALLENGES[params.year]
     # The tables first: an error in one shows before gigabytes are fetched.
-    paths = {file: download(file) for part in parts for file in (part.truth, *part.tables)}
+    paths = {file: download(file) for part in parts for file in part.tables}
     table = pd.concat([_read_part(part, paths) for part in parts], ignore_index=True).fillna("")
     left_out = {name: reason for name, reason in LEFT_OUT.items() if name in set(table["image_id"])}
     for name, reason in left_out.items():
@@ -144,44 +109,13 @@ def fetch(params: Download, raw: Path) -> Fetched:
 
 def _read_part(part: Part, paths: dict[RemoteFile, Path]) -> pd.DataFrame:
     """Read the tables of one part, in HAM10000's columns."""
-    truth = paths[part.truth]
-    tables = [paths[file] for file in part.tables]
-    if truth.suffix != ".zip":
-        return _read_tables([truth, *tables], part)
-    with TemporaryDirectory() as folder:
-        unpacked = Path(folder, truth.with_suffix(".csv").name)
-        unpacked.write_bytes(_read_packed_table(truth))
-        return _read_tables([unpacked, *tables], part)
-
-
-def _read_tables(paths: list[Path], part: Part) -> pd.DataFrame:
-    table = read_isic(paths)
+    table = read_isic([paths[file] for file in part.tables])
     if len(table) != part.n_images:
         raise UserError(
-            f"{paths[0].name} has {len(table):,} rows; the challenge published {part.n_images:,}. Delete "
-            f"data/downloads/{part.truth.name}, and run again: it is then fetched anew."
+            f"{part.tables[0].name} has {len(table):,} rows; the challenge published {part.n_images:,}. Delete "
+            f"{paths[part.tables[0]]}, and run again: it is then fetched anew."
         )
     return table.assign(split=part.split) if part.split else table
-
-
-def _read_packed_table(path: Path) -> bytes:
-    """Return the bytes of the table in an archive of ground truth: the one named as the archive.
-
-    No member's name is used as a path, and no more is unpacked than a table can have.
-    """
-    name = path.with_suffix(".csv").name
-    with open_archive(path) as archive:
-        members = {PurePosixPath(info.filename).name: info for info in archive.infolist()}
-        if name not in members or members[name].file_size > TABLE_BYTES:
-            listed = ", ".join(sorted(members)[:5]) or "nothing"
-            raise UserError(
-                f"{path} does not hold the table {name}, of less than {TABLE_BYTES:,} bytes; it holds {listed}. "
-                "Delete it, and run again: it is then fetched anew."
-            )
-        try:
-            return read_member(archive, members[name])
-        except ValueError as error:
-            raise UserError(f"{name} in {path} cannot be read: {error}. Delete the archive, and run again.") from None
 
 
 def _check_archive(path: Path, expected: int) -> None:

@@ -6,8 +6,8 @@ in the way: hairs, a ruler, gel bubbles, dark corners. The seven kinds differ in
 (pigment network, globules, blue-white veil, milia-like cysts, arborising vessels, nests, lacunae, a central
 white patch), and overlap in colour, size and outline.
 
-Every random number comes from `numpy.random.default_rng([seed, lesion, 0])` for a lesion and from
-`[seed, lesion, view]`, views counted from 1, for a view of it: the order of drawing does not matter.
+The random seed of a lesion is `[seed, lesion, 0]`, that of a view of it `[seed, lesion, view]`, counted from 1: the
+order of drawing does not matter.
 """
 
 import math
@@ -41,8 +41,9 @@ _HAIR = np.array([0.16, 0.11, 0.09], np.float32)
 
 @dataclass(frozen=True)
 class Camera:
-    """How one clinic's images look."""
+    """How one clinic's images look, and how many there are."""
 
+    share: float  # of the lesions; HAM10000's four sources have these shares
     tint: tuple[float, float, float]  # what the sensor makes of red, green and blue
     corners: float  # the chance of dark corners
     ruler: float  # the chance of a ruler at the edge
@@ -52,20 +53,20 @@ class Camera:
 
 
 CAMERAS = {
-    "synthetic_a": Camera((1.00, 1.00, 1.00), 0.05, 0.05, 0.08, 0.35, 0.012),
-    "synthetic_b": Camera((1.05, 0.98, 0.90), 0.35, 0.10, 0.12, 0.45, 0.015),
-    "synthetic_c": Camera((0.95, 0.98, 1.06), 0.05, 0.35, 0.08, 0.30, 0.010),
-    "synthetic_d": Camera((1.02, 0.93, 0.96), 0.20, 0.05, 0.55, 0.70, 0.022),
+    "synthetic_a": Camera(0.39, (1.00, 1.00, 1.00), 0.05, 0.05, 0.08, 0.35, 0.012),
+    "synthetic_b": Camera(0.34, (1.05, 0.98, 0.90), 0.35, 0.10, 0.12, 0.45, 0.015),
+    "synthetic_c": Camera(0.22, (0.95, 0.98, 1.06), 0.05, 0.35, 0.08, 0.30, 0.010),
+    "synthetic_d": Camera(0.05, (1.02, 0.93, 0.96), 0.20, 0.05, 0.55, 0.70, 0.022),
 }
 
 
-def _lay(layer: Field, across: tuple[float, ...]) -> Field:
-    """Return a layer of a lesion's canvas as a view sees it, (HEIGHT, WIDTH); `across` is Pillow's affine."""
-    seen = Image.fromarray(layer).transform((WIDTH, HEIGHT), Image.Transform.AFFINE, across, Image.Resampling.BILINEAR)
+def _project(layer: Field, affine: tuple[float, ...]) -> Field:
+    """Return a layer of a lesion's canvas as a view sees it, (HEIGHT, WIDTH); `affine` is Pillow's."""
+    seen = Image.fromarray(layer).transform((WIDTH, HEIGHT), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR)
     return np.clip(np.asarray(seen, np.float32), 0, None)
 
 
-def _cover(image: Field, amount: Field, colour: Field) -> Field:
+def _blend(image: Field, amount: Field, colour: Field) -> Field:
     """Return the image with a colour laid over it, `amount` (HEIGHT, WIDTH) from 0 to 1."""
     return image + np.minimum(amount, 1)[..., None] * (colour - image)
 
@@ -137,7 +138,7 @@ def draw(kind: str, camera: str, seed: int, lesion: int, view: int) -> Image.Ima
     Returns:
         An RGB image of WIDTH × HEIGHT pixels: the same bits for the same arguments.
     """
-    # What stays the same from view to view: the lesion, and whose skin it is on.
+    # The same in each view: the lesion, and whose skin it is on.
     rng = np.random.default_rng([seed, lesion, 0])
     radius = float(np.clip(rng.lognormal(3.6, 0.28), 18, 64))  # pixels
     layers = KINDS[kind](rng, 8 / radius)
@@ -153,23 +154,23 @@ def draw(kind: str, camera: str, seed: int, lesion: int, view: int) -> Image.Ima
     zoom = CANVAS / (2 * REACH) / (radius * distance)
     a, b = zoom * math.cos(angle), zoom * math.sin(angle) / squeeze
     d, e = -zoom * math.sin(angle), zoom * math.cos(angle) / squeeze
-    across = (a, b, CANVAS / 2 - a * x - b * y, d, e, CANVAS / 2 - d * x - e * y)
+    affine = (a, b, CANVAS / 2 - a * x - b * y, d, e, CANVAS / 2 - d * x - e * y)
 
     skin_melanin, skin_blood = _skin(rng)
-    melanin = tone + skin_melanin + _lay(layers.melanin, across)
-    blood = flush + skin_blood + _lay(layers.blood, across)
+    melanin = tone + skin_melanin + _project(layers.melanin, affine)
+    blood = flush + skin_blood + _project(layers.blood, affine)
     image = _PALE_SKIN * np.exp(-melanin[..., None] * _MELANIN - blood[..., None] * _BLOOD)
     # Deep pigment, scar and keratin are seen through the same skin, so they darken with it.
     shade = np.exp(-0.5 * tone * _MELANIN)
-    image = _cover(image, _lay(layers.blue, across), _BLUE * shade)
-    image = _cover(image, _lay(layers.keratin, across), _KERATIN * shade)
-    image = _cover(image, _lay(layers.white, across), _WHITE * shade)
+    image = _blend(image, _project(layers.blue, affine), _BLUE * shade)
+    image = _blend(image, _project(layers.keratin, affine), _KERATIN * shade)
+    image = _blend(image, _project(layers.white, affine), _WHITE * shade)
 
     optics = CAMERAS[camera]
     lines = _hairs_and_ruler(rng, int(rng.poisson(hairiness)), bool(rng.random() < optics.ruler))
-    image = _cover(image, 0.9 * lines, _HAIR * rng.uniform(0.4, 2.2))
+    image = _blend(image, 0.9 * lines, _HAIR * rng.uniform(0.4, 2.2))
     if rng.random() < optics.bubbles:
-        image = _cover(image, _bubbles(rng, int(rng.integers(1, 7))), np.ones(3, np.float32))
+        image = _blend(image, _bubbles(rng, int(rng.integers(1, 7))), np.ones(3, np.float32))
     image *= _light(rng, optics)
     image += optics.grain * rng.standard_normal(image.shape, np.float32)
     pixels = np.clip(255 * image, 0, 255).astype(np.uint8)

@@ -8,10 +8,9 @@ anew, and a broken file, so that every stage meets what it is for.
 import io
 import itertools
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Hashable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,25 +24,13 @@ from lesions.core.deterministic_zip import write_archive
 from lesions.core.errors import UserError
 from lesions.params.download import Download
 from lesions.sources.common.raw_data import Fetched, describe_file
-from lesions.sources.synthetic.drawing import draw
+from lesions.sources.synthetic.drawing import CAMERAS, draw
 
 IMAGES = {"mel": 1113, "bcc": 514, "akiec": 327, "bkl": 1099, "nv": 6705, "df": 115, "vasc": 142}
 LESIONS = {"mel": 614, "bcc": 327, "akiec": 228, "bkl": 727, "nv": 5403, "df": 73, "vasc": 98}
-"""HAM10000's counts, by diagnosis."""
-
-AGES = {
-    "mel": (61, 15),
-    "bcc": (67, 14),
-    "akiec": (67, 11),
-    "bkl": (64, 14),
-    "nv": (46, 15),
-    "df": (53, 14),
-    "vasc": (51, 22),
-}
-"""HAM10000's mean ages and their deviations, in years."""
-
-CAMERAS = {"synthetic_a": 0.39, "synthetic_b": 0.34, "synthetic_c": 0.22, "synthetic_d": 0.05}
-"""How often each camera was used; HAM10000's four sources have these shares."""
+MEAN_AGES = {"mel": 61, "bcc": 67, "akiec": 67, "bkl": 64, "nv": 46, "df": 53, "vasc": 51}
+AGE_DEVIATIONS = {"mel": 15, "bcc": 14, "akiec": 11, "bkl": 14, "nv": 15, "df": 14, "vasc": 22}
+"""HAM10000's counts and ages in years, by diagnosis."""
 
 PROOFS = {
     "nv": {"follow_up": 0.55, "histo": 0.37, "consensus": 0.08},
@@ -75,19 +62,6 @@ FIRST_IMAGE = 1_000_000
 """Images are numbered from here, lesions from 1: no id stands for both."""
 
 
-@dataclass(frozen=True)
-class DrawnImage:
-    """What one file shows: `draw`'s arguments; a duplicate has those of its original."""
-
-    image_id: str
-    kind: str
-    camera: str
-    lesion: int
-    view: int
-    broken: bool
-    mirrored: bool
-
-
 def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
     """Draw `params.n_images` images into two archives in `raw`.
 
@@ -101,23 +75,24 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
     Raises:
         UserError: a process that draws was killed.
     """
-    rng = np.random.default_rng([params.seed, 0, 0])  # lesions count from 1: none shares this stream
+    rng = np.random.default_rng([params.seed, 0, 0])  # lesions are numbered from 1: none shares this seed
     n_duplicates = 1 + max(2, params.n_images // 250)
     rows = _add_defects(_describe_lesions(params.n_images - n_duplicates, rng), n_duplicates, rng)
     rows["image_id"] = [f"SYN_{FIRST_IMAGE + n}" for n in rng.permutation(len(rows))]
     rows = rows.sort_values("image_id", ignore_index=True)
-    images = [
-        DrawnImage(
-            row["image_id"], row["kind"], row["dataset"], row["shows"], row["view"], row["broken"], row["mirrored"]
-        )
-        for row in rows.to_dict("records")
-    ]
-    draw_one = partial(_jpeg, seed=params.seed)
-    members = iter(tqdm(_in_processes(draw_one, images, workers), "drawing", len(images), disable=None))
-    half = math.ceil(len(images) / 2)
     archives = [raw / "images_part_1.zip", raw / "images_part_2.zip"]
-    write_archive(archives[0], itertools.islice(members, half))
-    write_archive(archives[1], members)
+    try:
+        drawn = Parallel(n_jobs=workers, return_as="generator")(
+            delayed(_jpeg)(row, params.seed) for row in rows.to_dict("records")
+        )
+        members = iter(tqdm(drawn, "drawing", len(rows), disable=None))
+        write_archive(archives[0], itertools.islice(members, math.ceil(len(rows) / 2)))
+        write_archive(archives[1], members)
+    except TerminatedWorkerError:
+        raise UserError(
+            "A process that draws images was killed, most often by the system because memory ran out. Close other "
+            "programs, or set download.n_images lower, then run this again."
+        ) from None
 
     rows["lesion_id"] = [f"SYN_{number:07d}" for number in rows["lesion"]]
     columns = ["lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization", "dataset"]
@@ -132,27 +107,14 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
     return Fetched(table, provenance)
 
 
-def _in_processes(
-    draw_one: Callable[[DrawnImage], tuple[str, bytes]], images: list[DrawnImage], workers: int
-) -> Iterator[tuple[str, bytes]]:
-    """Yield what `draw_one` returns for each image, in their order."""
-    try:
-        yield from Parallel(n_jobs=workers, return_as="generator")(map(delayed(draw_one), images))
-    except TerminatedWorkerError:
-        raise UserError(
-            "A process that draws images was killed, most often by the system because memory ran out. Close other "
-            "programs, or set download.n_images lower, then run this again."
-        ) from None
-
-
-def _jpeg(image: DrawnImage, seed: int) -> tuple[str, bytes]:
-    """Draw one image and return its archive member: name and bytes."""
+def _jpeg(row: dict[Hashable, Any], seed: int) -> tuple[str, bytes]:
+    """Draw the image of one row, and return its archive member: name and bytes."""
     buffer = io.BytesIO()
-    drawn = draw(image.kind, image.camera, seed, image.lesion, image.view)
-    drawn = drawn.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if image.mirrored else drawn
-    drawn.save(buffer, "JPEG", quality=60 if image.mirrored else 90)
+    drawn = draw(row["kind"], row["dataset"], seed, row["drawn_lesion"], row["view"])
+    drawn = drawn.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if row["mirrored"] else drawn
+    drawn.save(buffer, "JPEG", quality=60 if row["mirrored"] else 90)
     content = buffer.getvalue()
-    return f"{image.image_id}.jpg", content[: len(content) // 3] if image.broken else content
+    return f"{row['image_id']}.jpg", content[: len(content) // 3] if row["broken"] else content
 
 
 def _class_sizes(images: int) -> dict[str, int]:
@@ -165,34 +127,29 @@ def _class_sizes(images: int) -> dict[str, int]:
 
 
 def _describe_lesions(images: int, rng: Generator) -> pd.DataFrame:
-    """Return a row an image: what it shows (`kind`, `shows`, `view`), and what the table says of it."""
+    """Return one row per image: `draw`'s arguments (`kind`, `drawn_lesion`, `view`), and what the table says of it."""
     parts = []
     for kind, size in _class_sizes(images).items():
         number = max(6, round(size * LESIONS[kind] / IMAGES[kind]))
         proofs = PROOFS.get(kind, {"histo": 1.0})
-        ages = np.clip(rng.normal(*AGES[kind], number), 5, 85)
+        ages = np.clip(rng.normal(MEAN_AGES[kind], AGE_DEVIATIONS[kind], number), 5, 85)
         part = {
             "dx": kind,
             "dx_type": rng.choice(list(proofs), number, p=list(proofs.values())),
             "age": [f"{5 * round(age / 5)}.0" for age in ages],
             "sex": rng.choice(["male", "female"], number, p=[0.54, 0.46]),
             "localization": rng.choice(list(SITES), number, p=list(SITES.values())),
-            "dataset": rng.choice(list(CAMERAS), number, p=list(CAMERAS.values())),
+            "dataset": rng.choice(list(CAMERAS), number, p=[camera.share for camera in CAMERAS.values()]),
             "views": 1 + rng.multinomial(size - number, np.full(number, 1 / number)),
         }
         parts.append(pd.DataFrame(part))
     lesions = pd.concat(parts).sample(frac=1, random_state=rng, ignore_index=True)
-    gaps = [
-        ("age", "", 0.006),
-        ("age", "0.0", 0.004),
-        ("sex", "unknown", 0.006),
-        ("localization", "unknown", 0.023),
-    ]
+    gaps = [("age", "", 0.006), ("age", "0.0", 0.004), ("sex", "unknown", 0.006), ("localization", "unknown", 0.023)]
     for column, value, share in gaps:
         chosen = rng.choice(len(lesions), max(2, round(share * len(lesions))), replace=False)
         lesions.loc[chosen, column] = value
     lesions["kind"] = lesions["dx"]
-    lesions["lesion"] = lesions["shows"] = np.arange(1, len(lesions) + 1)
+    lesions["lesion"] = lesions["drawn_lesion"] = np.arange(1, len(lesions) + 1)
     rows = lesions.loc[lesions.index.repeat(lesions.pop("views"))]
     rows["view"] = rows.groupby("lesion").cumcount() + 1
     return rows.reset_index(drop=True).assign(broken=False, mirrored=False)

@@ -192,5 +192,5 @@ KINDS: dict[str, Callable[[Generator, float], Lesion]] = {
     "df": _dermatofibroma,
     "vasc": _vascular_lesion,
 }
-"""HAM10000's diagnoses, in the taxonomy's order; each draws a lesion from a generator and the usual width of
-a network's meshes in lesion radii, so that a larger lesion shows more structures, not larger ones."""
+"""HAM10000's diagnoses, in the taxonomy's order; each draws a lesion, given random numbers and the usual width of a
+network's meshes in lesion radii, so that a larger lesion shows more structures, not larger ones."""

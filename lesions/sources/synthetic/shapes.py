@@ -105,7 +105,7 @@ def network(rng: Generator, period: float, disorder: float) -> Field:
 
 
 def spots(rng: Generator, points: Field, sizes: tuple[float, float], soft: float = 0.6, ragged: float = 0.0) -> Field:
-    """Return round spots at `points`, 0 to 1, their radii drawn from `sizes`.
+    """Return round spots at `points`, 0 to 1, their radii uniform at random in the range `sizes`.
 
     `soft` is the width of a spot's edge in its own radii; `ragged` bends the edges, in the lesion's radii.
     """
