@@ -3,10 +3,12 @@
 from pathlib import Path
 from urllib.parse import quote
 
-from lesions.commands.compare.compare import Comparison, as_markdown
+from lesions.commands.compare.compare import Comparison, context, table
 from lesions.commands.compare.plots import draw_confusions, draw_differences
-from lesions.commands.output_folder import make_writable
+from lesions.commands.options import make_writable
 from lesions.core.errors import UserError
+from lesions.reporting.common.tables import markdown_table
+from lesions.reporting.common.templates import render
 
 
 def write_page(comparison: Comparison, file: Path) -> list[Path]:
@@ -29,10 +31,14 @@ def write_page(comparison: Comparison, file: Path) -> list[Path]:
         file.with_name(f"{file.stem}-differences.png"): draw_differences(comparison),
         file.with_name(f"{file.stem}-confusion.png"): draw_confusions(comparison),
     }
+    head, *rows = table(comparison)
+    differences, confusion = (quote(plot.name) for plot in plots)
+    values = {"table": markdown_table(head, rows), "differences_plot": differences, "confusion_plot": confusion}
+    page = render("commands/compare/comparison.md.jinja", context(comparison) | values)
     try:
         for plot, content in plots.items():
             plot.write_bytes(content)
-        file.write_text(as_markdown(comparison, *(quote(plot.name) for plot in plots)), encoding="utf-8")
+        file.write_text(page, encoding="utf-8")
     except OSError as error:
         raise UserError(f"--markdown {file}: cannot be written ({error.strerror}).") from None
     return [file, *plots]

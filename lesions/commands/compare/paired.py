@@ -56,23 +56,13 @@ def check_alike(one: ModelPredictions, other: ModelPredictions) -> None:
         )
 
 
-def of_both(
+def _of_both(
     label: NDArray[np.int64],
     probabilities: tuple[NDArray[np.float64], NDArray[np.float64]],
     melanoma: int | None,
     weights: NDArray[np.float64],
 ) -> Metrics:
-    """Return, (B, 3) each, the metrics of two models and the second's surplus over the first.
-
-    `COMPARED`, and where melanoma is a class `OF_MELANOMA`: the auc of its probability, and sensitivity and
-    specificity where it is the most probable class.
-
-    Args:
-        label: (N,).
-        probabilities: (N, classes) each.
-        melanoma: its number among the classes, or None.
-        weights: (B, N), the same resamples for both: that is what makes the difference paired.
-    """
+    """Return, (B, 3) each, the metrics of two models and the second's surplus, by weights, (B, N), of both."""
     found = [
         metrics.overall_metrics(label, probability, weights)
         | subgroups.subgroup_metrics(label, probability, melanoma, weights)
@@ -85,6 +75,10 @@ def of_both(
 def estimates(one: ModelPredictions, other: ModelPredictions, bootstrap: Bootstrap) -> dict[str, list[Json]]:
     """Return for each metric three entries with intervals: the first model's, the second's, and the difference.
 
+    The metrics are `COMPARED`, and where melanoma is a class `OF_MELANOMA`: the AUC of its probability, and sensitivity
+    and specificity where it is the most probable class. Both models have the same resamples, which makes the
+    difference paired.
+
     Args:
         one: the first.
         other: the second, alike as `check_alike` has it.
@@ -92,4 +86,4 @@ def estimates(one: ModelPredictions, other: ModelPredictions, bootstrap: Bootstr
     """
     probabilities = (one.split.probability, other.split.probability)
     melanoma = None if one.melanoma is None else one.split.classes.index(one.melanoma)
-    return bootstrap.estimates(partial(of_both, one.split.label, probabilities, melanoma), one.split.groups)
+    return bootstrap.estimates(partial(_of_both, one.split.label, probabilities, melanoma), one.split.groups)

@@ -1,5 +1,6 @@
 """The comparison's images: by how much each metric differs, and what each model takes for what."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -27,23 +28,18 @@ def draw_differences(comparison: Comparison) -> bytes:
         drawing = Figure(figsize=(PAGE, 1.6 + 0.36 * len(comparison.metrics)), layout="constrained")
         # The log loss has no upper end, and would squeeze the shares on one axis with them.
         top, bottom = drawing.subplots(2, 1, height_ratios=[len(shares), 1.15 * len(others)])
-        draw_forest(shares, top)
-        draw_forest(others, bottom)
-        first, second = (short(name) for name in comparison.names)
+        _draw_forest(shares, top)
+        _draw_forest(others, bottom)
+        first, second = (_short(name) for name in comparison.names)
         bottom.set_xlabel(f"← {first} better      {second} better →", fontsize=10)
-        leaks = [f"LEAKY: {short(found.revision)}: {found.leakage}" for found in comparison.leaky]
+        leaks = [f"LEAKY: {_short(found.revision)}: {found.leakage}" for found in comparison.leaky]
         title = "\n".join(leaks) or "Difference with its 95 % interval, paired by lesion"
         drawing.suptitle(title, fontsize=10, color=ALARM if leaks else "black")
         return png(drawing)
 
 
-def draw_forest(found: Mapping[str, Sequence[Estimate]], axes: Axes) -> None:
-    """Draw the differences with their intervals, a line each.
-
-    Args:
-        found: of each metric the first model's, the second's, and the difference.
-        axes: to draw on.
-    """
+def _draw_forest(found: Mapping[str, Sequence[Estimate]], axes: Axes) -> None:
+    """Draw the differences with their intervals, a line each."""
     axes.axvline(0, color=GREY, linewidth=1.5, zorder=0)
     reach = 0.01
     for place, (name, (one, other, difference)) in enumerate(found.items()):
@@ -77,12 +73,12 @@ def draw_confusions(comparison: Comparison) -> bytes:
             counts = confusion(found.split.label, found.split.probability, once)[0].astype(int).tolist()
             draw_confusion(counts, found.split.classes, axes)
             leak = "" if found.leakage == "none" else f"\nLEAKY: {found.leakage}"
-            axes.set_title(short(found.revision) + leak, fontsize=10, color=ALARM if leak else "black")
+            axes.set_title(_short(found.revision) + leak, fontsize=10, color=ALARM if leak else "black")
         return png(drawing)
 
 
-def short(name: str) -> str:
+def _short(name: str) -> str:
     """Return a name that fits: of a commit's hash, as much as Git shows."""
-    if len(name) == 40 and set(name) <= set("0123456789abcdef"):
+    if re.fullmatch("[0-9a-f]{40}", name):
         return name[:7]
     return name if len(name) <= 32 else f"{name[:31]}…"

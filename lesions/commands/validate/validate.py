@@ -17,7 +17,7 @@ from lesions.audit.groups import group_ids
 from lesions.audit.matching import REJECTS, set_aside
 from lesions.audit.summary import kind_of_reason
 from lesions.classifier import Classifier
-from lesions.commands.output_folder import make_writable
+from lesions.commands.options import make_writable, read_bootstrap
 from lesions.commands.validate import report as reports
 from lesions.commands.validate import train_overlap
 from lesions.commands.validate.collection import Collection, parse_mapping
@@ -28,16 +28,12 @@ from lesions.commands.validate.train_overlap import ModelImages, find_overlap, t
 from lesions.core.csv_files import EXACT
 from lesions.core.errors import NO_ROOM, UserError
 from lesions.core.json_files import write_json
-from lesions.core.params import FILE
 from lesions.core.sanitize import shown
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.evaluation.common.predictions import FIXED, split_predictions
 from lesions.evaluation.split_report import overall_with_intervals
 from lesions.models.calibration.metadata_prior import FIELDS
-from lesions.params.evaluate import Evaluate
 
-MIN_RESAMPLES = 100
-"""As for `evaluate.n_bootstrap`."""
 KINDS = {
     "train overlap": "the model was made from them, or from images of the same lesion or patient",
     "unusable": "no image, no row in the table, no diagnosis, or not readable",
@@ -77,7 +73,7 @@ def validate(request: Request) -> str:
     Raises:
         UserError: there is no model, no image to evaluate, or no place for the report. An earlier report stays.
     """
-    bootstrap = _bootstrap(request.resamples)
+    bootstrap = read_bootstrap(request.resamples)
     _check_place(request.out, request.folder)
     classifier = Classifier.of_folder(request.models)
     mapping = parse_mapping(request.mapping, classifier.thresholds.classes)
@@ -216,15 +212,6 @@ def _mapping(found: Collection, evaluated: pd.DataFrame) -> list[dict[str, Any]]
             *(found.mapping[column] for column in ("theirs", "label", "known", "by", "rows")), strict=True
         )
     ]
-
-
-def _bootstrap(resamples: int | None) -> Bootstrap:
-    # A model's folder is enough, wherever it is: without params.yaml the defaults hold.
-    params = Evaluate.read() if FILE.exists() else Evaluate(splits=["test"], seed=1)
-    bootstrap = Bootstrap(params.n_bootstrap if resamples is None else resamples, params.seed)
-    if bootstrap.resamples < MIN_RESAMPLES:
-        raise UserError(f"--resamples: expected at least {MIN_RESAMPLES}, found {bootstrap.resamples}.")
-    return bootstrap
 
 
 def _check_place(out: Path, folder: Path) -> None:
