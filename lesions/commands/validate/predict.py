@@ -1,16 +1,18 @@
 """The model's predictions of a collection's images."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lesions.archives import read_members
 from lesions.classifier import Classifier
+from lesions.images.archive_images import decode_members
+from lesions.images.preprocessing import to_pixels
+from lesions.inference.predict import BATCH_SIZE
 from lesions.models.calibration.metadata_prior import FIELDS
 
 
@@ -19,8 +21,7 @@ class CollectionPredictions:
     """One row per image in each table, with the index of the images' table.
 
     Attributes:
-        answers: `label`, `problem`, `ood_score`, and for each task of the model `alert_TASK`, None where no threshold
-            is known.
+        answers: `label`, `ood_score`, and for each task of the model `alert_TASK`, None where no threshold is known.
         uncalibrated: float32, a column a class: of the network and the metadata.
         image_only: the same, of the network alone.
         calibrated: the same, after the temperature.
@@ -44,35 +45,18 @@ def predict(classifier: Classifier, raw: Path, images: pd.DataFrame) -> Collecti
     Args:
         classifier: the model.
         raw: the folder of the archives.
-        images: with `image_id`, `label`, `archive`, `member`, and the patients' metadata.
+        images: with `label`, `archive`, `member`, and the patients' metadata.
     """
-    contents = read_members(raw, zip(images["archive"], images["member"], strict=True))
-    inputs: Iterator[tuple[str, Callable[[], bytes]]] = (
-        (image_id, partial(_content, content)) for image_id, content in zip(images["image_id"], contents, strict=True)
-    )
-    metadata = [dict(zip(FIELDS, row, strict=True)) for row in images[list(FIELDS)].to_numpy()]
-    # The pixels are let go: those of ten thousand images may be more than the memory holds.
-    rows = [
-        (
-            {
-                "problem": found.problem,
-                **{f"alert_{task}": reached for task, reached in found.alerts.items()},
-                "ood_score": found.ood_score,
-            },
-            found.uncalibrated,
-            found.image_only,
-            found.probabilities,
-        )
-        for found in classifier.classify_all(inputs, len(images), metadata)
+    classes, decode = classifier.thresholds.classes, partial(to_pixels, preprocessing=classifier.preprocessing)
+    pixels = decode_members(raw, images, decode, "classifying", use_cluster=False)
+    # A batch at a time: the pixels of ten thousand images may be more than the memory holds.
+    outputs = [
+        classifier.outputs(np.stack(list(islice(pixels, BATCH_SIZE))), images[list(FIELDS)][start : start + BATCH_SIZE])
+        for start in range(0, len(images), BATCH_SIZE)
     ]
-    answers, *probabilities = zip(*rows, strict=True)
+    uncalibrated, image_only, calibrated, ood_score = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+    alerts = pd.DataFrame(classifier.alerts(uncalibrated), images.index).add_prefix("alert_")
     return CollectionPredictions(
-        pd.DataFrame(answers, images.index).assign(label=images["label"]),
-        *(pd.DataFrame(list(of), images.index, classifier.thresholds.classes, np.float32) for of in probabilities),
+        images[["label"]].assign(ood_score=ood_score).join(alerts),
+        *(pd.DataFrame(of, images.index, classes) for of in (uncalibrated, image_only, calibrated)),
     )
-
-
-def _content(content: bytes | ValueError) -> bytes:
-    if isinstance(content, ValueError):
-        raise content
-    return content

@@ -106,13 +106,9 @@ def _evaluate(
     images, left_out = _select(found, model_images)
     _check_any_left(images, left_out, request.folder)
     predicted = predict(classifier, raw, images)
-    left_out["unusable"] = pd.concat([left_out["unusable"], set_aside(images, predicted.answers["problem"])])
-    readable = (predicted.answers["problem"] == "").to_numpy()
-    images, predicted = images[readable], predicted.only(readable)
     known = images["known"].to_numpy()
     unknown = "the model does not know " + images["label"]
     left_out["unknown class"] = set_aside(images, unknown.where(~known, ""))
-    _check_any_left(images, left_out, request.folder)
 
     aside = pd.concat([rows.assign(kind=kind) for kind, rows in left_out.items()], ignore_index=True)
     evaluated = images[known].assign(split=NAME, leakage=thresholds.leakage)
