@@ -18,7 +18,6 @@ others, and the same as from the stages `predict` and `calibrate`, to the bit.
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
 
 # isort: split
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -38,7 +37,7 @@ from lesions.core.json_files import read_json
 from lesions.evaluation.common.tasks import SENSITIVITIES, Thresholds
 from lesions.explain.grad_cam import heat_maps
 from lesions.images.parallel_map import parallel_map
-from lesions.images.preprocessing import Preprocessing, to_pixels
+from lesions.images.preprocessing import Preprocessing, as_png, to_pixels
 from lesions.inference.features import feature_model
 from lesions.inference.predict import BATCH_SIZE, predict_batch
 from lesions.models.calibration import metadata_prior, ood, patient_input, temperature, thresholds
@@ -270,10 +269,7 @@ def _content(image: ImageInput) -> bytes:
         return image
     if isinstance(image, str | Path):
         return Path(image).read_bytes()
-    file = io.BytesIO()
-    opened = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
-    opened.save(file, "PNG")
-    return file.getvalue()
+    return as_png(image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image)))
 
 
 def _warnings(trained_with: dict[str, str], leakage: str) -> list[str]:

@@ -61,11 +61,7 @@ class View(NamedTuple):
 
 
 def draw_views(images: pd.DataFrame) -> Iterator[tuple[View, bytes]]:
-    """Draw each view that shows something, as a PNG of its own, without its title.
-
-    Args:
-        images: `data/clean/images.csv`.
-    """
+    """Draw each view of data/clean/images.csv that shows something, as a PNG of its own, without its title."""
     varies = {column: images[column].nunique() > 1 for view in VIEWS for column in view.columns}
     gaps = (_with_given_ages(images)[[*DESCRIPTIVE]] == "").mean()
     for view in VIEWS:

@@ -94,10 +94,7 @@ def _segments(content: bytes) -> list[tuple[int, int]]:
 
 
 def _has_one_scan(content: bytes, segments: list[tuple[int, int]]) -> bool:
-    """Whether libjpeg reads one scan of a JPEG file at most, whatever follows.
-
-    So it is where the image is not progressive and its first scan has all channels: each further scan is an error.
-    """
+    """Whether further scans are an error: the image is not progressive, and its first scan has all channels."""
     frames = [(kind, at) for kind, at in segments if kind in _FRAMES]
     if len(frames) != 1 or frames[0][0] not in _SEQUENTIAL:
         return False

@@ -90,11 +90,7 @@ def check_images(height: int, width: int) -> NDArray[np.uint8]:
 
 
 def _differences(files: dict[str, bytes], expected: Outputs, images: NDArray[np.uint8]) -> dict[str, float]:
-    """Return each file's largest difference from Keras's probabilities.
-
-    Raises:
-        UserError: it is above `TOLERANCE`.
-    """
+    """Return each file's largest difference from Keras's probabilities, which is `TOLERANCE` at most."""
     largest = {}
     for name, run in ((ONNX, convert.run_onnx), (LITERT, convert.run_litert)):
         found = run(files[name], images)

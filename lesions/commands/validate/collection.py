@@ -10,9 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lesions.audit.classes import NO_DIAGNOSIS
-from lesions.audit.matching import find_members, set_aside
-from lesions.audit.normalise import normalise, tidy
-from lesions.audit.scan import scan_images
+from lesions.audit.normalise import tidy
+from lesions.audit.usable import read_images
 from lesions.core.errors import UserError
 from lesions.core.params import did_you_mean
 from lesions.core.sanitize import shown
@@ -109,30 +108,16 @@ def read(folder: Path, raw: Path, classes: list[str], mapping: dict[str, str], t
     diagnoses["place"] = diagnoses["label"].map({name: place for place, name in enumerate(classes)})
     diagnoses = diagnoses.sort_values(["known", "place", "theirs"], ascending=[False, True, True], ignore_index=True)
 
-    rejects = [set_aside(table, label.map(lambda name: "" if name else NO_DIAGNOSIS))]
-    found, unmatched = find_members(raw, table)
-    rejects.append(unmatched)
     # Sorted as images.csv is: the bootstrap's random numbers go by the order.
-    found = found[found["label"] != ""].sort_values("image_id", ignore_index=True)
-    found, luma, colour = scan_images(raw, found)
-    rejects.append(set_aside(found, found["problem"]))
-    usable = (found["problem"] == "").to_numpy()
-    set_aside_ = pd.concat(rejects).drop_duplicates(["image_id", "archive", "member"])
-    if not usable.any():
-        reasons = set_aside_["reason"].value_counts().head(8)
+    table = table.assign(reason=label.map(lambda name: "" if name else NO_DIAGNOSIS)).sort_values("image_id")
+    images, luma, colour, rejects = read_images(raw, table, AGE_ZERO)
+    if images.empty:
+        reasons = rejects["reason"].value_counts().head(8)
         listed = "".join(f"\n  {count:6,} {reason}" for reason, count in reasons.items())
         raise UserError(f"{folder} has no image that can be used:{listed}\nMend the images or the table.")
-    images = normalise(found[usable], AGE_ZERO).assign(theirs=found["theirs"]).reset_index(drop=True)
-    images["known"] = images["label"].isin(classes)
+    images = images.assign(theirs=table["theirs"], known=images["label"].isin(classes)).reset_index(drop=True)
     files = [{"name": file["name"], "sha256": file["sha256"]} for file in fetched.provenance["files"]]
-    return Collection(
-        images,
-        luma[usable],
-        colour[usable],
-        set_aside_.sort_values(["image_id", "archive", "member"], ignore_index=True),
-        diagnoses.drop(columns="place"),
-        files,
-    )
+    return Collection(images, luma, colour, rejects, diagnoses.drop(columns="place"), files)
 
 
 def _mapped_by(diagnosis: str, classes: list[str], mapping: dict[str, str], training: dict[str, str]) -> str:

@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
-from lesions.audit.duplicates import label_conflicts, near_duplicate_ids
-from lesions.audit.groups import group_ids
+from lesions.audit.duplicates import label_conflicts
 from lesions.audit.matching import REJECTS, set_aside
 from lesions.audit.summary import kind_of_reason
+from lesions.audit.usable import with_groups
 from lesions.classifier import Classifier
 from lesions.commands.options import make_writable, read_bootstrap
 from lesions.commands.validate import report as reports
@@ -145,10 +145,7 @@ def _select(found: Collection, model_images: ModelImages) -> tuple[pd.DataFrame,
         "train overlap": set_aside(found.images, overlap),
         "label conflict": set_aside(images, conflict),
     }
-    images = images[conflict == ""].reset_index(drop=True)
-    images["near_duplicate_id"] = near_duplicate_ids(images, pairs)
-    images["group_id"] = group_ids(images)
-    return images, left_out
+    return with_groups(images[conflict == ""].reset_index(drop=True), pairs), left_out
 
 
 def _check_any_left(images: pd.DataFrame, left_out: LeftOut, folder: Path) -> None:
@@ -211,11 +208,7 @@ def _mapping(found: Collection, evaluated: pd.DataFrame) -> list[dict[str, Any]]
 
 
 def _check_place(out: Path, folder: Path) -> None:
-    """Check before all work that the report can be written.
-
-    Raises:
-        UserError: it cannot, or it would lie among the collection's images, as a table of theirs.
-    """
+    """Check before all work that the report can be written, and not among the images, as a table of theirs."""
     if out.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"--out {out} lies in the collection's folder {folder}; expected another place.")
     make_writable(out, "a report")
