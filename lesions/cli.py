@@ -203,10 +203,10 @@ def serve_page(arguments: argparse.Namespace) -> None:
 
 def validate_model(arguments: argparse.Namespace) -> None:
     """Evaluate a model on another collection, write a report, and print the headline."""
-    from lesions.commands.validate.validate import Request, validate
+    from lesions.commands.validate.validate import validate
 
     names = ("folder", "models", "mapping", "data", "out", "resamples")
-    print(validate(Request(**{name: getattr(arguments, name) for name in names})))
+    print(validate(**{name: getattr(arguments, name) for name in names}))
 
 
 def export_model(arguments: argparse.Namespace) -> None:

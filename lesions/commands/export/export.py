@@ -9,6 +9,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lesions.classifier import Classifier
-from lesions.commands.export import convert, model_json
-from lesions.commands.export.export_model import Outputs, export_model, keras_outputs
+from lesions.commands.classify.formats import NOTICE
+from lesions.commands.export import convert
+from lesions.commands.export.export_model import INPUT, Outputs, export_model, keras_outputs
 from lesions.core.errors import UserError
 from lesions.images.ood_images import KINDS, PER_KIND, generated
 from lesions.sources.synthetic import drawing, kinds
+from lesions.taxonomy import about
 
-ONNX, LITERT = "model.onnx", "model.tflite"
+ONNX, LITERT, MODEL_JSON = "model.onnx", "model.tflite", "model.json"
 TOLERANCE = 1e-4
 """By which a probability in a file may differ from Keras's."""
 N_LESIONS, N_PATTERNS = 46, 18
@@ -45,7 +48,7 @@ def export(models: Path, out: Path) -> None:
     for warning in classifier.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
     model, network = export_model(classifier), classifier.model
-    text = json.dumps(model_json.content(classifier), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(model_json(classifier), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with tqdm(total=3, desc="converting and checking", disable=None, leave=False) as progress:
         files = {ONNX: with_onnx_metadata(convert.to_onnx(model, network), text)}
         progress.update()
@@ -54,16 +57,54 @@ def export(models: Path, out: Path) -> None:
         images = check_images(*classifier.preprocessing.image_size)
         difference = _differences(files, keras_outputs(classifier, images), images)
         progress.update()
-    _write(out, files | {model_json.NAME: text.encode()})
+    _write(out, files | {MODEL_JSON: text.encode()})
     for name, content in files.items():
         agreement = f"probabilities within {difference[name]:.1g} of Keras's on {len(images)} images"
         print(f"{out / name}: {len(content) / 1e6:,.2f} MB, {agreement}")
-    print(f"{out / model_json.NAME}: what the outputs mean")
+    print(f"{out / MODEL_JSON}: what the outputs mean")
+
+
+def model_json(classifier: Classifier) -> dict[str, Any]:
+    """Return the content of model.json, all that is needed to use an exported file alone."""
+    thresholds, preprocessing = classifier.thresholds, classifier.preprocessing
+    temperature = classifier.calibration.temperature
+    height, width = preprocessing.image_size
+    return {
+        "notice": NOTICE,
+        "leakage": thresholds.leakage,
+        "warnings": classifier.warnings,
+        "classes": thresholds.classes,
+        "names": {code: about(code).name for code in thresholds.classes},
+        "natures": {code: about(code).nature for code in thresholds.classes},
+        "input": {"name": INPUT, "type": "uint8", "shape": ["images", height, width, 3], "colours": "RGB"},
+        "outputs": {
+            "probabilities": "of each class, as calibrated on validation"
+            if temperature
+            else "as uncalibrated: there was no validation to calibrate on",
+            "uncalibrated": "of each class, as the network gives them; the thresholds are of these",
+        },
+        "tta": "the mean over all flips and quarter turns is in the file" if thresholds.model.tta else "as given",
+        "preprocessing": preprocessing.to_json(),
+        "temperature": temperature,
+        "temperature_is": "in the file already",
+        "thresholds_are_of": "the sum of the positive classes' uncalibrated probabilities",
+        "tasks": {name: task.model_dump() for name, task in thresholds.tasks.items()},
+        "thresholds": [one.model_dump() for name in thresholds.tasks for one in thresholds.of_task(name)],
+        "metadata_prior": {
+            "use": "multiply the uncalibrated probabilities by exp of the number here for each known value, and divide "
+            "by their sum; the temperature comes after. The thresholds hold with all known values",
+            **classifier.prior.model_dump(exclude={"classes"}),
+        }
+        if classifier.prior.is_active
+        else None,
+        "ood_score": "not in the file: only `lesions classify` flags images unlike the training images",
+        "made_from": {"sha256": thresholds.model.sha256},
+    }
 
 
 def with_onnx_metadata(proto: onnx.ModelProto, text: str) -> bytes:
     """Return the ONNX file's bytes with model.json's text in its metadata."""
-    onnx.helper.set_model_props(proto, {model_json.NAME: text})
+    onnx.helper.set_model_props(proto, {MODEL_JSON: text})
     content: bytes = proto.SerializeToString(deterministic=True)
     return content
 
@@ -72,7 +113,7 @@ def with_litert_metadata(content: bytes, text: str) -> bytes:
     """Return the LiteRT file's bytes with model.json in a zip archive behind them, where such files carry labels."""
     file = io.BytesIO(content)
     with zipfile.ZipFile(file, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(model_json.NAME), text)  # dated 1980-01-01
+        archive.writestr(zipfile.ZipInfo(MODEL_JSON), text)  # dated 1980-01-01
     return file.getvalue()
 
 

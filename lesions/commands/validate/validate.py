@@ -5,7 +5,6 @@ import lesions.models.common.determinism  # noqa: F401 - before all that imports
 # isort: split
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,8 +21,13 @@ from lesions.commands.validate import report as reports
 from lesions.commands.validate import train_overlap
 from lesions.commands.validate.collection import Collection, parse_mapping
 from lesions.commands.validate.collection import read as read_collection
-from lesions.commands.validate.evaluate import NAME, collection_report, unknown_classes
-from lesions.commands.validate.predict import CollectionPredictions, predict
+from lesions.commands.validate.evaluate import (
+    NAME,
+    CollectionPredictions,
+    collection_report,
+    predict,
+    unknown_classes,
+)
 from lesions.commands.validate.train_overlap import ModelImages, find_overlap, training_labels
 from lesions.core.csv_files import EXACT
 from lesions.core.errors import NO_ROOM, UserError
@@ -46,65 +50,54 @@ LeftOut = dict[str, pd.DataFrame]
 """By kind, tables in the columns of `REJECTS`."""
 
 
-@dataclass(frozen=True)
-class Request:
-    """The options of the command.
+def validate(
+    folder: Path, models: Path, mapping: Sequence[str], data: Path, out: Path, resamples: int | None = None
+) -> str:
+    """Evaluate a model on a collection, write the report, and return the headline for a person.
 
-    Attributes:
+    Args:
         folder: the collection's.
         models: the model's folder.
         mapping: THEIRS=OURS each.
         data: the pipeline's folder, with the images that the model was made from.
         out: the folder of the report.
         resamples: of the bootstrap; None takes `evaluate.n_bootstrap`.
-    """
-
-    folder: Path
-    models: Path
-    mapping: Sequence[str]
-    data: Path
-    out: Path
-    resamples: int | None
-
-
-def validate(request: Request) -> str:
-    """Evaluate a model on a collection, write the report, and return the headline for a person.
 
     Raises:
         UserError: there is no model, no image to evaluate, or no place for the report. An earlier report stays.
     """
-    bootstrap = read_bootstrap(request.resamples)
-    _check_place(request.out, request.folder)
-    classifier = Classifier.of_folder(request.models)
-    mapping = parse_mapping(request.mapping, classifier.thresholds.classes)
+    bootstrap = read_bootstrap(resamples)
+    _check_place(out, folder)
+    classifier = Classifier.of_folder(models)
+    label_of = parse_mapping(mapping, classifier.thresholds.classes)
     try:
         with TemporaryDirectory() as raw:
-            report, tables = _evaluate(request, classifier, mapping, Path(raw), bootstrap)
-        _write(request.out, report, tables)
+            report, tables = _evaluate(folder, data, classifier, label_of, Path(raw), bootstrap)
+        _write(out, report, tables)
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
         where = f"{error.filename}: " if error.filename else ""
         raise UserError(f"{where}{os.strerror(error.errno)}. Make room on the disk.") from None
-    return reports.headline(report, request.out)
+    return reports.headline(report, out)
 
 
 def _evaluate(
-    request: Request, classifier: Classifier, mapping: dict[str, str], raw: Path, bootstrap: Bootstrap
+    folder: Path, data: Path, classifier: Classifier, mapping: dict[str, str], raw: Path, bootstrap: Bootstrap
 ) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
     """Return the report, and the tables that go with it by their names."""
     thresholds = classifier.thresholds
     sha256 = thresholds.model.sha256
-    found = read_collection(request.folder, raw, thresholds.classes, mapping, training_labels(request.data, sha256))
+    found = read_collection(folder, raw, thresholds.classes, mapping, training_labels(data, sha256))
     if not found.images["known"].any():
         theirs = ", ".join(shown(name) for name in found.mapping["theirs"])
         raise UserError(
-            f"the model knows none of the diagnoses of {request.folder}: {theirs}. Its classes: "
+            f"the model knows none of the diagnoses of {folder}: {theirs}. Its classes: "
             f"{', '.join(thresholds.classes)}. Say which is which: --class THEIRS=OURS, once for each."
         )
-    model_images = train_overlap.read(request.data, sha256)
+    model_images = train_overlap.read(data, sha256)
     images, left_out = _select(found, model_images)
-    _check_any_left(images, left_out, request.folder)
+    _check_any_left(images, left_out, folder)
     predicted = predict(classifier, raw, images)
     known = images["known"].to_numpy()
     unknown = "the model does not know " + images["label"]
@@ -114,7 +107,7 @@ def _evaluate(
     evaluated = images[known].assign(split=NAME, leakage=thresholds.leakage)
     report = {
         "leakage": thresholds.leakage,
-        "folder": shown(request.folder.resolve().name),
+        "folder": shown(folder.resolve().name),
         # A leak is the last of the classifier's, and the first that a reader must know.
         "warnings": [*reversed(classifier.warnings), *model_images.warnings],
         "model": thresholds.model.model_dump(),
