@@ -22,8 +22,8 @@ LEAK = "augmented before the split (leaky)"
 """The leak's name where augmented images of one original are in train and in val."""
 AUGMENTED_SPLITS = {"after_split": ["train"], "before_split": ["train", "val"]}
 """The splits whose images are augmented. Test images never are."""
-SHOWN_PX = 96
-"""The longest edge of an image on the contact sheet, at most."""
+SHOWN_PX, PER_CLASS, PER_ORIGINAL = 96, 10, 4
+"""Of the contact sheet, at most: the longest edge of an image, images of a class, augmented ones of an original."""
 
 
 def plan_oversampling(
@@ -158,8 +158,6 @@ def example_rows(
     index: pd.DataFrame,
     augmented: NDArray[np.uint8],
     classes: list[str],
-    per_class: int = 10,
-    per_original: int = 4,
 ) -> list[tuple[str, list[NDArray[np.uint8]]]]:
     """Return, for the contact sheet, some originals of each class, framed, each followed by its first augmented images.
 
@@ -169,11 +167,9 @@ def example_rows(
         index: of the augmented images; see `index_table`.
         augmented: uint8, (M, height, width, 3), their pixels.
         classes: the labels, in order.
-        per_class: images per class, at most.
-        per_original: augmented images of one original, at most.
     """
     augmented_of = {
-        original: list(places[:per_original]) for original, places in index.groupby("original").groups.items()
+        original: list(places[:PER_ORIGINAL]) for original, places in index.groupby("original").groups.items()
     }
     cells = []
     for label in classes:
@@ -183,7 +179,7 @@ def example_rows(
         images: list[NDArray[np.uint8]] = []
         for row in order.sort_values(kind="stable").index:
             places = augmented_of.get(ours.at[row, "image_id"], [])
-            if len(images) + 1 + len(places) > per_class:
+            if len(images) + 1 + len(places) > PER_CLASS:
                 break
             images += [_thumbnail(pixels[row], framed=True), *(_thumbnail(augmented[place]) for place in places)]
         made = int((index["label"] == label).sum())

@@ -21,15 +21,14 @@ from lesions.commands.classify.formats import NOTICE
 from lesions.commands.export import convert
 from lesions.commands.export.export_model import INPUT, Outputs, export_model, keras_outputs
 from lesions.core.errors import UserError
-from lesions.images.ood_images import KINDS, PER_KIND, generated
-from lesions.sources.synthetic import drawing, kinds
+from lesions.images.ood_images import generated
 from lesions.taxonomy import about
 
 ONNX, LITERT, MODEL_JSON = "model.onnx", "model.tflite", "model.json"
 TOLERANCE = 1e-4
 """By which a probability in a file may differ from Keras's."""
-N_LESIONS, N_PATTERNS = 46, 18
-"""Synthetic images on which that is checked: of lesions, and of noise, stripes and the like."""
+EACH = 3
+"""Every third of the generated images is one on which that is checked."""
 
 
 def export(models: Path, out: Path) -> None:
@@ -50,11 +49,12 @@ def export(models: Path, out: Path) -> None:
     model, network = export_model(classifier), classifier.model
     text = json.dumps(model_json(classifier), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with tqdm(total=3, desc="converting and checking", disable=None, leave=False) as progress:
-        files = {ONNX: with_onnx_metadata(convert.to_onnx(model, network), text)}
+        files = {ONNX: _with_onnx_metadata(convert.to_onnx(model, network), text)}
         progress.update()
-        files[LITERT] = with_litert_metadata(convert.to_litert(model, network), text)
+        files[LITERT] = _with_litert_metadata(convert.to_litert(model, network), text)
         progress.update()
-        images = check_images(*classifier.preprocessing.image_size)
+        height, width = classifier.preprocessing.image_size
+        images = np.stack([pixels for *_, pixels in generated(height, width, seed=0)][::EACH])
         difference = _differences(files, keras_outputs(classifier, images), images)
         progress.update()
     _write(out, files | {MODEL_JSON: text.encode()})
@@ -102,32 +102,19 @@ def model_json(classifier: Classifier) -> dict[str, Any]:
     }
 
 
-def with_onnx_metadata(proto: onnx.ModelProto, text: str) -> bytes:
+def _with_onnx_metadata(proto: onnx.ModelProto, text: str) -> bytes:
     """Return the ONNX file's bytes with model.json's text in its metadata."""
     onnx.helper.set_model_props(proto, {MODEL_JSON: text})
     content: bytes = proto.SerializeToString(deterministic=True)
     return content
 
 
-def with_litert_metadata(content: bytes, text: str) -> bytes:
+def _with_litert_metadata(content: bytes, text: str) -> bytes:
     """Return the LiteRT file's bytes with model.json in a zip archive behind them, where such files carry labels."""
     file = io.BytesIO(content)
     with zipfile.ZipFile(file, "a") as archive:
         archive.writestr(zipfile.ZipInfo(MODEL_JSON), text)  # dated 1980-01-01
     return file.getvalue()
-
-
-def check_images(height: int, width: int) -> NDArray[np.uint8]:
-    """Return synthetic images, the same every time: uint8, (`N_LESIONS` + `N_PATTERNS`, height, width, 3)."""
-    names, cameras = list(kinds.KINDS), list(drawing.CAMERAS)
-    lesions = [
-        drawing.draw(names[number % len(names)], cameras[number % len(cameras)], 0, number + 1, 1).resize(
-            (width, height)
-        )
-        for number in range(N_LESIONS)
-    ]
-    patterns = list(generated(height, width, seed=0))[:: PER_KIND * len(KINDS) // N_PATTERNS]
-    return np.stack([*map(np.asarray, lesions), *(pixels for *_, pixels in patterns)])
 
 
 def _differences(files: dict[str, bytes], expected: Outputs, images: NDArray[np.uint8]) -> dict[str, float]:
