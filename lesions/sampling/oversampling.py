@@ -149,7 +149,7 @@ def class_balance(images: pd.DataFrame, index: pd.DataFrame, classes: list[str])
     before, made = (table.loc[table["split"] == "train", "label"].value_counts() for table in (images, index))
     counts = pd.DataFrame({"before": before, "after": before.add(made, fill_value=0)}).reindex(classes).dropna()
     long = counts.astype(int).rename_axis(index="diagnosis", columns="when").stack()
-    return long.rename("images").reset_index()
+    return pd.DataFrame({"images": long}).reset_index()
 
 
 def example_rows(

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -102,24 +102,17 @@ def _export(model: keras.Model, file: Path, images: int | None, **options: Any) 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Drop the pages of notes that converters and interpreters write, from Python and from C++."""
-    level = logging.root.manager.disable
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept, nothing = [os.dup(stream) for stream in (1, 2)], os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(nothing, stream)
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        logging.disable(level)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for stream, copy in zip((1, 2), kept, strict=True):
-            os.dup2(copy, stream)
-            os.close(copy)
-        os.close(nothing)
+    with ExitStack() as restore, warnings.catch_warnings(action="ignore"), Path(os.devnull).open("w") as nothing:
+        restore.callback(logging.disable, logging.root.manager.disable)
+        logging.disable(logging.CRITICAL)
+        for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+            stream.flush()
+            kept = os.dup(number)
+            restore.callback(os.close, kept)
+            restore.callback(os.dup2, kept, number)
+            restore.callback(stream.flush)
+            os.dup2(nothing.fileno(), number)
+        yield
 
 
 @contextmanager
