@@ -93,7 +93,7 @@ def test_workers_and_order_change_nothing(originals: list[Fingerprint], monkeypa
     for workers in (1, 3):
         monkeypatch.setattr(joblib, "cpu_count", lambda workers=workers: workers)
         found.append(find_near_duplicates(luma, colour))
-    pd.testing.assert_frame_equal(*found)
+    pd.testing.assert_frame_equal(found[0], found[1])
     order = np.random.default_rng(2).permutation(len(prints))
     ids = [f"p{number:03}" for number in range(len(prints))]
     images = pd.DataFrame({"image_id": ids, "sha256": ids, "label": "nv", "lesion_id": ""})

@@ -33,8 +33,8 @@ class Collection:
         luma: uint8, (N, 64, 64), fingerprints for finding duplicates.
         colour: float32, (N, 2, 8, 8), the same.
         rejects: what cannot be used, with `reason`.
-        mapping: a row a diagnosis as it is written there: `theirs`, `diagnosis`, `label`, `known`, `by` (what says
-            that it is the model's class), `rows` of the table.
+        mapping: of each diagnosis as it is written there: `theirs`; `ours`, the model's class or None; `by`, what says
+            that it is; `rows` of the table.
         files: of each archive and table the name and the SHA-256.
     """
 
@@ -42,7 +42,7 @@ class Collection:
     luma: NDArray[np.uint8]
     colour: NDArray[np.float32]
     rejects: pd.DataFrame
-    mapping: pd.DataFrame
+    mapping: list[dict[str, Any]]
     files: list[dict[str, Any]]
 
 
@@ -102,11 +102,17 @@ def read(folder: Path, raw: Path, classes: list[str], mapping: dict[str, str], t
     label = diagnosis.map(lambda name: label_of.get(name, name))
     table = table.assign(theirs=theirs, diagnosis=diagnosis, label=label)
     named = table[label != ""]
-    diagnoses = named.groupby(["theirs", "diagnosis", "label"]).size().rename("rows").reset_index()
-    diagnoses["known"] = diagnoses["label"].isin(classes)
-    diagnoses["by"] = [_mapped_by(name, classes, mapping, training) for name in diagnoses["diagnosis"]]
-    diagnoses["place"] = diagnoses["label"].map({name: place for place, name in enumerate(classes)})
-    diagnoses = diagnoses.sort_values(["known", "place", "theirs"], ascending=[False, True, True], ignore_index=True)
+    diagnoses = [
+        {
+            "theirs": theirs,
+            "ours": label if label in classes else None,
+            "by": _mapped_by(name, classes, mapping, training),
+            "rows": int(rows),
+        }
+        for (theirs, name, label), rows in named.groupby(["theirs", "diagnosis", "label"]).size().items()
+    ]
+    places = {name: place for place, name in enumerate(classes)}
+    diagnoses.sort(key=lambda row: (places.get(row["ours"], len(classes)), row["theirs"]))
 
     # Sorted as images.csv is: the bootstrap's random numbers go by the order.
     table = table.assign(reason=label.map(lambda name: "" if name else NO_DIAGNOSIS)).sort_values("image_id")
@@ -117,7 +123,7 @@ def read(folder: Path, raw: Path, classes: list[str], mapping: dict[str, str], t
         raise UserError(f"{folder} has no image that can be used:{listed}\nMend the images or the table.")
     images = images.assign(theirs=table["theirs"], known=images["label"].isin(classes)).reset_index(drop=True)
     files = [{"name": file["name"], "sha256": file["sha256"]} for file in fetched.provenance["files"]]
-    return Collection(images, luma, colour, rejects, diagnoses.drop(columns="place"), files)
+    return Collection(images, luma, colour, rejects, diagnoses, files)
 
 
 def _mapped_by(diagnosis: str, classes: list[str], mapping: dict[str, str], training: dict[str, str]) -> str:

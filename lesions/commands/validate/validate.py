@@ -90,7 +90,7 @@ def _evaluate(
     sha256 = thresholds.model.sha256
     found = read_collection(folder, raw, thresholds.classes, mapping, training_labels(data, sha256))
     if not found.images["known"].any():
-        theirs = ", ".join(shown(name) for name in found.mapping["theirs"])
+        theirs = ", ".join(shown(row["theirs"]) for row in found.mapping)
         raise UserError(
             f"the model knows none of the diagnoses of {folder}: {theirs}. Its classes: "
             f"{', '.join(thresholds.classes)}. Say which is which: --class THEIRS=OURS, once for each."
@@ -112,7 +112,10 @@ def _evaluate(
         "warnings": [*reversed(classifier.warnings), *model_images.warnings],
         "model": thresholds.model.model_dump(),
         "files": found.files,
-        "mapping": _mapping(found, evaluated),
+        "mapping": [
+            row | {"theirs": shown(row["theirs"]), "evaluated": int((evaluated["theirs"] == row["theirs"]).sum())}
+            for row in found.mapping
+        ],
         "train_overlap": {
             "train_and_val": len(model_images.table),
             "with_fingerprint": len(model_images.luma),
@@ -181,23 +184,6 @@ def _table(images: pd.DataFrame, probabilities: pd.DataFrame) -> pd.DataFrame:
 def _counts(reasons: "pd.Series[str]", kind: str) -> dict[str, Any]:
     """Return how many images were left out, and for which reasons."""
     return {"why": KINDS[kind], "images": len(reasons), "reasons": kind_of_reason(reasons).value_counts().to_dict()}
-
-
-def _mapping(found: Collection, evaluated: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a row a diagnosis of the collection: the model's class or null, and counts."""
-    counts = evaluated["theirs"].value_counts()
-    return [
-        {
-            "theirs": shown(theirs),
-            "ours": label if known else None,
-            "by": by,
-            "rows": int(rows),
-            "evaluated": int(counts.get(theirs, 0)),
-        }
-        for theirs, label, known, by, rows in zip(
-            *(found.mapping[column] for column in ("theirs", "label", "known", "by", "rows")), strict=True
-        )
-    ]
 
 
 def _check_place(out: Path, folder: Path) -> None:
