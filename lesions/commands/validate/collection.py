@@ -102,14 +102,15 @@ def read(folder: Path, raw: Path, classes: list[str], mapping: dict[str, str], t
     label = diagnosis.map(lambda name: label_of.get(name, name))
     table = table.assign(theirs=theirs, diagnosis=diagnosis, label=label)
     named = table[label != ""]
+    counts = named.groupby(["theirs", "diagnosis", "label"]).size().reset_index(name="rows")
     diagnoses = [
         {
             "theirs": theirs,
             "ours": label if label in classes else None,
             "by": _mapped_by(name, classes, mapping, training),
-            "rows": int(rows),
+            "rows": rows,
         }
-        for (theirs, name, label), rows in named.groupby(["theirs", "diagnosis", "label"]).size().items()
+        for theirs, name, label, rows in counts.itertuples(index=False, name=None)
     ]
     places = {name: place for place, name in enumerate(classes)}
     diagnoses.sort(key=lambda row: (places.get(row["ours"], len(classes)), row["theirs"]))
