@@ -18,13 +18,12 @@ others, and the same as from the stages `predict` and `calibrate`, to the bit.
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
 
 # isort: split
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 import keras
 import numpy as np
@@ -38,7 +37,7 @@ from lesions.core.json_files import read_json
 from lesions.evaluation.common.tasks import TARGET_SENSITIVITIES, Thresholds
 from lesions.explain.grad_cam import heat_maps
 from lesions.images.parallel_map import parallel_map
-from lesions.images.preprocessing import Preprocessing, to_pixels
+from lesions.images.preprocessing import Preprocessing, as_png, to_pixels
 from lesions.inference.features import feature_model
 from lesions.inference.predict import BATCH_SIZE, predict_batch
 from lesions.models.calibration import ood, patient_input, thresholds
@@ -62,8 +61,8 @@ class Prediction:
         uncalibrated: of each class, from the network and the patient's metadata; thresholds are of these.
         metadata: what is known of the patient and was used.
         image_only: of each class, from the network alone.
-        scores: of each task that the classes allow (melanoma, malignant), the uncalibrated probability.
-        alerts: of each task, whether the score reaches the threshold; None where none was found on validation.
+        alerts: of each task that the classes allow (melanoma, malignant), whether its uncalibrated probability reaches
+            the threshold; None where none was found on validation.
         ood_score: the out-of-distribution score; see `lesions.models.calibration.ood`.
         is_ood: whether that is higher than of nearly all validation images; None where that is not known. Then the
             rest means nothing.
@@ -77,11 +76,26 @@ class Prediction:
     uncalibrated: dict[str, float] = field(default_factory=dict)
     metadata: PatientMetadata = field(default_factory=dict)
     image_only: dict[str, float] = field(default_factory=dict)
-    scores: dict[str, float] = field(default_factory=dict)
     alerts: dict[str, bool | None] = field(default_factory=dict)
     ood_score: float | None = None
     is_ood: bool | None = None
     pixels: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0, 3), np.uint8), repr=False)
+
+
+class Outputs(NamedTuple):
+    """What the model says of N images.
+
+    Attributes:
+        uncalibrated: float32, (N, classes), of the network and the metadata.
+        image_only: the same, of the network alone.
+        calibrated: the same, calibrated.
+        ood_score: (N,).
+    """
+
+    uncalibrated: NDArray[np.float32]
+    image_only: NDArray[np.float32]
+    calibrated: NDArray[np.float32]
+    ood_score: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -208,36 +222,45 @@ class Classifier:
         for one in batch:
             yield one if one.problem else next(found)
 
-    def _run(self, batch: list[Prediction]) -> Iterator[Prediction]:
-        """Run the network, and calibrate, as the stages `predict` and `calibrate` do."""
-        classes = self.thresholds.classes
-        features, image_only = predict_batch(
-            self.feature_model, np.stack([one.pixels for one in batch]), self.thresholds.model.tta
-        )
-        known = pd.DataFrame([{field: one.metadata.get(field, "") for field in FIELDS} for one in batch])
-        uncalibrated = apply_prior(image_only, self.prior.log_ratios(known))
+    def outputs(self, pixels: NDArray[np.uint8], patients: pd.DataFrame) -> Outputs:
+        """Run the network, and calibrate, as the stages `predict` and `calibrate` do.
+
+        Args:
+            pixels: (N, height, width, 3), N being at most `BATCH_SIZE`.
+            patients: N rows, with `FIELDS`.
+        """
+        features, image_only = predict_batch(self.feature_model, pixels, self.thresholds.model.tta)
+        uncalibrated = apply_prior(image_only, self.prior.log_ratios(patients))
         calibrated = self.calibration.apply(uncalibrated)
-        scores = {name: task.score(classes, uncalibrated) for name, task in self.thresholds.tasks.items()}
-        ood_scores = ood.score(self.reference, features).tolist()
-        ood_threshold = self.thresholds.ood_threshold
+        return Outputs(uncalibrated, image_only, calibrated, ood.score(self.reference, features))
+
+    def alerts(self, uncalibrated: NDArray[np.float32]) -> dict[str, list[bool | None]]:
+        """Return for each task whether each of (N, classes) uncalibrated probabilities reaches the threshold."""
+        thresholds, found = self.thresholds, {}
+        for name, task in thresholds.tasks.items():
+            threshold = thresholds.value(name, "sensitivity", self.sensitivity)
+            score = task.score(thresholds.classes, uncalibrated)
+            found[name] = [None] * len(score) if threshold is None else (score >= threshold).tolist()
+        return found
+
+    def _run(self, batch: list[Prediction]) -> Iterator[Prediction]:
+        known = pd.DataFrame([{field: one.metadata.get(field, "") for field in FIELDS} for one in batch])
+        found = self.outputs(np.stack([one.pixels for one in batch]), known)
+        classes, ood_threshold = self.thresholds.classes, self.thresholds.ood_threshold
+        alerts = self.alerts(found.uncalibrated)
         for row, one in enumerate(batch):
-            ours = {name: float(score[row]) for name, score in scores.items()}
+            uncalibrated, image_only, calibrated, ood_score = (of[row].tolist() for of in found)
             yield replace(
                 one,
-                diagnosis=classes[int(uncalibrated[row].argmax())],
-                probabilities=dict(zip(classes, calibrated[row].tolist(), strict=True)),
-                uncalibrated=dict(zip(classes, uncalibrated[row].tolist(), strict=True)),
+                diagnosis=classes[int(np.argmax(uncalibrated))],
+                probabilities=dict(zip(classes, calibrated, strict=True)),
+                uncalibrated=dict(zip(classes, uncalibrated, strict=True)),
                 metadata=one.metadata if self.prior.is_active else {},
-                image_only=dict(zip(classes, image_only[row].tolist(), strict=True)),
-                scores=ours,
-                alerts={name: self._reached(name, score) for name, score in ours.items()},
-                ood_score=ood_scores[row],
-                is_ood=None if ood_threshold is None else ood_scores[row] > ood_threshold,
+                image_only=dict(zip(classes, image_only, strict=True)),
+                alerts={name: reached[row] for name, reached in alerts.items()},
+                ood_score=ood_score,
+                is_ood=None if ood_threshold is None else ood_score > ood_threshold,
             )
-
-    def _reached(self, task: str, score: float) -> bool | None:
-        threshold = self.thresholds.value(task, "sensitivity", self.sensitivity)
-        return None if threshold is None else score >= threshold
 
 
 def _content(image: ImageInput) -> bytes:
@@ -246,10 +269,7 @@ def _content(image: ImageInput) -> bytes:
         return image
     if isinstance(image, str | Path):
         return Path(image).read_bytes()
-    file = io.BytesIO()
-    opened = image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))
-    opened.save(file, "PNG")
-    return file.getvalue()
+    return as_png(image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image)))
 
 
 def _warnings(trained_with: dict[str, str], chosen: Thresholds) -> list[str]:

@@ -9,30 +9,31 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeAlias
 
 from lesions.commands.presets import apply_preset, list_presets, set_param
 from lesions.commands.sources import list_sources
 from lesions.core.errors import UserError, needs_extra
 from lesions.params.all import check_all
 
-
-class Command(NamedTuple):
-    """A subcommand: a line of help, what adds its options to a parser, and what runs it."""
-
-    help: str
-    add_options: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], None]
+AddCommand: TypeAlias = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]
+"""Takes a command's name, what runs it, and a line of help; returns its parser."""
 
 
 def main() -> None:
     """Run one of the subcommands; exit with 1 on an error that the person can mend."""
     parser = argparse.ArgumentParser(prog="lesions", description="Classifiers of dermoscopy images.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        subparser = commands.add_parser(name, help=command.help)
-        subparser.set_defaults(run=command.run)
-        command.add_options(subparser)
+
+    def command(name: str, run: Callable[[argparse.Namespace], None], says: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=says)
+        added.set_defaults(run=run)
+        return added
+
+    command("check", check_params, "say what is wrong in params.yaml, without running anything")
+    command("sources", print_sources, "list where images can come from, and what of it is already here")
+    add_experiment_commands(command)
+    add_model_commands(command)
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)
@@ -45,8 +46,62 @@ def main() -> None:
         sys.exit(1)
 
 
-def no_options(_: argparse.ArgumentParser) -> None:
-    """Add none."""
+def add_experiment_commands(command: AddCommand) -> None:
+    """Add the commands about params.yaml and experiments."""
+    add = command("preset", use_preset, "put a data set's recipe or a published system into params.yaml").add_argument
+    add("name", nargs="?", help="without it, list them")
+    add("--set-param", action="store_true", help="print it as options of `dvc exp run` instead")
+
+    add = command("compare", compare_experiments, "say how two experiments differ, and whether by chance").add_argument
+    add("first", help="an experiment's name, or any Git revision")
+    add("second", nargs="?", default="workspace", help="without it, the files as they are")
+    add("--split", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
+    add("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
+    add("--markdown", type=Path, metavar="FILE", help="also write it for a pull request, with images beside the file")
+
+    add = command("study", run_study, "run what is missing of a list of experiments, and report on them").add_argument
+    add("name", nargs="?", help="of a file in studies/; without it, list them, and what is done")
+    add("--dry", action="store_true", help="say what would run, and run nothing")
+    reads = "read the images there instead of fetching a published set"
+    add("--source-folder", type=Path, metavar="DIR", help=reads)
+    add("--report", type=Path, metavar="FILE", help="where the report goes; else where the study says")
+    runs = "run them on the workers of that Dask scheduler, as in tcp://host:8786; pushes to the DVC remote, and "
+    add("--cluster", metavar="ADDRESS", help=runs + "experiments to `origin`: docs/cluster.md")
+
+
+def add_model_commands(command: AddCommand) -> None:
+    """Add the commands that run a model."""
+    parser = command("classify", classify_images, "classify images, with an alert for melanoma")
+    classify, form = parser.add_argument, parser.add_mutually_exclusive_group()
+    classify("images", nargs="+", metavar="IMAGE", help="a file, a folder, or - for standard input")
+    form.add_argument("--csv", action="store_const", dest="form", const="csv", help="print a table for a spreadsheet")
+    form.add_argument("--json", action="store_const", dest="form", const="json", help="print JSON for a program")
+    parser.set_defaults(form="table")
+    classify("--heatmap", type=Path, metavar="DIR", help="write each image beside its heat map there")
+    classify("--age", default="", metavar="YEARS", help="of the patient, where the model uses it")
+    classify("--sex", default="", help="female or male, likewise")
+    classify("--site", default="", help="of the lesion, likewise: back, face, lower extremity, ...")
+
+    page = command("page", serve_page, "serve a local web page on which images are dropped").add_argument
+    page("--port", type=int, default=8765, help="8765 without it; 0 takes any that is free")
+
+    validate = command("validate", validate_model, "evaluate a model on another collection").add_argument
+    validate("folder", type=Path, metavar="FOLDER", help="its images and diagnoses")
+    maps = "the model's class of a diagnosis with another name; may be given several times"
+    validate("--class", action="append", default=[], dest="mapping", metavar="THEIRS=OURS", help=maps)
+    trained = "what the model was trained on, to leave that out"
+    validate("--data", type=Path, default=Path("data"), metavar="DIR", help=trained)
+    validate("--out", type=Path, default=Path("reports/validation"), metavar="DIR", help="for the report")
+    validate("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
+
+    export = command("export", export_model, "write a model as ONNX and LiteRT files, for other programs").add_argument
+    export("--out", type=Path, default=Path("exported"), metavar="DIR", help="without it, exported")
+
+    for add in (classify, page, validate, export):
+        add("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
+    alerts = "the alert threshold: this sensitivity for melanoma on validation, in per cent; 90 without it"
+    for add in (classify, page):
+        add("--sensitivity", type=int, choices=[80, 90, 95], default=90, help=alerts)
 
 
 def check_params(_: argparse.Namespace) -> None:
@@ -60,12 +115,6 @@ def print_sources(_: argparse.Namespace) -> None:
     print(list_sources())
 
 
-def add_preset(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `lesions preset`."""
-    parser.add_argument("name", nargs="?", help="without it, list them")
-    parser.add_argument("--set-param", action="store_true", help="print it as options of `dvc exp run` instead")
-
-
 def use_preset(arguments: argparse.Namespace) -> None:
     """Apply a preset to params.yaml in the current folder and show the change, or list all."""
     if arguments.name is None:
@@ -74,17 +123,6 @@ def use_preset(arguments: argparse.Namespace) -> None:
         print(set_param(arguments.name))
     else:
         print(apply_preset(arguments.name).rstrip() or f"params.yaml holds the preset {arguments.name} already.")
-
-
-def add_compare(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `lesions compare`."""
-    parser.add_argument("first", help="an experiment's name, or any Git revision")
-    parser.add_argument("second", nargs="?", default="workspace", help="without it, the files as they are")
-    parser.add_argument("--split", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
-    parser.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
-    parser.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="also write it for a pull request, with images beside the file"
-    )
 
 
 def compare_experiments(arguments: argparse.Namespace) -> None:
@@ -97,22 +135,6 @@ def compare_experiments(arguments: argparse.Namespace) -> None:
         from lesions.commands.compare.page import write_page
 
         print(f"\nWritten: {', '.join(map(str, write_page(comparison, arguments.markdown)))}")
-
-
-def add_study(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `lesions study`."""
-    parser.add_argument("name", nargs="?", help="of a file in studies/; without it, list them, and what is done")
-    parser.add_argument("--dry", action="store_true", help="say what would run, and run nothing")
-    parser.add_argument(
-        "--source-folder", type=Path, metavar="DIR", help="read the images there instead of fetching a published set"
-    )
-    parser.add_argument("--report", type=Path, metavar="FILE", help="where the report goes; else where the study says")
-    parser.add_argument(
-        "--cluster",
-        metavar="ADDRESS",
-        help="run them on the workers of that Dask scheduler, as in tcp://host:8786; pushes to the DVC remote, and "
-        "experiments to `origin`: docs/cluster.md",
-    )
 
 
 def run_study(arguments: argparse.Namespace) -> None:
@@ -160,32 +182,6 @@ def run_study(arguments: argparse.Namespace) -> None:
         sys.exit(f"ERROR: {stopped}")
 
 
-def add_model(command: argparse.ArgumentParser) -> None:
-    """Add the options of every command that runs a model."""
-    command.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
-    command.add_argument(
-        "--sensitivity",
-        type=int,
-        choices=[80, 90, 95],
-        default=90,
-        help="the alert threshold: this sensitivity for melanoma on validation, in per cent; 90 without it",
-    )
-
-
-def add_classify(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `lesions classify`."""
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="a file, a folder, or - for standard input")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--csv", action="store_const", dest="form", const="csv", help="print a table for a spreadsheet")
-    form.add_argument("--json", action="store_const", dest="form", const="json", help="print JSON for a program")
-    parser.add_argument("--heatmap", type=Path, metavar="DIR", help="write each image beside its heat map there")
-    parser.add_argument("--age", default="", metavar="YEARS", help="of the patient, where the model uses it")
-    parser.add_argument("--sex", default="", help="female or male, likewise")
-    parser.add_argument("--site", default="", help="of the lesion, likewise: back, face, lower extremity, ...")
-    add_model(parser)
-    parser.set_defaults(form="table")
-
-
 def classify_images(arguments: argparse.Namespace) -> None:
     """Print the diagnoses of images; exit with 1 where an image has none."""
     from lesions.commands.classify.inputs import find
@@ -198,12 +194,6 @@ def classify_images(arguments: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def add_page(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `lesions page`."""
-    parser.add_argument("--port", type=int, default=8765, help="8765 without it; 0 takes any that is free")
-    add_model(parser)
-
-
 def serve_page(arguments: argparse.Namespace) -> None:
     """Serve the page until Ctrl-C."""
     from lesions.commands.page.server import serve
@@ -211,41 +201,12 @@ def serve_page(arguments: argparse.Namespace) -> None:
     serve(arguments.models, arguments.sensitivity, arguments.port)
 
 
-def add_validate(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `lesions validate`."""
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="its images and diagnoses")
-    parser.add_argument(
-        "--class",
-        action="append",
-        default=[],
-        dest="mapping",
-        metavar="THEIRS=OURS",
-        help="the model's class of a diagnosis with another name; may be given several times",
-    )
-    parser.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=Path("data"),
-        metavar="DIR",
-        help="what the model was trained on, to leave that out",
-    )
-    parser.add_argument("--out", type=Path, default=Path("reports/validation"), metavar="DIR", help="for the report")
-    parser.add_argument("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
-
-
 def validate_model(arguments: argparse.Namespace) -> None:
     """Evaluate a model on another collection, write a report, and print the headline."""
-    from lesions.commands.validate.validate import Request, validate
+    from lesions.commands.validate.validate import validate
 
     names = ("folder", "models", "mapping", "data", "out", "resamples")
-    print(validate(Request(**{name: getattr(arguments, name) for name in names})))
-
-
-def add_export(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `lesions export`."""
-    parser.add_argument("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
-    parser.add_argument("--out", type=Path, default=Path("exported"), metavar="DIR", help="without it, exported")
+    print(validate(**{name: getattr(arguments, name) for name in names}))
 
 
 def export_model(arguments: argparse.Namespace) -> None:
@@ -254,16 +215,3 @@ def export_model(arguments: argparse.Namespace) -> None:
         from lesions.commands.export.export import export
 
     export(arguments.models, arguments.out)
-
-
-COMMANDS = {
-    "check": Command("say what is wrong in params.yaml, without running anything", no_options, check_params),
-    "sources": Command("list where images can come from, and what of it is already here", no_options, print_sources),
-    "preset": Command("put a data set's recipe or a published system into params.yaml", add_preset, use_preset),
-    "compare": Command("say how two experiments differ, and whether by chance", add_compare, compare_experiments),
-    "study": Command("run what is missing of a list of experiments, and report on them", add_study, run_study),
-    "classify": Command("classify images, with an alert for melanoma", add_classify, classify_images),
-    "page": Command("serve a local web page on which images are dropped", add_page, serve_page),
-    "validate": Command("evaluate a model on another collection", add_validate, validate_model),
-    "export": Command("write a model as ONNX and LiteRT files, for other programs", add_export, export_model),
-}

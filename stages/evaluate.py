@@ -78,7 +78,7 @@ def main() -> None:
         )
         report |= report_on_test(splits["test"], corrupted, binary, thresholds, bootstrap)
 
-    write_tables(every, binary, report)
+    _write_tables(every, binary, report)
     write_json(Path("reports/evaluation.json"), report)
     brief = {name: dvc_metrics(report[name], report["tasks"]["melanoma"].get(name)) for name in splits}
     write_json(Path("metrics/evaluate.json"), {"leakage": leakage, **brief})
@@ -87,16 +87,10 @@ def main() -> None:
         print(f"WARNING: {leakage}. These metrics say nothing of new lesions; see metrics/split.json for what leaks.")
 
 
-def write_tables(
+def _write_tables(
     splits: dict[str, predictions.SplitPredictions], binary: dict[str, tasks.BinaryTask | str], report: dict[str, Any]
 ) -> None:
-    """Write the tables behind the plots.
-
-    Args:
-        splits: the predictions of val and test; of a split that is not evaluated, no row.
-        binary: the binary tasks, or why there is none.
-        report: what is written to reports/evaluation.json.
-    """
+    """Write the tables behind the plots of val and test; of a split that is not evaluated, no row."""
     tables = {
         "decision_curve_test": decision_curve.net_benefit_curves(binary, splits["test"]),
         "robustness_test": robustness.robustness_curves(report.get("robustness_of_test", {})),

@@ -10,7 +10,7 @@ from pathlib import Path
 from lesions.core.json_files import write_json
 from lesions.core.stage import run_stage
 from lesions.models.pretrained.weights_file import copy_weights
-from lesions.params.keras_applications import IMAGENET, WeightsFile
+from lesions.params.keras_applications import IMAGENET
 from lesions.params.pretrained import Pretrained
 from lesions.sources.common.download import download
 from lesions.sources.common.remote_file import RemoteFile
@@ -28,21 +28,18 @@ def main() -> None:
         return
     record = {"model": params.model, "alpha": params.alpha, "file": None, "sha256": None, "source": "random"}
     if params.weights != "none":
-        path = Path(params.path) if params.weights == "path" else fetch(IMAGENET[params.model, params.alpha])
+        path = Path(params.path)
+        if params.weights == "imagenet":
+            file = IMAGENET[params.model, params.alpha]
+            published = (file.folder + file.name,)
+            path = download(RemoteFile(file.name, published, n_bytes=file.n_bytes, md5=file.md5, sha256=file.sha256))
         weights = copy_weights(path, OUT)
-        with weights.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        with weights.open("rb") as opened:
+            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
         source = "ImageNet, by Keras" if params.weights == "imagenet" else path.name
         record |= {"file": weights.name, "sha256": sha256, "source": source}
     write_json(OUT / "weights.json", record)
     print(f"{OUT}: {params.model} at alpha {params.alpha:g}, initial weights: {record['source']}")
-
-
-def fetch(file: WeightsFile) -> Path:
-    """Return published weights, verified; fetched unless they are in data/downloads."""
-    return download(
-        RemoteFile(file.name, (file.folder + file.name,), n_bytes=file.n_bytes, md5=file.md5, sha256=file.sha256)
-    )
 
 
 if __name__ == "__main__":

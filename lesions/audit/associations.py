@@ -34,9 +34,14 @@ def lesion_of(images: pd.DataFrame) -> "pd.Series[str]":
     return images["lesion_id"].where(images["lesion_id"] != "", images["group_id"])
 
 
+def size_of(images: pd.DataFrame) -> "pd.Series[str]":
+    """Return each image's size, such as 600×450."""
+    return images["width"].astype(str) + "×" + images["height"].astype(str)
+
+
 def with_sizes(images: pd.DataFrame) -> pd.DataFrame:
-    """Add the column `size`, such as 600×450, with the rare ones pooled."""
-    size = images["width"].astype(str) + "×" + images["height"].astype(str)
+    """Add the column `size`, with the rare ones pooled."""
+    size = size_of(images)
     lesions = lesion_of(images).groupby(size).transform("nunique")
     return images.assign(size=size.where(lesions >= MIN_LESIONS, "rare sizes"))
 

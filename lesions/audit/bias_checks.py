@@ -20,7 +20,7 @@ from lesions.audit.associations import (
     values_with_one_partner,
     with_sizes,
 )
-from lesions.audit.phrases import count_of, first_few, join_words
+from lesions.reporting.common.numbers import first_few, joined, quantity
 from lesions.taxonomy import ordered
 
 FEW_LESIONS = 50
@@ -37,15 +37,33 @@ MIN_AUC = 0.75
 """The area under the ROC curve from which the sizes of images are said to tell a class."""
 
 ADVICE = {
-    "dx_type": "Use it to describe, never as an input: it was recorded because of the diagnosis. Read the metrics for "
-    "each way of confirmation apart; what was not worth a biopsy is the easier case.",
-    "source": "A network can learn to know the camera or the clinic instead of the lesion. Read the metrics by source.",
-    "site": "Check how the images were collected; if this is chance or choice, read the metrics by site.",
-    "sex": "Check how the images were collected, and read the metrics by sex.",
-    "age_status": "The gaps are not random. Never let a gap be an input, and do not drop the images that have one.",
-    "size": "Resizing leaves traces that a network can learn. Read the metrics for images of one size apart.",
+    "no_lesion_or_patient_ids": "Add a column lesion_id or patient_id if you can find out; else expect metrics on new "
+    "patients to be lower than those on the test split.",
+    "lesions_of_two_classes": "Check these rows: a diagnosis or a lesion_id is wrong.",
+    "dx_type_tells_the_diagnosis": "Use it to describe, never as an input: it was recorded because of the diagnosis. "
+    "Read the metrics for each way of confirmation apart; what was not worth a biopsy is the easier case.",
+    "source_tells_the_diagnosis": "A network can learn to know the camera or the clinic instead of the lesion. Read "
+    "the metrics by source.",
+    "site_tells_the_diagnosis": "Check how the images were collected; if this is chance or choice, read the metrics by "
+    "site.",
+    "sex_tells_the_diagnosis": "Check how the images were collected, and read the metrics by sex.",
+    "age_status_tells_the_diagnosis": "The gaps are not random. Never let a gap be an input, and do not drop the "
+    "images that have one.",
+    "size_tells_the_diagnosis": "Resizing leaves traces that a network can learn. Read the metrics for images of one "
+    "size apart.",
+    "sizes_differ_by_class": "Resizing leaves traces in sharpness and proportions, and a network can learn these. Read "
+    "the metrics for images of one size apart, or bring all to one size and shape the same way before they come here.",
+    "sources_without_classes": "A network can learn to know the camera or the clinic instead of the lesion. Read the "
+    "metrics by source, and test on a source that took no part in training.",
+    "few_lesions": "A test split holds a fraction of them: read these classes' metrics with their intervals. Collect "
+    "more, or join classes (clean.classes).",
+    "unequal_classes": "Read the balanced accuracy and each class's recall, not the accuracy. rebalance.target adds "
+    "augmented images of the rare classes to the training split.",
+    "unread_values": "They count as missing. Mend the table: an age is a number of years up to 120, a sex is male or "
+    "female.",
+    "classes_not_in_data": "Check how they are written; data/clean/classes.csv lists what is.",
 }
-"""What to do where one of these tells the class."""
+"""What to do about each kind of warning; the gravest first."""
 
 
 class Finding(NamedTuple):
@@ -74,52 +92,48 @@ def find_warnings(
         absent: the diagnoses of `clean.classes` that the data does not hold.
     """
     images = with_sizes(images)
-    findings = [
-        _no_ids(images),
-        _two_classes(images),
-        *(_column(images, column, coefficients) for column in COLUMNS),
-        _sizes(images),
-        _sources(images),
-        _few_lesions(images),
-        _imbalance(images),
-        _unreadable(unreadable),
-        _absent(absent),
-    ]
-    return [finding for finding in findings if finding]
+    found = {
+        "no_lesion_or_patient_ids": _no_ids(images),
+        "lesions_of_two_classes": _two_classes(images),
+        **{f"{column}_tells_the_diagnosis": _column(images, column, coefficients[column]) for column in COLUMNS},
+        "sizes_differ_by_class": _sizes(images),
+        "sources_without_classes": _sources(images),
+        "few_lesions": _few_lesions(images),
+        "unequal_classes": _imbalance(images),
+        "unread_values": _unreadable(unreadable),
+        "classes_not_in_data": f"clean.classes names diagnoses that the data does not hold: {first_few(absent)}."
+        if absent
+        else "",
+    }
+    return [Finding(key, found[key], advice) for key, advice in ADVICE.items() if found[key]]
 
 
-def _no_ids(images: pd.DataFrame) -> Finding | None:
+def _no_ids(images: pd.DataFrame) -> str:
     unnamed = int(((images["lesion_id"] == "") & (images["patient_id"] == "")).sum())
-    if not unnamed:
-        return None
-    found = f"{unnamed:,} of {len(images):,} images name neither lesion nor patient: each counts as a lesion."
     if unnamed == len(images):
-        found = (
-            "The data names neither lesions nor patients: only duplicates can be kept in one split of the "
-            "split, and two photographs of one lesion may stand on both."
+        return (
+            "The data names neither lesions nor patients: only duplicates can be kept in one split, and two "
+            "photographs of one lesion may stand in two."
         )
-    advice = (
-        "Add a column lesion_id or patient_id if you can find out; else expect metrics on new patients to be lower "
-        "than those on the test split."
-    )
-    return Finding("no_lesion_or_patient_ids", found, advice)
+    if not unnamed:
+        return ""
+    return f"{unnamed:,} of {len(images):,} images name neither lesion nor patient: each counts as a lesion."
 
 
-def _two_classes(images: pd.DataFrame) -> Finding | None:
+def _two_classes(images: pd.DataFrame) -> str:
     labels = images[images["lesion_id"] != ""].groupby("lesion_id")["label"].agg(set)
     divided = labels[labels.map(len) > 1]
     if divided.empty:
-        return None
-    examples = first_few([f"{lesion}: {join_words(ordered(classes))}" for lesion, classes in divided.items()])
-    found = f"{count_of(len(divided), 'lesion')} with images of more than one class ({examples})."
-    return Finding("lesions_of_two_classes", found, "Check these rows: a diagnosis or a lesion_id is wrong.")
+        return ""
+    examples = first_few([f"{lesion}: {joined(ordered(classes))}" for lesion, classes in divided.items()])
+    return f"{quantity(len(divided), 'lesion')} with images of more than one class ({examples})."
 
 
-def _column(images: pd.DataFrame, column: str, coefficients: dict[str, float]) -> Finding | None:
+def _column(images: pd.DataFrame, column: str, coefficient: float) -> str:
     """Check whether a column gives the diagnosis away, by single values or as a whole."""
     counts = images[column].value_counts()
     if len(counts) < 2:
-        return None
+        return ""
     cases = cases_of(images, column)
     alone = values_with_one_partner(cases, column, "label")
     if not are_notable(cases, column, alone):
@@ -133,17 +147,15 @@ def _column(images: pd.DataFrame, column: str, coefficients: dict[str, float]) -
         for value in sorted({value for value, _ in only.values()} - {"", *alone}):
             labels = ordered({label for label, (partner, _) in only.items() if partner == value})
             share = min(only[label][1] for label in labels)
-            phrases.append(f"{join_words(labels)} {_always(share, len(labels))} {value}")
+            phrases.append(f"{joined(labels)} {_always(share, len(labels))} {value}")
     if phrases:
-        found = f"{COLUMNS[column]} gives much of the diagnosis away: {first_few(phrases, '; ')}."
-    elif coefficients[column] >= MIN_UNCERTAINTY_COEFFICIENT:
-        found = f"{COLUMNS[column]} removes {coefficients[column]:.0%} of the uncertainty about the diagnosis."
-    else:
-        return None
-    return Finding(f"{column}_tells_the_diagnosis", found, ADVICE[column])
+        return f"{COLUMNS[column]} gives much of the diagnosis away: {first_few(phrases, '; ')}."
+    if coefficient >= MIN_UNCERTAINTY_COEFFICIENT:
+        return f"{COLUMNS[column]} removes {coefficient:.0%} of the uncertainty about the diagnosis."
+    return ""
 
 
-def _sizes(images: pd.DataFrame) -> Finding | None:
+def _sizes(images: pd.DataFrame) -> str:
     first = images.assign(lesion=lesion_of(images)).drop_duplicates(["lesion", "label"])
     height, width = first["height"].astype(float), first["width"].astype(float)
     separable = []
@@ -155,24 +167,19 @@ def _sizes(images: pd.DataFrame) -> Finding | None:
             if auc >= MIN_AUC:
                 separable.append((label, auc))
     if not separable:
-        return None
+        return ""
     named = first_few([f"{label} {auc:.2f}" for label, auc in sorted(separable, key=lambda pair: -round(pair[1], 2))])
-    found = (
+    return (
         "The sizes of the images differ by class: their pixels or proportions alone tell classes from the others "
         f"(area under the ROC curve, where 0.5 is chance: {named})."
     )
-    advice = (
-        "Resizing leaves traces in sharpness and proportions, and a network can learn these. Read the metrics for "
-        "images of one size apart, or bring all to one size and shape the same way before they come here."
-    )
-    return Finding("sizes_differ_by_class", found, advice)
 
 
-def _sources(images: pd.DataFrame) -> Finding | None:
+def _sources(images: pd.DataFrame) -> str:
     cases = cases_of(images[images["source"] != ""], "source")
     counts = pd.crosstab(cases["source"], cases["label"])
     if len(counts) < 2:
-        return None
+        return ""
     expected = np.outer(counts.sum(axis=1), counts.sum()) / counts.to_numpy().sum()
     lacking = (expected >= MIN_EXPECTED) & (counts.to_numpy() <= ABSENT * expected)
     n_images = pd.crosstab(images["source"], images["label"])
@@ -183,62 +190,37 @@ def _sources(images: pd.DataFrame) -> Finding | None:
         labels = ordered(set(counts.columns[lacking[row]]))
         if labels and source not in of_one_class:
             held = n_images.loc[source].to_dict()
-            few = join_words([f"{held[label] or 'no'} {label}" for label in labels])
+            few = joined([f"{held[label] or 'no'} {label}" for label in labels])
             phrases.append(f"{source} has {few} among {sum(held.values()):,} images")
-    if not phrases:
-        return None
-    found = f"Not every source holds every class: {first_few(phrases, '; ')}."
-    advice = (
-        "A network can learn to know the camera or the clinic instead of the lesion. Read the metrics by source, and "
-        "test on a source that took no part in training."
-    )
-    return Finding("sources_without_classes", found, advice)
+    return f"Not every source holds every class: {first_few(phrases, '; ')}." if phrases else ""
 
 
-def _few_lesions(images: pd.DataFrame) -> Finding | None:
+def _few_lesions(images: pd.DataFrame) -> str:
     lesions = lesion_of(images).groupby(images["label"]).nunique()
     few = [f"{label} {lesions[label]}" for label in ordered(set(lesions.index[lesions < FEW_LESIONS]))]
     if not few:
-        return None
-    found = f"{count_of(len(few), 'class', 'classes')} with fewer than {FEW_LESIONS} lesions: {', '.join(few)}."
-    advice = (
-        "A test split holds a fraction of them: read these classes' metrics with their intervals. Collect more, or "
-        "join classes (clean.classes)."
-    )
-    return Finding("few_lesions", found, advice)
+        return ""
+    return f"{quantity(len(few), 'class', 'classes')} with fewer than {FEW_LESIONS} lesions: {', '.join(few)}."
 
 
-def _imbalance(images: pd.DataFrame) -> Finding | None:
+def _imbalance(images: pd.DataFrame) -> str:
     counts = images["label"].value_counts()
     largest, smallest = counts.index[0], counts.index[-1]
     if counts.iloc[0] < IMBALANCED * counts.iloc[-1]:
-        return None
-    found = (
+        return ""
+    return (
         f"The classes are very unequal: {largest} has {counts.iloc[0]:,} images, {smallest} {counts.iloc[-1]:,}. "
         f'Always answering "{largest}" is right in {counts.iloc[0] / len(images):.1%} of all cases.'
     )
-    advice = (
-        "Read the balanced accuracy and each class's recall, not the accuracy. rebalance.target adds augmented images "
-        "of the rare classes to the training split."
-    )
-    return Finding("unequal_classes", found, advice)
 
 
-def _unreadable(unreadable: dict[str, dict[str, int]]) -> Finding | None:
+def _unreadable(unreadable: dict[str, dict[str, int]]) -> str:
     found = []
     for column, values in unreadable.items():
         if values:
             examples = first_few([f'"{value[:20]}"' for value in values])
-            found.append(f"The {column} of {count_of(sum(values.values()), 'image')} cannot be read ({examples}).")
-    advice = "They count as missing. Mend the table: an age is a number of years up to 120, a sex is male or female."
-    return Finding("unread_values", " ".join(found), advice) if found else None
-
-
-def _absent(absent: list[str]) -> Finding | None:
-    if not absent:
-        return None
-    found = f"clean.classes names diagnoses that the data does not hold: {first_few(absent)}."
-    return Finding("classes_not_in_data", found, "Check how they are written; data/clean/classes.csv lists what is.")
+            found.append(f"The {column} of {quantity(sum(values.values()), 'image')} cannot be read ({examples}).")
+    return " ".join(found)
 
 
 def _always(share: float, number: int = 1) -> str:

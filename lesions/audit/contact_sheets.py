@@ -12,24 +12,24 @@ from lesions.images.archive_images import decode_members
 from lesions.images.decode import decode_image
 
 Thumbnails = list[NDArray[np.uint8]]
-MAX_PAIRS = 200
+MAX_PAIRS, EACH = 200, 10
+"""Pairs of duplicates, and examples of a class, at most."""
 HEIGHT, WIDTH = 90, 120
 """Of a thumbnail, in pixels."""
 
 
-def class_examples(raw: Path, images: pd.DataFrame, classes: list[str], each: int = 10) -> list[tuple[str, Thumbnails]]:
+def class_examples(raw: Path, images: pd.DataFrame, classes: list[str]) -> list[tuple[str, Thumbnails]]:
     """Return the first images of each class, of as many groups.
 
     Args:
         raw: the folder of the archives.
         images: `data/clean/images.csv`.
         classes: the labels, in order.
-        each: images per class, at most.
     """
     rows = []
     for label in classes:
         ours = images[images["label"] == label]
-        examples = _thumbnails(raw, ours.drop_duplicates("group_id").head(each))
+        examples = _thumbnails(raw, ours.drop_duplicates("group_id").head(EACH))
         rows.append((f"{label}: {len(ours):,} images", examples))
     return rows
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from lesions.audit.groups import components
 from lesions.audit.near_duplicates import find_near_duplicates
-from lesions.audit.phrases import first_few
 from lesions.core.errors import UserError
+from lesions.reporting.common.numbers import first_few
 
 Policy = Literal["drop", "keep_first", "error"]
 _NAMED = 5

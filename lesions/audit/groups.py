@@ -13,14 +13,7 @@ KEYS = ["lesion_id", "patient_id", "near_duplicate_id"]
 
 
 def group_ids(images: pd.DataFrame) -> pd.Series:
-    """Name each image's group: the connected components over `KEYS`.
-
-    Args:
-        images: one row per image, with `image_id` and any of `KEYS`; "" means unknown and joins nothing.
-
-    Returns:
-        For each row, the smallest `image_id` of its group: the same for any order of the rows.
-    """
+    """Name each image's group, the connected component over `KEYS`; see `components`."""
     return components(images, KEYS).rename("group_id")
 
 
@@ -33,7 +26,7 @@ def components(images: pd.DataFrame, keys: Sequence[str], pairs: Sequence[tuple[
         pairs: images to connect besides.
 
     Returns:
-        For each row, the smallest `image_id` of its component.
+        For each row, the smallest `image_id` of its component: the same for any order of the rows.
     """
     rows = np.arange(len(images))
     place = pd.Series(rows, index=images["image_id"])

@@ -100,7 +100,7 @@ def _symmetric(planes: Floats, order: int) -> Floats:
     return np.concatenate([first, second[:, u != v]], axis=1).astype(np.float32)
 
 
-def find_near_duplicates(luma: NDArray[np.uint8], colour: Floats, workers: int = -1) -> pd.DataFrame:
+def find_near_duplicates(luma: NDArray[np.uint8], colour: Floats) -> pd.DataFrame:
     """Find the pairs of near-duplicates.
 
     Of an image with very many near-duplicates not every pair is found, but each image is, by another one.
@@ -108,7 +108,6 @@ def find_near_duplicates(luma: NDArray[np.uint8], colour: Floats, workers: int =
     Args:
         luma: (N, 64, 64), the images' fingerprints.
         colour: (N, 2, 8, 8), the same.
-        workers: how many threads; -1 for one per core. It changes nothing else.
 
     Returns:
         One row per pair, in order: `one` < `other`, which number rows of the arguments, and `similarity`, from
@@ -122,9 +121,7 @@ def find_near_duplicates(luma: NDArray[np.uint8], colour: Floats, workers: int =
 
     starts = range(0, len(pairs), BATCH)
     # In this process's threads, even where there is a cluster: all of the images would have to travel.
-    found = parallel_map(
-        compare, starts, len(starts), desc="comparing", workers=workers, unit=" batches", use_cluster=False
-    )
+    found = parallel_map(compare, starts, len(starts), desc="comparing", unit=" batches", use_cluster=False)
     return pd.concat([_compare(luma, coarse, pairs[:0]), *found], ignore_index=True)
 
 
@@ -209,18 +206,10 @@ def _best_rotation(ones: Floats, others: Floats) -> tuple[NDArray[np.int64], Flo
 
 
 def _align(ones: Floats, others: Floats, moves: Floats, steps: int, blur: float) -> tuple[Floats, Floats]:
-    """Move each other image onto the one, by Gauss-Newton steps (Lucas and Kanade, IJCAI 1981).
+    """Move each other image onto the one, by Gauss-Newton steps (Lucas and Kanade, IJCAI 1981), from `moves` on.
 
-    Args:
-        ones: (N, size, size).
-        others: (N, size, size).
-        moves: (N, 4), where to begin: shift and stretch in x, shift and stretch in y; shifts as fractions of
-            the size.
-        steps: how many.
-        blur: standard deviation of the Gaussian that smooths both first, in pixels.
-
-    Returns:
-        The moves, (N, 4), and one minus the correlation of each pair so moved.
+    Moves are (N, 4): shift and stretch in x, shift and stretch in y; shifts as fractions of the size. Returned is with
+    them one minus the correlation of each pair so moved.
     """
     size = ones.shape[1]
     rim = max(1, MARGIN * size // SIZE)

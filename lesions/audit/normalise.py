@@ -69,11 +69,7 @@ def fill_ages(images: pd.DataFrame, rule: str) -> pd.DataFrame:
 
 
 def unreadable_values(images: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Return the ages and sexes that cannot be read, and how many images have each.
-
-    Args:
-        images: the table as it came, before `normalise`.
-    """
+    """Return the ages and sexes of the table as it came that cannot be read, and how many images have each."""
     age, sex = tidy(images, "age"), tidy(images, "sex")
     no_age = _ages(age, "real")["status"] == "unread"
     no_sex = (sex != "") & ~sex.str.lower().isin(list(SEXES))
@@ -81,11 +77,7 @@ def unreadable_values(images: pd.DataFrame) -> dict[str, dict[str, int]]:
 
 
 def unknown_values(images: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Return the sites and ways of confirmation outside the vocabularies, and how many images have each.
-
-    Args:
-        images: of `normalise`.
-    """
+    """Return the sites and ways of confirmation that no vocabulary has, and how many images have each."""
     known = {"site": {"", *SITES}, "dx_type": {"", "histo", *CONFIRMATIONS.values()}}
     return {column: count_values(images[column][~images[column].isin(list(words))]) for column, words in known.items()}
 
@@ -104,10 +96,7 @@ def tidy(images: pd.DataFrame, column: str) -> "pd.Series[str]":
 
 
 def _ages(text: "pd.Series[str]", zero: str) -> pd.DataFrame:
-    """Read ages in years: `age` (float, NaN where there is none) and `status`.
-
-    A decimal comma is read, and the ISIC archive's "85+" as 85.
-    """
+    """Read ages in years, with a decimal comma too, and the ISIC archive's "85+": `age`, float or NaN, and `status`."""
     age = pd.to_numeric(text.str.replace(",", ".").str.removesuffix("+"), errors="coerce")
     status = pd.Series("given", index=text.index, dtype=str)
     status[~age.between(0, MAX_AGE)] = "unread"

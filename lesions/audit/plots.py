@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +13,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from lesions.audit.associations import lesion_of
+from lesions.audit.associations import lesion_of, size_of
 from lesions.audit.normalise import count_values
+from lesions.reporting.common.contact_sheet import contact_sheet
 from lesions.reporting.common.plot_style import BLUE, GREY, PALE, WIDTH, png, style
 from lesions.taxonomy import ordered
 
@@ -36,6 +38,8 @@ MANY_SIZES = 5
 """How many values a plot names; the rest are one."""
 
 _LONGEST = 24
+BY_CLASS = (1.5, 0.33)
+"""The height of plots with one row per class."""
 
 
 class View(NamedTuple):
@@ -44,62 +48,40 @@ class View(NamedTuple):
     Attributes:
         key: names it.
         title: stands over it.
-        says_something: whether these images have anything to show; words say more of a column of one value.
+        columns: what it shows; where none of them varies, words say more.
         draw: puts it on axes.
-        height: in inches, for the number of classes.
+        height: in inches, without classes and for each class.
     """
 
     key: str
     title: str
-    says_something: Callable[[pd.DataFrame], bool]
+    columns: tuple[str, ...]
     draw: Callable[[pd.DataFrame, Axes], None]
-    height: Callable[[int], float]
+    height: tuple[float, float]
 
 
 def draw_views(images: pd.DataFrame) -> Iterator[tuple[View, bytes]]:
-    """Draw each view that shows something, as a PNG of its own, without its title.
-
-    Args:
-        images: `data/clean/images.csv`.
-    """
+    """Draw each view of data/clean/images.csv that shows something, as a PNG of its own, without its title."""
+    varies = {column: images[column].nunique() > 1 for view in VIEWS for column in view.columns}
+    gaps = (_with_given_ages(images)[[*DESCRIPTIVE]] == "").mean()
     for view in VIEWS:
-        if view.says_something(images):
+        if any(varies[column] for column in view.columns) or (view.key == "missing" and (gaps % 1 > 0).any()):
+            height, each = view.height
             with style():
-                figure = Figure(figsize=(WIDTH, view.height(images["label"].nunique())), layout="constrained")
+                figure = Figure(figsize=(WIDTH, height + each * images["label"].nunique()), layout="constrained")
                 view.draw(images, figure.subplots())
                 yield view, png(figure)
 
 
 def plot_data(views: Sequence[tuple[View, bytes]], path: Path) -> None:
-    """Put drawn views side by side in one PNG, under their titles.
+    """Put drawn views side by side in one image, under their titles.
 
     Args:
         views: as `draw_views` yields them.
-        path: of the PNG.
+        path: of the image.
     """
-    images = [Image.open(io.BytesIO(png)).convert("RGB") for _, png in views]
-    columns, gap, line = min(3, len(images)), 40, 40
-    rows = [images[start : start + columns] for start in range(0, len(images), columns)]
-    width = max(image.width for image in images)
-    heights = [max(image.height for image in row) + line + gap for row in rows]
-    sheet = Image.new("RGB", (columns * (width + gap) + gap, sum(heights) + gap), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(26)
-    for number, ((view, _), image) in enumerate(zip(views, images, strict=True)):
-        left = gap + number % columns * (width + gap)
-        top = gap + sum(heights[: number // columns])
-        draw.text((left, top), view.title, fill="black", font=font)
-        sheet.paste(image, (left, top + line))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.resize((sheet.width // 2, sheet.height // 2), Image.Resampling.BOX).save(path)
-
-
-def _varies(*columns: str) -> Callable[[pd.DataFrame], bool]:
-    return lambda images: any(column in images and images[column].nunique() > 1 for column in columns)
-
-
-def _has_gaps(images: pd.DataFrame) -> bool:
-    gaps = (_with_given_ages(images)[[*DESCRIPTIVE]] == "").mean()
-    return bool(gaps.between(0, 1, inclusive="neither").any())
+    cells = [(view.title, [np.asarray(Image.open(io.BytesIO(png)).convert("RGB").reduce(2))]) for view, png in views]
+    contact_sheet(cells, path, columns=min(3, len(cells)))
 
 
 def _with_given_ages(images: pd.DataFrame) -> pd.DataFrame:
@@ -153,9 +135,9 @@ def _draw_age(images: pd.DataFrame, axes: Axes) -> None:
 
 def _draw_sizes(images: pd.DataFrame, axes: Axes) -> None:
     """Draw the sizes of the images: shares of each class if they are few, else megapixels as a box per class."""
-    size = images["width"].astype(str) + "×" + images["height"].astype(str)
-    if size.nunique() <= MANY_SIZES:
-        _draw_shares(images, size, axes)
+    images = images.assign(size=size_of(images))
+    if images["size"].nunique() <= MANY_SIZES:
+        _draw_shares(images, axes, "size")
         return
     _draw_boxes(images, images["width"].astype(float) * images["height"].astype(float) / 1e6, axes, log_scale=True)
     axes.set(xlabel="million pixels, on a logarithmic scale")
@@ -204,9 +186,9 @@ def _draw_missing(images: pd.DataFrame, axes: Axes) -> None:
     axes.set_yticks(np.arange(len(order)) + 0.5, [_short(label) for label in order], rotation=0)
 
 
-def _draw_shares(images: pd.DataFrame, values: "pd.Series[str]", axes: Axes) -> None:
+def _draw_shares(images: pd.DataFrame, axes: Axes, column: str) -> None:
     """Draw a bar per class, of the shares of its values, with the number of images of each in the legend."""
-    values = _pooled(values, MANY_KINDS, "other")
+    values = _pooled(images[column], MANY_KINDS, "other")
     kinds = _by_frequency(values)
     palette = [*sns.color_palette("colorblind", len(kinds))]
     colours = {
@@ -253,26 +235,16 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
-def _by_classes(classes: int) -> float:
-    return 1.5 + 0.33 * classes
-
-
-def _view_of_shares(key: str, title: str, column: str) -> View:
-    def draw(images: pd.DataFrame, axes: Axes) -> None:
-        _draw_shares(images, images[column], axes)
-
-    return View(key, title, _varies(column), draw, _by_classes)
-
-
+SHARES = {column: partial(_draw_shares, column=column) for column in ("dx_type", "source", "sex")}
 VIEWS = (
-    View("diagnosis", "Images by class", _varies("label"), _draw_diagnosis, lambda classes: 0.9 + 0.45 * classes),
-    View("lesions", "Images per lesion", _varies("lesion_id"), _draw_images_per_lesion, lambda _: 3.4),
-    _view_of_shares("confirmation", "Confirmation of the diagnosis by class", "dx_type"),
-    _view_of_shares("source", "Source by class", "source"),
-    View("sizes", "Size of the images by class, width×height", _varies("width", "height"), _draw_sizes, _by_classes),
-    View("age", "Age by class", _varies("age"), _draw_age, _by_classes),
-    _view_of_shares("sex", "Sex by class", "sex"),
-    View("site", "Site", _varies("site"), _draw_site, lambda _: 4.6),
-    View("missing", "Missing values by class", _has_gaps, _draw_missing, lambda classes: 1.6 + 0.3 * classes),
+    View("diagnosis", "Images by class", ("label",), _draw_diagnosis, (0.9, 0.45)),
+    View("lesions", "Images per lesion", ("lesion_id",), _draw_images_per_lesion, (3.4, 0)),
+    View("confirmation", "Confirmation of the diagnosis by class", ("dx_type",), SHARES["dx_type"], BY_CLASS),
+    View("source", "Source by class", ("source",), SHARES["source"], BY_CLASS),
+    View("sizes", "Size of the images by class, width by height", ("width", "height"), _draw_sizes, BY_CLASS),
+    View("age", "Age by class", ("age",), _draw_age, BY_CLASS),
+    View("sex", "Sex by class", ("sex",), SHARES["sex"], BY_CLASS),
+    View("site", "Site", ("site",), _draw_site, (4.6, 0)),
+    View("missing", "Missing values by class", (), _draw_missing, (1.6, 0.3)),
 )
 """In the order of the report."""

@@ -98,18 +98,10 @@ def write_report(
 
 def _class_rows(classes: pd.DataFrame, summary: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a row a class, of what is known of it."""
-    return [
-        {
-            "label": row["label"],
-            "images": summary["classes"][row["label"]],
-            "lesions": summary["lesions_by_class"][row["label"]],
-            "share": summary["classes"][row["label"]] / summary["images"],
-            "malignancy": row["malignancy"],
-            "name": row["name"],
-            "diagnoses": row["diagnoses"],
-        }
-        for row in classes.to_dict("records")
-    ]
+    images, lesions = (classes["label"].map(summary[key]) for key in ("classes", "lesions_by_class"))
+    known = classes.assign(images=images, lesions=lesions, share=images / summary["images"])
+    rows: list[dict[str, Any]] = known.to_dict("records")  # type: ignore[assignment]
+    return rows
 
 
 def _reject_rows(rejected: pd.DataFrame, summary: dict[str, Any]) -> list[dict[str, Any]]:

@@ -58,9 +58,9 @@ def scan_images(raw: Path, found: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[n
 
 
 def _scan(content: bytes | ValueError) -> tuple[ImageScan, Fingerprint]:
-    if isinstance(content, ValueError):
-        return ImageScan("", 0, 0, str(content)), EMPTY_FINGERPRINT
     try:
+        if isinstance(content, ValueError):
+            raise content
         # libjpeg may decode at a smaller scale, but reads every byte: a truncated file is found.
         pixels = decode_image(content, SIZE, SIZE)
     except ValueError as error:

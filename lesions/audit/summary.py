@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from lesions.audit.associations import lesion_of
+from lesions.audit.associations import lesion_of, size_of
 from lesions.audit.bias_checks import Finding
 from lesions.audit.duplicates import under_two_lesions
 from lesions.audit.normalise import count_values, unknown_values
@@ -81,7 +81,7 @@ def _with_examples(values: dict[str, int]) -> dict[str, Any]:
 
 def _sizes(images: pd.DataFrame) -> dict[str, Any]:
     """Count the sizes of the images, in pixels."""
-    sizes = count_values(images["width"].astype(str) + "×" + images["height"].astype(str))
+    sizes = count_values(size_of(images))
     pixels = images["width"].astype(int) * images["height"].astype(int)
     commonest = next(iter(sizes))
     return {

@@ -1,9 +1,11 @@
 """Decide which images are usable, with a reason for each that is not, and which belong together."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lesions.audit.classes import NOT_AMONG, class_table, classify, refuse_classes
 from lesions.audit.duplicates import find_duplicates, label_conflicts, near_duplicate_ids
@@ -21,25 +23,38 @@ COLUMNS = [
 ]
 
 
-class CleanData(NamedTuple):
-    """What the audit decides.
+ImagesRead = tuple[pd.DataFrame, NDArray[np.uint8], NDArray[np.float32], pd.DataFrame]
+"""Usable images, their two fingerprints, and what cannot be used."""
 
-    Attributes:
-        images: one row per usable image, sorted by `image_id`, with `COLUMNS`.
-        rejects: what cannot be used, with its `reason`.
-        duplicates: pairs of duplicates, of `find_duplicates`; some may be set aside for a label conflict.
-        classes: of `class_table`.
-        members: `image_id`, `archive` and `member` of all images in `duplicates`.
+
+def read_images(raw: Path, table: pd.DataFrame, age_zero: str) -> ImagesRead:
+    """Read all images of a table once.
+
+    Args:
+        raw: the folder of the archives.
+        table: one row per image, all values text, with `label`, `diagnosis` and `reason`, why a row is not used, or "".
+        age_zero: see `normalise`.
+
+    Returns:
+        The usable images, as `normalise` returns them, in the table's order; their fingerprints, (N, 64, 64) and
+        (N, 2, 8, 8); and what cannot be used, with the first `reason` of each.
     """
+    found, unmatched = find_members(raw, table)
+    scanned, luma, colour = scan_images(raw, found[found["reason"] == ""])
+    good = (scanned["problem"] == "").to_numpy()
+    rejects = [set_aside(table, table["reason"]), unmatched, set_aside(scanned, scanned["problem"])]
+    return normalise(scanned[good], age_zero), luma[good], colour[good], without_repeats(rejects)
 
-    images: pd.DataFrame
-    rejects: pd.DataFrame
-    duplicates: pd.DataFrame
-    classes: pd.DataFrame
-    members: pd.DataFrame
+
+def without_repeats(rejects: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return tables of rejects as one, sorted; the first reason of an image counts."""
+    key = ["image_id", "archive", "member"]
+    return pd.concat(rejects).drop_duplicates(key).sort_values(key, ignore_index=True)
 
 
-def find_usable(raw: Path, table: pd.DataFrame, params: Clean) -> CleanData:
+def find_usable(
+    raw: Path, table: pd.DataFrame, params: Clean
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Read all images once, and decide which are usable and which belong together.
 
     Args:
@@ -47,30 +62,37 @@ def find_usable(raw: Path, table: pd.DataFrame, params: Clean) -> CleanData:
         table: `metadata.csv`, all values text.
         params: the classes, the limits, and how gaps in the table are read.
 
+    Returns:
+        The usable images, sorted by `image_id`, with `COLUMNS`; what cannot be used, with its `reason`; the pairs of
+        duplicates, of `find_duplicates`, some of which may be set aside for a label conflict; the classes, of
+        `class_table`; and `image_id`, `archive` and `member` of all images in the duplicates.
+
     Raises:
         UserError: the classes cannot be used, too much is set aside, or duplicates conflict and the policy is to stop.
     """
     table = table.assign(**classify(table, params))
     classes = ordered(set(table["label"]) - {""})
     refuse_classes(classes)
-    found, unmatched = find_members(raw, table)
-    scanned, luma, colour = scan_images(raw, found[found["reason"] == ""])
-    good = (scanned["problem"] == "").to_numpy()
-    decoded = normalise(scanned[good], params.age_zero)
-    duplicates = find_duplicates(decoded, luma[good], colour[good])
+    decoded, luma, colour, rejects = read_images(raw, table, params.age_zero)
+    duplicates = find_duplicates(decoded, luma, colour)
     conflict = label_conflicts(decoded, duplicates, params.label_conflicts)
     images = decoded[conflict == ""].sort_values("image_id", ignore_index=True)
-    images = fill_ages(images, params.impute_age)
-    images["near_duplicate_id"] = near_duplicate_ids(images, duplicates)
-    images["group_id"] = group_ids(images)
-
-    aside = [set_aside(table, table["reason"]), unmatched, set_aside(scanned, scanned["problem"])]
-    # The first reason of an image counts.
-    rejects = pd.concat([*aside, set_aside(decoded, conflict)]).drop_duplicates(["image_id", "archive", "member"])
-    rejects = rejects.sort_values(["image_id", "archive", "member"], ignore_index=True)
+    images = with_groups(fill_ages(images, params.impute_age), duplicates)
+    rejects = without_repeats([rejects, set_aside(decoded, conflict)])
     _refuse_if_unusable(images, rejects, classes, params.max_rejected)
     members = decoded[["image_id", "archive", "member"]]
-    return CleanData(images[COLUMNS], rejects, duplicates, class_table(images, params), members)
+    return images[COLUMNS], rejects, duplicates, class_table(images, params), members
+
+
+def with_groups(images: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
+    """Add `near_duplicate_id` and `group_id`.
+
+    Args:
+        images: one row per image.
+        duplicates: of `find_duplicates`.
+    """
+    images = images.assign(near_duplicate_id=near_duplicate_ids(images, duplicates))
+    return images.assign(group_id=group_ids(images))
 
 
 def _refuse_if_unusable(images: pd.DataFrame, rejects: pd.DataFrame, classes: list[str], limit: float) -> None:

@@ -27,8 +27,9 @@ WORD = re.compile(r"(?!(true|false|null|nan|inf)$)[A-Za-z_][\w/-]*", re.ASCII | 
 def list_presets(folder: Path = FOLDER) -> str:
     """Return a line a preset: its name, and what its first comment says."""
     files = _files(folder)
+    first = (file.read_text(encoding="utf-8").partition("\n")[0] for file in files.values())
     width = max(map(len, files))
-    return "\n".join(f"{name:{width}}  {_about(file)}" for name, file in files.items())
+    return "\n".join(f"{name:{width}}  {line.lstrip('# ')}" for name, line in zip(files, first, strict=True))
 
 
 def read_preset(name: str, folder: Path = FOLDER) -> dict[str, Any]:
@@ -156,12 +157,12 @@ def _changes(old: Node, new: Node, preset: str, model: Any) -> list[tuple[int, i
     changes = []
     for key, value in new.value:
         group = _group(model, key.value)
-        place, known = there.get(key.value, (None, None))
-        if place is None or known is None:  # a key that params.yaml leaves to its default: as the last of its group
-            end = _end(old)
-            start = _line_start(preset, key.start_mark.index)
-            changes.append((end, end, "\n" + preset[start : _end(value)]))
-        elif group is not None and isinstance(known, MappingNode) and isinstance(value, MappingNode):
+        if key.value not in there:  # which params.yaml leaves to its default: as the last of its group
+            start = preset.rfind("\n", 0, key.start_mark.index) + 1
+            changes.append((_end(old), _end(old), "\n" + preset[start : _end(value)]))
+            continue
+        place, known = there[key.value]
+        if group is not None and isinstance(known, MappingNode) and isinstance(value, MappingNode):
             changes += _changes(known, value, preset, group)
         elif _content(known) != _content(value):
             changes.append((place.end_mark.index, _end(known), preset[key.end_mark.index : _end(value)]))
@@ -185,10 +186,6 @@ def _end(node: Node) -> int:
     return _end(last[1] if isinstance(node, MappingNode) else last)
 
 
-def _line_start(text: str, place: int) -> int:
-    return text.rfind("\n", 0, place) + 1
-
-
 # Files
 
 
@@ -204,8 +201,3 @@ def _file(name: str, folder: Path) -> Path:
     if name not in files:
         raise UserError(f'There is no preset "{name}"; {did_you_mean(name, files)}')
     return files[name]
-
-
-def _about(file: Path) -> str:
-    first = file.read_text(encoding="utf-8").partition("\n")[0]
-    return first.removeprefix("#").strip() if first.startswith("#") else ""

@@ -3,7 +3,6 @@
 They show what the out-of-distribution score says of images of no lesion. Nothing is fetched.
 """
 
-import io
 import math
 from collections.abc import Callable, Iterator
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from sklearn.datasets import load_sample_image
 
-from lesions.images.preprocessing import Preprocessing, to_pixels
+from lesions.images.preprocessing import Preprocessing, as_png, to_pixels
 
 Pixels = NDArray[np.uint8]
 
@@ -108,13 +107,6 @@ def ood_images(preprocessing: Preprocessing, seed: int) -> tuple[pd.DataFrame, N
     rows = [(name, kind, split) for split, name, kind, _ in images]
     table = pd.DataFrame(rows, columns=["image_id", "label", "split"])
     return table, np.stack([pixels for *_, pixels in images])
-
-
-def as_png(image: Image.Image) -> bytes:
-    """Return an image as a PNG file's bytes, which preprocessing starts from."""
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
 
 
 def generated(height: int, width: int, seed: int) -> Iterator[tuple[str, str, Pixels]]:

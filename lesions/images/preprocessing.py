@@ -1,10 +1,12 @@
 """Preprocess an image: the settings, which are stored beside the pixels and the model, and what they do."""
 
+import io
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lesions.core.errors import UserError
@@ -64,6 +66,13 @@ class Preprocessing(BaseModel):
         )
 
 
+def as_png(image: Image.Image) -> bytes:
+    """Return an image as a PNG file's bytes, which preprocessing starts from."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
 def to_pixels(content: bytes, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """Preprocess an image file, exactly as those that a network was trained on.
 
@@ -87,11 +96,8 @@ def to_pixels(content: bytes, preprocessing: Preprocessing) -> NDArray[np.uint8]
 
 
 def _padded(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Put an image in the middle of a plain surface.
-
-    The surface has the median colour of the image's rim: skin for most, black for an image with a black border.
-    Black for all would put edges where no image has any.
-    """
+    """Put an image in the middle of a plain surface."""
+    # Of the rim's median colour: skin for most. Black for all would put edges where no image has any.
     rim = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     padded = np.empty((*shape, 3), np.uint8)
     padded[:] = np.median(rim, axis=0).astype(np.uint8)

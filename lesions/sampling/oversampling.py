@@ -16,33 +16,14 @@ from lesions.core.errors import UserError
 from lesions.images.parallel_map import parallel_map
 from lesions.params.rebalance import Rebalance
 from lesions.sampling.augmentor import AugmentedImage, augment, digest
+from lesions.sampling.split import random_number
 
 LEAK = "augmented before the split (leaky)"
 """The leak's name where augmented images of one original are in train and in val."""
 AUGMENTED_SPLITS = {"after_split": ["train"], "before_split": ["train", "val"]}
 """The splits whose images are augmented. Test images never are."""
-SHOWN_PX = 96
-"""The longest edge of an image on the contact sheet, at most."""
-
-
-def copies_needed(
-    counts: "pd.Series[int]", target: float | Literal["max", "none"], extra: int | Literal["none"]
-) -> dict[str, int]:
-    """Return how many augmented images each class needs.
-
-    Args:
-        counts: the number of images of each class.
-        target: images per class: a number of 2 or more, a fraction of the largest class below 1, as many as the
-            largest class, or `none`. Classes that have as many already get none.
-        extra: or, where target is `none`, augmented images per class, whatever it has.
-    """
-    if extra != "none":
-        return {str(label): extra for label in counts.index}
-    if target == "none":
-        return {str(label): 0 for label in counts.index}
-    largest = int(counts.max())
-    wanted = largest if target == "max" else round(target * largest if target < 1 else target)
-    return {str(label): max(0, wanted - count) for label, count in counts.items()}
+SHOWN_PX, PER_CLASS, PER_ORIGINAL = 96, 10, 4
+"""Of the contact sheet, at most: the longest edge of an image, images of a class, augmented ones of an original."""
 
 
 def plan_oversampling(
@@ -54,18 +35,23 @@ def plan_oversampling(
 
     Args:
         originals: the images that may be augmented, with `image_id` and `label`.
-        target: see `copies_needed`.
-        extra: see `copies_needed`.
+        target: images per class: a number of 2 or more, a fraction of the largest class below 1, as many as the
+            largest class, or `none`. Classes that have as many already get none.
+        extra: or, where target is `none`, augmented images per class, whatever it has.
         seed: the random seed of the order.
 
     Returns:
         The augmented images, sorted by original and number.
     """
-    wanted = copies_needed(originals["label"].value_counts(), target, extra)
+    largest = int(originals["label"].value_counts().max()) if len(originals) else 0
+    wanted = (
+        0 if target == "none" else largest if target == "max" else round(target * largest if target < 1 else target)
+    )
     planned = []
-    for label, ids in originals.groupby("label")["image_id"]:
+    for _, ids in originals.groupby("label")["image_id"]:
         order = sorted(ids, key=lambda image_id: digest(seed, image_id))
-        planned += [AugmentedImage(order[i % len(order)], i // len(order)) for i in range(wanted[str(label)])]
+        number = max(0, wanted - len(order)) if extra == "none" else extra
+        planned += [AugmentedImage(order[i % len(order)], i // len(order)) for i in range(number)]
     return sorted(planned)
 
 
@@ -81,7 +67,7 @@ def assign_split(planned: list[AugmentedImage], val: float, seed: int) -> list[s
         The split of each.
     """
     # The words are part of the seed: others would give another split.
-    draws = [int.from_bytes(digest(seed, f"side/{image.image_id}")[:6]) / 2**48 for image in planned]
+    draws = (random_number(f"{seed}/side", image.image_id) for image in planned)
     return ["val" if draw < val else "train" for draw in draws]
 
 
@@ -160,16 +146,10 @@ def class_balance(images: pd.DataFrame, index: pd.DataFrame, classes: list[str])
         index: the augmented images; see `index_table`.
         classes: the labels, in order.
     """
-    before = images.loc[images["split"] == "train", "label"]
-    after = pd.concat([before, index.loc[index["split"] == "train", "label"]])
-    return pd.DataFrame(
-        [
-            {"diagnosis": label, "when": when, "images": int((labels == label).sum())}
-            for label in classes
-            if label in set(before)
-            for when, labels in (("before", before), ("after", after))
-        ]
-    )
+    before, made = (table.loc[table["split"] == "train", "label"].value_counts() for table in (images, index))
+    counts = pd.DataFrame({"before": before, "after": before.add(made, fill_value=0)}).reindex(classes).dropna()
+    long = counts.astype(int).rename_axis(index="diagnosis", columns="when").stack()
+    return pd.DataFrame({"images": long}).reset_index()
 
 
 def example_rows(
@@ -178,8 +158,6 @@ def example_rows(
     index: pd.DataFrame,
     augmented: NDArray[np.uint8],
     classes: list[str],
-    per_class: int = 10,
-    per_original: int = 4,
 ) -> list[tuple[str, list[NDArray[np.uint8]]]]:
     """Return, for the contact sheet, some originals of each class, framed, each followed by its first augmented images.
 
@@ -189,11 +167,9 @@ def example_rows(
         index: of the augmented images; see `index_table`.
         augmented: uint8, (M, height, width, 3), their pixels.
         classes: the labels, in order.
-        per_class: images per class, at most.
-        per_original: augmented images of one original, at most.
     """
     augmented_of = {
-        original: list(places[:per_original]) for original, places in index.groupby("original").groups.items()
+        original: list(places[:PER_ORIGINAL]) for original, places in index.groupby("original").groups.items()
     }
     cells = []
     for label in classes:
@@ -203,7 +179,7 @@ def example_rows(
         images: list[NDArray[np.uint8]] = []
         for row in order.sort_values(kind="stable").index:
             places = augmented_of.get(ours.at[row, "image_id"], [])
-            if len(images) + 1 + len(places) > per_class:
+            if len(images) + 1 + len(places) > PER_CLASS:
                 break
             images += [_thumbnail(pixels[row], framed=True), *(_thumbnail(augmented[place]) for place in places)]
         made = int((index["label"] == label).sum())

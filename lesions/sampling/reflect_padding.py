@@ -71,13 +71,8 @@ class _LazyAffine(ReflectPadded):
     """An image after an affine transformation, whose pixels are not computed before they are needed.
 
     Augmentor turns or shears an image, cuts out the middle, and enlarges that. Here the three become one
-    transformation, so what is cut away is never computed, and the rest is interpolated once, not twice.
-
-    Args:
-        source: the image before.
-        size: width and height after.
-        data: the coefficients a to f: what stands at (x, y) comes from (ax + by + c, dx + ey + f).
-        resample: Pillow's filter.
+    transformation, so what is cut away is never computed, and the rest is interpolated once, not twice. `data` are the
+    coefficients a to f: what stands at (x, y) comes from (ax + by + c, dx + ey + f).
     """
 
     def __init__(self, source: Image.Image, size: tuple[int, int], data: Sequence[float], resample: int) -> None:

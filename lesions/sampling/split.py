@@ -95,10 +95,7 @@ def _allowed_splits(
 ) -> NDArray[np.bool_]:
     """Return which splits a group may go to: all, or those without a class of it that has no group to spare.
 
-    Args:
-        content: (classes,), the images of the group.
-        placed: (splits, classes), the images placed so far.
-        waiting: (classes,), the groups not placed yet, this one included.
+    Of each class, `content` has the group's images, `placed` each split's, and `waiting` the groups without a split.
     """
     allowed = np.ones(len(placed), np.bool_)
     for number in np.flatnonzero(content):

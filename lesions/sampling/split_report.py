@@ -37,32 +37,30 @@ def split_images(images: pd.DataFrame, classes: list[str], params: Split) -> tup
         params: how to split.
 
     Returns:
-        `split.csv`, and `metrics/split.json`.
+        `split.csv`, and `metrics/split.json`: how many groups, patients, lesions, identical images and near-duplicates
+        are in two splits; and for each split its images, groups, known lesions, images whose lesion is unknown, and
+        what was seen in training. A metric is None where nothing is known of it; `reasons` says why.
     """
     report: dict[str, Any] = {} if params.folds == "none" else {"folds": params.folds, "fold": params.fold}
     if params.method == "published":
         images, report["published"] = _as_published(images, classes, params)
     else:
-        images = _at_random(images, params)
+        images = images.join(_at_random(images, params))
     if params.same_lesion != "apart":
         images, report["same_lesion"] = _with_one_image_a_group_in_test(images, classes, params)
     images["leakage"] = _leakage(images, params)
     columns = [column for column in ("image_id", "split", "leakage", "fold") if column in images]
     name = {"method": params.method, "leakage": images["leakage"].iloc[0]}
-    return images[columns], {**name, **report, **audit_split(images, classes)}
+    return images[columns], {**name, **report, **_audit_split(images, classes)}
 
 
-def _at_random(images: pd.DataFrame, params: Split) -> pd.DataFrame:
-    """Add the column `split`, and `fold` where `folds` is a number."""
+def _at_random(images: pd.DataFrame, params: Split) -> "pd.Series[str] | pd.DataFrame":
+    """Return the column `split`, and `fold` where `folds` is a number."""
     units = images.assign(group_id=images["image_id"]) if params.method == "image" else images
+    val, test = params.val_fraction, params.test_fraction
     if params.folds == "none":
-        fractions = {
-            "train": 1 - params.val_fraction - params.test_fraction,
-            "val": params.val_fraction,
-            "test": params.test_fraction,
-        }
-        return images.assign(split=stratified_group_split(units, fractions, params.seed))
-    return images.join(split_in_folds(units, params.folds, params.fold, params.val_fraction, params.seed))
+        return stratified_group_split(units, {"train": 1 - val - test, "val": val, "test": test}, params.seed)
+    return split_in_folds(units, params.folds, params.fold, val, params.seed)
 
 
 def _as_published(images: pd.DataFrame, classes: list[str], params: Split) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -77,9 +75,8 @@ def _as_published(images: pd.DataFrame, classes: list[str], params: Split) -> tu
     }
     if params.group_overlap == "leave_out":
         images["split"] = leave_out_overlap(images, images["split"])
-    images["split"] = split_off(
-        images, images["split"], {"val": params.val_fraction, "test": params.test_fraction}, params.seed
-    )
+    fractions = {"val": params.val_fraction, "test": params.test_fraction}
+    images["split"] = split_off(images, images["split"], fractions, params.seed)
     left_out = images["split"] == LEFT_OUT
     report["left_out"] = int(left_out.sum())
     report["left_out_by_class"] = _by_class(images[left_out], classes)
@@ -90,10 +87,8 @@ def _with_one_image_a_group_in_test(
     images: pd.DataFrame, classes: list[str], params: Split
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Keep one image of each test group there; and report what became of the others."""
-    if params.same_lesion == "withheld":
-        changed = images.assign(split=leakage_experiment.drop_same_lesion(images, params.seed))
-    else:
-        changed = images.assign(split=leakage_experiment.leak_same_lesion(images, params.seed))
+    experiment = {"withheld": leakage_experiment.drop_same_lesion, "injected": leakage_experiment.leak_same_lesion}
+    changed = images.assign(split=experiment[params.same_lesion](images, params.seed))
     test = changed["split"] == "test"
     others = images[(images["split"] == "test") & ~test]
     return changed, {
@@ -120,19 +115,8 @@ def _leakage(images: pd.DataFrame, params: Split) -> str:
     return "none"
 
 
-def audit_split(images: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
-    """Count what is in two splits, and what each split holds of each class, and of what trains.
-
-    Args:
-        images: `data/clean/images.csv`, with the column `split`.
-        classes: the labels, in order.
-
-    Returns:
-        How many groups, patients, lesions, identical images and near-duplicates are in two splits; and for each split
-        its images, groups, known lesions, images whose lesion is unknown, and `seen_in_train`: the fraction of images
-        that share a lesion with a training image or are a duplicate of one; with unknown lesions, at least that. A
-        metric is None where nothing is known of it; `reasons` says why.
-    """
+def _audit_split(images: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
+    """Count what is in two splits, and what each split holds of each class, and of what trains."""
     unnamed = [name for name in ("patients", "lesions") if (images[KEYS[name]] == "").all()]
     result: dict[str, Any] = {
         f"{name}_in_two_splits": None if name in unnamed else n_groups_in_two_splits(images, key)
@@ -153,7 +137,11 @@ def audit_split(images: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
 
 
 def _metrics(images: pd.DataFrame) -> dict[str, int | float | None]:
-    """Return the metrics of some images of one split; see `audit_split`."""
+    """Return the metrics of some images of one split; None where nothing is known.
+
+    `seen_in_train` is the fraction of images that share a lesion with a training image or are a duplicate of one; with
+    unknown lesions, at least that.
+    """
     lesions = images.loc[images["lesion_id"] != "", "lesion_id"]
     seen = images["seen_in_train"]
     return {

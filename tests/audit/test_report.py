@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from lesions.audit.associations import uncertainty_coefficients
+from lesions.audit.bias_checks import ADVICE
 from lesions.audit.classes import class_table
 from lesions.audit.plots import VIEWS, draw_views
 from lesions.audit.report import REASONS, write_report
 from lesions.audit.summary import summarise
 from tests.audit.tables import AUDIT, images, params
 from tests.audit.test_bias_checks import halves
-from tests.conftest import ROOT
 from tests.stages.test_clean import Raw, cleaned
 from tests.stages.test_clean import raw as raw  # noqa: PLC0414 - the fixture
 
@@ -136,7 +136,5 @@ def test_empty_views_are_left_out() -> None:
 def test_documentation_has_every_reason_and_warning() -> None:
     section = AUDIT.partition("## What a reason")[2]
     assert all(words in section for words in REASONS)
-    source = (ROOT / "lesions/audit/bias_checks.py").read_text()
-    named = re.findall(r'Finding\("(\w+)"', source)
-    assert len(named) >= 7
+    named = [key for key in ADVICE if not key.endswith("_tells_the_diagnosis")]
     assert all(f"`{key}`" in AUDIT for key in named)

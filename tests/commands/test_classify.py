@@ -265,7 +265,7 @@ def test_unusable_image_names_the_problem(classifier: Classifier, evaluated: pd.
         assert words in found.problem
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(ValueError, match="no regular file"):
-        inputs.find([str(tmp_path / "pipe.jpg")])[0].read()
+        inputs.find([str(tmp_path / "pipe.jpg")])[0][1]()
 
 
 def test_unusable_folder_is_an_error(tmp_path: Path, workspace: Path) -> None:

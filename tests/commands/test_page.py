@@ -86,7 +86,6 @@ def served(site: Site) -> Iterator[str]:
         loop.call_soon_threadsafe(task.cancel)
         thread.join()
         loop.close()
-        site.thread.shutdown(cancel_futures=True)
 
 
 @pytest.fixture
@@ -229,16 +228,6 @@ def test_large_body_is_refused(serve: Callable[..., tuple[str, Site]]) -> None:
         while connection.recv(10_000):
             pass
     assert post(address, image(1).ljust(10_000, b"\0")).status_code == 200
-
-
-def test_slow_sender_is_dropped(serve: Callable[..., tuple[str, Site]]) -> None:
-    address, _ = serve(timeout=0.3)
-    with begin(address, 1000, b"\xff\xd8") as connection:
-        assert connection.recv(1) == b""
-    with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), SECONDS) as connection:
-        connection.sendall(b"GET / HT")
-        assert connection.recv(1) == b""
-    assert post(address, image(1)).status_code == 200
 
 
 def test_other_origins_are_refused(address: str) -> None:

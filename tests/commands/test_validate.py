@@ -21,7 +21,7 @@ from lesions.cli import main
 from lesions.commands.validate import report as reports
 from lesions.commands.validate.collection import parse_mapping
 from lesions.commands.validate.train_overlap import COLUMNS, ModelImages, find_overlap
-from lesions.commands.validate.validate import Request, validate
+from lesions.commands.validate.validate import validate
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.core.json_files import read_json, write_json
@@ -41,7 +41,7 @@ def evaluated(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     def evaluated(folder: Path, *mapping: str, **other: Path) -> dict[str, Any]:
         paths = {"models": Path("models"), "data": Path("data"), "out": tmp_path / "out"} | other
-        validate(Request(folder=folder, mapping=mapping, resamples=None, **paths))
+        validate(folder=folder, mapping=mapping, resamples=None, **paths)
         assert sorted(file.name for file in paths["out"].iterdir()) == FILES
         report: dict[str, Any] = read_json(paths["out"] / "validation.json")
         return report
@@ -394,7 +394,7 @@ def test_errors_keep_the_earlier_report(evaluated: Evaluate, tmp_path: Path, mon
         assert [(tmp_path / "out" / name).read_bytes() for name in FILES] == before
         assert sorted(file.name for file in (tmp_path / "out").iterdir()) == FILES
     with pytest.raises(UserError, match="expected at least 100, found 5"):
-        validate(Request(good, Path("models"), [], Path("data"), tmp_path / "out", 5))
+        validate(good, Path("models"), [], Path("data"), tmp_path / "out", 5)
 
     monkeypatch.setattr(sys, "argv", ["lesions", "validate", str(tmp_path / "empty"), "--out", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as ended:
@@ -456,8 +456,7 @@ def test_real_source_metrics_equal_evaluates(workspace: Path, tmp_path: Path, mo
     )
     for stage in (download, clean, split, prepare, rebalance, predict, calibrate, evaluate):
         stage.main()
-    request = Request(Path("theirs"), Path("models"), [], Path("data"), Path("out"), None)
-    print(validate(request))
+    print(validate(Path("theirs"), Path("models"), [], Path("data"), Path("out")))
     found = json.loads(Path("out/validation.json").read_text())
     assert_equal_to_evaluate(found)
     assert found["collection"]["images"] > 400

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeAlias
 
 from lesions.archives import MAX_BYTES, is_image
 from lesions.core.errors import UserError
@@ -13,16 +13,9 @@ from lesions.core.errors import UserError
 STANDARD_INPUT = "-"
 
 
-class ImageFile(NamedTuple):
-    """An image file, not read yet.
-
-    Attributes:
-        name: as on the command line; of an image in a folder, its path.
-        read: returns the file's bytes; raises `OSError`, or `ValueError` with the reason why not.
-    """
-
-    name: str
-    read: Callable[[], bytes]
+ImageFile: TypeAlias = tuple[str, Callable[[], bytes]]
+"""An image file, not read yet: its name as on the command line, or its path in a folder; and what returns its bytes, or
+raises `OSError`, or `ValueError` with the reason why not."""
 
 
 def find(names: list[str]) -> list[ImageFile]:
@@ -33,15 +26,15 @@ def find(names: list[str]) -> list[ImageFile]:
     Raises:
         UserError: a folder has no image, or must not be read; or standard input is named and there is none.
     """
-    found = []
+    found: list[ImageFile] = []
     for name in names:
         path = Path(name)
         if name == STANDARD_INPUT:
-            found.append(ImageFile("standard input", partial(_bounded, _standard_input())))
+            found.append(("standard input", partial(_bounded, _standard_input())))
         elif path.is_dir():
-            found += [ImageFile(str(file), _reader(file)) for file in _images_below(path)]
+            found += [(str(file), partial(_read, file)) for file in _images_below(path)]
         else:
-            found.append(ImageFile(name, _reader(path)))
+            found.append((name, partial(_read, path)))
     return found
 
 
@@ -56,14 +49,11 @@ def _images_below(folder: Path) -> list[Path]:
     return sorted(files)
 
 
-def _reader(path: Path) -> Callable[[], bytes]:
-    def read() -> bytes:
-        if path.exists() and not path.is_file():
-            raise ValueError("no regular file")
-        with path.open("rb") as file:
-            return _bounded(file.read(MAX_BYTES + 1))
-
-    return read
+def _read(path: Path) -> bytes:
+    if path.exists() and not path.is_file():
+        raise ValueError("no regular file")
+    with path.open("rb") as file:
+        return _bounded(file.read(MAX_BYTES + 1))
 
 
 def _standard_input() -> bytes:

@@ -10,15 +10,9 @@ import pandas as pd
 from lesions.commands.compare.paired import LESS_IS_BETTER, check_alike, estimates
 from lesions.commands.compare.predictions_at_revision import ModelPredictions, predictions_at_revision
 from lesions.commands.compare.significance import delong, mcnemar
-from lesions.core.errors import UserError
-from lesions.evaluation.bootstrap import Bootstrap
-from lesions.params.evaluate import Evaluate
+from lesions.commands.options import read_bootstrap
 from lesions.reporting.common.numbers import Estimate, bounds, decimal
-from lesions.reporting.common.tables import markdown_table
 from lesions.reporting.common.templates import render
-
-MIN_RESAMPLES = 100
-"""As for `evaluate.n_bootstrap`."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +49,12 @@ def compare(first: str, second: str, name: str, resamples: int | None) -> Compar
         first: an experiment's name, or any Git revision, or `workspace`.
         second: as `first`.
         name: val or test.
-        resamples: of the bootstrap; None takes `evaluate.n_bootstrap`; the random seed is `evaluate.seed`.
+        resamples: of the bootstrap; None takes `evaluate.n_bootstrap`.
 
     Raises:
         UserError: one of the two cannot be read, or they have other images, labels or classes.
     """
-    params = Evaluate.read()
-    bootstrap = Bootstrap(params.n_bootstrap if resamples is None else resamples, params.seed)
-    if bootstrap.resamples < MIN_RESAMPLES:
-        raise UserError(f"--resamples: expected at least {MIN_RESAMPLES}, found {bootstrap.resamples}.")
+    bootstrap = read_bootstrap(resamples)
     one, other = predictions_at_revision(first, name), predictions_at_revision(second, name)
     check_alike(one, other)
     return Comparison(one, other, estimates(one, other, bootstrap), bootstrap.resamples)
@@ -74,23 +65,6 @@ def as_text(comparison: Comparison) -> str:
     head, *rows = table(comparison)
     text = pd.DataFrame([row[1:] for row in rows], index=[row[0] for row in rows], columns=head[1:]).to_string()
     return render("commands/compare/comparison.txt.jinja", context(comparison) | {"table": text})
-
-
-def as_markdown(comparison: Comparison, differences_plot: str, confusion_plot: str) -> str:
-    """Return the comparison for a pull request.
-
-    Args:
-        comparison: what was found.
-        differences_plot: the address of the plot of the differences, as seen from the page.
-        confusion_plot: that of the confusion matrices.
-    """
-    head, *rows = table(comparison)
-    values = {
-        "table": markdown_table(head, rows),
-        "differences_plot": differences_plot,
-        "confusion_plot": confusion_plot,
-    }
-    return render("commands/compare/comparison.md.jinja", context(comparison) | values)
 
 
 def table(comparison: Comparison) -> list[tuple[str, ...]]:
@@ -130,12 +104,12 @@ def context(comparison: Comparison) -> dict[str, Any]:
         "melanomas": None if melanomas is None else len(set(split.groups[melanomas])),
         "leaky": comparison.leaky,
         "resamples": comparison.resamples,
-        "without_interval": without_interval(comparison),
-        **significance(comparison.one, comparison.other),
+        "without_interval": _without_interval(comparison),
+        **_significance(comparison.one, comparison.other),
     }
 
 
-def without_interval(comparison: Comparison) -> dict[str, list[str]]:
+def _without_interval(comparison: Comparison) -> dict[str, list[str]]:
     """Return the metrics whose difference has no interval, by the reason."""
     found: dict[str, list[str]] = {}
     for name, (_, _, difference) in comparison.metrics.items():
@@ -146,7 +120,7 @@ def without_interval(comparison: Comparison) -> dict[str, list[str]]:
     return found
 
 
-def significance(one: ModelPredictions, other: ModelPredictions) -> dict[str, Any]:
+def _significance(one: ModelPredictions, other: ModelPredictions) -> dict[str, Any]:
     """Return on how many images each model alone is right, and what the tests say."""
     label, groups = one.split.label, one.split.groups
     right = [found.split.probability.argmax(axis=1) == label for found in (one, other)]

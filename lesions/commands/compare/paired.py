@@ -78,6 +78,10 @@ def compared_metrics(
 def estimates(one: ModelPredictions, other: ModelPredictions, bootstrap: Bootstrap) -> dict[str, list[Json]]:
     """Return for each metric three entries with intervals: the first model's, the second's, and the difference.
 
+    The metrics are `COMPARED`, and where melanoma is a class `OF_MELANOMA`: the AUC of its probability, and sensitivity
+    and specificity where it is the most probable class. Both models have the same resamples, which makes the
+    difference paired.
+
     Args:
         one: the first.
         other: the second, alike as `check_alike` has it.

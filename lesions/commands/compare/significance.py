@@ -37,13 +37,11 @@ class Areas:
     Attributes:
         auc: (2,).
         covariance: (2, 2), of the two estimates.
-        z: their difference in standard errors; None where that has no spread, as between equal rankings.
-        p: of the two-sided test that they are alike; None as `z`.
+        p: of the two-sided test that they are alike; None where their difference has no spread, as of equal rankings.
     """
 
     auc: NDArray[np.float64]
     covariance: NDArray[np.float64]
-    z: float | None
     p: float | None
 
 
@@ -73,16 +71,12 @@ def delong(positive: NDArray[np.bool_], scores: NDArray[np.float64], groups: NDA
     auc = above.mean(axis=1)
     of_group = np.zeros((2, 2, int(groups.max()) + 1))  # kind of image, score, group
     for kind, (rows, share) in enumerate(((positive, above), (~positive, below))):
-        for number in range(2):
-            of_group[kind, number] = np.bincount(
-                groups[rows], weights=share[number] - auc[number], minlength=of_group.shape[2]
-            )
+        np.add.at(of_group[kind].T, groups[rows], (share - auc[:, None]).T)
     within = [of_group[kind] @ of_group[kind].T * held[kind] / (held[kind] - 1) / counts[kind] ** 2 for kind in (0, 1)]
     number = len(set(groups))
     across = of_group[0] @ of_group[1].T * number / (number - 1) / counts.prod()
     covariance = within[0] + within[1] + across + across.T
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     if variance < np.finfo(np.float64).eps:
-        return Areas(auc, covariance, None, None)
-    z = float((auc[1] - auc[0]) / np.sqrt(variance))
-    return Areas(auc, covariance, z, float(2 * norm.sf(abs(z))))
+        return Areas(auc, covariance, None)
+    return Areas(auc, covariance, float(2 * norm.sf(abs(auc[1] - auc[0]) / np.sqrt(variance))))

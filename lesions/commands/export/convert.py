@@ -7,7 +7,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from lesions.commands.classify.formats import NOTICE
 from lesions.commands.export.export_model import INPUT, Outputs
 from lesions.core.errors import UserError
 
@@ -35,7 +34,7 @@ UNKNOWN_OPERATIONS = (
 
 
 def to_onnx(model: keras.Model, network: keras.Model) -> onnx.ModelProto:
-    """Return the model in ONNX, for any number of images at a time, the same for the same weights.
+    """Return the model in ONNX, for any number of images at a time.
 
     Args:
         model: of `export_model`.
@@ -49,7 +48,7 @@ def to_onnx(model: keras.Model, network: keras.Model) -> onnx.ModelProto:
         _export(model, file, None, format="onnx", opset_version=OPSET)
         proto = onnx.load(file)
         onnx.checker.check_model(proto, full_check=True)
-    return _canonical(proto)
+    return proto
 
 
 def to_litert(model: keras.Model, network: keras.Model) -> bytes:
@@ -100,76 +99,20 @@ def _export(model: keras.Model, file: Path, images: int | None, **options: Any) 
     model.export(file, input_signature=[signature], verbose=False, **options)
 
 
-def _canonical(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with names and an order that depend on what it computes alone.
-
-    The converter iterates over sets, and counts all that a process converts. Here nodes and constants are numbered on
-    the way back from the outputs. Loops, whose bodies use outer names, stay as they are; no network here has one.
-    """
-    graph = proto.graph
-    if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
-        return proto
-    constants = {constant.name: constant for constant in graph.initializer}
-    names = {known.name: known.name for known in [*graph.input, *graph.output]} | {"": ""}
-    nodes = list(_from_outputs(graph))
-    used: list[onnx.TensorProto] = []
-    for number, node in enumerate(nodes, 1):
-        node.name = f"{node.op_type}_{number}"
-        for name in node.input:
-            if name not in names:
-                used.append(constants[name])
-                names[name] = f"constant_{len(used)}"
-        for place, name in enumerate(node.output):
-            names.setdefault(name, f"{node.name}_{place}")
-        node.input[:], node.output[:] = [names[name] for name in node.input], [names[name] for name in node.output]
-        node.attribute.sort(key=lambda attribute: attribute.name)
-    for constant in used:
-        constant.name = names[constant.name]
-    for known in [*graph.input, *graph.output]:
-        known.type.tensor_type.shape.dim[0].dim_param = "images"
-    tidy = onnx.helper.make_graph(nodes, "classifier", graph.input, graph.output, used, doc_string=NOTICE)
-    return onnx.helper.make_model(
-        tidy, opset_imports=proto.opset_import, ir_version=proto.ir_version, producer_name="lesions"
-    )
-
-
-def _from_outputs(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Yield the nodes that the outputs need, each after those that it needs itself."""
-    makers = {name: node for node in graph.node for name in node.output}
-    waiting, done = [output.name for output in reversed(graph.output)], set()
-    while waiting:
-        node = makers.get(waiting[-1])
-        missing = [name for name in node.input if name in makers and name not in done] if node else []
-        if missing:
-            waiting += reversed(missing)
-            continue
-        name = waiting.pop()
-        if node and name not in done:
-            done |= set(node.output)
-            yield node
-
-
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Drop the pages of notes that converters and interpreters write, from Python and from C++."""
-    level = logging.root.manager.disable
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept, nothing = [os.dup(stream) for stream in (1, 2)], os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(nothing, stream)
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        logging.disable(level)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for stream, copy in zip((1, 2), kept, strict=True):
-            os.dup2(copy, stream)
-            os.close(copy)
-        os.close(nothing)
+    with ExitStack() as restore, warnings.catch_warnings(action="ignore"), Path(os.devnull).open("w") as nothing:
+        restore.callback(logging.disable, logging.root.manager.disable)
+        logging.disable(logging.CRITICAL)
+        for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+            stream.flush()
+            kept = os.dup(number)
+            restore.callback(os.close, kept)
+            restore.callback(os.dup2, kept, number)
+            restore.callback(stream.flush)
+            os.dup2(nothing.fileno(), number)
+        yield
 
 
 @contextmanager

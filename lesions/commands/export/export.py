@@ -9,6 +9,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,17 +17,18 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lesions.classifier import Classifier
-from lesions.commands.export import convert, model_json
-from lesions.commands.export.export_model import Outputs, export_model, keras_outputs
+from lesions.commands.classify.formats import NOTICE
+from lesions.commands.export import convert
+from lesions.commands.export.export_model import INPUT, Outputs, export_model, keras_outputs
 from lesions.core.errors import UserError
-from lesions.images.ood_images import KINDS, PER_KIND, generated
-from lesions.sources.synthetic import drawing, kinds
+from lesions.images.ood_images import generated
+from lesions.taxonomy import about
 
-ONNX, LITERT = "model.onnx", "model.tflite"
+ONNX, LITERT, MODEL_JSON = "model.onnx", "model.tflite", "model.json"
 TOLERANCE = 1e-4
 """By which a probability in a file may differ from Keras's."""
-N_LESIONS, N_PATTERNS = 46, 18
-"""Synthetic images on which that is checked: of lesions, and of noise, stripes and the like."""
+EACH = 3
+"""Every third of the generated images is one on which that is checked."""
 
 
 def export(models: Path, out: Path) -> None:
@@ -45,56 +47,77 @@ def export(models: Path, out: Path) -> None:
     for warning in classifier.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
     model, network = export_model(classifier), classifier.model
-    text = json.dumps(model_json.content(classifier), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(model_json(classifier), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with tqdm(total=3, desc="converting and checking", disable=None, leave=False) as progress:
-        files = {ONNX: with_onnx_metadata(convert.to_onnx(model, network), text)}
+        files = {ONNX: _with_onnx_metadata(convert.to_onnx(model, network), text)}
         progress.update()
-        files[LITERT] = with_litert_metadata(convert.to_litert(model, network), text)
+        files[LITERT] = _with_litert_metadata(convert.to_litert(model, network), text)
         progress.update()
-        images = check_images(*classifier.preprocessing.image_size)
+        height, width = classifier.preprocessing.image_size
+        images = np.stack([pixels for *_, pixels in generated(height, width, seed=0)][::EACH])
         difference = _differences(files, keras_outputs(classifier, images), images)
         progress.update()
-    _write(out, files | {model_json.NAME: text.encode()})
+    _write(out, files | {MODEL_JSON: text.encode()})
     for name, content in files.items():
         agreement = f"probabilities within {difference[name]:.1g} of Keras's on {len(images)} images"
         print(f"{out / name}: {len(content) / 1e6:,.2f} MB, {agreement}")
-    print(f"{out / model_json.NAME}: what the outputs mean")
+    print(f"{out / MODEL_JSON}: what the outputs mean")
 
 
-def with_onnx_metadata(proto: onnx.ModelProto, text: str) -> bytes:
+def model_json(classifier: Classifier) -> dict[str, Any]:
+    """Return the content of model.json, all that is needed to use an exported file alone."""
+    thresholds, preprocessing = classifier.thresholds, classifier.preprocessing
+    calibration = classifier.calibration
+    height, width = preprocessing.image_size
+    return {
+        "notice": NOTICE,
+        "leakage": thresholds.leakage,
+        "warnings": classifier.warnings,
+        "classes": thresholds.classes,
+        "names": {code: about(code).name for code in thresholds.classes},
+        "malignancy": {code: about(code).malignancy for code in thresholds.classes},
+        "input": {"name": INPUT, "type": "uint8", "shape": ["images", height, width, 3], "colours": "RGB"},
+        "outputs": {
+            "probabilities": "of each class, as calibrated on validation"
+            if calibration.temperature
+            else "as uncalibrated: there was no validation to calibrate on",
+            "uncalibrated": "of each class, as the network gives them; the thresholds are of these",
+        },
+        "tta": "the mean over all flips and quarter turns is in the file" if thresholds.model.tta else "as given",
+        "preprocessing": preprocessing.to_json(),
+        "calibration": {"use": "in the file already", **calibration.model_dump(exclude={"classes"})},
+        "thresholds_are_of": "the sum of the positive classes' uncalibrated probabilities",
+        "tasks": {name: task.model_dump() for name, task in thresholds.tasks.items()},
+        "thresholds": [one.model_dump() for name in thresholds.tasks for one in thresholds.of_task(name)],
+        "metadata_prior": {
+            "use": "multiply the uncalibrated probabilities by exp of the number here for each known value, and divide "
+            "by their sum; the calibration comes after. The thresholds hold with all known values",
+            **classifier.prior.model_dump(exclude={"classes"}),
+        }
+        if classifier.prior.is_active
+        else None,
+        "ood_score": "not in the file: only `lesions classify` flags images unlike the training images",
+        "made_from": {"sha256": thresholds.model.sha256},
+    }
+
+
+def _with_onnx_metadata(proto: onnx.ModelProto, text: str) -> bytes:
     """Return the ONNX file's bytes with model.json's text in its metadata."""
-    onnx.helper.set_model_props(proto, {model_json.NAME: text})
+    onnx.helper.set_model_props(proto, {MODEL_JSON: text})
     content: bytes = proto.SerializeToString(deterministic=True)
     return content
 
 
-def with_litert_metadata(content: bytes, text: str) -> bytes:
+def _with_litert_metadata(content: bytes, text: str) -> bytes:
     """Return the LiteRT file's bytes with model.json in a zip archive behind them, where such files carry labels."""
     file = io.BytesIO(content)
     with zipfile.ZipFile(file, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(model_json.NAME), text)  # dated 1980-01-01
+        archive.writestr(zipfile.ZipInfo(MODEL_JSON), text)  # dated 1980-01-01
     return file.getvalue()
 
 
-def check_images(height: int, width: int) -> NDArray[np.uint8]:
-    """Return synthetic images, the same every time: uint8, (`N_LESIONS` + `N_PATTERNS`, height, width, 3)."""
-    names, cameras = list(kinds.KINDS), list(drawing.CAMERAS)
-    lesions = [
-        drawing.draw(names[number % len(names)], cameras[number % len(cameras)], 0, number + 1, 1).resize(
-            (width, height)
-        )
-        for number in range(N_LESIONS)
-    ]
-    patterns = list(generated(height, width, seed=0))[:: PER_KIND * len(KINDS) // N_PATTERNS]
-    return np.stack([*map(np.asarray, lesions), *(pixels for *_, pixels in patterns)])
-
-
 def _differences(files: dict[str, bytes], expected: Outputs, images: NDArray[np.uint8]) -> dict[str, float]:
-    """Return each file's largest difference from Keras's probabilities.
-
-    Raises:
-        UserError: it is above `TOLERANCE`.
-    """
+    """Return each file's largest difference from Keras's probabilities, which is `TOLERANCE` at most."""
     largest = {}
     for name, run in ((ONNX, convert.run_onnx), (LITERT, convert.run_litert)):
         found = run(files[name], images)

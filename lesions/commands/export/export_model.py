@@ -42,11 +42,7 @@ def export_model(classifier: Classifier) -> keras.Model:
 
 
 def dihedral_views(x: KerasTensor) -> list[KerasTensor]:
-    """Return the flips and quarter turns that keep the shape, as `inference.predict` has them, in another order.
-
-    Args:
-        x: (N, height, width, 3).
-    """
+    """Return the flips and quarter turns of (N, height, width, 3) that `inference.predict` has, in another order."""
     height, width = x.shape[1:3]
     # By numbered rows and columns: the converters turn a reversal into many operations.
     upside_down = ops.take(x, np.arange(height)[::-1], axis=1)

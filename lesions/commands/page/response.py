@@ -1,6 +1,5 @@
 """What the page shows of one image: the prediction as JSON, and the image without and with its heat map."""
 
-import io
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from lesions.classifier import Classifier, Prediction
 from lesions.commands.classify.formats import NOTICE, as_object, notes
 from lesions.core.errors import UserError
 from lesions.explain.overlay import overlay
+from lesions.images.preprocessing import as_png
 from lesions.models.calibration.metadata_prior import PatientMetadata
 from lesions.reporting.common.html import data_uri
 from lesions.taxonomy import about
@@ -68,6 +68,4 @@ def _images(prediction: Prediction, classifier: Classifier) -> dict[str, Any]:
 
 
 def _png(image: Image.Image, alt: str) -> dict[str, str]:
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return {"src": data_uri(file.getvalue()), "alt": alt}
+    return {"src": data_uri(as_png(image)), "alt": alt}

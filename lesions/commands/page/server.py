@@ -1,7 +1,6 @@
 """`lesions page`: the server of the page, for this computer alone.
 
-An image is the body of a request, without its name, and stays in memory until it is classified. One thread runs the
-network, so requests wait for each other.
+An image is the body of a request, without its name, and stays in memory until it is classified, one at a time.
 """
 
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
@@ -12,8 +11,8 @@ import json
 import logging
 import socket
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,7 @@ HEADERS = {
 }
 
 
-@dataclass
+@dataclass(frozen=True)
 class Site:
     """What all requests share.
 
@@ -62,23 +61,20 @@ class Site:
         card: the HTML page of the model's card, or b"".
         max_bytes: of one image.
         max_files: of one drop; the page itself keeps to it.
-        timeout: seconds until an image has arrived, or an idle connection is closed.
     """
 
     classifier: Classifier
     card: bytes = b""
     max_bytes: int = 50_000_000
     max_files: int = 100
-    timeout: float = 60
-    thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "network"))
 
 
 class Handler(RequestHandler):
     """What all addresses share; by itself, an address at which there is nothing."""
 
-    def initialize(self, site: Site) -> None:
-        """Keep what all requests share."""
-        self.site = site
+    def initialize(self, site: Site, content: bytes = b"", kind: str = "html", policy: str = POLICY) -> None:
+        """Keep what all requests share, and what is served at this address."""
+        self.site, self.content, self.kind, self.policy = site, content, kind, policy
 
     def set_default_headers(self) -> None:
         """Forbid all that the page does not need."""
@@ -87,7 +83,7 @@ class Handler(RequestHandler):
             self.set_header(name, value)
 
     def prepare(self) -> None:
-        """Refuse another site's requests, and methods and addresses that do not exist."""
+        """Refuse another site's requests, and addresses that do not exist."""
         host = self.request.headers.get("Host", "").lower()
         if split_host_and_port(host)[0] not in NAMES:
             raise HTTPError(403, reason="this server has another name: open the address that `lesions page` prints")
@@ -96,15 +92,9 @@ class Handler(RequestHandler):
         if type(self) is Handler:
             raise HTTPError(404, reason="there is nothing at this address")
 
-    def send_json(self, status: int, content: dict[str, Any]) -> None:
-        """End the request with JSON."""
-        self.set_status(status)
-        self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.finish(json.dumps(content, ensure_ascii=False))
-
-    def write_error(self, status_code: int, **_: Any) -> None:
+    def write_error(self, *_: Any, **__: Any) -> None:
         """Write the reason, which holds nothing of the request."""
-        self.send_json(status_code, {"problem": self._reason})
+        self.finish({"problem": self._reason})
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log a fault of ours, and nothing of the request."""
@@ -115,10 +105,6 @@ class Handler(RequestHandler):
 class Static(Handler):
     """The page, its style and script, and the card."""
 
-    def initialize(self, site: Site, content: bytes, kind: str, policy: str = POLICY) -> None:  # type: ignore[override]
-        """Keep what is served."""
-        self.site, self.content, self.kind, self.policy = site, content, kind, policy
-
     def get(self) -> None:
         """Serve it."""
         self.set_header("Content-Type", f"text/{self.kind}; charset=utf-8")
@@ -127,35 +113,33 @@ class Static(Handler):
 
 
 class Classify(Handler):
-    """An image's bytes in, JSON out."""
+    """An image's bytes in, JSON out; a request waits until those before it are done."""
 
-    async def post(self) -> None:
+    def post(self) -> None:
         """Classify the image."""
         classifier = self.site.classifier
         try:
             metadata = read_patient({field: self.get_query_argument(field, "") for field in FIELDS}, classifier.prior)
+            found = respond(self.request.body, classifier, metadata)
         except UserError as error:
-            self.send_json(422, {"problem": str(error)})
-            return
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self.site.thread, respond, self.request.body, classifier, metadata)
-        self.send_json(422 if "problem" in found else 200, found)
+            found = {"problem": str(error)}
+        self.set_status(422 if "problem" in found else 200)
+        self.finish(found)
 
 
 def application(site: Site) -> Application:
     """Return the application; no request is logged."""
-    css, script = ((HERE / name).read_bytes() for name in ("page.css", "page.js"))
-    rules: list[Any] = [
-        ("/", Static, {"site": site, "content": page(site), "kind": "html"}),
-        ("/page.css", Static, {"site": site, "content": css, "kind": "css"}),
-        ("/page.js", Static, {"site": site, "content": script, "kind": "javascript"}),
-        ("/classify", Classify, {"site": site}),
-    ]
+    files = [("/", page(site), "html", POLICY)]
+    for name, kind in (("page.css", "css"), ("page.js", "javascript")):
+        files.append((f"/{name}", (HERE / name).read_bytes(), kind, POLICY))
     if site.card:
         # The card contains its policy too, but whoever can change the file cannot change this header.
-        policy = f"{CARD_POLICY}; frame-ancestors 'none'"
-        rules.append(("/card", Static, {"site": site, "content": site.card, "kind": "html", "policy": policy}))
-    rules.append((".*", Handler, {"site": site}))
+        files.append(("/card", site.card, "html", f"{CARD_POLICY}; frame-ancestors 'none'"))
+    rules: list[Any] = [
+        (path, Static, {"site": site, "content": content, "kind": kind, "policy": policy})
+        for path, content, kind, policy in files
+    ]
+    rules += [("/classify", Classify, {"site": site}), (".*", Handler, {"site": site})]
     return Application(rules, log_function=lambda _: None)
 
 
@@ -197,12 +181,8 @@ def serve(models: Path, sensitivity: int, port: int) -> None:
     for warning in classifier.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
     print(f"The page is at http://{HOST}:{sockets[0].getsockname()[1]}/ until you press Ctrl-C.", flush=True)
-    try:
+    with suppress(KeyboardInterrupt):
         asyncio.run(serve_until_cancelled(site, sockets))
-    except KeyboardInterrupt:
-        pass
-    finally:
-        site.thread.shutdown(cancel_futures=True)
 
 
 async def serve_until_cancelled(site: Site, sockets: list[socket.socket]) -> None:
@@ -212,13 +192,7 @@ async def serve_until_cancelled(site: Site, sockets: list[socket.socket]) -> Non
         site: what is served.
         sockets: of `listen`.
     """
-    server = HTTPServer(
-        application(site),
-        max_body_size=site.max_bytes,
-        max_header_size=16_384,
-        body_timeout=site.timeout,
-        idle_connection_timeout=site.timeout,
-    )
+    server = HTTPServer(application(site), max_body_size=site.max_bytes, max_header_size=16_384)
     server.add_sockets(sockets)
     try:
         await asyncio.Event().wait()
@@ -252,8 +226,5 @@ def read_card(models: Path, classifier: Classifier) -> bytes:
         classifier: read from it.
     """
     file = models.absolute().parent / "reports/model_card.html"
-    try:
-        card = file.read_bytes()
-    except OSError:
-        return b""
+    card = file.read_bytes() if file.is_file() else b""
     return card if classifier.thresholds.model.sha256["model.keras"].encode() in card else b""

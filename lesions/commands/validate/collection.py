@@ -10,9 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lesions.audit.classes import NO_DIAGNOSIS
-from lesions.audit.matching import find_members, set_aside
-from lesions.audit.normalise import normalise, tidy
-from lesions.audit.scan import scan_images
+from lesions.audit.normalise import tidy
+from lesions.audit.usable import read_images
 from lesions.core.errors import UserError
 from lesions.core.params import did_you_mean
 from lesions.core.sanitize import sanitize
@@ -34,8 +33,8 @@ class Collection:
         luma: uint8, (N, 64, 64), fingerprints for finding duplicates.
         colour: float32, (N, 2, 8, 8), the same.
         rejects: what cannot be used, with `reason`.
-        mapping: a row a diagnosis as it is written there: `theirs`, `diagnosis`, `label`, `known`, `by` (what says
-            that it is the model's class), `rows` of the table.
+        mapping: of each diagnosis as it is written there: `theirs`; `ours`, the model's class or None; `by`, what says
+            that it is; `rows` of the table.
         files: of each archive and table the name and the SHA-256.
     """
 
@@ -43,7 +42,7 @@ class Collection:
     luma: NDArray[np.uint8]
     colour: NDArray[np.float32]
     rejects: pd.DataFrame
-    mapping: pd.DataFrame
+    mapping: list[dict[str, Any]]
     files: list[dict[str, Any]]
 
 
@@ -103,36 +102,29 @@ def read(folder: Path, raw: Path, classes: list[str], mapping: dict[str, str], t
     label = diagnosis.map(lambda name: label_of.get(name, name))
     table = table.assign(theirs=theirs, diagnosis=diagnosis, label=label)
     named = table[label != ""]
-    diagnoses = named.groupby(["theirs", "diagnosis", "label"]).size().rename("rows").reset_index()
-    diagnoses["known"] = diagnoses["label"].isin(classes)
-    diagnoses["by"] = [_mapped_by(name, classes, mapping, training) for name in diagnoses["diagnosis"]]
-    diagnoses["place"] = diagnoses["label"].map({name: place for place, name in enumerate(classes)})
-    diagnoses = diagnoses.sort_values(["known", "place", "theirs"], ascending=[False, True, True], ignore_index=True)
+    counts = named.groupby(["theirs", "diagnosis", "label"]).size().reset_index(name="rows")
+    diagnoses = [
+        {
+            "theirs": theirs,
+            "ours": label if label in classes else None,
+            "by": _mapped_by(name, classes, mapping, training),
+            "rows": rows,
+        }
+        for theirs, name, label, rows in counts.itertuples(index=False, name=None)
+    ]
+    places = {name: place for place, name in enumerate(classes)}
+    diagnoses.sort(key=lambda row: (places.get(row["ours"], len(classes)), row["theirs"]))
 
-    rejects = [set_aside(table, label.map(lambda name: "" if name else NO_DIAGNOSIS))]
-    found, unmatched = find_members(raw, table)
-    rejects.append(unmatched)
     # Sorted as images.csv is: the bootstrap's random numbers go by the order.
-    found = found[found["label"] != ""].sort_values("image_id", ignore_index=True)
-    found, luma, colour = scan_images(raw, found)
-    rejects.append(set_aside(found, found["problem"]))
-    usable = (found["problem"] == "").to_numpy()
-    set_aside_ = pd.concat(rejects).drop_duplicates(["image_id", "archive", "member"])
-    if not usable.any():
-        reasons = set_aside_["reason"].value_counts().head(8)
+    table = table.assign(reason=label.map(lambda name: "" if name else NO_DIAGNOSIS)).sort_values("image_id")
+    images, luma, colour, rejects = read_images(raw, table, AGE_ZERO)
+    if images.empty:
+        reasons = rejects["reason"].value_counts().head(8)
         listed = "".join(f"\n  {count:6,} {reason}" for reason, count in reasons.items())
         raise UserError(f"{folder} has no image that can be used:{listed}\nMend the images or the table.")
-    images = normalise(found[usable], AGE_ZERO).assign(theirs=found["theirs"]).reset_index(drop=True)
-    images["known"] = images["label"].isin(classes)
+    images = images.assign(theirs=table["theirs"], known=images["label"].isin(classes)).reset_index(drop=True)
     files = [{"name": file["name"], "sha256": file["sha256"]} for file in fetched.provenance["files"]]
-    return Collection(
-        images,
-        luma[usable],
-        colour[usable],
-        set_aside_.sort_values(["image_id", "archive", "member"], ignore_index=True),
-        diagnoses.drop(columns="place"),
-        files,
-    )
+    return Collection(images, luma, colour, rejects, diagnoses, files)
 
 
 def _mapped_by(diagnosis: str, classes: list[str], mapping: dict[str, str], training: dict[str, str]) -> str:

@@ -155,12 +155,7 @@ def find_overlap(
 
 
 def _reasons(table: pd.DataFrame, across: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """Return the reason that a value of a column gives; reasons are counted by what stands before the colon.
-
-    Args:
-        table: of `ModelImages`.
-        across: pairs of duplicates, `one` of the collection, `other` of the model.
-    """
+    """Return the reason that a value of a column gives; reasons are counted by what stands before the colon."""
     found: dict[str, dict[str, str]] = {"patient_id": {}, "lesion_id": {}, "image_id": {}, "sha256": {}}
     # Backwards, so that the first of several is named.
     for image_id, split, _, lesion, patient, sha256 in table[::-1].itertuples(index=False, name=None):

@@ -5,39 +5,39 @@ import lesions.models.common.determinism  # noqa: F401 - before all that imports
 # isort: split
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 
-from lesions.audit.duplicates import label_conflicts, near_duplicate_ids
-from lesions.audit.groups import group_ids
+from lesions.audit.duplicates import label_conflicts
 from lesions.audit.matching import REJECTS, set_aside
 from lesions.audit.summary import kind_of_reason
+from lesions.audit.usable import with_groups
 from lesions.classifier import Classifier
-from lesions.commands.output_folder import make_writable
+from lesions.commands.options import make_writable, read_bootstrap
 from lesions.commands.validate import report as reports
 from lesions.commands.validate import train_overlap
 from lesions.commands.validate.collection import Collection, parse_mapping
 from lesions.commands.validate.collection import read as read_collection
-from lesions.commands.validate.evaluate import NAME, collection_report, unknown_classes
-from lesions.commands.validate.predict import CollectionPredictions, predict
+from lesions.commands.validate.evaluate import (
+    NAME,
+    CollectionPredictions,
+    collection_report,
+    predict,
+    unknown_classes,
+)
 from lesions.commands.validate.train_overlap import ModelImages, find_overlap, training_labels
 from lesions.core.csv_files import EXACT
 from lesions.core.errors import NO_ROOM, UserError
 from lesions.core.json_files import write_json
-from lesions.core.params import FILE
 from lesions.core.sanitize import sanitize
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.evaluation.common.predictions import IMAGE_COLUMNS, split_predictions
 from lesions.evaluation.split_metrics import overall_with_intervals
 from lesions.models.calibration.metadata_prior import FIELDS
-from lesions.params.evaluate import Evaluate
 
-MIN_RESAMPLES = 100
-"""As for `evaluate.n_bootstrap`."""
 KINDS = {
     "train overlap": "the model was made from them, or from images of the same lesion or patient",
     "unusable": "no image, no row in the table, no diagnosis, or not readable",
@@ -50,84 +50,72 @@ LeftOut = dict[str, pd.DataFrame]
 """By kind, tables in the columns of `REJECTS`."""
 
 
-@dataclass(frozen=True)
-class Request:
-    """The options of the command.
+def validate(
+    folder: Path, models: Path, mapping: Sequence[str], data: Path, out: Path, resamples: int | None = None
+) -> str:
+    """Evaluate a model on a collection, write the report, and return the headline for a person.
 
-    Attributes:
+    Args:
         folder: the collection's.
         models: the model's folder.
         mapping: THEIRS=OURS each.
         data: the pipeline's folder, with the images that the model was made from.
         out: the folder of the report.
         resamples: of the bootstrap; None takes `evaluate.n_bootstrap`.
-    """
-
-    folder: Path
-    models: Path
-    mapping: Sequence[str]
-    data: Path
-    out: Path
-    resamples: int | None
-
-
-def validate(request: Request) -> str:
-    """Evaluate a model on a collection, write the report, and return the headline for a person.
 
     Raises:
         UserError: there is no model, no image to evaluate, or no place for the report. An earlier report stays.
     """
-    bootstrap = _bootstrap(request.resamples)
-    _check_place(request.out, request.folder)
-    classifier = Classifier.of_folder(request.models)
-    mapping = parse_mapping(request.mapping, classifier.thresholds.classes)
+    bootstrap = read_bootstrap(resamples)
+    _check_place(out, folder)
+    classifier = Classifier.of_folder(models)
+    label_of = parse_mapping(mapping, classifier.thresholds.classes)
     try:
         with TemporaryDirectory() as raw:
-            report, tables = _evaluate(request, classifier, mapping, Path(raw), bootstrap)
-        _write(request.out, report, tables)
+            report, tables = _evaluate(folder, data, classifier, label_of, Path(raw), bootstrap)
+        _write(out, report, tables)
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
         where = f"{error.filename}: " if error.filename else ""
         raise UserError(f"{where}{os.strerror(error.errno)}. Make room on the disk.") from None
-    return reports.headline(report, request.out)
+    return reports.headline(report, out)
 
 
 def _evaluate(
-    request: Request, classifier: Classifier, mapping: dict[str, str], raw: Path, bootstrap: Bootstrap
+    folder: Path, data: Path, classifier: Classifier, mapping: dict[str, str], raw: Path, bootstrap: Bootstrap
 ) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
     """Return the report, and the tables that go with it by their names."""
     thresholds = classifier.thresholds
     sha256 = thresholds.model.sha256
-    found = read_collection(request.folder, raw, thresholds.classes, mapping, training_labels(request.data, sha256))
+    found = read_collection(folder, raw, thresholds.classes, mapping, training_labels(data, sha256))
     if not found.images["known"].any():
-        theirs = ", ".join(sanitize(name) for name in found.mapping["theirs"])
+        theirs = ", ".join(sanitize(row["theirs"]) for row in found.mapping)
         raise UserError(
-            f"the model knows none of the diagnoses of {request.folder}: {theirs}. Its classes: "
+            f"the model knows none of the diagnoses of {folder}: {theirs}. Its classes: "
             f"{', '.join(thresholds.classes)}. Say which is which: --class THEIRS=OURS, once for each."
         )
-    model_images = train_overlap.read(request.data, sha256)
+    model_images = train_overlap.read(data, sha256)
     images, left_out = _select(found, model_images)
-    _check_any_left(images, left_out, request.folder)
+    _check_any_left(images, left_out, folder)
     predicted = predict(classifier, raw, images)
-    left_out["unusable"] = pd.concat([left_out["unusable"], set_aside(images, predicted.answers["problem"])])
-    readable = (predicted.answers["problem"] == "").to_numpy()
-    images, predicted = images[readable], predicted.only(readable)
     known = images["known"].to_numpy()
     unknown = "the model does not know " + images["label"]
     left_out["unknown class"] = set_aside(images, unknown.where(~known, ""))
-    _check_any_left(images, left_out, request.folder)
 
     aside = pd.concat([rows.assign(kind=kind) for kind, rows in left_out.items()], ignore_index=True)
     evaluated = images[known].assign(split=NAME, leakage=thresholds.leakage)
     report = {
         "leakage": thresholds.leakage,
-        "folder": sanitize(request.folder.resolve().name),
+        "folder": sanitize(folder.resolve().name),
         # A leak is the last of the classifier's, and the first that a reader must know.
         "warnings": [*classifier.warnings, *model_images.warnings],
         "model": thresholds.model.model_dump(),
         "files": found.files,
-        "mapping": _mapping(found, evaluated),
+        "mapping": [
+            row | {"theirs": sanitize(row["theirs"]), "evaluated": int((evaluated["theirs"] == row["theirs"]).sum())}
+            for row in found.mapping
+        ],
         "train_overlap": {
             "train_and_val": len(model_images.table),
             "with_fingerprint": len(model_images.luma),
@@ -153,10 +141,7 @@ def _select(found: Collection, model_images: ModelImages) -> tuple[pd.DataFrame,
         "train overlap": set_aside(found.images, overlap),
         "label conflict": set_aside(images, conflict),
     }
-    images = images[conflict == ""].reset_index(drop=True)
-    images["near_duplicate_id"] = near_duplicate_ids(images, pairs)
-    images["group_id"] = group_ids(images)
-    return images, left_out
+    return with_groups(images[conflict == ""].reset_index(drop=True), pairs), left_out
 
 
 def _check_any_left(images: pd.DataFrame, left_out: LeftOut, folder: Path) -> None:
@@ -201,38 +186,8 @@ def _counts(reasons: "pd.Series[str]", kind: str) -> dict[str, Any]:
     return {"reason": KINDS[kind], "images": len(reasons), "reasons": kind_of_reason(reasons).value_counts().to_dict()}
 
 
-def _mapping(found: Collection, evaluated: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a row a diagnosis of the collection: the model's class or null, and counts."""
-    counts = evaluated["theirs"].value_counts()
-    return [
-        {
-            "theirs": sanitize(theirs),
-            "ours": label if known else None,
-            "by": by,
-            "rows": int(rows),
-            "evaluated": int(counts.get(theirs, 0)),
-        }
-        for theirs, label, known, by, rows in zip(
-            *(found.mapping[column] for column in ("theirs", "label", "known", "by", "rows")), strict=True
-        )
-    ]
-
-
-def _bootstrap(resamples: int | None) -> Bootstrap:
-    # A model's folder is enough, wherever it is: without params.yaml the defaults hold.
-    params = Evaluate.read() if FILE.exists() else Evaluate(splits=["test"], seed=1)
-    bootstrap = Bootstrap(params.n_bootstrap if resamples is None else resamples, params.seed)
-    if bootstrap.resamples < MIN_RESAMPLES:
-        raise UserError(f"--resamples: expected at least {MIN_RESAMPLES}, found {bootstrap.resamples}.")
-    return bootstrap
-
-
 def _check_place(out: Path, folder: Path) -> None:
-    """Check before all work that the report can be written.
-
-    Raises:
-        UserError: it cannot, or it would lie among the collection's images, as a table of theirs.
-    """
+    """Check before all work that the report can be written, and not among the images, as a table of theirs."""
     if out.resolve().is_relative_to(folder.resolve()):
         raise UserError(f"--out {out} lies in the collection's folder {folder}; expected another place.")
     make_writable(out, "a report")

@@ -13,14 +13,15 @@ LINE = 20
 
 
 def contact_sheet(cells: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]], path: Path, columns: int = 1) -> None:
-    """Write a JPEG of cells, each a line of text over a row of images.
+    """Write an image of cells, each a line of text over a row of images.
 
     Args:
-        cells: for each its text and its images, uint8, (height, width, 3), all of one shape.
-        path: of the JPEG.
+        cells: for each its text and its images, uint8, (height, width, 3); the largest of all gives a cell its size.
+        path: of the image, whose suffix says in which format.
         columns: how many cells stand side by side.
     """
-    height, width = next((image.shape[:2] for _, images in cells for image in images), (0, 300))
+    shapes = [image.shape[:2] for _, images in cells for image in images] or [(0, 300)]
+    height, width = np.max(shapes, axis=0).tolist()
     across = max([len(images) for _, images in cells] + [1]) * (width + GAP)
     step = LINE + height + GAP
     size = (GAP + columns * across, GAP + -(-len(cells) // columns) * step)
@@ -33,5 +34,5 @@ def contact_sheet(cells: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]], path
         for place, image in enumerate(images):
             sheet.paste(Image.fromarray(np.asarray(image)), (left + place * (width + GAP), top + LINE))
     path.parent.mkdir(parents=True, exist_ok=True)
-    # As PNG the sheet of HAM10000's copies has 6 MB, and takes two seconds to write.
-    sheet.save(path, "JPEG", quality=90)
+    # Of photographs as JPEG: as PNG the sheet of HAM10000's duplicates has 6 MB, and takes two seconds to write.
+    sheet.save(path, quality=90)

@@ -92,3 +92,15 @@ def joined(words: Sequence[str]) -> str:
     if isinstance(words, str):
         words = [line.strip() for line in words.splitlines() if line.strip()]
     return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+
+
+def first_few(words: Sequence[str], separator: str = ", ", most: int = 4) -> str:
+    """Return the first words, and how many more there are: "a, b, and 3 more".
+
+    Args:
+        words: all of them.
+        separator: stands between two.
+        most: how many are named.
+    """
+    more = f"{separator}and {len(words) - most} more" if len(words) > most else ""
+    return separator.join(words[:most]) + more
