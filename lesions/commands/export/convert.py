@@ -19,6 +19,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
+from lesions.commands.classify.formats import NOTICE
 from lesions.commands.export.export_model import INPUT, Outputs
 from lesions.core.errors import UserError
 
@@ -34,7 +35,7 @@ UNKNOWN_OPERATIONS = (
 
 
 def to_onnx(model: keras.Model, network: keras.Model) -> onnx.ModelProto:
-    """Return the model in ONNX, for any number of images at a time.
+    """Return the model in ONNX, for any number of images at a time, the same for the same weights.
 
     Args:
         model: of `export_model`.
@@ -48,7 +49,7 @@ def to_onnx(model: keras.Model, network: keras.Model) -> onnx.ModelProto:
         _export(model, file, None, format="onnx", opset_version=OPSET)
         proto = onnx.load(file)
         onnx.checker.check_model(proto, full_check=True)
-    return proto
+    return _canonical(proto)
 
 
 def to_litert(model: keras.Model, network: keras.Model) -> bytes:
@@ -97,6 +98,55 @@ def run_litert(content: bytes, images: NDArray[np.uint8]) -> Outputs:
 def _export(model: keras.Model, file: Path, images: int | None, **options: Any) -> None:
     signature = keras.InputSpec(shape=(images, *model.input.shape[1:]), dtype="uint8", name=INPUT)
     model.export(file, input_signature=[signature], verbose=False, **options)
+
+
+def _canonical(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with names and an order that depend on what it computes alone.
+
+    The converter iterates over sets, and counts all that a process converts. Here nodes and constants are numbered on
+    the way back from the outputs. Loops, whose bodies use outer names, stay as they are; no network here has one.
+    """
+    graph = proto.graph
+    if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
+        return proto
+    constants = {constant.name: constant for constant in graph.initializer}
+    names = {known.name: known.name for known in [*graph.input, *graph.output]} | {"": ""}
+    nodes = list(_from_outputs(graph))
+    used: list[onnx.TensorProto] = []
+    for number, node in enumerate(nodes, 1):
+        node.name = f"{node.op_type}_{number}"
+        for name in node.input:
+            if name not in names:
+                used.append(constants[name])
+                names[name] = f"constant_{len(used)}"
+        for place, name in enumerate(node.output):
+            names.setdefault(name, f"{node.name}_{place}")
+        node.input[:], node.output[:] = [names[name] for name in node.input], [names[name] for name in node.output]
+        node.attribute.sort(key=lambda attribute: attribute.name)
+    for constant in used:
+        constant.name = names[constant.name]
+    for known in [*graph.input, *graph.output]:
+        known.type.tensor_type.shape.dim[0].dim_param = "images"
+    tidy = onnx.helper.make_graph(nodes, "classifier", graph.input, graph.output, used, doc_string=NOTICE)
+    return onnx.helper.make_model(
+        tidy, opset_imports=proto.opset_import, ir_version=proto.ir_version, producer_name="lesions"
+    )
+
+
+def _from_outputs(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes that the outputs need, each after those that it needs itself."""
+    makers = {name: node for node in graph.node for name in node.output}
+    waiting, done = [output.name for output in reversed(graph.output)], set()
+    while waiting:
+        node = makers.get(waiting[-1])
+        missing = [name for name in node.input if name in makers and name not in done] if node else []
+        if missing:
+            waiting += reversed(missing)
+            continue
+        name = waiting.pop()
+        if node and name not in done:
+            done |= set(node.output)
+            yield node
 
 
 @contextmanager

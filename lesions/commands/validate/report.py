@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from lesions.commands.validate.evaluate import NAME
+from lesions.evaluation.report import SENSITIVITY
 from lesions.evaluation.split_metrics import printed
 from lesions.reporting.common.tables import markdown_table
 from lesions.reporting.common.templates import render
@@ -37,7 +38,7 @@ def headline(report: dict[str, Any], out: Path) -> str:
         name: point[NAME]
         for name, task in report["tasks"].items()
         for point in task.get("operating_points", [])
-        if NAME in point and point["chosen_for"].startswith("sensitivity of at least 90%")
+        if NAME in point and (point["metric"], point["target"]) == ("sensitivity", SENSITIVITY)
     }
     context = {
         "report": report,
