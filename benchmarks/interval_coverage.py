@@ -118,7 +118,7 @@ def print_coverage(title: str, draw: Callable[[int], dict[str, bool | None]], dr
     found = [draw(seed) for seed in tqdm(range(draws), desc=title, disable=None, leave=False)]
     shares = []
     for name in found[0]:
-        given = [one[name] for one in found if one[name] is not None]
+        given = [bool(one[name]) for one in found if one[name] is not None]
         shares.append(f"{name} {100 * np.mean(given):.1f}" if given else f"{name} none given")
     print(f"{title}: {', '.join(shares)}", flush=True)
 

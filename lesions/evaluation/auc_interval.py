@@ -147,8 +147,8 @@ def macro_auc_estimate(label: NDArray[np.int64], probability: NDArray[np.float64
     if not np.min(held):
         return {"value": None, "lower": None, "upper": None, "reason": undefined_reason("macro_auc")}
     if np.min(held) < MIN_POSITIVE_GROUPS:
-        aucs = [auc_estimate(rows, score, groups)["value"] for rows, score in zip(positive, probability.T, strict=True)]
-        value = rounded(float(np.mean(np.array(aucs, float))))
+        each = [auc_estimate(rows, score, groups)["value"] for rows, score in zip(positive, probability.T, strict=True)]
+        value = rounded(float(np.mean(np.array(each, float))))
         return {"value": value, "lower": None, "upper": None, "reason": too_few_groups(int(np.min(held)))}
     aucs, covariance = auc_covariance(positive, probability.T, groups)
     return combined(aucs, covariance, held, np.full(len(aucs), 1 / len(aucs)))

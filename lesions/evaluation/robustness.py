@@ -131,7 +131,7 @@ def _metrics_at(
 ) -> dict[str, Any]:
     """Return metrics without intervals, null where undefined, then with `reasons`."""
     found = metrics.overall_metrics(split.label, probability, np.ones((1, len(split.label))))
-    values = {name: rounded(float(found[name][0])) for name in METRICS if name in found}
+    values: dict[str, Any] = {name: rounded(float(found[name][0])) for name in METRICS if name in found}
     values["macro_auc"] = macro_auc_estimate(split.label, probability, split.groups)["value"]
     reasons = {name: undefined_reason(name) for name, value in values.items() if value is None}
     for name in ("melanoma_sensitivity", "melanoma_specificity"):

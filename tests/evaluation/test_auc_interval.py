@@ -26,7 +26,7 @@ def test_coverage_with_few_positive_lesions(positives: int) -> None:
     truth = norm.cdf(distance / np.sqrt(2))
     random = np.random.default_rng(positives)
     found = [auc_estimate(*drawn(random, positives, 300, distance)) for _ in range(300)]
-    assert 0.93 <= np.mean([one["lower"] <= truth <= one["upper"] for one in found]) <= 1  # type: ignore[operator]
+    assert 0.93 <= np.mean([one["lower"] <= truth <= one["upper"] for one in found]) <= 1
 
 
 def test_hanley_and_mcneil_1982() -> None:

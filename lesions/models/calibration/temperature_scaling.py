@@ -49,9 +49,8 @@ class Calibration(FittedJson):
         """Return calibrated probabilities, (N, classes), of uncalibrated ones; without a temperature, the same."""
         if self.temperature is None:
             return probability.astype(np.float32)
-        return softmax(scaled_logits(probability, 1 / self.temperature, np.array(self.biases)), axis=1).astype(
-            np.float32
-        )
+        logits = scaled_logits(probability, 1 / self.temperature, np.array(self.biases))
+        return np.asarray(softmax(logits, axis=1), np.float32)
 
 
 def scaled_logits(probability: NDArray[np.floating], scale: float, biases: NDArray[np.float64]) -> NDArray[np.float64]:
