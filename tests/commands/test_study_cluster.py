@@ -17,8 +17,9 @@ import pytest
 from distributed import LocalCluster
 
 from lesions.commands.study.plan import plan
+from lesions.commands.study.run import run as run_study
 from lesions.commands.study.study import read_study
-from lesions.commands.study.worker import environment_variables, run_on_cluster
+from lesions.commands.study.worker import variables
 from lesions.core.errors import UserError
 from tests.commands.test_study import TOO_LARGE, write
 from tests.conftest import ROOT, commit, edit_params, run
@@ -54,7 +55,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def refused(address: str = "tcp://127.0.0.1:1") -> str:
     with pytest.raises(UserError) as error:
-        run_on_cluster(read_study("mine"), address)
+        run_study(read_study("mine"), cluster=address)
     return str(error.value)
 
 
@@ -70,7 +71,7 @@ def test_unshared_project_is_refused(here: Path, tmp_path: Path) -> None:
     assert ".dvc/config: changed, and not committed" in refused()
     commit(here)
     run("git push --quiet origin main", here)
-    assert "data/clean: neither DVC's cache nor its remote holds it" in refused()
+    assert "data/clean: dvc.lock names it, and DVC's remote does not hold that" in refused()
     folder = here / ".dvc/cache/files/md5" / EMPTY[:2]
     folder.mkdir(parents=True)
     (folder / f"{EMPTY[2:]}.dir").write_text("[]")
@@ -95,12 +96,12 @@ def test_environment_of_an_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, str(value))
     monkeypatch.setenv("LESIONS_CLUSTER", "tcp://127.0.0.1:1")
     monkeypatch.setenv("AWS_PROFILE", "lesions")
-    found = environment_variables()
+    found = variables()
     assert "OMP_NUM_THREADS" not in found
     assert not found["LESIONS_CLUSTER"]
     assert found["AWS_PROFILE"] == "lesions"
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    assert environment_variables()["OMP_NUM_THREADS"] == "4"
+    assert variables()["OMP_NUM_THREADS"] == "4"
 
 
 # Whole studies
