@@ -89,7 +89,7 @@ def _run_experiment(commit: str, name: str, options: list[str], versions: dict[s
 def _call(name: str, folder: Path | str, *words: str) -> None:
     """Run a command, and tell the client of its stages; without a reader it ends, as soon as nobody waits for it."""
     worker, key, lines = get_worker(), get_worker().get_current_task(), [""]
-    with Popen(words, cwd=folder, env=variables(), stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, errors="replace") as done:
+    with Popen(words, cwd=folder, env=variables(), stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, errors="replace") as done:  # noqa: S603
         for line in done.stdout or []:
             lines.append(re.sub(r"://[^/\s]+@", "://…@", line))  # without a password
             if stage := re.match(r"Running stage '(\w+)'", line):
