@@ -27,8 +27,8 @@ from lesions.core.errors import UserError
 
 SECONDS = 10
 """How long the scheduler may take to answer, and how long a cluster may be without any worker."""
-PACKAGES = ("numpy", "pillow", "scipy", "Augmentor", "keras", "tensorflow", "pandas", "scikit-learn")
-PACKAGES += ("matplotlib", "seaborn", "dvc")
+PACKAGES = ["numpy", "pillow", "scipy", "Augmentor", "keras", "tensorflow", "pandas", "scikit-learn"]
+PACKAGES += ["matplotlib", "seaborn", "dvc"]
 """The packages that decide the results, beside this one."""
 _one_batch_at_a_time = threading.Lock()
 
@@ -96,7 +96,7 @@ def _wait_for_workers(client: Client) -> None:
     try:
         client.wait_for_workers(1, timeout=SECONDS)
     except TimeoutError:
-        address = client.scheduler.address
+        address = client.scheduler_info()["address"]
         raise UserError(f"The scheduler at {address} has no workers: start some, `dask worker {address}`.") from None
 
 

@@ -87,7 +87,7 @@ def draw_differences(surplus: dict[str, dict[str, Any]], metrics: dict[str, str]
         return png(drawing)
 
 
-def _draw_interval(axes: Axes, found: dict[str, Any] | None, place: float, **options: str) -> None:
+def _draw_interval(axes: Axes, found: dict[str, Any] | None, place: float, **options: Any) -> None:
     if found is None or found["value"] is None:
         return
     value, lower, upper = (found[name] for name in ("value", "lower", "upper"))

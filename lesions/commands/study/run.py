@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -80,18 +80,12 @@ def run_in_queue(due: list[Planned]) -> None:
             raise
 
 
-@contextmanager
-def one_study_at_a_time() -> Iterator[None]:
+def one_study_at_a_time() -> AbstractContextManager[Any]:
     """Raise a UserError where another `lesions study` runs: Ctrl-C of one would end the other's experiment."""
-    lock = FileLock(".dvc/tmp/study.lock")
     try:
-        lock.acquire(timeout=0)
+        return FileLock(".dvc/tmp/study.lock").acquire(timeout=0)
     except Timeout:
         raise UserError("Another `lesions study` runs in this project. Wait until it has ended.") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def enqueue(queue: Any, due: list[Planned]) -> dict[str, Any]:

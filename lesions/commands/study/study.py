@@ -199,18 +199,16 @@ def _with(params: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 def _sentence(detail: Any, content: dict[str, Any]) -> str:
     """Turn one of pydantic's error records into a sentence for the person who wrote the file."""
-    place = ".".join(str(part) for part in detail["loc"])
-    if detail["loc"][:1] == ("experiments",) and len(detail["loc"]) > 1:
-        entry = content["experiments"][detail["loc"][1]]
-        name = entry.get("name", f"number {detail['loc'][1] + 1}") if isinstance(entry, dict) else detail["loc"][1] + 1
-        place = ".".join(["experiment " + str(name), *map(str, detail["loc"][2:])])
-    if detail["type"] == "value_error":
+    place, kind = list(detail["loc"]), detail["type"]
+    if place[:1] == ["experiments"] and len(place) > 1:
+        entry = content["experiments"][place[1]]
+        place[:2] = [f"experiment {entry.get('name', place[1] + 1) if isinstance(entry, dict) else place[1] + 1}"]
+    if kind == "value_error":
         return str(detail["msg"]).removeprefix("Value error, ")
-    message = detail["msg"][0].lower() + detail["msg"][1:]
-    if detail["type"] == "extra_forbidden":
-        return f"{place}: unknown key; remove it"
-    if detail["type"] == "missing":
-        return f"{place}: missing"
-    if detail["type"] == "string_pattern_mismatch":
-        message = "expected letters and digits, with - . _ between"
-    return f"{place}: {message}; found {detail['input']!r}"
+    message = f"{detail['msg'][0].lower()}{detail['msg'][1:]}; found {detail['input']!r}"
+    ours = {
+        "extra_forbidden": "unknown key; remove it",
+        "missing": "missing",
+        "string_pattern_mismatch": f"expected letters and digits, with - . _ between; found {detail['input']!r}",
+    }
+    return f"{'.'.join(map(str, place))}: {ours.get(kind, message)}"
