@@ -58,7 +58,8 @@ def run(study: Study, folder: Path | None = None, cluster: str = "") -> list[str
             worker.fetch(study)
         else:
             run_in_queue(due)
-    return [one.name for one in plan(study, folder, on_cluster=bool(cluster)) if one.is_due]
+    done = list_experiments()  # and not whether it is current: code may have changed meanwhile
+    return [one.name for one in due if one.name not in done]
 
 
 def run_in_queue(due: list[Planned]) -> None:
