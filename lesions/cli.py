@@ -145,6 +145,7 @@ def run_study(arguments: argparse.Namespace) -> None:
         print(all_progress())
         return
     from lesions.commands.study.report import write_report
+    from lesions.commands.study.run import run
     from lesions.commands.study.study import read_study
 
     study, on_cluster = read_study(arguments.name), arguments.cluster is not None
@@ -161,16 +162,7 @@ def run_study(arguments: argparse.Namespace) -> None:
         return
     again, stopped = f"lesions study {study.name}{' --cluster ' + arguments.cluster if on_cluster else ''}", ""
     try:
-        if on_cluster:
-            with needs_extra("cluster"):
-                from lesions.commands.study.worker import run_on_cluster
-
-            failed = run_on_cluster(study, arguments.cluster)
-        else:
-            from lesions.commands.study.run import run
-
-            failed = run(study, arguments.source_folder)
-        if failed:
+        if failed := run(study, arguments.source_folder, arguments.cluster or ""):
             stopped = f"{', '.join(failed)} failed; the others ran. `{again}` tries again."
     except KeyboardInterrupt:
         stopped = f"Interrupted. `{again}` goes on from here; what is done is kept."

@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from lesions.commands.study import replicates, report
+from lesions.commands.study import paired, report
 from lesions.commands.study import run as study_run
 from lesions.commands.study.plan import Planned, list_experiments, plan, with_absolute_paths
 from lesions.commands.study.plot import Row, draw, draw_differences
-from lesions.commands.study.study import Study, list_studies, merge_params, read_study
+from lesions.commands.study.study import SHOWN, Study, list_studies, merge_params, read_study
 from lesions.core.errors import UserError
 from lesions.core.params import read_file
 from lesions.evaluation.bootstrap import Bootstrap
@@ -335,7 +335,7 @@ def entry(value: float | None, spread: float = 0.05) -> dict[str, object]:
 
 def evaluation(value: float | None, leakage: str = "none") -> dict[str, object]:
     split = {
-        "metrics": dict.fromkeys(replicates.SHOWN, entry(value)),
+        "metrics": dict.fromkeys(SHOWN, entry(value)),
         "majority_baseline": {"accuracy": 0.5, "balanced_accuracy": 0.25, "macro_auc": 0.5},
     }
     return {"leakage": leakage, "val": split, "test": split}
@@ -364,18 +364,18 @@ def test_report_pairs_metrics(
     found: tuple[Study, list[Planned], dict[str, report.Found]],
 ) -> None:
     study, planned, read = found
-    (page,) = report.systems(study, read)
+    page = report.systems(study, read)
     cells = "0.83 | 0.800 (0.750 to 0.850), validation | 0.600 (0.550 to 0.650), test | 0.500; 0.500"
     assert f"| `leaky`: accuracy | {cells} |" in page
-    (page,) = report.table(study, planned, read)
+    page = report.table(study, planned, read)
     assert "| `leaky` | validation | 0.800 (0.750 to 0.850) |" in page
     assert page.count("it leaks |") == 1
     assert "| `later` | not run yet | - |" in page
     assert "| `undefined` | test | - | - | 0.500 |" in page
-    assert report.sources(study)[1] == r"- `leaky`: accuracy 0.83, called validation: a \[notebook\](x)"
+    assert report.sources(study).splitlines()[2] == r"- `leaky`: accuracy 0.83, called validation: a \[notebook\](x)"
     rows = report.rows(study, read)
     assert [row.name for row in rows] == ["leaky (accuracy)", "undefined"]
-    assert rows[0] == Row("leaky (accuracy)", 0.83, entry(0.8), entry(0.6), (0.5, 0.5))
+    assert rows[0] == Row("leaky (accuracy)", 0.83, (entry(0.8), 0.5), (entry(0.6), 0.5))
 
 
 def test_mean_and_spread_of_replicates(here: Path) -> None:
@@ -391,7 +391,7 @@ def test_mean_and_spread_of_replicates(here: Path) -> None:
         for entry in study.experiments
         if entry.name in metrics
     }
-    caption, text = report.together(study, read, {})
+    caption, _, text = report.together(study, report.whole_families(study, read), {}).partition("\n\n")
     assert caption == "Mean and standard deviation over the runs, test."
     assert "| `a` | 2 | 0.600 ± 0.141 |" in text
     assert "`b`" not in text  # of which one run is missing
@@ -412,12 +412,13 @@ def test_paired_differences_of_means() -> None:
         return SplitPredictions(pd.DataFrame(index=range(4)), ["a", "b"], label, probability, None, np.arange(4))
 
     worse, better = split(True, False, False, False), split(True, True, True, False)
-    found = replicates.differences([worse, better], [better, better], Bootstrap(200, 1))
-    assert found["accuracy"]["value"] == pytest.approx(0.25)
-    assert 0 <= found["accuracy"]["lower"] < 0.25 < found["accuracy"]["upper"] <= 0.5
-    same = replicates.differences([worse, better], [better, worse], Bootstrap(200, 1))
-    assert same["accuracy"]["value"] == 0
-    assert same["accuracy"]["lower"] is None
+    found = paired.differences([worse, better], [better, better], Bootstrap(200, 1))
+    before, after, surplus = found["accuracy"]
+    assert (before["value"], after["value"], surplus["value"]) == pytest.approx((0.5, 0.75, 0.25))
+    assert 0 <= surplus["lower"] < 0.25 < surplus["upper"] <= 0.5
+    same = paired.differences([worse, better], [better, worse], Bootstrap(200, 1))
+    assert same["accuracy"][2]["value"] == 0
+    assert same["accuracy"][2]["lower"] is None
 
 
 def test_plot(found: tuple[Study, list[Planned], dict[str, report.Found]]) -> None:

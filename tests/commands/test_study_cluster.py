@@ -4,7 +4,6 @@ import hashlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,13 +15,15 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from distributed import LocalCluster
 
-from lesions.commands.study.plan import plan
+from lesions.commands.study.plan import list_experiments, plan
+from lesions.commands.study.run import keep_old
+from lesions.commands.study.run import run as run_study
 from lesions.commands.study.study import read_study
-from lesions.commands.study.worker import environment_variables, run_on_cluster
+from lesions.commands.study.worker import fetch, variables
 from lesions.core.errors import UserError
 from tests.commands.test_study import TOO_LARGE, write
 from tests.conftest import ROOT, commit, edit_params, run
-from tests.images.test_parallel_map import wait_for
+from tests.images.test_parallel_map import free_port, wait_for
 from tests.team.stores import S3, Folder, Store
 
 pytestmark = pytest.mark.usefixtures("home_of_its_own")
@@ -54,7 +55,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def refused(address: str = "tcp://127.0.0.1:1") -> str:
     with pytest.raises(UserError) as error:
-        run_on_cluster(read_study("mine"), address)
+        run_study(read_study("mine"), cluster=address)
     return str(error.value)
 
 
@@ -63,6 +64,9 @@ def test_unshared_project_is_refused(here: Path, tmp_path: Path) -> None:
     run(f"git init --quiet --bare --initial-branch main {tmp_path / 'origin.git'}", tmp_path)
     run(f"git remote add origin {tmp_path / 'origin.git'}", here)
     assert "the present commit is not on `origin`, from where workers clone: `git push`" in refused()
+    write(here, "other", [{"name": "a"}])
+    assert "studies/other.yaml: changed, and not committed" in refused()
+    (here / "studies/other.yaml").unlink()
     run("git push --quiet origin main", here)
     assert re.search("`dvc push --run-cache` failed: .*remote", refused())
     store = f"[core]\nremote = team\n['remote \"team\"']\nurl = {tmp_path / 'store'}\n"
@@ -70,7 +74,7 @@ def test_unshared_project_is_refused(here: Path, tmp_path: Path) -> None:
     assert ".dvc/config: changed, and not committed" in refused()
     commit(here)
     run("git push --quiet origin main", here)
-    assert "data/clean: neither DVC's cache nor its remote holds it" in refused()
+    assert "data/clean: dvc.lock names it, and DVC's remote does not hold that" in refused()
     folder = here / ".dvc/cache/files/md5" / EMPTY[:2]
     folder.mkdir(parents=True)
     (folder / f"{EMPTY[2:]}.dir").write_text("[]")
@@ -78,6 +82,25 @@ def test_unshared_project_is_refused(here: Path, tmp_path: Path) -> None:
 
     with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as started:
         assert "start each with `--nthreads 1`" in refused(started.scheduler_address)
+
+
+def test_old_experiment_is_fetched_once(here: Path, tmp_path: Path) -> None:
+    """One that is no longer current is kept under another name here, and as it is on `origin`."""
+    run(f"git init --quiet --bare {tmp_path / 'origin.git'}", tmp_path)
+    run(f"git remote add origin {tmp_path / 'origin.git'}", here)
+    head = run("git rev-parse HEAD", here).strip()
+    ref = f"refs/exps/{head[:2]}/{head[2:]}/mine-a"
+    run(f"git push --quiet origin HEAD:{ref}", here)
+    write(here, "mine", [{"name": "a", "set": {"train.seed": 5}}])
+    study = read_study("mine")
+    fetch(study)
+    assert list_experiments() == {"mine-a": [(ref, head)]}
+    keep_old(plan(study))
+    kept = list_experiments()
+    assert list(kept) == [f"mine-a-was-{head[:7]}"]
+    fetch(study)
+    assert list_experiments() == kept
+    assert run("git ls-remote origin refs/exps/*", here).split() == [head, ref]
 
 
 def test_local_folder_blocks_cluster(here: Path) -> None:
@@ -95,12 +118,12 @@ def test_environment_of_an_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, str(value))
     monkeypatch.setenv("LESIONS_CLUSTER", "tcp://127.0.0.1:1")
     monkeypatch.setenv("AWS_PROFILE", "lesions")
-    found = environment_variables()
+    found = variables()
     assert "OMP_NUM_THREADS" not in found
     assert not found["LESIONS_CLUSTER"]
     assert found["AWS_PROFILE"] == "lesions"
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    assert environment_variables()["OMP_NUM_THREADS"] == "4"
+    assert variables()["OMP_NUM_THREADS"] == "4"
 
 
 # Whole studies
@@ -158,12 +181,6 @@ class Cluster:
         for process in (*(worker for worker, _ in self._workers.values()), self._scheduler):
             process.kill()
             process.wait(30)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def followed(

@@ -218,6 +218,12 @@ def test_worker_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -
         dask_cluster._map_batch(abs, dask_cluster._pack([1]), ours)
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
 def start_dask(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
     """Start Dask's command with the package that lies in `folder`."""
     command = [sys.executable, "-m", "dask", *arguments]
@@ -227,8 +233,7 @@ def start_dask(folder: Path, *arguments: str) -> "subprocess.Popen[bytes]":
 
 def test_other_code_and_lost_scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the commands of docs/cluster.md."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     changed, older = tmp_path / "changed", tmp_path / "older"
     for folder in (changed, older):
@@ -242,10 +247,7 @@ def test_other_code_and_lost_scheduler(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(dask_cluster, "SECONDS", 60)
     monkeypatch.setattr(module, "CLUSTER_BATCH", 5)
     try:
-        for folder, message in (
-            (changed, "lesions [0-9a-f]{12} instead of"),
-            (older, "has lesions None instead of"),
-        ):
+        for folder, message in ((changed, "lesions [0-9a-f]{12} instead of"), (older, "has lesions None instead of")):
             worker = start_dask(folder, "worker", address, *options)
             started.append(worker)
             with pytest.raises(UserError, match=message):
@@ -253,12 +255,7 @@ def test_other_code_and_lost_scheduler(tmp_path: Path, monkeypatch: pytest.Monke
             worker.terminate()
             worker.wait(30)
         started.append(start_dask(ROOT, "worker", address, *options))
-        results = parallel_map(
-            time.sleep,
-            [0.1] * 1000,
-            1000,
-            desc="sleeping",
-        )
+        results = parallel_map(time.sleep, [0.1] * 1000, 1000, desc="sleeping")
         next(results)
         started[0].kill()
         with pytest.raises(UserError, match=f"The Dask scheduler at {address} was lost"):

@@ -141,23 +141,23 @@ def blocked_on_cluster(params: dict[str, Any], now: dict[str, Any]) -> str:
         params: of an experiment.
         now: the content of params.yaml.
     """
-    for section, path in (("download", "folder"), ("pretrained", "path")):
+    for section, kind, path in (("download", "source", "folder"), ("pretrained", "weights", "path")):
         ours = params[section]
-        if path in (ours.get("source"), ours.get("weights")):
-            if ours != now[section]:
-                return (
-                    f"{ours[path]} is on this machine alone. Set `{section}` in params.yaml to it, `dvc repro`, "
-                    "commit, `dvc push --run-cache`, `git push`: workers then pull what was made of it"
-                )
-            if not _same_images(now, _yaml(Path("dvc.lock").read_text(encoding="utf-8"))["stages"]):
-                return f"{ours[path]}, or what reads it, is not what dvc.lock says. `dvc repro`, commit, push"
+        if ours[kind] == path and ours != now[section]:
+            return (
+                f"{ours[path]} is on this machine alone. Set `{section}` in params.yaml to it, `dvc repro`, "
+                "commit, `dvc push --run-cache`, `git push`: workers then pull what was made of it"
+            )
+    folder = params["download"]["folder"] if params["download"]["source"] == "folder" else ""
+    if folder and not _same_images(params, _yaml(Path("dvc.lock").read_text(encoding="utf-8"))["stages"]):
+        return f"{folder}, or what reads it, is not what dvc.lock says. `dvc repro`, commit, push"
     return ""
 
 
 def is_current(commit: str, params: dict[str, Any], *, any_folder: bool) -> bool:
     """Return whether an experiment would come out the same today.
 
-    Its code is what its dvc.lock names and Git tracks: a change of any other file makes no other experiment.
+    Its code is dvc.yaml, and what its dvc.lock names and Git tracks: a change of any other file makes no other one.
 
     Args:
         commit: of the experiment.
@@ -165,9 +165,7 @@ def is_current(commit: str, params: dict[str, Any], *, any_folder: bool) -> bool
         any_folder: whether images from a folder will do where the source is one that fetches them.
     """
     try:
-        found, pipeline, locked = (
-            _yaml(git("show", f"{commit}:{name}")) for name in ("params.yaml", "dvc.yaml", "dvc.lock")
-        )
+        found, locked = (_yaml(git("show", f"{commit}:{name}")) for name in ("params.yaml", "dvc.lock"))
         # By absolute paths, since a worker of a cluster has the folder as params.yaml has it.
         ours, theirs = with_absolute_paths(params), with_absolute_paths(found)
     except (UserError, KeyError, TypeError, ValueError):  # of another project's shape, or another version's parameters
@@ -175,14 +173,13 @@ def is_current(commit: str, params: dict[str, Any], *, any_folder: bool) -> bool
     if any_folder and ours["download"]["source"] not in LOCAL_SOURCES and theirs["download"]["source"] == "folder":
         ours.pop("download")
         theirs.pop("download")
-    lock = locked["stages"]
-    stages = _yaml(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    if ours != theirs or pipeline["stages"] != stages or set(lock) != set(stages):
+    if ours != theirs:
         return False
+    lock = locked["stages"]
     outs = {out["path"] for stage in lock.values() for out in stage.get("outs", [])}
     deps = {dep["path"] for stage in lock.values() for dep in stage.get("deps", [])} - outs
     code = sorted(dep for dep in deps if not Path(dep).is_absolute())
-    return not git("diff", "--name-only", commit, "--", *code) and _same_images(found, lock)
+    return not git("diff", "--name-only", commit, "--", "dvc.yaml", *code) and _same_images(found, lock)
 
 
 def _same_images(params: dict[str, Any], lock: dict[str, Any]) -> bool:

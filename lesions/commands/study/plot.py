@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lesions.reporting.common.plot_style import BLUE, GREY, WIDTH, png, style
@@ -14,6 +15,8 @@ LABELS = PUBLISHED, UNDER, NEVER, MAJORITY = (
     "on images it never met",
     "always the majority",
 )
+Shown = tuple[dict[str, Any] | None, float | None]
+"""A metric with its interval, and that of always naming the most frequent class of the same images."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +26,14 @@ class Row:
     Attributes:
         name: written beside it.
         published: the published metric.
-        leaky: the metric with its interval, under the published leakage.
+        leaky: the metric under the published leakage.
         without_leak: the same on images that the network never met.
-        majorities: of always naming the most frequent class, on the images of `leaky` and of `none`.
     """
 
     name: str
     published: float | None
-    leaky: dict[str, Any] | None
-    without_leak: dict[str, Any] | None
-    majorities: tuple[float | None, float | None]
+    leaky: Shown
+    without_leak: Shown
 
 
 def draw(rows: list[Row], metric: str) -> bytes:
@@ -45,30 +46,14 @@ def draw(rows: list[Row], metric: str) -> bytes:
     with style():
         drawing = Figure(figsize=(WIDTH, 1.5 + 0.5 * len(rows)), layout="constrained")
         axes = drawing.subplots()
-        shown = set()
-
-        def once(label: str) -> str | None:
-            return None if label in shown else shown.add(label) or label  # type: ignore[func-returns-value]
-
         for place, row in enumerate(rows):
-            for majority, top in zip(row.majorities, (place - 0.3, place), strict=True):
+            for (_, majority), top in ((row.leaky, place - 0.3), (row.without_leak, place)):
                 if majority is not None:
-                    axes.plot([majority] * 2, [top, top + 0.3], color=GREY, linewidth=3, label=once(MAJORITY))
+                    axes.plot([majority] * 2, [top, top + 0.3], color=GREY, linewidth=3, label=MAJORITY)
             if row.published is not None:
-                axes.scatter(row.published, place, marker="D", s=34, color="black", zorder=4, label=once(PUBLISHED))
-            for found, color, up, label in (
-                (row.leaky, LEAKY, -0.12, UNDER),
-                (row.without_leak, BLUE, 0.12, NEVER),
-            ):
-                if found is None or found["value"] is None:
-                    continue
-                value = found["value"]
-                ends = [[0.0], [0.0]]
-                if found["lower"] is not None:
-                    ends = [[value - found["lower"]], [found["upper"] - value]]
-                axes.errorbar(
-                    value, place + up, xerr=ends, fmt="o", markersize=5, color=color, capsize=3, label=once(label)
-                )
+                axes.scatter(row.published, place, marker="D", s=34, color="black", zorder=4, label=PUBLISHED)
+            _draw_interval(axes, row.leaky[0], place - 0.12, color=LEAKY, label=UNDER)
+            _draw_interval(axes, row.without_leak[0], place + 0.12, color=BLUE, label=NEVER)
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
         axes.set(xlabel=f"{metric}, with 95 % intervals by lesion", xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
@@ -93,14 +78,18 @@ def draw_differences(surplus: dict[str, dict[str, Any]], metrics: dict[str, str]
         for axes, (metric, title) in zip(panels, metrics.items(), strict=True):
             axes.axvline(0, color=GREY, linewidth=1)
             for place, found in enumerate(surplus.values()):
-                value, lower, upper = (found[metric][name] for name in ("value", "lower", "upper"))
-                if value is None:
-                    continue
-                ends = None if lower is None else [[value - lower], [upper - value]]
-                axes.errorbar(value, place, xerr=ends, fmt="o", markersize=5, color=BLUE, capsize=3)
+                _draw_interval(axes, found[metric], place, color=BLUE)
             axes.set_title(title, fontsize=9)
             axes.tick_params(axis="x", labelsize=8)
         panels[0].set_yticks(range(len(surplus)), list(surplus))
         panels[0].set_ylim(len(surplus) - 0.5, -0.5)
         drawing.supxlabel(f"more than {baseline}, with 95 % intervals by lesion", fontsize=9)
         return png(drawing)
+
+
+def _draw_interval(axes: Axes, found: dict[str, Any] | None, place: float, **options: Any) -> None:
+    if found is None or found["value"] is None:
+        return
+    value, lower, upper = (found[name] for name in ("value", "lower", "upper"))
+    ends = None if lower is None else [[value - lower], [upper - value]]
+    axes.errorbar(value, place, xerr=ends, fmt="o", markersize=5, capsize=3, **options)

@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -20,60 +20,73 @@ from filelock import FileLock, Timeout
 
 from lesions.commands.study.plan import Planned, git, list_experiments, plan
 from lesions.commands.study.study import Study
-from lesions.core.errors import UserError
+from lesions.core.errors import UserError, needs_extra
 
 SECONDS_TO_END = 60
 """How long an interrupted experiment may take to end, before it is killed."""
 
 
-def run(study: Study, folder: Path | None = None) -> list[str]:
-    """Run what is missing of a study, one after the other.
+def run(study: Study, folder: Path | None = None, cluster: str = "") -> list[str]:
+    """Run what is missing of a study: one after the other, or on the workers of a cluster.
 
     Args:
         study: the study.
         folder: of images, in the place of every source that would fetch them.
+        cluster: the address of a Dask scheduler, such as tcp://host:8786; or "".
 
     Returns:
         The names of the experiments that failed.
 
     Raises:
-        UserError: as `plan`; or code is not in Git, data not in DVC's cache, or another study runs.
+        UserError: as `plan`; or code is not in Git, data not in DVC's cache, or another study runs; on a cluster, what
+            workers need is not shared, a worker is unfit, or the cluster is lost.
         KeyboardInterrupt: once the queue and the experiment in hand have ended.
     """
-    from dvc.repo import Repo
-
-    due = [one for one in plan(study, folder) if one.is_due]
+    if cluster:
+        with needs_extra("cluster"):
+            from lesions.commands.study import worker
+        worker.share()
+        worker.fetch(study)
+    due = [one for one in plan(study, folder, on_cluster=bool(cluster)) if one.is_due]
     if not due:
         return []
-    refuse_uncommitted_code()
-    with one_study_at_a_time(), Repo() as repo:
-        refuse_missing_data(repo)
-        keep_old(due)
-        names = {one.name for one in due}
+    refuse_uncommitted()
+    with one_study_at_a_time():
+        if cluster:
+            with signals_call(signal.default_int_handler):
+                worker.run_on_workers(due, cluster)
+            worker.fetch(study)
+        else:
+            run_in_queue(due)
+    done = list_experiments()  # and not whether it is current: code may have changed meanwhile
+    return [one.name for one in due if one.name not in done]
+
+
+def run_in_queue(due: list[Planned]) -> None:
+    """Run experiments on this machine, one after the other; see `run`."""
+    from dvc.repo import Repo
+
+    refuse_missing_data()
+    keep_old(due)
+    with Repo() as repo:
+        queue = repo.experiments.celery_queue
         try:
-            entries = enqueue(repo.experiments.celery_queue, due)
+            entries = enqueue(queue, due)
             with signals_call(signal.default_int_handler):
                 for number, one in enumerate(due, 1):
                     print(f"\n=== {number} of {len(due)}: {one.name} ===", flush=True)
-                    follow(repo.experiments.celery_queue, entries[one.name])
+                    follow(queue, entries[one.name])
         except KeyboardInterrupt:
-            stop(repo.experiments.celery_queue, names)
+            stop(queue, {one.name for one in due})
             raise
-    return sorted(names - set(list_experiments()), key=[one.name for one in due].index)
 
 
-@contextmanager
-def one_study_at_a_time() -> Iterator[None]:
+def one_study_at_a_time() -> AbstractContextManager[Any]:
     """Raise a UserError where another `lesions study` runs: Ctrl-C of one would end the other's experiment."""
-    lock = FileLock(".dvc/tmp/study.lock")
     try:
-        lock.acquire(timeout=0)
+        return FileLock(".dvc/tmp/study.lock").acquire(timeout=0)
     except Timeout:
         raise UserError("Another `lesions study` runs in this project. Wait until it has ended.") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def enqueue(queue: Any, due: list[Planned]) -> dict[str, Any]:
@@ -131,15 +144,25 @@ def pending(queue: Any) -> Iterator[Any]:
 
 def call_dvc(*words: str) -> None:
     """Run a DVC command out of reach of the terminal's Ctrl-C; raise a UserError where it fails."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     command = [sys.executable, "-m", "dvc", *words]
     with TemporaryFile("w+") as printed:  # not a pipe, whose end would come with that of the queue's worker
         code = subprocess.call(  # noqa: S603
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, start_new_session=True
+            command,
+            env=with_our_path(os.environ),
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=printed,
+            start_new_session=True,
         )
         printed.seek(0)
         if code:
             raise UserError(f"`dvc {' '.join(words[:2])}` failed: {printed.read().strip()}")
+
+
+def with_our_path(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return environment variables by which stages find the programs of this Python's environment."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
+    return {**environment, "PATH": path}
 
 
 @contextmanager
@@ -168,23 +191,29 @@ def old_ref(ref: str, commit: str) -> str:
     return f"{ref}-was-{commit[:7]}"
 
 
-def refuse_uncommitted_code() -> None:
-    """Raise a UserError where experiments would run code that no commit holds."""
-    changed = git("diff", "--name-only", "HEAD", "--", "lesions", "stages", "dvc.yaml", "requirements.txt")
-    untracked = git("ls-files", "--others", "--exclude-standard", "--", "lesions/*.py", "stages/*.py")
+def refuse_uncommitted(*more: str) -> None:
+    """Raise a UserError where experiments would run code, or `more`, that no commit holds."""
+    changed = git("diff", "--name-only", "HEAD", "--", "lesions", "stages", "dvc.yaml", "requirements.txt", *more)
+    untracked = git("ls-files", "--others", "--exclude-standard", "--", "lesions/*.py", "stages/*.py", *more)
     if files := [*changed.splitlines(), *untracked.splitlines()]:
         raise UserError(
             f"{', '.join(files[:3])}{' and others' if len(files) > 3 else ''}: changed, and not committed. An "
             "experiment runs in a copy that holds what Git tracks, and is kept by the commit that it started from: "
-            "commit the code first."
+            "commit first."
         )
 
 
-def refuse_missing_data(repo: Any) -> None:
-    """Raise a UserError in a clone in which the pipeline never ran: DVC's experiments fail on what dvc.lock names."""
-    hashes = {str(out): out.hash_info for out in repo.index.outs if out.hash_info and out.hash_info.isdir}
-    if missing := [path for path, found in hashes.items() if not repo.cache.local.exists(found.value)]:
+def refuse_missing_data(*, on_remote: bool = False) -> None:
+    """Raise a UserError where DVC's cache, or its remote, lacks what dvc.lock names: DVC's experiments fail on that."""
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        store = repo.cloud.get_remote_odb() if on_remote else repo.cache.local
+        hashes = {str(out): out.hash_info for out in repo.index.outs if out.hash_info and out.hash_info.isdir}
+        missing = [path for path, found in hashes.items() if not store.exists(found.value)]
+    if missing:
         raise UserError(
-            f"{', '.join(missing[:3])}: dvc.lock names {'it' if len(missing) == 1 else 'them'}, and DVC's cache does "
-            "not hold that. Experiments start from it: run `dvc repro` first, or `dvc pull` where the data are shared."
+            f"{', '.join(missing[:3])}: dvc.lock names {'it' if len(missing) == 1 else 'them'}, and DVC's "
+            f"{'remote' if on_remote else 'cache'} does not hold that. Experiments start from it: run `dvc repro` "
+            "first, or `dvc pull` where the data are shared."
         )

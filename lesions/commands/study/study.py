@@ -18,6 +18,10 @@ NAME = r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"
 """Of studies and experiments: what Git takes as part of a ref, a shell as it is, and a person can say."""
 Name = Annotated[str, Field(pattern=f"^{NAME}$", max_length=60)]
 Split = Literal["val", "test"]
+SPLITS = {"val": "validation", "test": "test"}
+Metric = Literal["accuracy", "balanced_accuracy", "macro_auc"]
+SHOWN = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_auc": "macro AUC"}
+"""What a report calls the metrics that it shows."""
 
 
 class Published(BaseModel):
@@ -25,7 +29,7 @@ class Published(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    metric: Literal["accuracy", "balanced_accuracy", "macro_auc"] = "accuracy"
+    metric: Metric = "accuracy"
     value: float = Field(ge=0, le=1)
     split: Split
     source: str = Field(min_length=1)
@@ -78,7 +82,7 @@ class Study(BaseModel):
     name: Name
     title: str = Field(min_length=1)
     question: str = Field(min_length=1)
-    metric: Literal["accuracy", "balanced_accuracy", "macro_auc"] = "balanced_accuracy"
+    metric: Metric = "balanced_accuracy"
     split: Split = "test"
     report: str = ""
     baseline: str = ""
@@ -105,6 +109,14 @@ class Study(BaseModel):
     def report_file(self) -> Path:
         """Return where the report is written; its plot lies beside it."""
         return Path(self.report or f"reports/{self.name}.md")
+
+    def families(self) -> dict[str, list[str]]:
+        """Return the names of the experiments by what the file calls them, without the values of their `each`."""
+        found: dict[str, list[str]] = {}
+        for entry in self.experiments:
+            family = entry.name.removesuffix("".join(f"-{entry.set[key]}" for key in entry.each))
+            found.setdefault(family, []).append(entry.name)
+        return found
 
 
 def expand_each(entry: Entry) -> list[Entry]:
@@ -187,18 +199,16 @@ def _with(params: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
 
 def _sentence(detail: Any, content: dict[str, Any]) -> str:
     """Turn one of pydantic's error records into a sentence for the person who wrote the file."""
-    place = ".".join(str(part) for part in detail["loc"])
-    if detail["loc"][:1] == ("experiments",) and len(detail["loc"]) > 1:
-        entry = content["experiments"][detail["loc"][1]]
-        name = entry.get("name", f"number {detail['loc'][1] + 1}") if isinstance(entry, dict) else detail["loc"][1] + 1
-        place = ".".join(["experiment " + str(name), *map(str, detail["loc"][2:])])
-    if detail["type"] == "value_error":
+    place, kind = list(detail["loc"]), detail["type"]
+    if place[:1] == ["experiments"] and len(place) > 1:
+        entry = content["experiments"][place[1]]
+        place[:2] = [f"experiment {entry.get('name', place[1] + 1) if isinstance(entry, dict) else place[1] + 1}"]
+    if kind == "value_error":
         return str(detail["msg"]).removeprefix("Value error, ")
-    message = detail["msg"][0].lower() + detail["msg"][1:]
-    if detail["type"] == "extra_forbidden":
-        return f"{place}: unknown key; remove it"
-    if detail["type"] == "missing":
-        return f"{place}: missing"
-    if detail["type"] == "string_pattern_mismatch":
-        message = "expected letters and digits, with - . _ between"
-    return f"{place}: {message}; found {detail['input']!r}"
+    message = f"{detail['msg'][0].lower()}{detail['msg'][1:]}; found {detail['input']!r}"
+    ours = {
+        "extra_forbidden": "unknown key; remove it",
+        "missing": "missing",
+        "string_pattern_mismatch": f"expected letters and digits, with - . _ between; found {detail['input']!r}",
+    }
+    return f"{'.'.join(map(str, place))}: {ours.get(kind, message)}"
