@@ -412,13 +412,13 @@ def test_paired_differences_of_means() -> None:
         return SplitPredictions(pd.DataFrame(index=range(4)), ["a", "b"], label, probability, None, np.arange(4))
 
     worse, better = split(True, False, False, False), split(True, True, True, False)
-    found = paired.differences([worse, better], [better, better], Bootstrap(200, 1))
-    before, after, surplus = found["accuracy"]
-    assert (before["value"], after["value"], surplus["value"]) == pytest.approx((0.5, 0.75, 0.25))
-    assert 0 <= surplus["lower"] < 0.25 < surplus["upper"] <= 0.5
-    same = paired.differences([worse, better], [better, worse], Bootstrap(200, 1))
-    assert same["accuracy"][2]["value"] == 0
-    assert same["accuracy"][2]["lower"] is None
+    assert paired.mean_metrics([worse, better], np.ones((1, 4)))["accuracy"] == pytest.approx(0.5)
+    found: dict[str, Any] = paired.surplus([worse, better], [better, better], Bootstrap(200, 1))["accuracy"]
+    assert found["value"] == pytest.approx(0.25)
+    assert 0 <= found["lower"] < 0.25 < found["upper"] <= 0.5
+    same = paired.surplus([worse, better], [better, worse], Bootstrap(200, 1))
+    assert (same["accuracy"]["value"], same["accuracy"]["lower"]) == (0, None)
+    assert "groups of each kind" in str(same["macro_auc"]["reason"])
 
 
 def test_plot(found: tuple[Study, list[Planned], dict[str, report.Found]]) -> None:

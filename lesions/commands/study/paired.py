@@ -39,10 +39,10 @@ def surplus(before: list[SplitPredictions], after: list[SplitPredictions], boots
         return {name: other[name] - one[name] for name in SHOWN if name != "macro_auc"}
 
     positive = first.label == np.arange(len(first.classes))[:, None]
-    scores = [[run.probability.T for run in runs] for runs in (before, after)]
+    others, ours = ([run.probability.T for run in runs] for runs in (before, after))
     return {
         **alone(bootstrap.estimates(difference, first.groups, proportions=())),
-        "macro_auc": auc_difference(positive, *scores, first.groups),
+        "macro_auc": auc_difference(positive, others, ours, first.groups),
     }
 
 
@@ -94,9 +94,9 @@ def paired_lines(names: str, without_leak: str, leaky: str, split: str) -> Itera
     for what, rows in (("all images", np.ones(len(leaks), bool)), ("those of a lesion in train", leaks)):
         if not rows.any():
             continue
-        both = [[found.split.only(rows)] for found in (one, other)]
-        before, after = (mean_metrics(runs, np.ones((1, rows.sum()))) for runs in both)
-        differences = surplus(*both, _bootstrap())
+        clean, leaked = ([found.split.only(rows)] for found in (one, other))
+        before, after = (mean_metrics(runs, np.ones((1, rows.sum()))) for runs in (clean, leaked))
+        differences = surplus(clean, leaked, _bootstrap())
         words = [
             f"{SHOWN[name]} {decimal(after[name][0])} against {decimal(before[name][0])}, "
             f"{interval_to(differences[name], '+')}"
