@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from shutil import copyfile, copytree
+from typing import Any
 
 import numpy as np
 import pandas as pd
