@@ -59,6 +59,8 @@ class Prediction:
         diagnosis: the most probable class.
         probabilities: of each class, calibrated on validation.
         uncalibrated: of each class, from the network and the patient's metadata; thresholds are of these.
+        prediction_set: the classes that cannot be excluded (`lesions.models.calibration.prediction_sets`), the most
+            probable first; empty where no sets were fitted.
         metadata: what is known of the patient and was used.
         image_only: of each class, from the network alone.
         alerts: of each task that the classes allow (melanoma, malignant), whether its uncalibrated probability reaches
@@ -74,6 +76,7 @@ class Prediction:
     diagnosis: str = ""
     probabilities: dict[str, float] = field(default_factory=dict)
     uncalibrated: dict[str, float] = field(default_factory=dict)
+    prediction_set: list[str] = field(default_factory=list)
     metadata: PatientMetadata = field(default_factory=dict)
     image_only: dict[str, float] = field(default_factory=dict)
     alerts: dict[str, bool | None] = field(default_factory=dict)
@@ -248,6 +251,8 @@ class Classifier:
         found = self.outputs(np.stack([one.pixels for one in batch]), known)
         classes, ood_threshold = self.thresholds.classes, self.thresholds.ood_threshold
         alerts = self.alerts(found.uncalibrated)
+        sets = self.thresholds.prediction_sets
+        members = sets.members(classes, found.calibrated) if sets else np.zeros(found.calibrated.shape, bool)
         for row, one in enumerate(batch):
             uncalibrated, image_only, calibrated, ood_score = (of[row].tolist() for of in found)
             yield replace(
@@ -255,6 +260,7 @@ class Classifier:
                 diagnosis=classes[int(np.argmax(uncalibrated))],
                 probabilities=dict(zip(classes, calibrated, strict=True)),
                 uncalibrated=dict(zip(classes, uncalibrated, strict=True)),
+                prediction_set=[classes[label] for label in np.argsort(calibrated)[::-1] if members[row, label]],
                 metadata=one.metadata if self.prior.is_active else {},
                 image_only=dict(zip(classes, image_only, strict=True)),
                 alerts={name: reached[row] for name, reached in alerts.items()},

@@ -15,6 +15,7 @@ from lesions.evaluation.common import predictions
 from lesions.evaluation.common.tasks import FILE, BinaryTask, Model, Thresholds, TrainingData, binary_tasks
 from lesions.models.calibration import metadata_prior, ood, thresholds
 from lesions.models.calibration.metadata_prior import MetadataPrior
+from lesions.models.calibration.prediction_sets import fit_prediction_sets
 from lesions.models.calibration.temperature_scaling import fit_calibration
 from lesions.params.calibrate import Calibrate
 
@@ -72,8 +73,15 @@ def main() -> None:
     provenance = DATA / "raw/provenance.json"
     source = read_json(provenance)["source"]
     training_data = TrainingData(source=source, provenance_sha256=thresholds.sha256_of(provenance))
+    groups = val["image_id"].map(images.set_index("image_id")["group_id"]).to_numpy()
     Thresholds(
-        model=model, classes=classes, leakage=leakage, training_data=training_data, tasks=tasks, thresholds=chosen
+        model=model,
+        classes=classes,
+        leakage=leakage,
+        training_data=training_data,
+        tasks=tasks,
+        thresholds=chosen,
+        prediction_sets=fit_prediction_sets(label, calibration.apply(val[classes].to_numpy()), groups, classes),
     ).write(MODELS / FILE)
     fitted = f"temperature {calibration.temperature}, {len(classes)} biases, {len(chosen)} thresholds"
     print(f"{MODELS}: {fitted}, from {len(val):,} validation images")

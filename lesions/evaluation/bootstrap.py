@@ -25,7 +25,7 @@ DIGITS = 4
 PERCENTILES = (2.5, 97.5)
 LEVEL = 0.95
 PROPORTIONS = (
-    *("accuracy", "misclassified", "sensitivity", "specificity", "ppv", "npv", "observed"),
+    *("accuracy", "misclassified", "sensitivity", "specificity", "ppv", "npv", "observed", "coverage"),
     *("melanoma_sensitivity", "melanoma_specificity"),
 )
 """Metrics that are fractions of images."""

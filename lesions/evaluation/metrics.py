@@ -21,6 +21,8 @@ UNDEFINED_REASONS = {
     "mcc": "one class alone in the truth or in the answers",
     "kappa": "one and the same class alone in truth and answers",
     "sensitivity": "does not occur",
+    "coverage": "does not occur",
+    "size": "does not occur",
     "specificity": "no other class occurs",
     "ppv": "never predicted",
     "npv": "nothing else predicted",

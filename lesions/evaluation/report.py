@@ -12,6 +12,7 @@ from lesions.evaluation import (
     metrics,
     ood,
     operating_points,
+    prediction_sets,
     robustness,
     selective,
     split_metrics,
@@ -52,6 +53,10 @@ def evaluation_report(
             for name, task in tasks.items()
         },
         "calibration": {name: calibration.calibration_report(ours, tasks, bootstrap) for name, ours in splits.items()},
+        "prediction_sets": {
+            name: prediction_sets.prediction_set_report(ours, thresholds.prediction_sets, bootstrap)
+            for name, ours in splits.items()
+        },
         "abstention": {name: selective.selective_report(ours, bootstrap) for name, ours in splits.items()},
         "ood": ood.ood_report(ood_scores, list(splits), thresholds.ood_threshold),
     }

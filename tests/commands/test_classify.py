@@ -201,6 +201,8 @@ def test_csv_and_json_agree(workspace: Path, files: Path, classifier: Classifier
     assert second == {"image": str(files / "=cmd.jpg"), "problem": "empty file"}
     found = classifier.classify(files / "1.jpg")
     assert first["uncalibrated"] == found.uncalibrated
+    assert first["prediction_set"] == found.prediction_set == rows[1]["prediction_set"].split()
+    assert max(found.probabilities, key=lambda name: found.probabilities[name]) == found.prediction_set[0]
     assert first["probabilities"] == found.probabilities
     assert (first["ood_score"], first["is_ood"]) == (found.ood_score, found.is_ood)
     assert rows[1]["diagnosis"] == first["diagnosis"] == found.diagnosis
@@ -336,7 +338,7 @@ def test_no_threshold_gives_no_alert(models: Path, evaluated: pd.DataFrame, caps
     found = json.loads((models / "thresholds.json").read_text())
     found["tasks"].pop("malignant")
     none = [one | {"value": None} for one in found["thresholds"] if one["task"] != "malignant"]
-    change(models / "thresholds.json", tasks=found["tasks"], thresholds=none)
+    change(models / "thresholds.json", tasks=found["tasks"], thresholds=none, prediction_sets=None)
     change(models / "calibration.json", temperature=None)
     renew_hashes(models)
     classifier = Classifier.of_folder(models)

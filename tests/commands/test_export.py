@@ -93,6 +93,7 @@ def put_model(folder: Path, model: keras.Model, *, tta: bool = False) -> None:
         training_data=TrainingData(source="ham10000", provenance_sha256="bb"),
         tasks=TASKS,
         thresholds=[*THRESHOLDS, of_ood],
+        prediction_sets=None,
     ).write(folder / "thresholds.json")
 
 

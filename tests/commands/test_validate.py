@@ -286,7 +286,7 @@ def test_model_without_validation_has_no_thresholds(evaluated: Evaluate, tmp_pat
     chosen["model"]["sha256"]["calibration.json"] = thresholds.sha256_of(models / "calibration.json")
     del chosen["tasks"]["melanoma"]
     of_others = [one | {"value": None} for one in chosen["thresholds"] if one["task"] != "melanoma"]
-    write_json(models / "thresholds.json", chosen | {"thresholds": of_others})
+    write_json(models / "thresholds.json", chosen | {"thresholds": of_others, "prediction_sets": None})
     table, contents = images_of("test")
     table["dx"] = table["dx"].replace("df", "scar")
     found = evaluated(put(tmp_path / "theirs", table, contents), models=tmp_path / "models")

@@ -11,6 +11,7 @@ from lesions.evaluation.common.tasks import (
     OOD,
     BinaryTask,
     Model,
+    PredictionSets,
     Threshold,
     Thresholds,
     TrainingData,
@@ -33,6 +34,7 @@ def thresholds() -> Thresholds:
             Threshold(task="melanoma", metric="specificity", target=0.9, value=None),
             Threshold(task=OOD, metric="specificity", target=0.99, value=7.5),
         ],
+        prediction_sets=PredictionSets(coverage=0.9, least_probability={"mel": 0.1, "nv": 1 / 3}),
     )
 
 

@@ -11,7 +11,7 @@ from lesions.taxonomy import about
 
 NOTICE = "No medical device: made for research, never to decide what is done with a person's skin."
 OOD = "no answer: unlike the training images"
-HEAD = ("image", "diagnosis", "probability", "malignant", "melanoma", "")
+HEAD = ("image", "diagnosis", "probability", "not excluded", "malignant", "melanoma", "")
 
 
 def write_table(predictions: Iterable[Prediction], classifier: Classifier, out: TextIO) -> None:
@@ -29,12 +29,13 @@ def _row(found: Prediction, classifier: Classifier) -> tuple[str, ...]:
     if found.problem:
         return sanitize(found.name), sanitize(found.problem)
     if found.is_ood:
-        return sanitize(found.name), "-", "-", "-", "-", OOD
+        return sanitize(found.name), "-", "-", "-", "-", "-", OOD
     malignant = malignant_probability(found, classifier)
     return (
         sanitize(found.name),
         sanitize(about(found.diagnosis).name),
         f"{found.probabilities[found.diagnosis]:.2f}",
+        sanitize(" ".join(found.prediction_set)) or "-",
         "-" if malignant is None else f"{_yes(found.alerts['malignant'])} ({malignant:.2f})",
         {True: "ALERT", False: "no alert", None: "-"}[found.alerts.get("melanoma")],
         "",
@@ -64,6 +65,11 @@ def notes(classifier: Classifier) -> list[str]:
             )
         else:
             found.append(f"{word.partition(':')[0]}: no threshold is known for this model, so none is given.")
+    if sets := classifier.thresholds.prediction_sets:
+        found.append(
+            f"not excluded: diagnoses of which {sets.coverage:.0%} of validation has at least the calibrated "
+            "probability of this image."
+        )
     if classifier.prior.is_active:
         found.append("Age, sex and site are used where they are given; without them the image decides alone.")
     if any(classifier.calibration.biases):
@@ -82,17 +88,19 @@ def write_csv(predictions: Iterable[Prediction], classifier: Classifier, out: Te
     writer = csv.writer(out, lineterminator="\n")
     head = ["image", "problem", "diagnosis", *(f"probability_{name}" for name in classes)]
     tasks = list(classifier.thresholds.tasks)
-    writer.writerow([*head, *tasks, "ood_score", "is_ood"])
+    more = ["prediction_set", *tasks, "ood_score", "is_ood"]
+    writer.writerow([*head, *more])
     for found in predictions:
         texts = [sanitize(found.name), sanitize(found.problem), found.diagnosis]
         if found.problem:
-            writer.writerow([*texts, *[""] * (len(classes) + len(tasks) + 2)])
+            writer.writerow([*texts, *[""] * (len(classes) + len(more))])
             continue
+        members = " ".join(found.prediction_set)
         if found.is_ood:  # the probabilities stay, and nothing that reads as an answer
-            texts[2] = ""
+            texts[2] = members = ""
         probabilities = [f"{found.probabilities[name]:.9g}" for name in classes]
         alerts = ["" if found.is_ood else _yes(found.alerts[task]) for task in tasks]
-        writer.writerow([*texts, *probabilities, *alerts, f"{found.ood_score:.9g}", _yes(found.is_ood)])
+        writer.writerow([*texts, *probabilities, members, *alerts, f"{found.ood_score:.9g}", _yes(found.is_ood)])
 
 
 def write_json(predictions: Iterable[Prediction], classifier: Classifier, out: TextIO) -> None:
@@ -113,6 +121,7 @@ def as_object(found: Prediction, classifier: Classifier) -> dict[str, Any]:
         "diagnosis_name": about(found.diagnosis).name,
         "probabilities": found.probabilities,
         "uncalibrated": found.uncalibrated,
+        "prediction_set": found.prediction_set,
         "malignant_probability": malignant_probability(found, classifier),
         "alerts": found.alerts,
     }

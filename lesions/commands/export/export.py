@@ -89,6 +89,12 @@ def model_json(classifier: Classifier) -> dict[str, Any]:
         "thresholds_are_of": "the sum of the positive classes' uncalibrated probabilities",
         "tasks": {name: task.model_dump() for name, task in thresholds.tasks.items()},
         "thresholds": [one.model_dump() for name in thresholds.tasks for one in thresholds.of_task(name)],
+        "prediction_sets": {
+            "use": "a diagnosis cannot be excluded where its calibrated probability is at least this",
+            **thresholds.prediction_sets.model_dump(),
+        }
+        if thresholds.prediction_sets
+        else None,
         "metadata_prior": {
             "use": "multiply the uncalibrated probabilities by exp of the number here for each known value, and divide "
             "by their sum; the calibration comes after. The thresholds hold with all known values",

@@ -142,6 +142,8 @@ function answer(to, prediction, title) {
   to.append(element("p", capital(prediction.diagnosis_name), "diagnosis"));
   const known = Object.entries(prediction.metadata).map(([field, value]) => `${field} ${value}`);
   if (known.length) to.append(element("p", `Used: ${known.join(", ")}.`, "small"));
+  const names = prediction.prediction_set.map((code) => settings.names[code]);
+  if (names.length) to.append(element("p", `Cannot be excluded at ${settings.coverage}: ${names.join(", ")}.`));
   const [verdict, alert] = alertLines(prediction);
   to.append(verdict, image(prediction, title), probabilities(prediction));
   return alert;

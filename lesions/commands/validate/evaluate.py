@@ -104,6 +104,7 @@ def collection_report(
             "chosen_on": "the model's own validation images",
             **report["calibration"][NAME],
         },
+        "prediction_sets": report["prediction_sets"][NAME],
         "abstention": report["abstention"][NAME],
         "ood": {"ood_threshold": thresholds.ood_threshold, **report["ood"][NAME]},
         "subgroups": subgroups.subgroup_report(

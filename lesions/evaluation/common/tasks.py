@@ -116,6 +116,32 @@ class Model(BaseModel):
     use_metadata: bool
 
 
+class PredictionSets(BaseModel):
+    """Which diagnoses cannot be excluded.
+
+    Attributes:
+        coverage: the fraction of each class's lesions, like those of validation, whose set holds the class.
+        least_probability: of each class, the least calibrated probability with which it is in a set.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    coverage: float
+    least_probability: dict[str, float]
+
+    def members(self, classes: list[str], calibrated: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Return (N, classes), which classes are in each image's set; the most probable one always is.
+
+        Args:
+            classes: labels of the columns.
+            calibrated: (N, classes).
+        """
+        least = np.array([self.least_probability[name] for name in classes])
+        members: NDArray[np.bool_] = calibrated >= least
+        members[np.arange(len(calibrated)), calibrated.argmax(axis=1)] = True
+        return members
+
+
 class TrainingData(BaseModel):
     """What the model was trained on.
 
@@ -138,6 +164,7 @@ class Thresholds(BaseModel):
         training_data: what the model was trained on.
         tasks: by name; those that the classes allow.
         thresholds: of each task, and of `OOD`; scores are sums of uncalibrated probabilities.
+        prediction_sets: None where there was no validation image.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -148,6 +175,7 @@ class Thresholds(BaseModel):
     training_data: TrainingData
     tasks: dict[str, BinaryTask]
     thresholds: list[Threshold]
+    prediction_sets: PredictionSets | None
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -69,6 +69,7 @@ def card_context(params: Json, folder: Path) -> Json:
         "alerts": alerts(report["tasks"], split_name),
         "dermatologists": DERMATOLOGISTS,
         "calibration": report["calibration"],
+        "prediction_sets": report["prediction_sets"][split_name],
         "image_only": report.get("image_only", {}).get(split_name),
         "melanoma": melanoma,
         "subgroups": subgroup_rows(groups),
