@@ -67,8 +67,8 @@ def notes(classifier: Classifier) -> list[str]:
             found.append(f"{word.partition(':')[0]}: no threshold is known for this model, so none is given.")
     if sets := classifier.thresholds.prediction_sets:
         found.append(
-            f"not excluded: diagnoses of which {sets.coverage:.0%} of validation has at least the calibrated "
-            "probability of this image."
+            "not excluded: the diagnoses whose calibrated probability is not among the lowest "
+            f"{1 - sets.coverage:.0%} of their own validation images."
         )
     if classifier.prior.is_active:
         found.append("Age, sex and site are used where they are given; without them the image decides alone.")
