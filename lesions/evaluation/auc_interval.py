@@ -204,6 +204,9 @@ def combined(
     value = float(aucs @ weights)
     reaches = [weights * np.where((weights > 0) == lower, below, above) for lower in (True, False)]
     down, up = (np.sqrt(max(0.0, float(reach @ correlation @ reach))) for reach in reaches)
+    if down + up < 1e-9:
+        reason = "the same in every group: that is no interval"
+        return {"value": rounded(value), "lower": None, "upper": None, "reason": reason}
     return {"value": rounded(value), "lower": rounded(value - down), "upper": rounded(value + up)}
 
 

@@ -70,3 +70,11 @@ def test_covariance_between_classes() -> None:
     assert aucs[0] == pytest.approx(aucs[1])
     assert covariance[0, 1] == pytest.approx(covariance[0, 0], rel=0.06)  # but for the correction of small samples
     assert auc_interval.LEVEL == 0.95
+
+
+def test_difference_from_itself_has_no_interval() -> None:
+    positive, score, groups = drawn(np.random.default_rng(2), 20, 80, 1)
+    same = auc_interval.auc_difference(positive[None], [score[None]], [score[None]], groups)
+    assert (same["value"], same["lower"]) == (0, None)
+    other = auc_interval.auc_difference(positive[None], [score[None]], [score[None] + positive], groups)
+    assert other["lower"] > 0  # type: ignore[operator]
