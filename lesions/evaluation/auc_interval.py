@@ -195,18 +195,18 @@ def combined(
         held: of each score, how many groups hold positives and negatives.
         weights: (S,), what each area is multiplied with.
     """
+    value = float(aucs @ weights)
+    if weights.min() < 0 and weights @ covariance @ weights < np.finfo(np.float64).eps:
+        reason = "the scores rank every pair alike: that is no interval"
+        return {"value": rounded(value), "lower": None, "upper": None, "reason": reason}
     bounds = [auc_interval(auc, covariance[n, n], *held[n]) for n, auc in enumerate(aucs)]
     below, above = np.abs(np.array(bounds).T - aucs)
     spread = np.sqrt(np.diag(covariance))
     correlation = np.divide(
         covariance, np.outer(spread, spread), out=np.eye(len(aucs)), where=np.outer(spread, spread) > 0
     )
-    value = float(aucs @ weights)
     reaches = [weights * np.where((weights > 0) == lower, below, above) for lower in (True, False)]
     down, up = (np.sqrt(max(0.0, float(reach @ correlation @ reach))) for reach in reaches)
-    if down + up < 1e-9:
-        reason = "the same in every group: that is no interval"
-        return {"value": rounded(value), "lower": None, "upper": None, "reason": reason}
     return {"value": rounded(value), "lower": rounded(value - down), "upper": rounded(value + up)}
 
 
