@@ -171,14 +171,16 @@ def test_folder_as_table(workspace: Path, files: Path, classifier: Classifier) -
     done = classify(workspace, files, files / "0.jpg", files / "none.jpg", "--heatmap", files / "heat")
     assert done.returncode == 1, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["image", "diagnosis", "probability", "malignant", "melanoma"]
+    assert lines[0].split() == ["image", "diagnosis", "probability", "not", "excluded", "malignant", "melanoma"]
     named = [Path(line.split("  ")[0]).name for line in lines[1 : lines.index("")]]
     assert named == ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "4.jpg", "5.jpg", "broken.png", "0.jpg", "none.jpg"]
     assert lines[1].split(None, 1)[1] == lines[8].split(None, 1)[1]
     assert "no image: not one of JPEG" in lines[7]
     assert "No such file" in lines[9]
     assert formats.NOTICE in done.stdout
-    assert done.stderr.strip() == "2 of 9 images could not be classified."
+    warning, problems = done.stderr.splitlines()
+    assert warning.startswith("WARNING: the model was trained on drawings")
+    assert problems == "2 of 9 images could not be classified."
     drawn = sorted(file.name for file in (files / "heat").iterdir())
     assert drawn == [*(f"{number:05d}-{number - 1}.png" for number in range(1, 7)), "00008-0.png"]
     with Image.open(files / "heat/00001-0.png") as image:
