@@ -316,12 +316,14 @@ def test_command_writes_no_file(workspace: Path, tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=SECONDS)
         assert any(one.exception() for one in waiting)
-        assert all(one.exception() or one.result().json()["diagnosis"] for one in waiting)
+        assert all(one.exception() or "diagnosis" in one.result().json() for one in waiting)
     finally:
         process.kill()
     assert (process.returncode, out) == (0, "")
     ours = [line for line in err.splitlines() if line and "oneDNN" not in line and "cuda" not in line.lower()]
-    assert ours == []
+    assert [line.partition(",")[0] for line in ours] == [
+        "WARNING: the model was trained on drawings that the project makes itself"
+    ]
     assert states(workspace) == before
     assert not list(tmp_path.iterdir())
 
