@@ -21,7 +21,7 @@ def prediction_set_report(split: SplitPredictions, sets: PredictionSets | None, 
         bootstrap: how the intervals are resampled.
 
     Returns:
-        `target`, the coverage that the sets promise; `coverage`, the fraction of images whose set holds the true
+        `target`, the coverage that the sets promise; `never_excluded`, the classes that every set holds; `coverage`, the fraction of images whose set holds the true
         class; `size`, the mean number of classes in a set; `classes`, the same of each class. Or `reason`.
     """
     if sets is None or split.calibrated is None:
@@ -44,6 +44,7 @@ def prediction_set_report(split: SplitPredictions, sets: PredictionSets | None, 
     each = bootstrap.estimates(per_class, split.groups)
     return {
         "target": sets.coverage,
+        "never_excluded": sets.never_excluded,
         **alone(bootstrap.estimates(overall, split.groups)),
         "classes": [
             {"diagnosis": name, **{metric: found[number] for metric, found in each.items()}}

@@ -66,9 +66,11 @@ def notes(classifier: Classifier) -> list[str]:
         else:
             found.append(f"{word.partition(':')[0]}: no threshold is known for this model, so none is given.")
     if sets := classifier.thresholds.prediction_sets:
+        never = sanitize(", ".join(sets.never_excluded))
         found.append(
             "not excluded: the diagnoses whose calibrated probability is not among the lowest "
             f"{1 - sets.coverage:.0%} of their own validation images."
+            + (f" Never excluded, for want of validation images: {never}." if never else "")
         )
     if classifier.prior.is_active:
         found.append("Age, sex and site are used where they are given; without them the image decides alone.")

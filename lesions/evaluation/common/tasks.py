@@ -129,6 +129,11 @@ class PredictionSets(BaseModel):
     coverage: float
     least_probability: dict[str, float]
 
+    @property
+    def never_excluded(self) -> list[str]:
+        """Classes of which validation holds too few groups to exclude them anywhere."""
+        return [name for name, least in self.least_probability.items() if least == 0]
+
     def members(self, classes: list[str], calibrated: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Return (N, classes), which classes are in each image's set; the most probable one always is.
 
