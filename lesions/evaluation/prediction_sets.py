@@ -21,8 +21,9 @@ def prediction_set_report(split: SplitPredictions, sets: PredictionSets | None, 
         bootstrap: how the intervals are resampled.
 
     Returns:
-        `target`, the coverage that the sets promise; `never_excluded`, the classes that every set holds; `coverage`, the fraction of images whose set holds the true
-        class; `size`, the mean number of classes in a set; `classes`, the same of each class. Or `reason`.
+        `target`, the coverage that the sets promise; `never_excluded`, the classes that every set holds; `coverage`,
+        the fraction of images whose set holds the true class; `size`, the mean number of classes in a set; `classes`,
+        the same of each class. Or `reason`.
     """
     if sets is None or split.calibrated is None:
         return {"reason": "there was no validation image to fit prediction sets on"}
