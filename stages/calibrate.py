@@ -73,7 +73,8 @@ def main() -> None:
     provenance = DATA / "raw/provenance.json"
     source = read_json(provenance)["source"]
     training_data = TrainingData(source=source, provenance_sha256=thresholds.sha256_of(provenance))
-    groups = val["image_id"].map(images.set_index("image_id")["group_id"]).to_numpy()
+    # An augmented image in val, as of `rebalance.when: before_split`, is a group of its own.
+    groups = val["image_id"].map(images.set_index("image_id")["group_id"]).fillna(val["image_id"]).to_numpy()
     Thresholds(
         model=model,
         classes=classes,

@@ -86,8 +86,10 @@ def small_clone(folder: Path) -> Path:
 
 
 def put_clean(folder: Path, images: pd.DataFrame) -> None:
-    """Write what evaluate reads of clean's: the classes, and the images, of whose patients nothing is known."""
-    (folder / "data/clean").mkdir(parents=True, exist_ok=True)
+    """Write what calibrate reads of download's and clean's; of the images' patients nothing is known."""
+    for name in ("raw", "clean"):
+        (folder / "data" / name).mkdir(parents=True, exist_ok=True)
+    write_json(folder / "data/raw/provenance.json", {"source": "ham10000"})
     unknown = dict.fromkeys(("lesion_id", "age", "age_status", "sex", "site", "source", "dx_type"), "")
     images.assign(**unknown).to_csv(folder / "data/clean/images.csv", index=False)
     labels = ordered(set(images["label"]))

@@ -9,6 +9,7 @@ import pytest
 from lesions.core.errors import UserError
 from lesions.core.json_files import read_json
 from lesions.evaluation import subgroups
+from lesions.evaluation.bootstrap import PROPORTIONS
 from stages import calibrate, evaluate
 from tests.conftest import edit_params
 from tests.evaluation import outputs
@@ -131,6 +132,9 @@ def test_one_lesion_has_no_interval(predicted: pd.DataFrame) -> None:
     report = evaluated(keep_rows(predicted, (predicted["split"] == "val") | (lesion == counts.index[0])))
     assert (report["test"]["images"], report["test"]["groups"]) == (2, 1)
     for name, found in report["test"]["metrics"].items():
+        if found["value"] in (0, 1) and name in PROPORTIONS:  # exact bounds, of one case
+            assert found["upper"] - found["lower"] == 0.975
+            continue
         assert (found["lower"], found["upper"]) == (None, None), name
         if found["value"] is not None:
             assert found["reason"] == "one group alone: nothing to resample"
