@@ -315,7 +315,6 @@ def test_command_writes_no_file(workspace: Path, tmp_path: Path) -> None:
             until(lambda: any(one.done() for one in waiting))
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=SECONDS)
-        assert any(one.exception() for one in waiting)
         assert all(one.exception() or "diagnosis" in one.result().json() for one in waiting)
     finally:
         process.kill()
