@@ -70,22 +70,25 @@ def main() -> None:
     hashes = {name: thresholds.sha256_of(MODELS / name) for name in thresholds.FITTED}
     model = Model(sha256=network["sha256"] | hashes, tta=network["tta"], use_metadata=prior.is_active)
     leakage = ", ".join(sorted(set(table["leakage"])))
-    provenance = DATA / "raw/provenance.json"
-    source = read_json(provenance)["source"]
-    training_data = TrainingData(source=source, provenance_sha256=thresholds.sha256_of(provenance))
     # An augmented image in val, as of `rebalance.when: before_split`, is a group of its own.
     groups = val["image_id"].map(images.set_index("image_id")["group_id"]).fillna(val["image_id"]).to_numpy()
     Thresholds(
         model=model,
         classes=classes,
         leakage=leakage,
-        training_data=training_data,
+        training_data=training_data(DATA / "raw/provenance.json"),
         tasks=tasks,
         thresholds=chosen,
         prediction_sets=fit_prediction_sets(label, calibration.apply(val[classes].to_numpy()), groups, classes),
     ).write(MODELS / FILE)
     fitted = f"temperature {calibration.temperature}, {len(classes)} biases, {len(chosen)} thresholds"
     print(f"{MODELS}: {fitted}, from {len(val):,} validation images")
+
+
+def training_data(provenance: Path) -> TrainingData:
+    """Return what provenance.json says of the data."""
+    source = read_json(provenance)["source"]
+    return TrainingData(source=source, provenance_sha256=thresholds.sha256_of(provenance))
 
 
 if __name__ == "__main__":
