@@ -26,6 +26,7 @@ BINARY_BINS = 8
 MIN_GROUPS = 10
 """With fewer groups that hold positives, or negatives, no intercept and no slope is estimated."""
 CHANCE_DRAWS = 200
+"""How often labels are drawn for the calibration error of chance."""
 
 
 def top_label(label: NDArray[np.int64], probability: NDArray[np.float64]) -> tuple[NDArray[np.float64], Any]:

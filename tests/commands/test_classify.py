@@ -313,6 +313,14 @@ def test_damaged_files_are_refused(models: Path) -> None:
     change(models / "thresholds.json", leakage=None)
     with pytest.raises(UserError, match=r"no thresholds that this version of the project can read \(leakage"):
         thresholds.load(models)
+    change(
+        models / "thresholds.json", leakage="none", prediction_sets={"coverage": 0.9, "least_probability": {"mel": 0}}
+    )
+    with pytest.raises(UserError, match=r"\(prediction_sets: Value error, expected one probability per class\)"):
+        thresholds.load(models)
+    change(models / "thresholds.json", prediction_sets={"coverage": 0.9, "least_probability": {"mel": float("nan")}})
+    with pytest.raises(UserError, match=r"prediction_sets\.least_probability\.mel"):
+        thresholds.load(models)
     (models / "thresholds.json").write_text("{")
     with pytest.raises(UserError, match="no thresholds that this version"):
         thresholds.load(models)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
+
+from lesions.evaluation.auc_interval import auc_covariance, n_groups_of_kind
 
 
 def mcnemar(surplus: NDArray[np.int64], groups: NDArray[np.int64]) -> float:
@@ -48,9 +50,8 @@ class Areas:
 def delong(positive: NDArray[np.bool_], scores: NDArray[np.float64], groups: NDArray[np.int64]) -> Areas | None:
     """Test whether two scores rank the positive images before the others equally well.
 
-    DeLong, DeLong and Clarke-Pearson's test (Biometrics 44, 1988), by the midranks of Sun and Xu (IEEE Signal
-    Processing Letters 21, 2014), with Obuchowski's variance for images in groups (Biometrics 53, 1997), which is
-    DeLong's where each group is one image. It is of large samples: with a dozen positive groups, p is a rough guide.
+    DeLong, DeLong and Clarke-Pearson's test (Biometrics 44, 1988), with the variance of `auc_covariance` for images in
+    groups. It is of large samples: with a dozen positive groups, p is a rough guide.
 
     Args:
         positive: (N,).
@@ -60,22 +61,9 @@ def delong(positive: NDArray[np.bool_], scores: NDArray[np.float64], groups: NDA
     Returns:
         None with fewer than two groups that hold positives, or fewer than two that hold others.
     """
-    held = [len(set(groups[rows])) for rows in (positive, ~positive)]
-    if min(held) < 2:
+    if min(n_groups_of_kind(positive, groups)) < 2:
         return None
-    ranks = rankdata(scores, axis=1)
-    counts = np.array([positive.sum(), (~positive).sum()])
-    # For each positive the share of the others below it; for each other the share of the positives above it.
-    above = (ranks[:, positive] - rankdata(scores[:, positive], axis=1)) / counts[1]
-    below = 1 - (ranks[:, ~positive] - rankdata(scores[:, ~positive], axis=1)) / counts[0]
-    auc = above.mean(axis=1)
-    of_group = np.zeros((2, 2, int(groups.max()) + 1))  # kind of image, score, group
-    for kind, (rows, share) in enumerate(((positive, above), (~positive, below))):
-        np.add.at(of_group[kind].T, groups[rows], (share - auc[:, None]).T)
-    within = [of_group[kind] @ of_group[kind].T * held[kind] / (held[kind] - 1) / counts[kind] ** 2 for kind in (0, 1)]
-    number = len(set(groups))
-    across = of_group[0] @ of_group[1].T * number / (number - 1) / counts.prod()
-    covariance = within[0] + within[1] + across + across.T
+    auc, covariance = auc_covariance(positive[None], scores, groups)
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     if variance < np.finfo(np.float64).eps:
         return Areas(auc, covariance, None)

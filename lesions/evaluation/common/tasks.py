@@ -4,12 +4,12 @@
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
@@ -126,8 +126,8 @@ class PredictionSets(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    coverage: float
-    least_probability: dict[str, float]
+    coverage: float = Field(gt=0, lt=1)
+    least_probability: dict[str, Annotated[float, Field(ge=0, le=1)]]
 
     @property
     def never_excluded(self) -> list[str]:
@@ -181,6 +181,13 @@ class Thresholds(BaseModel):
     tasks: dict[str, BinaryTask]
     thresholds: list[Threshold]
     prediction_sets: PredictionSets | None
+
+    @field_validator("prediction_sets")
+    @classmethod
+    def _of_the_classes(cls, sets: PredictionSets | None, info: ValidationInfo) -> PredictionSets | None:
+        if sets is not None and set(sets.least_probability) != set(info.data.get("classes", [])):
+            raise ValueError("expected one probability per class")
+        return sets
 
     @classmethod
     def read(cls, path: Path) -> Self:
