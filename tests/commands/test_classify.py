@@ -203,7 +203,7 @@ def test_csv_and_json_agree(workspace: Path, files: Path, classifier: Classifier
     assert second == {"image": str(files / "=cmd.jpg"), "problem": "empty file"}
     found = classifier.classify(files / "1.jpg")
     assert first["uncalibrated"] == found.uncalibrated
-    assert first["prediction_set"] == found.prediction_set == rows[1]["prediction_set"].split()
+    assert first["prediction_set"] == found.prediction_set == rows[1]["prediction_set"].split(";")
     assert max(found.probabilities, key=lambda name: found.probabilities[name]) == found.prediction_set[0]
     assert first["probabilities"] == found.probabilities
     assert (first["ood_score"], first["is_ood"]) == (found.ood_score, found.is_ood)

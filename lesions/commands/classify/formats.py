@@ -35,7 +35,7 @@ def _row(found: Prediction, classifier: Classifier) -> tuple[str, ...]:
         sanitize(found.name),
         sanitize(about(found.diagnosis).name),
         f"{found.probabilities[found.diagnosis]:.2f}",
-        sanitize(" ".join(found.prediction_set)) or "-",
+        sanitize(", ".join(found.prediction_set)) or "-",
         "-" if malignant is None else f"{_yes(found.alerts['malignant'])} ({malignant:.2f})",
         {True: "ALERT", False: "no alert", None: "-"}[found.alerts.get("melanoma")],
         "",
@@ -97,7 +97,7 @@ def write_csv(predictions: Iterable[Prediction], classifier: Classifier, out: Te
         if found.problem:
             writer.writerow([*texts, *[""] * (len(classes) + len(more))])
             continue
-        members = " ".join(found.prediction_set)
+        members = ";".join(found.prediction_set)  # a label may hold spaces
         if found.is_ood:  # the probabilities stay, and nothing that reads as an answer
             texts[2] = members = ""
         probabilities = [f"{found.probabilities[name]:.9g}" for name in classes]
