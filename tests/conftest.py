@@ -7,11 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from shutil import copyfile
+from shutil import copyfile, copytree
 
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 from ruamel.yaml import YAML
 
@@ -118,10 +119,31 @@ def commit(folder: Path) -> None:
     run("git commit --quiet --message state", folder)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the pipeline: it makes the workspace while another process runs tests that need none."""
+    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+
+
 @pytest.fixture(scope="session")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small clone in which `dvc repro` ran and the result is committed; tests leave it as it was."""
-    folder = small_clone(tmp_path_factory.mktemp("first") / "clone")
+    """A small clone in which `dvc repro` ran and the result is committed; tests leave it as it was.
+
+    Of several processes of tests the first makes it, and the others copy it.
+    """
+    ours = tmp_path_factory.mktemp("first") / "clone"
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return finished_clone(ours)
+    shared = tmp_path_factory.getbasetemp().parent / "workspace"
+    with FileLock(f"{shared}.lock"):
+        if not (shared / "clone").exists():
+            finished_clone(shared / "unfinished")
+            (shared / "unfinished").rename(shared / "clone")
+    return copytree(shared / "clone", ours, symlinks=True)
+
+
+def finished_clone(folder: Path) -> Path:
+    """Make a small clone in which the whole pipeline ran, committed."""
+    small_clone(folder)
     run("dvc repro", folder)
     commit(folder)
     return folder

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 from PIL import Image
 
 from lesions.audit.associations import uncertainty_coefficients
@@ -109,9 +108,8 @@ ODD: dict[str, object] = {
 }
 
 
-@pytest.mark.parametrize("left_out", [(), ("label", "dataset", "age"), ("sex", "localization", "width", "height")])
-def test_report_is_deterministic(tmp_path: Path, left_out: tuple[str, ...]) -> None:
-    data = images(40, **{column: values for column, values in ODD.items() if column not in left_out})
+def test_report_is_deterministic(tmp_path: Path) -> None:
+    data = images(40, **ODD)
     assert reported(data, tmp_path) == reported(data, tmp_path)
 
 

@@ -139,6 +139,7 @@ def test_files_equal_classify(there: Path) -> None:
         assert np.abs(found["probabilities"] - found["uncalibrated"]).max() > 0.01  # the calibration is inside
 
 
+@pytest.mark.long
 def test_same_model_gives_same_bytes(there: Path, tmp_path: Path) -> None:
     """In another process, in which sets have another order, after another network was converted."""
     code = (
@@ -288,6 +289,6 @@ def test_every_architecture_is_exported(name: str, tmp_path: Path) -> None:
 )
 def test_keras_applications_are_exported(network: str, tmp_path: Path) -> None:
     lesions.models.common.determinism.seed(1)
-    write_json(tmp_path / "weights.json", {"network": network, "width": 1.0, "file": None, "source": "random"})
+    write_json(tmp_path / "weights.json", {"model": network, "alpha": 1.0, "file": None, "source": "random"})
     model = with_varied_outputs(pretrained.build((80, 80, 3), 3, tmp_path))
     assert largest_difference(model, tmp_path / "models", tta=False) < 1e-4

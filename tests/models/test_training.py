@@ -102,15 +102,24 @@ def trained(folder: Path, given: Train, stops: tuple[int, ...] = ()) -> tuple[li
 @pytest.mark.parametrize(
     ("values", "stops"),
     [
-        ({}, (1, 2)),
-        ({"schedule": "cosine", "warmup_epochs": 1, "optimizer": "adamw", "weight_decay": 0.01, **LAST}, (2, 1)),
-        (
+        pytest.param({}, (1, 2), id="plateau", marks=pytest.mark.long),
+        pytest.param(
+            {"schedule": "cosine", "warmup_epochs": 1, "optimizer": "adamw", "weight_decay": 0.01, **LAST},
+            (2, 1),
+            id="cosine",
+        ),
+        pytest.param(
             {"freeze_backbone_epochs": 2, "backbone_lr_multiplier": 0.1, "loss": "focal", "monitor": "val_macro_auc"},
             (2, 1),
+            id="head first",
         ),
-        ({"optimizer": "sgd", "class_weight_power": 1.0, "early_stopping_patience": 1, "learning_rate": 0.5}, (1,)),
+        pytest.param(
+            {"optimizer": "sgd", "class_weight_power": 1.0, "early_stopping_patience": 1, "learning_rate": 0.5},
+            (1,),
+            id="stopped early",
+            marks=pytest.mark.long,
+        ),
     ],
-    ids=["plateau", "cosine", "head first", "stopped early"],
 )
 def test_resumed_training_has_the_same_bits(tmp_path: Path, values: dict[str, Any], stops: tuple[int, ...]) -> None:
     whole = trained(tmp_path / "whole", params(**values))

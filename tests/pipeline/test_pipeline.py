@@ -133,7 +133,9 @@ def test_stages_that_a_module_reruns(changing: Path, module: str) -> None:
     assert stages_run(run("dvc repro", changing)) == expected
 
 
-@pytest.mark.parametrize("key", RERUNS)
+@pytest.mark.parametrize(
+    "key", [pytest.param(key, marks=pytest.mark.long if key == "download.seed" else ()) for key in RERUNS]
+)
 def test_stages_that_a_parameter_reruns(changing: Path, key: str) -> None:
     value, expected = RERUNS[key]
     section, name = key.split(".")
@@ -186,6 +188,7 @@ def test_outputs_fit_together(workspace: Path) -> None:
     assert metrics["test"]["accuracy"] == pytest.approx(accuracy, abs=6e-4)
 
 
+@pytest.mark.long
 def test_experiment_in_a_workspace_runs_its_code(workspace: Path, tmp_path: Path) -> None:
     clone = copytree(workspace, tmp_path / "clone", symlinks=True)
     with (clone / "lesions/evaluation/metrics.py").open("a") as code:

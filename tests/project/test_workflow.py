@@ -84,6 +84,7 @@ def hosted(tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 def test_pull_request_gets_its_comment(workspace: Path, tmp_path: Path, hosted: dict[str, str]) -> None:
     clone = shutil.copytree(workspace, tmp_path / "clone", symlinks=True)
     commits = [run("git rev-parse HEAD", clone).strip()]

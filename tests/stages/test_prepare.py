@@ -60,6 +60,7 @@ def test_workers_and_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.
     assert len(seen) == 1
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process's largest memory there")
 def test_memory_is_bounded(tmp_path: Path) -> None:
     peaks = []

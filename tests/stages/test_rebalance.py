@@ -238,6 +238,7 @@ def test_id_in_use_is_refused(project: Path) -> None:
         run(project, target="max")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells a process's largest memory there")
 def test_memory_is_bounded(tmp_path: Path) -> None:
     tell = (
