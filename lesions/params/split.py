@@ -10,9 +10,10 @@ from lesions.core.params import Section
 class Split(Section):
     """See params.yaml for what each key means."""
 
-    method: Literal["grouped", "published", "image"] = "grouped"
+    method: Literal["grouped", "published", "leave_source_out", "image"] = "grouped"
     val_fraction: float = Field(gt=0, lt=1)
     test_fraction: float = Field(gt=0, lt=1)
+    test_source: str = "none"
     group_overlap: Literal["leave_out", "keep"] = "leave_out"
     folds: int | Literal["none"] = "none"
     fold: int = Field(default=0, ge=0)
@@ -51,14 +52,23 @@ class Split(Section):
         return self
 
     @model_validator(mode="after")
+    def _source_to_leave_out(self) -> Self:
+        if (self.method == "leave_source_out") != (self.test_source != "none"):
+            raise ValueError(
+                f"method is {self.method} and test_source is {self.test_source}: with leave_source_out name the source "
+                "to test on, as the column `source` of data/clean/images.csv has it; with another method set it to none"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _folds_fit(self) -> Self:
         if self.folds == "none":
             if self.fold:
                 raise ValueError(f"fold is {self.fold}, but folds is none: set split.folds, say to {self.fold + 1}")
             return self
-        if self.method == "published":
+        if self.method in ("published", "leave_source_out"):
             raise ValueError(
-                "method published has one test set, and so no folds: set folds to none, or method to grouped"
+                f"method {self.method} has one test set, and so no folds: set folds to none, or method to grouped"
             )
         if self.fold >= self.folds:
             raise ValueError(f"fold must be from 0 to {self.folds - 1}, since folds is {self.folds}; it is {self.fold}")

@@ -1,4 +1,4 @@
-"""Split images into train, val and test: stratified by group, in folds, or as the data set published it.
+"""Split images into train, val and test: stratified by group, in folds, by source, or as the data set published it.
 
 `stratified_group_split` keeps groups whole and classes in proportion; everything else here is made of it. To split
 single images, name each its own group.
@@ -171,6 +171,28 @@ def published_split(images: pd.DataFrame) -> pd.Series:
     return published.replace("", "train").rename("split")
 
 
+def leave_source_out(images: pd.DataFrame, source: str) -> pd.Series:
+    """Return for each image test, where it is of a source, or else train; `LEFT_OUT` where it states no source.
+
+    Args:
+        images: one row per image, with `source`.
+        source: the source to test on.
+
+    Raises:
+        UserError: no image is of that source, or all are.
+    """
+    counts = images["source"].value_counts()
+    if source not in counts.index or len(counts) == 1:
+        found = ", ".join(f"{name or 'not stated'} ({count:,})" for name, count in counts.items())
+        raise UserError(
+            f"split.test_source is {source}; expected one of several sources. The column `source` of "
+            f"data/clean/images.csv has {found}. Name one of several, or set split.method to grouped and "
+            "split.test_source to none."
+        )
+    split = images["source"].where(images["source"] != "", LEFT_OUT)
+    return split.where(split == LEFT_OUT, "train").where(split != source, "test").rename("split")
+
+
 def leave_out_overlap(images: pd.DataFrame, splits: pd.Series) -> pd.Series:
     """Leave out the training images of groups in two splits; of a group in val and test, those in val.
 
@@ -209,8 +231,8 @@ def split_off(images: pd.DataFrame, splits: pd.Series, fractions: dict[str, floa
     untrained = sorted(set(images["label"]) - set(train["label"]))
     if untrained:
         raise UserError(
-            f"of {', '.join(untrained)} no image is in the training part of the published split. "
-            "Set split.method to grouped, or leave the class out."
+            f"of {', '.join(untrained)} no image is left to train on: all are in test. "
+            "Set split.method to grouped, or leave the class out (clean.classes)."
         )
     if missing:
         result.update(stratified_group_split(train, {"train": 1 - sum(missing.values()), **missing}, seed))

@@ -10,6 +10,7 @@ from lesions.sampling.split import (
     LEFT_OUT,
     SPLITS,
     leave_out_overlap,
+    leave_source_out,
     n_groups_in_two_splits,
     published_split,
     shares_value_with,
@@ -44,6 +45,8 @@ def split_images(images: pd.DataFrame, classes: list[str], params: Split) -> tup
     report: dict[str, Any] = {} if params.folds == "none" else {"folds": params.folds, "fold": params.fold}
     if params.method == "published":
         images, report["published"] = _as_published(images, classes, params)
+    elif params.method == "leave_source_out":
+        images, report["leave_source_out"] = _without_a_source(images, classes, params)
     else:
         images = images.join(_at_random(images, params))
     if params.same_lesion != "apart":
@@ -77,10 +80,27 @@ def _as_published(images: pd.DataFrame, classes: list[str], params: Split) -> tu
         images["split"] = leave_out_overlap(images, images["split"])
     fractions = {"val": params.val_fraction, "test": params.test_fraction}
     images["split"] = split_off(images, images["split"], fractions, params.seed)
-    left_out = images["split"] == LEFT_OUT
-    report["left_out"] = int(left_out.sum())
-    report["left_out_by_class"] = _by_class(images[left_out], classes)
-    return images, report
+    return images, report | _left_out(images, classes)
+
+
+def _without_a_source(images: pd.DataFrame, classes: list[str], params: Split) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Add the column `split`, in which all images of a source are test; and report what had to be left out for it."""
+    images = images.assign(split=leave_source_out(images, params.test_source))
+    report = {
+        "test_source": params.test_source,
+        "other_sources": sorted(set(images["source"]) - {params.test_source, ""}),
+        "without_a_source": int((images["source"] == "").sum()),
+        "groups_in_test_and_another_source": n_groups_in_two_splits(images, "group_id"),
+    }
+    images["split"] = leave_out_overlap(images, images["split"])
+    images["split"] = split_off(images, images["split"], {"val": params.val_fraction}, params.seed)
+    return images, report | _left_out(images, classes)
+
+
+def _left_out(images: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
+    """Return how many images are in no split, in all and by class."""
+    left_out = images[images["split"] == LEFT_OUT]
+    return {"left_out": len(left_out), "left_out_by_class": _by_class(left_out, classes)}
 
 
 def _with_one_image_a_group_in_test(
@@ -165,6 +185,11 @@ def describe_split(report: dict[str, Any]) -> list[str]:
         lines.append(f"The published split has {divided:,} groups in two splits: {mended}.")
     if added := published["split_off_from_train"]:
         lines.append(f"It has no {' and no '.join(added)}: split off its training part, by group.")
+    if by_source := report.get("leave_source_out"):
+        lines.append(
+            f"Test is the source {by_source['test_source']}; train and val: {', '.join(by_source['other_sources'])}. "
+            f"{by_source['left_out']:,} images are left out: their group is in test too, or they state no source."
+        )
     if moved := report.get("same_lesion"):
         became = {
             "withheld": "left out",

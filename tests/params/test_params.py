@@ -46,6 +46,8 @@ def test_every_key_has_a_comment() -> None:
         ("train", "epochs", 0, "train.epochs: input should be greater than or equal to 1; found 0"),
         ("train", "epochs", "ten", "train.epochs: input should be a valid integer; found 'ten'"),
         ("train", "learning_rate", "1e-3", "train.learning_rate: input should be a valid number"),
+        ("split", "test_source", "vidir", "split: method is grouped and test_source is vidir: with leave_source_out"),
+        ("split", "method", "leave_source_out", "test_source is none: with leave_source_out name the source"),
         ("split", "val_fraction", 0.9, "split: val_fraction + test_fraction must be below 1"),
         ("prepare", "image_size", [64], "expected one number, or [height, width]"),
         (

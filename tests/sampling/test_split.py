@@ -14,6 +14,7 @@ from lesions.sampling.split import (
     LEFT_OUT,
     SPLITS,
     leave_out_overlap,
+    leave_source_out,
     n_groups_in_two_splits,
     published_split,
     shares_value_with,
@@ -196,6 +197,28 @@ def test_published_test_stays_as_it_is(table: pd.DataFrame, seed: int) -> None:
     assert again.sort_index().equals(after)
 
 
+@settings(deadline=None)
+@given(published_tables(), st.integers(0, 2**32 - 1))
+def test_left_out_source_is_test_and_leaks_nothing(table: pd.DataFrame, seed: int) -> None:
+    table["source"] = table.pop("published_split").map({"train": "a", "val": "b", "test": "c", "": ""})
+    assume({"a", "b"} <= set(table["source"]))
+    before = leave_source_out(table, "b")
+    after = split_off(table, leave_out_overlap(table, before), {"val": 0.15}, seed)
+    assert n_groups_in_two_splits(table.assign(split=after), "group_id") == 0
+    assert set(after) >= set(SPLITS)
+    assert (after == "test").equals(table["source"] == "b")
+    tested = table["group_id"].isin(table.loc[table["source"] == "b", "group_id"])
+    assert (after == LEFT_OUT).equals((table["source"] == "") | (tested & (table["source"] != "b")))
+
+
+@pytest.mark.parametrize(
+    ("sources", "found"), [(["a", "b", ""], r"a \(1\), b \(1\), not stated \(1\)"), (["c", "c", "c"], r"c \(3\)")]
+)
+def test_source_that_cannot_be_left_out_is_named(sources: list[str], found: str) -> None:
+    with pytest.raises(UserError, match=rf"split.test_source is c; expected one of several sources.*has {found}"):
+        leave_source_out(pd.DataFrame({"source": sources}), "c")
+
+
 def test_group_in_three_splits_stays_in_test() -> None:
     table = pd.DataFrame({"group_id": [*"aaabbc"]})
     splits = pd.Series(["train", "val", "test", "train", "val", "train"])
@@ -217,7 +240,7 @@ def test_unusable_published_split_is_refused(words: list[str], message: str) -> 
 def test_class_without_training_image_is_refused() -> None:
     table = pd.DataFrame({"group_id": [*"abcdef"], "label": [*["nv"] * 5, "df"]})
     splits = pd.Series(["train", "train", "train", "val", "test", "test"])
-    with pytest.raises(UserError, match="of df no image is in the training part"):
+    with pytest.raises(UserError, match="of df no image is left to train on"):
         split_off(table, splits, {"val": 0.2, "test": 0.2}, 1)
 
 

@@ -137,6 +137,25 @@ def test_unknown_lesions_give_no_metric(capsys: pytest.CaptureFixture[str]) -> N
     assert "of an unknown share of the test images" in capsys.readouterr().out
 
 
+def test_source_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    table = images_table()
+    table["source"] = np.where(table["lesion_id"].str.endswith("5"), "clinic b", "clinic a")
+    table.loc[table["image_id"] == "mel_05_0", "source"] = "clinic a"  # its group has an image of the other, too
+    result, audit = run_split(table, method="leave_source_out", test_source="clinic b")
+    assert set(table.loc[result["split"] == "test", "source"]) == {"clinic b"}
+    assert list(result.loc[result["split"] == "left_out", "image_id"]) == ["mel_05_0"]
+    assert audit["leave_source_out"] == {
+        "test_source": "clinic b",
+        "other_sources": ["clinic a"],
+        "without_a_source": 0,
+        "groups_in_test_and_another_source": 1,
+        "left_out": 1,
+        "left_out_by_class": {"mel": 1, "nv": 0},
+    }
+    assert (audit["leakage"], audit["test"]["seen_in_train"]) == ("none", 0)
+    assert "Test is the source clinic b; train and val: clinic a. 1 images are left out" in capsys.readouterr().out
+
+
 def with_published_test() -> pd.DataFrame:
     """A published test set that has one of two images of three lesions; five images have no published split."""
     table = images_table(published_split="train")
@@ -242,7 +261,10 @@ def read_params() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"method": "stratified"}, "split.method: input should be 'grouped', 'published' or 'image'"),
+        (
+            {"method": "stratified"},
+            "split.method: input should be 'grouped', 'published', 'leave_source_out' or 'image'",
+        ),
         ({"group_overlap": "drop"}, "split.group_overlap: input should be 'leave_out' or 'keep'"),
         ({"folds": 1}, "split.folds: expected none, or a whole number from 2 to 100; found 1"),
         ({"folds": True}, "split.folds: expected none, or a whole number"),
