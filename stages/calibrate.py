@@ -39,6 +39,10 @@ def main() -> None:
         prior = metadata_prior.fit_prior(images[images["split"] == "train"], classes)
     final = metadata_prior.with_metadata(table, prior, images)
     val = final[final["split"] == "val"]
+    # An augmented image in val, as of `rebalance.when: before_split`, is a group of its own.
+    val_images = images.set_index("image_id").reindex(val["image_id"]).reset_index()
+    val_images["group_id"] = val_images["group_id"].fillna(val_images["image_id"])
+    val_images["source"] = val_images["source"].fillna("")
     label = val["label"].map(classes.index).to_numpy(np.int64)
     calibration = fit_calibration(label, val[classes].to_numpy(), classes)
     calibrated = final.assign(**dict(zip(classes, calibration.apply(final[classes].to_numpy()).T, strict=True)))
@@ -46,7 +50,7 @@ def main() -> None:
     chosen = [
         threshold
         for name, task in tasks.items()
-        for threshold in thresholds.task_thresholds(name, task, classes, label, val[classes].to_numpy())
+        for threshold in thresholds.task_thresholds(name, task, classes, val, val_images)
     ]
 
     index = read_csv(OUTPUTS / "features.csv")
@@ -70,8 +74,7 @@ def main() -> None:
     hashes = {name: thresholds.sha256_of(MODELS / name) for name in thresholds.FITTED}
     model = Model(sha256=network["sha256"] | hashes, tta=network["tta"], use_metadata=prior.is_active)
     leakage = ", ".join(sorted(set(table["leakage"])))
-    # An augmented image in val, as of `rebalance.when: before_split`, is a group of its own.
-    groups = val["image_id"].map(images.set_index("image_id")["group_id"]).fillna(val["image_id"]).to_numpy()
+    groups = val_images["group_id"].to_numpy()
     Thresholds(
         model=model,
         classes=classes,

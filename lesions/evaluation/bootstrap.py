@@ -16,14 +16,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
 
+from lesions.evaluation.common.proportion import exact_bounds
 from lesions.evaluation.metrics import Metrics, undefined_reason
 
 DIGITS = 4
 """More digits than a test set of some thousand images supports would only look exact."""
 PERCENTILES = (2.5, 97.5)
-LEVEL = 0.95
 PROPORTIONS = (
     *("accuracy", "misclassified", "sensitivity", "specificity", "ppv", "npv", "observed", "coverage"),
     *("melanoma_sensitivity", "melanoma_specificity"),
@@ -127,8 +126,7 @@ def exact_estimate(value: float, cases: int) -> Json:
         value: 0 or 1.
         cases: how many there are.
     """
-    reach = float(beta.ppf((1 - LEVEL) / 2, cases, 1))
-    lower, upper = (reach, 1.0) if value else (0.0, 1 - reach)
+    lower, upper = exact_bounds(value, cases)
     return {"value": value, "lower": rounded(lower), "upper": rounded(upper)}
 
 

@@ -139,7 +139,13 @@ def task_report(
             **alone(bootstrap.estimates(partial(ranking_metrics, positive, score, sensitivity=sensitivity), groups)),
         }
     report["operating_points"] = [
-        {"metric": one.metric, "target": one.target, "chosen_for": one.chosen_for, "threshold": one.value}
+        {
+            "metric": one.metric,
+            "target": one.target,
+            "chosen_for": one.chosen_for,
+            "threshold": one.value,
+            "left_out_sources": [of.model_dump() for of in one.left_out_sources],
+        }
         | ({"dermatologists": DERMATOLOGISTS} if one.of_dermatologists else {})
         | ({} if one.value is not None else {"reason": "no threshold reaches it on val"})
         for one in thresholds

@@ -1,11 +1,14 @@
 """Choosing thresholds, against brute force."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
-from lesions.models.calibration.thresholds import choose_ood_threshold, choose_threshold
+from lesions.evaluation.common.proportion import exact_bounds
+from lesions.models.calibration.thresholds import choose_ood_threshold, choose_threshold, on_left_out_sources
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["sensitivity", "specificity"]), st.sampled_from([0.8, 0.9, 0.95, 1]))
@@ -29,6 +32,28 @@ def test_threshold_gives_away_least(seed: int, metric: str, target: float) -> No
 @pytest.mark.parametrize("positive", [[], [True, True], [False]])
 def test_no_threshold_without_both_kinds(positive: list[bool]) -> None:
     assert choose_threshold(np.array(positive, bool), np.ones(len(positive)), "sensitivity", 0.9) is None
+
+
+def test_left_out_source_does_not_choose_its_threshold() -> None:
+    """Melanomas of a have scores of 1 to 20, those of b of 11 to 30, and c has too few."""
+    scores = {"a": range(1, 21), "b": range(11, 31), "c": range(1, 3)}
+    rows = [(source, f"{source}{score}", True, score) for source, values in scores.items() for score in values]
+    rows += [(source, f"{source} benign", False, 0) for source in scores]
+    stated = pd.DataFrame(rows, columns=["source", "group_id", "positive", "score"])
+    positive, score = stated["positive"].to_numpy(), stated["score"].to_numpy(np.float64)
+    one, other = on_left_out_sources(positive, score, stated, 0.9)
+    # Of b and c 19.8 of 22 must be found: the threshold is 11. Of a and c it is 2.
+    assert (one.source, one.positive_groups, one.sensitivity["value"]) == ("a", 20, 0.5)
+    assert (other.source, other.sensitivity["value"]) == ("b", 1)
+    assert (other.sensitivity["lower"], other.sensitivity["upper"]) == (round(exact_bounds(1, 20)[0], 4), 1)
+    alone = (stated["source"] == "a").to_numpy()
+    assert on_left_out_sources(positive[alone], score[alone], stated[alone], 0.9) == []
+
+
+@pytest.mark.parametrize(("found", "cases"), [(0, 7), (7, 7), (3, 20), (46, 46)])
+def test_exact_bounds(found: int, cases: int) -> None:
+    expected = binomtest(found, cases).proportion_ci(method="exact")
+    assert exact_bounds(found / cases, cases) == pytest.approx((expected.low, expected.high))
 
 
 def test_ood_threshold_is_a_score() -> None:

@@ -7,6 +7,7 @@ from typing import Any, TextIO
 
 from lesions.classifier import Classifier, Prediction
 from lesions.core.sanitize import sanitize
+from lesions.evaluation.common.tasks import Threshold
 from lesions.taxonomy import about
 
 NOTICE = "No medical device: made for research, never to decide what is done with a person's skin."
@@ -58,10 +59,11 @@ def notes(classifier: Classifier) -> list[str]:
     for task, word in (("melanoma", "ALERT"), ("malignant", "malignant: yes")):
         threshold = classifier.thresholds.value(task, "sensitivity", classifier.sensitivity)
         if threshold is not None:
+            spread = _sensitivity_by_source(classifier.thresholds.find(task, "sensitivity", classifier.sensitivity))
             positive = " + ".join(sanitize(name) for name in classifier.thresholds.tasks[task].positive)
             found.append(
                 f"{word}: the uncalibrated probability of {positive} is at least {threshold:.3g}, which had a "
-                f"sensitivity of at least {classifier.sensitivity:.0%} on validation."
+                f"sensitivity of at least {classifier.sensitivity:.0%} on validation. {spread}"
             )
         else:
             found.append(f"{word.partition(':')[0]}: no threshold is known for this model, so none is given.")
@@ -82,6 +84,14 @@ def notes(classifier: Classifier) -> list[str]:
     if classifier.calibration.temperature is None:
         found.append("The probabilities are not calibrated: there was no validation image.")
     return [*found, NOTICE]
+
+
+def _sensitivity_by_source(threshold: Threshold | None) -> str:
+    """Say what the threshold does on images of a source that did not choose it."""
+    if threshold is None or not threshold.left_out_sources:
+        return "What it is on images of another source is not known."
+    found = [f"{one.sensitivity['value']:.0%} on {sanitize(one.source)}" for one in threshold.left_out_sources]
+    return f"Chosen without a source's validation images, it was {', '.join(found)}; another camera may give less."
 
 
 def write_csv(predictions: Iterable[Prediction], classifier: Classifier, out: TextIO) -> None:

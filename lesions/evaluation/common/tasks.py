@@ -70,6 +70,22 @@ def binary_tasks(classes: pd.DataFrame) -> dict[str, BinaryTask | str]:
     }
 
 
+class LeftOutSource(BaseModel):
+    """What a threshold does on images of a source that did not choose it.
+
+    Attributes:
+        source: of validation images; the threshold is chosen anew on those of all others.
+        positive_groups: how many of its groups are positive.
+        sensitivity: of that threshold on its images: the value, and exact bounds of the 95 % interval, by group.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    positive_groups: int
+    sensitivity: dict[Literal["value", "lower", "upper"], Annotated[float, Field(ge=0, le=1)]]
+
+
 class Threshold(BaseModel):
     """A score from which a task's answer is yes, and what it was chosen for on validation.
 
@@ -79,6 +95,8 @@ class Threshold(BaseModel):
         target: its least value on validation.
         value: the least score that counts as positive (of `OOD`, the highest that does not); None where no score
             reaches the target.
+        left_out_sources: of a sensitivity, what it does on each source that did not choose it; those with enough
+            positive groups.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -87,6 +105,7 @@ class Threshold(BaseModel):
     metric: Literal["sensitivity", "specificity"]
     target: float
     value: float | None
+    left_out_sources: list[LeftOutSource] = []
 
     @property
     def of_dermatologists(self) -> bool:
@@ -223,10 +242,14 @@ class Thresholds(BaseModel):
         """Return a task's thresholds, in the order of `targets`."""
         return [threshold for threshold in self.thresholds if threshold.task == task]
 
+    def find(self, task: str, metric: str, target: float) -> Threshold | None:
+        """Return one threshold; None where there is none."""
+        return next((one for one in self.of_task(task) if (one.metric, one.target) == (metric, target)), None)
+
     def value(self, task: str, metric: str, target: float) -> float | None:
         """Return the value of one threshold; None where there is none."""
-        found = [one.value for one in self.of_task(task) if (one.metric, one.target) == (metric, target)]
-        return found[0] if found else None
+        found = self.find(task, metric, target)
+        return found.value if found else None
 
     @property
     def ood_threshold(self) -> float | None:

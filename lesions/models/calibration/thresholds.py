@@ -4,14 +4,26 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lesions.core.errors import UserError
-from lesions.evaluation.common.tasks import FILE, OOD, BinaryTask, Threshold, Thresholds, targets
+from lesions.evaluation.common.proportion import exact_bounds
+from lesions.evaluation.common.tasks import (
+    FILE,
+    OOD,
+    BinaryTask,
+    LeftOutSource,
+    Threshold,
+    Thresholds,
+    targets,
+)
 from lesions.models.calibration import ood
 from lesions.models.calibration.metadata_prior import MetadataPrior
 from lesions.models.calibration.temperature_scaling import Calibration
 
+MIN_POSITIVE_GROUPS = 10
+"""With fewer, the sensitivity on a source says nothing: the bounds of 9 out of 9 begin at 66 %."""
 OOD_SPECIFICITY = 0.99
 """The fraction of the validation images that is not to be flagged as out-of-distribution."""
 FITTED = (Calibration.FILE, MetadataPrior.FILE, ood.FILE)
@@ -47,25 +59,60 @@ def choose_threshold(
     return float(thresholds[reached[0]]) if len(reached) else None
 
 
+def on_left_out_sources(
+    positive: NDArray[np.bool_], score: NDArray[np.float64], images: pd.DataFrame, target: float
+) -> list[LeftOutSource]:
+    """Return for each source the sensitivity there of the threshold that the other sources choose.
+
+    Args:
+        positive: (N,), of validation.
+        score: (N,).
+        images: N rows, with `source` ("" where none is stated) and `group_id`.
+        target: the least sensitivity on the other sources.
+
+    Returns:
+        Of the sources with at least `MIN_POSITIVE_GROUPS`; none where there is but one source.
+    """
+    found = []
+    sources, groups = images["source"].to_numpy(), images["group_id"].to_numpy()
+    for source in sorted(set(sources) - {""}):
+        ours = sources == source
+        value = choose_threshold(positive[~ours], score[~ours], "sensitivity", target)
+        number = len(set(groups[ours & positive]))
+        if value is None or number < MIN_POSITIVE_GROUPS:
+            continue
+        share = float((score[ours & positive] >= value).mean())
+        bounds = dict(zip(("lower", "upper"), exact_bounds(share, number), strict=True))
+        sensitivity = {name: round(bound, 4) for name, bound in {"value": share, **bounds}.items()}
+        found.append(LeftOutSource(source=source, positive_groups=number, sensitivity=sensitivity))
+    return found
+
+
 def task_thresholds(
-    name: str, task: BinaryTask, classes: list[str], label: NDArray[np.int64], probability: NDArray[np.floating]
+    name: str, task: BinaryTask, classes: list[str], val: pd.DataFrame, images: pd.DataFrame
 ) -> list[Threshold]:
     """Return a task's thresholds, one for each of its `targets`.
 
     Args:
         name: the task's.
         task: its classes.
-        classes: labels of the columns of `probability`.
-        label: (N,), the true labels, as integers, of validation.
-        probability: (N, classes), uncalibrated.
+        classes: the labels.
+        val: predictions of validation: `label`, and the uncalibrated probability of each class.
+        images: of `val`, row by row, with `source` and `group_id`.
     """
-    positive, negative = (
-        np.isin(label, [classes.index(one) for one in labels]) for labels in (task.positive, task.negative)
-    )
-    rows = positive | negative
-    positive, score = positive[rows], task.score(classes, probability)[rows]
+    rows = val["label"].isin(task.positive + task.negative).to_numpy()
+    positive = val["label"].isin(task.positive).to_numpy()[rows]
+    score = task.score(classes, val[classes].to_numpy())[rows]
     return [
-        Threshold(task=name, metric=metric, target=target, value=choose_threshold(positive, score, metric, target))
+        Threshold(
+            task=name,
+            metric=metric,
+            target=target,
+            value=choose_threshold(positive, score, metric, target),
+            left_out_sources=on_left_out_sources(positive, score, images[rows], target)
+            if metric == "sensitivity"
+            else [],
+        )
         for metric, target in targets(name)
     ]
 

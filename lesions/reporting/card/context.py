@@ -156,7 +156,7 @@ def alerts(tasks: dict[str, Json], split_name: str) -> dict[str, Json]:
         ]
         at = points[0].get(split_name) if points else None
         if at and None not in (at["sensitivity"]["value"], at["specificity"]["value"]):
-            found[name] = at
+            found[name] = at | {"left_out_sources": points[0]["left_out_sources"]}
     return found
 
 
