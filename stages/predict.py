@@ -1,7 +1,7 @@
 """Run the network: on validation, test, corrupted test and out-of-distribution images.
 
-Nothing else: what turns the network's outputs into answers is `calibrate`. Corrupted images take most of the time, and
-are left out where `evaluate.splits` leaves test out.
+Nothing else: what turns the network's outputs into answers is `calibrate`. A sample of test is corrupted, or none where
+`evaluate.splits` leaves it out.
 """
 
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
@@ -18,7 +18,7 @@ from lesions.core.csv_files import EXACT
 from lesions.core.errors import UserError
 from lesions.core.json_files import read_json, write_json
 from lesions.core.stage import run_stage
-from lesions.inference.corruptions import predict_corrupted
+from lesions.inference.corruptions import choose_sample, predict_corrupted
 from lesions.inference.features import feature_model
 from lesions.inference.predict import BATCH_SIZE, in_batches, predict_images
 from lesions.models.common import dataset, saving
@@ -55,7 +55,8 @@ def main() -> None:
 
     test = data.rows("test", augmented=False) if "test" in Evaluate.read().splits else np.empty(0, np.int64)
     known = data.table.loc[test, ["image_id", "split", "label"]].assign(leakage=data.leakage)
-    batches = data.batches(test, BATCH_SIZE)
+    sample = choose_sample(known, params.seed)
+    known, batches = known.iloc[sample], data.batches(test[sample], BATCH_SIZE)
     corrupted = predict_corrupted(model, batches, known, classes, tta=params.tta, seed=params.seed)
     corrupted.to_csv(OUT / "corrupted.csv", index=False, float_format=EXACT)
 

@@ -16,9 +16,9 @@ from scipy.stats import rankdata
 from scipy.stats import t as student
 
 from lesions.evaluation.bootstrap import Json, rounded
+from lesions.evaluation.common.proportion import LEVEL
 from lesions.evaluation.metrics import undefined_reason
 
-LEVEL = 0.95
 MIN_POSITIVE_GROUPS = 5
 """With fewer groups that hold positives, or that hold negatives, no interval is given."""
 STEADYING_GROUPS = 10

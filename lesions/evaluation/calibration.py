@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from lesions.evaluation.bootstrap import LEVEL, Bootstrap, Json, alone, rounded
+from lesions.evaluation.bootstrap import Bootstrap, Json, alone, rounded
 from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.evaluation.common.proportion import LEVEL
 from lesions.evaluation.common.tasks import BinaryTask
 from lesions.evaluation.metrics import Metrics, nll
 from lesions.evaluation.operating_points import binary_scores

@@ -85,7 +85,7 @@ def report_on_test(
         "decision_curves_of_test": decision_curve.decision_curve_report(tasks, test, bootstrap),
         "robustness_of_test": robustness.robustness_report(
             test,
-            robustness.probabilities_by_corruption(corrupted, test),
+            corrupted,
             task,
             thresholds.value("melanoma", "sensitivity", SENSITIVITY),
             bootstrap,

@@ -9,8 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lesions.core.errors import UserError
-from lesions.evaluation import metrics
-from lesions.evaluation.auc_interval import macro_auc_estimate
+from lesions.evaluation import metrics, roc
 from lesions.evaluation.bootstrap import Bootstrap, alone, rounded
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.tasks import BinaryTask
@@ -24,17 +23,22 @@ COLUMNS = ["corruption", "strength", "metric", "value"]
 """Columns of the plot's table."""
 
 
+def sample_of(test: SplitPredictions, corrupted: pd.DataFrame) -> SplitPredictions:
+    """Return test's images that were corrupted too."""
+    return test.only(test.table["image_id"].isin(corrupted["image_id"]).to_numpy())
+
+
 def probabilities_by_corruption(
     corrupted: pd.DataFrame, uncorrupted: SplitPredictions
 ) -> dict[tuple[str, int], NDArray[np.float64]]:
-    """Return the probabilities, (N, classes), under each corruption and strength, in the order of a split's images.
+    """Return the probabilities, (N, classes), under each corruption and strength, in the order of the sample.
 
     Args:
         corrupted: rows of corrupted.csv, in its order.
-        uncorrupted: those of test; it must have the same images.
+        uncorrupted: of `sample_of`.
 
     Raises:
-        UserError: it has others.
+        UserError: under one of them it has other images than under all.
     """
     found = {}
     way = corrupted["corruption"] + " " + corrupted["strength"]
@@ -43,47 +47,61 @@ def probabilities_by_corruption(
         if list(rows["image_id"]) != list(uncorrupted.table["image_id"]):
             raise UserError(
                 f"data/predictions/predictions_corrupted.csv has other images under {name}, strength {strength}, than "
-                "predictions.csv has of test. Run `dvc repro calibrate --force`."
+                "under other corruptions. Run `dvc repro calibrate --force`."
             )
         found[name, int(strength)] = rows[uncorrupted.classes].to_numpy(np.float64)
     return found
 
 
 def robustness_report(
-    split: SplitPredictions,
-    corrupted: dict[tuple[str, int], NDArray[np.float64]],
+    test: SplitPredictions,
+    corrupted: pd.DataFrame,
     melanoma: BinaryTask | None,
     threshold: float | None,
     bootstrap: Bootstrap,
 ) -> dict[str, Any]:
     """Return the metrics of the uncorrupted images and of each corruption and strength, and the drop between them.
 
+    All are of the sample of test that was corrupted. It has another mix of classes than test; so metrics that depend
+    on the mix weigh each image by how many of test it stands for.
+
     Args:
-        split: test.
-        corrupted: of `probabilities_by_corruption`.
+        test: its predictions.
+        corrupted: rows of corrupted.csv.
         melanoma: the task, or None where melanoma is no class of its own.
         threshold: the score, chosen on val, from which an image is predicted as melanoma, if one was found.
         bootstrap: how the intervals are resampled: the same groups with and without corruption.
+
+    Raises:
+        UserError: see `probabilities_by_corruption`.
     """
-    if not corrupted:
+    if corrupted.empty:
         return {"reason": "data/predictions/predictions_corrupted.csv has no images"}
+    sample = sample_of(test, corrupted)
+    by_corruption = probabilities_by_corruption(corrupted, sample)
     drops = alone(
-        bootstrap.estimates(partial(balanced_accuracy_drops, split.label, split.probability, corrupted), split.groups)
+        bootstrap.estimates(
+            partial(balanced_accuracy_drops, sample.label, sample.probability, by_corruption), sample.groups
+        )
     )
     reason = "melanoma is no class of its own" if melanoma is None else "no threshold reaches 90 % sensitivity on val"
+    in_test, in_sample = (np.bincount(split.label, minlength=len(test.classes)) for split in (test, sample))
+    weight = (in_test / np.maximum(in_sample, 1))[sample.label]
     return {
         "strengths_are": "1 (mild) to 3 (an image that one would take again); 0 is uncorrupted",
+        "images": len(sample.label),
+        "groups": sample.n_groups,
         "melanoma_threshold": threshold,
         **({} if threshold is not None else {"reason": reason}),
-        "uncorrupted": _metrics_at(split, split.probability, melanoma, threshold),
+        "uncorrupted": _metrics_at(sample, weight, melanoma, threshold),
         "corruptions": [
             {
                 "corruption": name,
                 "strength": strength,
-                **_metrics_at(split, probability, melanoma, threshold),
+                **_metrics_at(replace(sample, probability=probability), weight, melanoma, threshold),
                 "balanced_accuracy_drop": drops[f"{name} {strength}"],
             }
-            for (name, strength), probability in corrupted.items()
+            for (name, strength), probability in by_corruption.items()
         ],
     }
 
@@ -127,24 +145,26 @@ def robustness_curves(report: dict[str, Any]) -> pd.DataFrame:
 
 
 def _metrics_at(
-    split: SplitPredictions, probability: NDArray[np.float64], melanoma: BinaryTask | None, threshold: float | None
+    split: SplitPredictions, weight: NDArray[np.float64], melanoma: BinaryTask | None, threshold: float | None
 ) -> dict[str, Any]:
-    """Return metrics without intervals, null where undefined, then with `reasons`."""
-    found = metrics.overall_metrics(split.label, probability, np.ones((1, len(split.label))))
-    values: dict[str, Any] = {name: rounded(float(found[name][0])) for name in METRICS if name in found}
-    values["macro_auc"] = macro_auc_estimate(split.label, probability, split.groups)["value"]
-    reasons = {name: undefined_reason(name) for name, value in values.items() if value is None}
-    for name in ("melanoma_sensitivity", "melanoma_specificity"):
-        values[name] = None
-    if melanoma is None or threshold is None:
-        reasons["melanoma_sensitivity"] = reasons["melanoma_specificity"] = "no threshold"
-    else:
-        positive, score, _ = binary_scores(melanoma, replace(split, probability=probability))
-        for name, ours, correct in (
-            ("melanoma_sensitivity", positive, score >= threshold),
-            ("melanoma_specificity", ~positive, score < threshold),
-        ):
-            values[name] = rounded(float(correct[ours].mean())) if ours.any() else None
-            if values[name] is None:
-                reasons[name] = undefined_reason(name)
+    """Return metrics without intervals, null where undefined, then with `reasons`; (N,) weights of the images."""
+    weights = weight[None]
+    found = metrics.overall_metrics(split.label, split.probability, weights)
+    aucs = [
+        roc.auc_and_average_precision(split.label == label, split.probability[:, label], weights)[0]
+        for label in range(len(split.classes))
+    ]
+    found["macro_auc"] = np.mean(aucs, axis=0)
+    if melanoma is not None and threshold is not None:
+        positive, score, _ = binary_scores(melanoma, split)
+        predicted = score >= threshold
+        found["melanoma_sensitivity"] = safe_divide(weights @ (positive & predicted), weights @ positive)
+        found["melanoma_specificity"] = safe_divide(weights @ ~(positive | predicted), weights @ ~positive)
+    names = (*METRICS, "melanoma_sensitivity", "melanoma_specificity")
+    values: dict[str, Any] = {name: rounded(float(found[name][0])) if name in found else None for name in names}
+    reasons = {
+        name: undefined_reason(name) if name in found else "no threshold"
+        for name, value in values.items()
+        if value is None
+    }
     return {**values, **({"reasons": reasons} if reasons else {})}

@@ -20,7 +20,8 @@ def predictions(
     calibrated: NDArray[np.float64] | None = None,
 ) -> SplitPredictions:
     """Return predictions of images that are a group each."""
-    table = pd.DataFrame({"label": [classes[number] for number in label]})
+    names = [f"p{number}" for number in range(len(label))]
+    table = pd.DataFrame({"image_id": names, "label": [classes[number] for number in label]})
     return SplitPredictions(table, classes, label, probability, calibrated, np.arange(len(label)))
 
 
@@ -107,12 +108,25 @@ def test_decision_curve_that_is_undefined() -> None:
 
 def test_robustness_of_one_image() -> None:
     split = predictions(["mel", "nv"], np.ones(1, np.int64), np.eye(2)[1:])
-    found = robustness.robustness_report(split, {("blur", 1): np.eye(2)[:1]}, None, None, Bootstrap(100, 1))
+    blurred = split.table[["image_id"]].assign(corruption="blur", strength="1", mel=1.0, nv=0.0)
+    found = robustness.robustness_report(split, blurred, None, None, Bootstrap(100, 1))
     assert found["uncorrupted"]["macro_auc"] is None
     assert found["uncorrupted"]["reasons"]["macro_auc"]
     assert found["reason"] == "melanoma is no class of its own"
     assert found["corruptions"][0]["balanced_accuracy_drop"]["value"] == 1
     assert found["corruptions"][0]["balanced_accuracy_drop"]["lower"] is None
+
+
+def test_robustness_is_of_a_sample_that_stands_for_test() -> None:
+    """Of 4 nevi, one of them wrong, and 1 melanoma, the sample has 2 and 1."""
+    wrong_once = np.eye(2)[[1, 0, 1, 1, 0]]
+    test = predictions(["mel", "nv"], np.array([1, 1, 1, 1, 0]), wrong_once)
+    sample = test.table.loc[[0, 1, 4], ["image_id"]].assign(corruption="blur", strength="1", mel=1.0, nv=0.0)
+    found = robustness.robustness_report(test, sample, None, None, Bootstrap(100, 1))
+    assert (found["images"], found["uncorrupted"]["balanced_accuracy"]) == (3, 0.75)
+    # Each nevus counts twice: of 5 images 3 are right, and corrupted 1.
+    assert (found["uncorrupted"]["accuracy"], found["corruptions"][0]["accuracy"]) == (0.6, 0.2)
+    assert found["corruptions"][0]["balanced_accuracy_drop"]["value"] == 0.25
 
 
 def test_ood_without_limit() -> None:

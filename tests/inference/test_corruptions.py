@@ -1,9 +1,10 @@
 """Corruptions of images: stronger with their strength, and a function of the seed and the image."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from lesions.inference.corruptions import CORRUPTIONS, STRENGTHS, corrupt
+from lesions.inference.corruptions import CORRUPTIONS, STRENGTHS, choose_sample, corrupt
 
 
 def image(height: int = 48, width: int = 64) -> np.ndarray:
@@ -35,6 +36,19 @@ def test_strength_of_a_corruption(name: str, shape: tuple[int, int]) -> None:
 def test_randomness_is_of_image_and_seed(name: str) -> None:
     assert len({corrupt(image(), name, 3, 1, f"p{number}").tobytes() for number in range(8)}) > 1
     assert len({corrupt(image(), name, 3, seed, "p").tobytes() for seed in range(8)}) > 1
+
+
+def test_sample_has_as_many_of_each_class() -> None:
+    labels = ["nv"] * 50 + ["mel"] * 8 + ["df"] * 3
+    table = pd.DataFrame({"image_id": [f"p{number:02}" for number in range(61)], "label": labels})
+    chosen = choose_sample(table, 1, 20)
+    assert table.loc[chosen, "label"].value_counts().to_dict() == {"nv": 9, "mel": 8, "df": 3}
+    assert (np.diff(chosen) > 0).all()
+    mixed = table.sample(frac=1, random_state=3).reset_index(drop=True)
+    assert set(mixed.loc[choose_sample(mixed, 1, 20), "image_id"]) == set(table.loc[chosen, "image_id"])
+    assert set(choose_sample(table, 2, 20)) != set(chosen)
+    assert list(choose_sample(table, 1, 100)) == list(range(61))
+    assert len(choose_sample(table.iloc[:0], 1)) == 0
 
 
 def test_rotation_has_no_black_corners() -> None:

@@ -87,7 +87,8 @@ def check_predictions(
         file: its name for the messages.
         images: as for `read`.
         classes: as for `read`.
-        extra_columns: as for `read`; an image may stand there once for each of their values.
+        extra_columns: as for `read`; an image may stand there once for each of their values. With them a part of a
+            split is enough.
 
     Raises:
         UserError: the predictions are of other classes or of another split, name an image twice or leave some of a
@@ -119,7 +120,7 @@ def check_predictions(
     # A split without any row passes; the caller checks that none is missing.
     due = images.loc[images["split"].isin(set(table["split"])), "image_id"]
     left_out = due[~due.isin(table["image_id"])]
-    if len(left_out):
+    if len(left_out) and not extra_columns:
         raise UserError(
             f"{file} leaves out {left_out.iloc[0]}, which data/split/split.csv names ({len(left_out):,} of them). "
             "A part of a split is not that split. Run `dvc repro predict --force`."

@@ -204,6 +204,7 @@ def robustness(found: Json) -> Json:
     known.sort(key=lambda row: -row["balanced_accuracy_drop"]["value"])
     uncorrupted = found["uncorrupted"]["balanced_accuracy"]
     return {
+        "images": found["images"],
         "uncorrupted": uncorrupted,
         "mild": [row for row in known if row["strength"] == 1],
         "worst": known[0] if known and uncorrupted is not None else None,
