@@ -18,6 +18,8 @@ RENAMED = {
     "clean.other_diagnoses": "unmapped_diagnoses",
     "clean.contradictions": "label_conflicts",
     "clean.age_missing": "impute_age",
+    "clean.classes.*.of": "diagnoses",
+    "clean.classes.*.nature": "malignancy",
     "split.val": "val_fraction",
     "split.test": "test_fraction",
     "split.separated": "group_overlap",
@@ -42,6 +44,8 @@ RENAMED = {
     "explain.examples": "examples_per_class",
 }
 """New names of keys, by section and old name."""
+RENAMED_VALUES = {("split.method", "declared"): "published"}
+"""New names of values, by key and old name."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -117,12 +121,16 @@ class Section(BaseModel):
         place = ".".join(str(part) for part in [cls.name(), *detail["loc"]])
         if detail["type"] == "extra_forbidden":
             key = str(detail["loc"][-1])
-            if place in RENAMED:
-                return f"{place}: {key} is now called {RENAMED[place]}"
+            anywhere = place if len(detail["loc"]) == 1 else f"{cls.name()}.{detail['loc'][0]}.*.{key}"
+            if anywhere in RENAMED:
+                return f"{place}: {key} is now called {RENAMED[anywhere]}"
             hint = did_you_mean(key, cls.model_fields) if len(detail["loc"]) == 1 else "remove it"
             return f"{place}: unknown key; {hint}"
         if detail["type"] == "missing":
             return f"{place}: missing; `git diff params.yaml` shows whether it was removed"
+        old = detail["input"] if isinstance(detail["input"], str) else ""
+        if (place, old) in RENAMED_VALUES:
+            return f"{place}: {old} is now called {RENAMED_VALUES[place, old]}"
         message = detail["msg"]
         ours = detail["type"] == "value_error"
         message = message.removeprefix("Value error, ") if ours else message[0].lower() + message[1:]

@@ -96,7 +96,7 @@ def verdict(correlation: float | None) -> str:
     if correlation < ALIKE:
         return (
             f"Passed: with random weights the maps differ (rank correlation {correlation:.2f}, below {ALIKE}), so "
-            "they depend on what the network learnt."
+            "they depend on the network's weights."
         )
     return (
         f"Failed: with random weights the maps are much the same (rank correlation {correlation:.2f}, {ALIKE} or "

@@ -80,12 +80,12 @@ def index_table(planned: list[AugmentedImage], images: pd.DataFrame, params: Reb
         params: whether they were augmented before the split, and the random seed.
 
     Returns:
-        One row per augmented image: `image_id`, `original`, `copy` (its number), `label`, `split`, `leakage`.
+        One row per augmented image: `image_id`, `original`, `number` (from 0), `label`, `split`, `leakage`.
 
     Raises:
         UserError: an augmented image would have the id of an image.
     """
-    rows = pd.DataFrame(planned, columns=["original", "copy"])
+    rows = pd.DataFrame(planned, columns=["original", "number"])
     rows.insert(0, "image_id", [image.image_id for image in planned])
     in_use = rows.loc[rows["image_id"].isin(images["image_id"]), "image_id"]
     if len(in_use):

@@ -76,10 +76,10 @@ def run(folder: Path, **values: object) -> pd.DataFrame:
 
 def test_only_training_images_are_augmented(project: Path) -> None:
     rows = run(project, target="max")
-    assert list(rows)[:6] == ["image_id", "original", "copy", "label", "split", "leakage"]
+    assert list(rows)[:6] == ["image_id", "original", "number", "label", "split", "leakage"]
     assert set(rows["original_split"]) == set(rows["split"]) == {"train"}
     assert set(rows["leakage"]) == {"none"}
-    assert (rows["image_id"] == rows["original"] + "+" + rows["copy"]).all()
+    assert (rows["image_id"] == rows["original"] + "+" + rows["number"]).all()
     data = dataset.load(Path("data"))
     assert data.leakage == "none"
     train = data.table.loc[data.rows("train"), "label"].value_counts()
@@ -93,7 +93,7 @@ def test_index_matches_pixels(project: Path) -> None:
     augmented, _ = image_array.read(Path("data/rebalanced"))
     params = Rebalance.read()
     image_of = dict(zip(index["image_id"], pixels, strict=True))
-    for made, original, number in zip(augmented, rows["original"], rows["copy"], strict=True):
+    for made, original, number in zip(augmented, rows["original"], rows["number"], strict=True):
         item = (image_of[original], AugmentedImage(original, int(number)))
         assert np.array_equal(made, augment(item, params.operations_of_augmentor(), params.seed))
 

@@ -75,7 +75,7 @@ def _draw_differences(comparison: Comparison) -> bytes:
         first, second = (_short(name) for name in comparison.names)
         bottom.set_xlabel(f"← {first} better      {second} better →", fontsize=10)
         leaks = [f"LEAKY: {_short(found.revision)}: {found.leakage}" for found in comparison.leaky]
-        title = "\n".join(leaks) or "Difference with its 95 % interval, paired by lesion"
+        title = "\n".join(leaks) or "Difference with its 95 % interval, paired by group"
         drawing.suptitle(title, fontsize=10, color=ALARM if leaks else "black")
         return png(drawing)
 
