@@ -6,9 +6,10 @@ cluster bootstrap: Field and Welsh, J. R. Stat. Soc. B 69, 2007), unstratified, 
 the 97.5th percentile of the metric over the resamples (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
 chapter 13).
 
-Of a proportion that is 0 or 1 in these images every resample says the same: it gets the exact bounds of Clopper and
-Pearson (Biometrika 26, 1934), each group being one case. Areas under the ROC curve have their own intervals
-(`auc_interval`).
+Percentiles of a proportion are too narrow where its images are few: it gets Wilson's interval of as many cases as the
+variance over the resamples is worth. Where it is 0 or 1 every resample says the same: it gets the exact bounds of
+Clopper and Pearson, each group being one case. Areas under the ROC curve (`auc_interval`) and the balanced accuracy
+(`balanced_accuracy`) have their own intervals.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lesions.evaluation.common.proportion import exact_bounds
+from lesions.evaluation.common.proportion import exact_bounds, wilson_bounds
 from lesions.evaluation.metrics import Metrics, undefined_reason
 
 DIGITS = 4
@@ -85,7 +86,7 @@ class Bootstrap:
             name: [
                 exact_estimate(float(value), cases[name][place])
                 if name in at_the_edge and value in (0, 1)
-                else estimate(name, float(value), drawn, several=bool(groups.any()))
+                else estimate(name, float(value), drawn, several=bool(groups.any()), proportion=name in proportions)
                 for place, (value, drawn) in enumerate(
                     zip(
                         values[name],
@@ -130,7 +131,7 @@ def exact_estimate(value: float, cases: int) -> Json:
     return {"value": value, "lower": rounded(lower), "upper": rounded(upper)}
 
 
-def estimate(name: str, value: float, drawn: NDArray[np.float64], *, several: bool) -> Json:
+def estimate(name: str, value: float, drawn: NDArray[np.float64], *, several: bool, proportion: bool = False) -> Json:
     """Return a metric with its interval.
 
     Args:
@@ -138,6 +139,7 @@ def estimate(name: str, value: float, drawn: NDArray[np.float64], *, several: bo
         value: of all images.
         drawn: (resamples,), NaN in a resample in which it is undefined.
         several: whether there is more than one group.
+        proportion: whether it is a fraction of images.
 
     Returns:
         `value`, `lower` and `upper`, null where there is none, then with a `reason`; and
@@ -150,6 +152,8 @@ def estimate(name: str, value: float, drawn: NDArray[np.float64], *, several: bo
     reason = "one group alone: nothing to resample"
     if several:
         lower, upper = np.percentile(known, PERCENTILES) if len(known) else (value, value)
+        if proportion and upper > lower:
+            lower, upper = wilson_bounds(value, value * (1 - value) / float(known.var(ddof=1)))
         if upper > lower:
             return {"value": rounded(value), "lower": rounded(lower), "upper": rounded(upper), **missing}
         # [1, 1] would read as certainty, and says only that no error was among these groups.

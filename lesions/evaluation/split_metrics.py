@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from lesions.evaluation import metrics
 from lesions.evaluation.auc_interval import auc_estimate, macro_auc_estimate
+from lesions.evaluation.balanced_accuracy import balanced_accuracy_estimate
 from lesions.evaluation.bootstrap import Bootstrap, alone, rounded
 from lesions.evaluation.common import predictions
 from lesions.evaluation.common.predictions import SplitPredictions
@@ -57,7 +58,12 @@ def split_report(split: SplitPredictions, prior: NDArray[np.float64], bootstrap:
 def overall_with_intervals(split: SplitPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
     """Return the metrics of all classes together."""
     found = bootstrap.estimates(partial(metrics.overall_metrics, split.label, split.probability), split.groups)
-    return {**alone(found), "macro_auc": macro_auc_estimate(split.label, split.probability, split.groups)}
+    ours = (split.label, split.probability, split.groups)
+    return {
+        **alone(found),
+        "balanced_accuracy": balanced_accuracy_estimate(*ours),
+        "macro_auc": macro_auc_estimate(*ours),
+    }
 
 
 def plain(found: Metrics) -> dict[str, Any]:

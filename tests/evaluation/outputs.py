@@ -56,13 +56,13 @@ def put_predictions(table: pd.DataFrame) -> None:
     table.to_csv(OUTPUTS / "predictions.csv", index=False, float_format=EXACT)
 
 
-def put_corrupted(table: pd.DataFrame) -> None:
+def put_corrupted(table: pd.DataFrame, classes: list[str] = CLASSES) -> None:
     """Write corrupted.csv: of test, the more uniform the stronger the corruption."""
     test = table[table["split"] == "test"]
     tables = []
     for strength in (1, 2, 3):
         worse = test.assign(corruption="blur", strength=strength)
-        worse[CLASSES] = test[CLASSES] * (1 - strength / 3) + strength / 9
+        worse[classes] = test[classes] * (1 - strength / 3) + strength / 3 / len(classes)
         tables.append(worse)
     pd.concat(tables).to_csv(OUTPUTS / "corrupted.csv", index=False, float_format=EXACT)
 
