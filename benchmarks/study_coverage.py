@@ -6,7 +6,7 @@ Each draw is a study of two arms on the same 300 groups, with 2 to 10 runs each.
 of their mean difference, which is 0 in truth; the groups make the rest. Beside the intervals of `lesions study`:
 percentiles of resamples of runs and groups both (the pigeonhole bootstrap, of a twentieth of the draws), and intervals
 by group alone. The last column is how many p are below .05/39, over how many should be: 1 where Holm's adjustment of 39
-comparisons is right. Two minutes on one core.
+comparisons is right. Eight minutes on one core.
 """
 
 import argparse

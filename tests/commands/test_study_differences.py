@@ -130,16 +130,21 @@ def test_runs_are_paired_by_seed() -> None:
     after = {f"train.seed {seed}": predicted(seed, 0.8) for seed in (4, 3, 2, 1)}
     found = compare_runs("better", before, after)
     assert found is not None
-    assert found.holds == "3 runs, groups"
+    assert found.holds.startswith("3 runs (few")
     accuracies = [
         np.mean([metric_values(runs[f"train.seed {seed}"].split)["accuracy"] for seed in (1, 2, 3)])
         for runs in (before, after)
     ]
     assert found.differences["accuracy"]["value"] == pytest.approx(accuracies[1] - accuracies[0], abs=1e-4)
+    five = {f"train.seed {seed}": predicted(seed, 0) for seed in range(5)}
+    many = compare_runs("alike", five, five)
+    assert many is not None
+    assert many.holds == "5 runs, groups"
+    assert many.differences["accuracy"]["lower"] is None
     alone = compare_runs("better", before, {"train.learning_rate 1": predicted(7, 0.8)})
     assert alone is not None
     assert alone.holds == ONE_RUN
-    for others, holds in (((7, 8), TWO_RUNS), ((6, 7, 8, 9), "3 and 4 runs, groups")):
+    for others, holds in (((7, 8), TWO_RUNS), ((6, 7, 8, 9), "3 and 4 runs (few: p is rough), groups")):
         unpaired = compare_runs("better", before, {f"train.seed {seed}": predicted(seed, 0.8) for seed in others})
         assert unpaired is not None
         assert unpaired.holds == holds

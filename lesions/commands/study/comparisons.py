@@ -23,6 +23,8 @@ from lesions.params.evaluate import Evaluate
 
 ONE_RUN = "groups; one random seed: says nothing of another"
 TWO_RUNS = "groups; two random seeds: too few to say what a third would give"
+ENOUGH_RUNS = 5
+"""With fewer, a very small p comes up to 13 times too often (`benchmarks/study_coverage.py`)."""
 ALPHA = 0.05
 """Of all comparisons of a table together."""
 Runs = Mapping[str, ModelPredictions]
@@ -210,7 +212,8 @@ def _held(n_before: int, n_after: int) -> str:
     fewest, most = sorted((n_before, n_after))
     if fewest < MIN_RUNS:
         return ONE_RUN if fewest == 1 else TWO_RUNS
-    return f"{fewest} runs, groups" if fewest == most else f"{fewest} and {most} runs, groups"
+    runs = f"{fewest} runs" if fewest == most else f"{fewest} and {most} runs"
+    return f"{runs}, groups" if fewest >= ENOUGH_RUNS else f"{runs} (few: p is rough), groups"
 
 
 def _of_folds(metric: str, differences: NDArray[np.float64], ratio: float) -> Json:
