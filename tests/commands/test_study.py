@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile, copytree
 from typing import Any
@@ -17,7 +18,7 @@ from ruamel.yaml import YAML
 from lesions.commands.study import report
 from lesions.commands.study import run as study_run
 from lesions.commands.study.comparison_table import comparison_table
-from lesions.commands.study.comparisons import Comparison, adjusted
+from lesions.commands.study.comparisons import ONE_RUN, Comparison, adjusted
 from lesions.commands.study.plan import Planned, list_experiments, plan, with_absolute_paths
 from lesions.commands.study.plot import Row, draw, draw_differences
 from lesions.commands.study.study import METRICS, Study, list_studies, merge_params, read_study
@@ -422,11 +423,14 @@ def compared(name: str, p: float | None, value: float = 0.02) -> Comparison:
 def test_table_says_how_many_survive() -> None:
     text = comparison_table(adjusted([compared("`a`", 0.001), compared("`b`", 0.03), compared("`c`", 0.04)]))
     assert text.startswith("3 comparisons: ")
-    assert "1 differ (bold): `a` in accuracy. Of the others this tells neither" in text
+    assert "At 5 % over all, 1 differs: `a` in accuracy (bold). Of the others this tells neither" in text
     assert "6 have no interval: too few groups." in text
     assert "| `a` | **+0.020 (+0.010 to +0.030)**, p = 0.003 | +0.020 | +0.020 | 3 runs, groups |" in text
     assert "| `b` | +0.020 (+0.010 to +0.030), p = 0.060 |" in text  # alone it would be .03
     assert "none differs, which does not show that they are alike" in comparison_table(adjusted([compared("b", 0.5)]))
+    one_seed = comparison_table(adjusted([replace(compared("`a`", 0.001), holds=ONE_RUN)]))
+    assert "nothing of other random seeds, 1 differs: `a` in accuracy" in one_seed
+    assert "At 5 % over all" not in one_seed
     assert "differ" not in comparison_table(adjusted([compared("`a`", None)]))
 
 
@@ -436,3 +440,4 @@ def test_plot_of_differences() -> None:
     assert both[:4] == b"\x89PNG"
     assert both != draw_differences(adjusted([none, one]), "recipe")
     assert both != draw_differences(adjusted([weak, none]), "recipe")
+    assert both != draw_differences(adjusted([replace(one, holds=ONE_RUN), none]), "recipe")

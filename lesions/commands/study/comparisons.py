@@ -45,6 +45,11 @@ class Comparison:
     holds: str
     differences: dict[str, Json]
 
+    @property
+    def is_of_networks_alone(self) -> bool:
+        """Whether the intervals hold no other random seed, so that it says nothing of the ways to train."""
+        return self.holds in (ONE_RUN, TWO_RUNS)
+
     def survives(self, metric: str) -> bool:
         """Whether it differs in a metric at 5 % over all comparisons of the table."""
         p = self.differences[metric]["p_holm"]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from lesions.commands.study.comparisons import Comparison
 from lesions.commands.study.study import METRICS
 from lesions.reporting.common.names import metric_name
-from lesions.reporting.common.plot_style import BLUE, GREY, WIDTH, png, style
+from lesions.reporting.common.plot_style import BLUE, GREY, PALE, WIDTH, png, style
 
 LEAKY = "#bc4c00"
 LABELS = PUBLISHED, UNDER, NEVER, MAJORITY = (
@@ -80,15 +80,16 @@ def draw_differences(comparisons: list[Comparison], baseline: str) -> bytes:
         for axes, metric in zip(panels, METRICS, strict=True):
             axes.axvline(0, color=GREY, linewidth=1)
             for place, one in enumerate(comparisons):
-                fill = BLUE if one.survives(metric) else "white"
+                fill = "white" if not one.survives(metric) else PALE if one.is_of_networks_alone else BLUE
                 _draw_interval(axes, one.differences[metric], place, color=BLUE, markerfacecolor=fill)
             axes.set_title(metric_name(metric), fontsize=9)
             axes.tick_params(axis="x", labelsize=8)
         panels[0].set_yticks(range(len(comparisons)), [one.name.strip("`") for one in comparisons])
         panels[0].set_ylim(len(comparisons) - 0.5, -0.5)
         drawing.supxlabel(
-            f"more than {baseline}, each with its 95 % interval\nfilled: differs at 5 % over all comparisons (Holm)",
-            fontsize=9,
+            f"more than {baseline}, each with its 95 % interval\n"
+            "filled: differs at 5 % over all comparisons (Holm); pale: between these networks, one or two seeds",
+            fontsize=8,
         )
         return png(drawing)
 

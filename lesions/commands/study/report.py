@@ -226,7 +226,7 @@ def leaks(study: Study, found: dict[str, Found]) -> str:
             comparisons += compare_leak(f"`{entry.name}` - `{entry.pairs_with}`", without_leak, leaky, study.split)
     if not comparisons:
         return ""
-    head = f"## On the same images\n\nWith the leak less without, {split_name(study.split)}."
+    head = f"## On the same images\n\nThe leaky one minus the one without the leak, {split_name(study.split)}."
     return f"{head} {comparison_table(adjusted(comparisons))}"
 
 
