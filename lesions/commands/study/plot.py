@@ -75,7 +75,7 @@ def draw_differences(comparisons: list[Comparison], baseline: str) -> bytes:
         baseline: against what.
     """
     with style():
-        drawing = Figure(figsize=(WIDTH, 1.5 + 0.32 * len(comparisons)), layout="constrained")
+        drawing = Figure(figsize=(WIDTH, 1.7 + 0.32 * len(comparisons)), layout="constrained")
         panels = drawing.subplots(1, len(METRICS), sharey=True, squeeze=False)[0]
         for axes, metric in zip(panels, METRICS, strict=True):
             axes.axvline(0, color=GREY, linewidth=1)
@@ -88,7 +88,7 @@ def draw_differences(comparisons: list[Comparison], baseline: str) -> bytes:
         panels[0].set_ylim(len(comparisons) - 0.5, -0.5)
         drawing.supxlabel(
             f"more than {baseline}, each with its 95 % interval\n"
-            "filled: differs at 5 % over all comparisons (Holm); pale: between these networks, one or two seeds",
+            "filled: differs at 5 % over all comparisons (Holm)\npale: between these networks, of one or two seeds",
             fontsize=8,
         )
         return png(drawing)
