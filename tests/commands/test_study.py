@@ -7,24 +7,23 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile, copytree
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
-from lesions.commands.study import paired, report
+from lesions.commands.study import report
 from lesions.commands.study import run as study_run
+from lesions.commands.study.comparison_table import comparison_table
+from lesions.commands.study.comparisons import ONE_RUN, Comparison, adjusted
 from lesions.commands.study.plan import Planned, list_experiments, plan, with_absolute_paths
 from lesions.commands.study.plot import Row, draw, draw_differences
-from lesions.commands.study.study import SHOWN, Study, list_studies, merge_params, read_study
+from lesions.commands.study.study import METRICS, Study, list_studies, merge_params, read_study
 from lesions.core.errors import UserError
 from lesions.core.params import read_file
-from lesions.evaluation.bootstrap import Bootstrap
-from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.sources.common.download import downloads
 from tests.conftest import ROOT, commit, run, stages_run
 
@@ -213,7 +212,7 @@ def test_study_runs_and_reports(clone: Path) -> None:
     assert "2 of 3 done" in printed
     page = (clone / "docs/draws.md").read_text()
     assert "| `elsewhere` | its images are not here |" in page
-    assert "- `draw-2` against `same`, test, all images" in page
+    assert "| `draw-2` - `same`, all images (" in page
     assert "![By how much each is more than same; the tables below have the numbers](draws.png)" in page
     assert str(clone) not in page
     # `same` has the parameters of the workspace.
@@ -342,7 +341,7 @@ def entry(value: float | None, spread: float = 0.05) -> dict[str, object]:
 
 def evaluation(value: float | None, leakage: str = "none") -> dict[str, object]:
     split = {
-        "metrics": dict.fromkeys(SHOWN, entry(value)),
+        "metrics": dict.fromkeys(METRICS, entry(value)),
         "majority_baseline": {"accuracy": 0.5, "balanced_accuracy": 0.25, "macro_auc": 0.5},
     }
     return {"leakage": leakage, "val": split, "test": split}
@@ -398,7 +397,7 @@ def test_mean_and_spread_of_replicates(here: Path) -> None:
         for entry in study.experiments
         if entry.name in metrics
     }
-    caption, _, text = report.together(study, report.whole_families(study, read), {}).partition("\n\n")
+    caption, _, text = report.means(study, report.whole_families(study, read)).partition("\n\n")
     assert caption == "Mean and standard deviation over the runs, test."
     assert "| `a` | 2 | 0.600 ± 0.141 |" in text
     assert "`b`" not in text  # of which one run is missing
@@ -410,24 +409,6 @@ def test_unknown_baseline(here: Path) -> None:
         read_study("mine")
 
 
-def test_paired_differences_of_means() -> None:
-    """By hand: of four lesions with one image each, the first has one run with 1 and one with 3 right, mean .5."""
-    label = np.array([0, 0, 1, 1])
-
-    def split(*right: bool) -> SplitPredictions:
-        probability = np.where(np.array(right)[:, None] == (label[:, None] == [0, 1]), 0.9, 0.1)
-        return SplitPredictions(pd.DataFrame(index=range(4)), ["a", "b"], label, probability, None, np.arange(4))
-
-    worse, better = split(True, False, False, False), split(True, True, True, False)
-    assert paired.mean_metrics([worse, better], np.ones((1, 4)))["accuracy"] == pytest.approx(0.5)
-    found: dict[str, Any] = paired.surplus([worse, better], [better, better], Bootstrap(200, 1))["accuracy"]
-    assert found["value"] == pytest.approx(0.25)
-    assert 0 <= found["lower"] < 0.25 < found["upper"] <= 0.5
-    same = paired.surplus([worse, better], [better, worse], Bootstrap(200, 1))
-    assert (same["accuracy"]["value"], same["accuracy"]["lower"]) == (0, None)
-    assert "groups of each kind" in str(same["macro_auc"]["reason"])
-
-
 def test_plot(found: tuple[Study, list[Planned], dict[str, report.Found]]) -> None:
     rows = report.rows(found[0], found[2])
     image = draw(rows, "accuracy")
@@ -436,10 +417,33 @@ def test_plot(found: tuple[Study, list[Planned], dict[str, report.Found]]) -> No
     assert image != draw([*rows[1:], rows[0]], "accuracy")
 
 
+def compared(name: str, p: float | None, value: float = 0.02) -> Comparison:
+    """Return a comparison that has p for the accuracy, and no interval of the other metrics."""
+    none: dict[str, Any] = {"value": value, "lower": None, "upper": None, "p": None, "reason": "too few groups"}
+    known: dict[str, Any] = {"value": value, "lower": value - 0.01, "upper": value + 0.01, "p": p}
+    return Comparison(
+        name, "3 runs, groups", {**dict.fromkeys(METRICS, none), "accuracy": none if p is None else known}
+    )
+
+
+def test_table_says_how_many_survive() -> None:
+    text = comparison_table(adjusted([compared("`a`", 0.001), compared("`b`", 0.03), compared("`c`", 0.04)]))
+    assert text.startswith("3 comparisons: ")
+    assert "At 5 % over all, 1 differs: `a` in accuracy (bold). Of the others this tells neither" in text
+    assert "6 have no interval: too few groups." in text
+    assert "| `a` | **+0.020 (+0.010 to +0.030)**, p = 0.003 | +0.020 | +0.020 | 3 runs, groups |" in text
+    assert "| `b` | +0.020 (+0.010 to +0.030), p = 0.060 |" in text  # alone it would be .03
+    assert "none differs, which does not show that they are alike" in comparison_table(adjusted([compared("b", 0.5)]))
+    one_seed = comparison_table(adjusted([replace(compared("`a`", 0.001), holds=ONE_RUN)]))
+    assert "nothing of other random seeds, 1 differs: `a` in accuracy" in one_seed
+    assert "At 5 % over all" not in one_seed
+    assert "differ" not in comparison_table(adjusted([compared("`a`", None)]))
+
+
 def test_plot_of_differences() -> None:
-    one = {"accuracy": {"value": 0.02, "lower": 0.01, "upper": 0.04}}
-    none = {"accuracy": {"value": None, "lower": None, "upper": None}}
-    names = {"accuracy": "accuracy"}
-    both = draw_differences({"one": one, "none": none}, names, "recipe")
+    one, none, weak = compared("one", 0.001), compared("none", None), compared("one", 0.9)
+    both = draw_differences(adjusted([one, none]), "recipe")
     assert both[:4] == b"\x89PNG"
-    assert both != draw_differences({"one": none, "none": one}, names, "recipe")
+    assert both != draw_differences(adjusted([none, one]), "recipe")
+    assert both != draw_differences(adjusted([weak, none]), "recipe")
+    assert both != draw_differences(adjusted([replace(one, holds=ONE_RUN), none]), "recipe")

@@ -6,7 +6,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lesions.reporting.common.plot_style import BLUE, GREY, WIDTH, png, style
+from lesions.commands.study.comparisons import Comparison
+from lesions.commands.study.study import METRICS
+from lesions.reporting.common.names import metric_name
+from lesions.reporting.common.plot_style import BLUE, GREY, PALE, WIDTH, png, style
 
 LEAKY = "#bc4c00"
 LABELS = PUBLISHED, UNDER, NEVER, MAJORITY = (
@@ -55,7 +58,7 @@ def draw(rows: list[Row], metric: str) -> bytes:
             _draw_interval(axes, row.leaky[0], place - 0.12, color=LEAKY, label=UNDER)
             _draw_interval(axes, row.without_leak[0], place + 0.12, color=BLUE, label=NEVER)
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
-        axes.set(xlabel=f"{metric}, with 95 % intervals by lesion", xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
+        axes.set(xlabel=f"{metric}, with 95 % intervals by group", xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         order = [label for label in LABELS if label in handles]
         drawing.legend(
@@ -64,26 +67,30 @@ def draw(rows: list[Row], metric: str) -> bytes:
         return png(drawing)
 
 
-def draw_differences(surplus: dict[str, dict[str, Any]], metrics: dict[str, str], baseline: str) -> bytes:
+def draw_differences(comparisons: list[Comparison], baseline: str) -> bytes:
     """Return the plot as a PNG file, a line for what is held against a baseline, a panel a metric.
 
     Args:
-        surplus: by name, from top to bottom, the differences with their intervals by metric.
-        metrics: the names of the metrics, from left to right, and how they are called.
+        comparisons: from top to bottom.
         baseline: against what.
     """
     with style():
-        drawing = Figure(figsize=(WIDTH, 1.2 + 0.32 * len(surplus)), layout="constrained")
-        panels = drawing.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
-        for axes, (metric, title) in zip(panels, metrics.items(), strict=True):
+        drawing = Figure(figsize=(WIDTH, 1.7 + 0.32 * len(comparisons)), layout="constrained")
+        panels = drawing.subplots(1, len(METRICS), sharey=True, squeeze=False)[0]
+        for axes, metric in zip(panels, METRICS, strict=True):
             axes.axvline(0, color=GREY, linewidth=1)
-            for place, found in enumerate(surplus.values()):
-                _draw_interval(axes, found[metric], place, color=BLUE)
-            axes.set_title(title, fontsize=9)
+            for place, one in enumerate(comparisons):
+                fill = "white" if not one.survives(metric) else PALE if one.is_of_networks_alone else BLUE
+                _draw_interval(axes, one.differences[metric], place, color=BLUE, markerfacecolor=fill)
+            axes.set_title(metric_name(metric), fontsize=9)
             axes.tick_params(axis="x", labelsize=8)
-        panels[0].set_yticks(range(len(surplus)), list(surplus))
-        panels[0].set_ylim(len(surplus) - 0.5, -0.5)
-        drawing.supxlabel(f"more than {baseline}, with 95 % intervals by lesion", fontsize=9)
+        panels[0].set_yticks(range(len(comparisons)), [one.name.strip("`") for one in comparisons])
+        panels[0].set_ylim(len(comparisons) - 0.5, -0.5)
+        drawing.supxlabel(
+            f"more than {baseline}, each with its 95 % interval\n"
+            "filled: differs at 5 % over all comparisons (Holm)\npale: between these networks, of one or two seeds",
+            fontsize=8,
+        )
         return png(drawing)
 
 

@@ -13,19 +13,21 @@ from typing import Any
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 
-from lesions.commands.study.paired import paired_lines, surplus_over
+from lesions.commands.study.comparison_table import comparison_table
+from lesions.commands.study.comparisons import Comparison, adjusted, compare_leak, compare_to_baseline
 from lesions.commands.study.plan import Planned, git
 from lesions.commands.study.plot import Row, Shown, draw, draw_differences
-from lesions.commands.study.study import SHOWN, SPLITS, Entry, Study
+from lesions.commands.study.study import METRICS, Entry, Study
 from lesions.core.errors import UserError
+from lesions.reporting.common.names import metric_name, split_name
 from lesions.reporting.common.numbers import decimal, interval_to
 from lesions.reporting.common.tables import Markdown, escape_markdown, markdown_table
 
 Json = dict[str, Any]
 INTERVALS = (
-    "Intervals are the 95 % of each experiment's bootstrap by lesion, or by patient where the data name them: they "
-    "hold what other lesions would change, and not what another seed of training would. “Always the majority” is "
-    "the model that gives every image the class that is most frequent in train."
+    "The interval of an experiment is the 95 % of its bootstrap by group (lesion or patient where the data name them, "
+    "and what else belongs together): it holds what other groups would change, and not what another random seed would. "
+    "“Always the majority” is the model that gives every image the class that is most frequent in train."
 )
 
 
@@ -63,14 +65,14 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
     file = file or study.report_file()
     found = {one.entry.name: read(one) for one in planned if one.commit}
     families = whole_families(study, found)
-    surplus = more_than_baseline(study, families)
+    comparisons = to_baseline(study, families)
     plot = file.with_suffix(".png")
-    if surplus:
+    if comparisons:
         caption = f"By how much each is more than {escape_markdown(study.baseline)}"
-        image = draw_differences(surplus, SHOWN, study.baseline)
+        image = draw_differences(comparisons, study.baseline)
     else:
-        caption = f"{SHOWN[study.metric]} of each experiment"
-        image = draw(rows(study, found), SHOWN[study.metric])
+        caption = f"{metric_name(study.metric)} of each experiment"
+        image = draw(rows(study, found), metric_name(study.metric))
     parts = [
         f"# {escape_markdown(study.title)}",
         escape_markdown(study.question),
@@ -78,8 +80,9 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
         f"![{caption}; the tables below have the numbers]({plot.name})",
         systems(study, found),
         table(study, planned, found),
-        together(study, families, surplus),
-        paired(study, found),
+        means(study, families),
+        more_than_baseline(study, comparisons),
+        leaks(study, found),
         sources(study),
         INTERVALS,
     ]
@@ -130,10 +133,10 @@ def systems(study: Study, found: dict[str, Found]) -> str:
         clean, majority_there = without_leak.shown(metric, study.split) if without_leak else (None, None)
         lines.append(
             (
-                Markdown(f"`{entry.name}`: {SHOWN[metric]}"),
+                Markdown(f"`{entry.name}`: {metric_name(metric)}"),
                 "-" if entry.published is None else f"{entry.published.value:.4f}".rstrip("0"),
-                f"{interval_to(leaky)}, {SPLITS[split]}",
-                f"{interval_to(clean)}, {SPLITS[study.split]}" if without_leak else "not run yet",
+                f"{interval_to(leaky)}, {split_name(split)}",
+                f"{interval_to(clean)}, {split_name(study.split)}" if without_leak else "not run yet",
                 f"{decimal(majority)}; {decimal(majority_there)}",
             )
         )
@@ -156,7 +159,7 @@ def table(study: Study, planned: list[Planned], found: dict[str, Found]) -> str:
         size = f"{ours.train['weights']:,}" if ours.train else "-"
         epoch = f"{ours.train['best_epoch']} of {ours.train['epochs']}" if ours.train else "-"
         cells = (interval_to(accuracy), interval_to(balanced), decimal(majority), size, epoch)
-        lines.append((name, SPLITS[split], *cells, ours.evaluation["leakage"]))
+        lines.append((name, split_name(split), *cells, ours.evaluation["leakage"]))
     head = ("experiment", "split", "accuracy", "balanced accuracy", "always the majority: accuracy", "weights")
     return markdown_table((*head, "epoch kept", "leakage"), lines)
 
@@ -167,33 +170,43 @@ def whole_families(study: Study, found: dict[str, Found]) -> dict[str, list[Foun
     return {name: [found[one] for one in members] for name, members in families if set(members) <= set(found)}
 
 
-def more_than_baseline(study: Study, families: dict[str, list[Found]]) -> dict[str, Json]:
-    """Return what each family adds to the baseline; {} where there is none, or nothing to hold against it."""
+def to_baseline(study: Study, families: dict[str, list[Found]]) -> list[Comparison]:
+    """Return how each family differs from the baseline; [] where there is none, or nothing to hold against it."""
     if study.baseline not in families:
-        return {}
-    commits = {name: [str(one.planned.commit) for one in members] for name, members in families.items()}
+        return []
+    commits = {
+        name: {replicate_of(one.planned.entry): str(one.planned.commit) for one in members}
+        for name, members in families.items()
+    }
     try:
-        return surplus_over(study.baseline, commits, study.split)
+        return compare_to_baseline(study.baseline, commits, study.split)
     except UserError:  # the predictions are not in the cache
-        return {}
+        return []
 
 
-def together(study: Study, families: dict[str, list[Found]], surplus: dict[str, Json]) -> str:
-    """Return a table of mean and spread over the experiments that one `each` made, and what they add to a baseline."""
+def replicate_of(entry: Entry) -> str:
+    """Return which of the experiments of one `each` it is: `train.seed 1`."""
+    return ", ".join(f"{key} {entry.set[key]}" for key in entry.each)
+
+
+def means(study: Study, families: dict[str, list[Found]]) -> str:
+    """Return a table of mean and spread over the experiments that one `each` made."""
     if not any(len(members) > 1 for members in families.values()):
         return ""
     lines: list[tuple[object, ...]] = []
     for name, members in families.items():
-        estimates = {metric: [one.shown(metric, study.split)[0] for one in members] for metric in SHOWN}
-        more = [interval_to(surplus[name][metric] if name in surplus else None, "+") for metric in SHOWN]
-        cells = (*map(spread, estimates.values()), *(more if surplus else []))
-        lines.append((Markdown(f"`{name}`"), len(members), *cells))
-    head: list[str] = ["what", "runs", *SHOWN.values()]
-    caption = f"Mean and standard deviation over the runs, {SPLITS[study.split]}."
-    if surplus:
-        head += [Markdown(f"{metric}, more than `{study.baseline}`") for metric in SHOWN.values()]
-        caption += " The differences are of these means; their 95 % interval is by lesion, paired, not by run."
-    return f"{caption}\n\n{markdown_table(head, lines)}"
+        estimates = [[one.shown(metric, study.split)[0] for one in members] for metric in METRICS]
+        lines.append((Markdown(f"`{name}`"), len(members), *map(spread, estimates)))
+    caption = f"Mean and standard deviation over the runs, {split_name(study.split)}."
+    return f"{caption}\n\n{markdown_table(('what', 'runs', *map(metric_name, METRICS)), lines)}"
+
+
+def more_than_baseline(study: Study, comparisons: list[Comparison]) -> str:
+    """Return how each family differs from the baseline."""
+    if not comparisons:
+        return ""
+    head = f"## More than `{study.baseline}`\n\nDifferences of the means, {split_name(study.split)}."
+    return f"{head} {comparison_table(comparisons)}"
 
 
 def spread(estimates: list[Json | None]) -> str:
@@ -204,21 +217,24 @@ def spread(estimates: list[Json | None]) -> str:
     return decimal(mean(values)) + (f" ± {decimal(stdev(values))}" if len(values) > 1 else "")
 
 
-def paired(study: Study, found: dict[str, Found]) -> str:
+def leaks(study: Study, found: dict[str, Found]) -> str:
     """Return how pairs with the same images differ, of all these and of those that leak."""
-    lines: list[str] = []
+    comparisons: list[Comparison] = []
     for entry in study.experiments:
         if entry.pairs_with in found and entry.name in found:
             without_leak, leaky = (str(found[name].planned.commit) for name in (entry.pairs_with, entry.name))
-            lines += paired_lines(f"`{entry.name}` against `{entry.pairs_with}`", without_leak, leaky, study.split)
-    return "## On the same images\n\n" + "\n".join(lines) if lines else ""
+            comparisons += compare_leak(f"`{entry.name}` - `{entry.pairs_with}`", without_leak, leaky, study.split)
+    if not comparisons:
+        return ""
+    head = f"## On the same images\n\nThe leaky one minus the one without the leak, {split_name(study.split)}."
+    return f"{head} {comparison_table(adjusted(comparisons))}"
 
 
 def sources(study: Study) -> str:
     """Return where the published metrics stand."""
     published = [(entry.name, entry.published) for entry in study.experiments if entry.published is not None]
     lines = [
-        f"- `{name}`: {SHOWN[given.metric]} {given.value:g}, called {SPLITS[given.split]}: "
+        f"- `{name}`: {metric_name(given.metric)} {given.value:g}, called {split_name(given.split)}: "
         f"{escape_markdown(given.source)}"
         for name, given in published
     ]
@@ -235,7 +251,7 @@ def rows(study: Study, found: dict[str, Found]) -> list[Row]:
         metric, split = shown_of(study, entry)
         ours, pair = found[entry.name], found.get(entry.pairs_with or "")
         shown = ours.shown(metric, split)
-        other = "" if metric == study.metric else f" ({SHOWN[metric]})"
+        other = "" if metric == study.metric else f" ({metric_name(metric)})"
         published = entry.published.value if entry.published else None
         if pair or ours.evaluation["leakage"] != "none":
             clean = pair.shown(metric, study.split) if pair else (None, None)

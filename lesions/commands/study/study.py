@@ -4,7 +4,7 @@ import itertools
 import re
 from copy import deepcopy
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,10 +18,9 @@ NAME = r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"
 """Of studies and experiments: what Git takes as part of a ref, a shell as it is, and a person can say."""
 Name = Annotated[str, Field(pattern=f"^{NAME}$", max_length=60)]
 Split = Literal["val", "test"]
-SPLITS = {"val": "validation", "test": "test"}
 Metric = Literal["accuracy", "balanced_accuracy", "macro_auc"]
-SHOWN = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_auc": "macro AUC"}
-"""What a report calls the metrics that it shows."""
+METRICS: tuple[Metric, ...] = get_args(Metric)
+"""Those that a report compares."""
 
 
 class Published(BaseModel):
