@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lesions.reporting.card.context import gaps
+from lesions.reporting.card.context import comparison_rows, findings
 from lesions.reporting.card.html import page
 from lesions.reporting.common.numbers import interval
 from lesions.reporting.common.templates import ENVIRONMENT, one_line
@@ -162,21 +162,65 @@ def test_resolution_of_an_interval() -> None:
     assert "No interval" in resolution({"value": 1.0, "lower": None, "upper": None}, 1000)
 
 
-def test_gap_between_subgroups() -> None:
-    def rows(high: float) -> dict[str, list[dict[str, Any]]]:
-        return {
-            "sex": [
-                {"subgroup": "female", "auc": estimate(0.8, 0.75, 0.85)},
-                {"subgroup": "male", "auc": estimate(high, high - 0.02, high + 0.02)},
-                {"subgroup": "not stated", "auc": estimate(0.1, 0.0, 0.2)},
-                {"subgroup": "few", "suppressed": "fewer than 20 groups"},
-            ]
+def test_findings_on_subgroups() -> None:
+    def tested(p: float, p_holm: float, left_out: dict[str, str]) -> dict[str, Any]:
+        differences = [{"subgroup": "fe|male", **estimate(-0.1, -0.2, 0.01)}]
+        test = {"p": p, "p_holm": p_holm, "differs": p_holm < 0.05}
+        return {"reference": "male", "differences": differences, **test, "left_out": left_out}
+
+    few = {"few": "fewer than 20 groups"}
+    impossible = {
+        "reason": "fewer than two",
+        "left_out": {**few, "a": "holds other classes", "b": "holds other classes"},
+    }
+    sex = {
+        "melanoma_auc": tested(1e-9, 2e-9, few),
+        "melanoma_sensitivity": tested(0.02, 0.2, few),
+        "melanoma_specificity": tested(0.2, 0.4, few),
+        "balanced_accuracy": impossible,
+    }
+    comparisons = {"columns": {"sex": sex}}
+    (found,) = findings(comparisons)
+    assert found["verdicts"] == {
+        "differs": ["melanoma AUC (adjusted p < 0.001)"],
+        "unadjusted": ["melanoma sensitivity"],
+        "none": ["melanoma specificity"],
+        "impossible": ["balanced accuracy"],
+    }
+    assert found["left_out"] == [
+        {"reason": "fewer than 20 groups", "subgroups": ["few"], "metrics": []},
+        {"reason": "holds other classes", "subgroups": ["a", "b"], "metrics": ["balanced accuracy"]},
+    ]
+    rows = comparison_rows(comparisons)
+    assert [(row["column"], row["p"], row["p_holm"]) for row in rows] == [
+        ("sex", "< 0.001", "< 0.001"),
+        ("", "0.020", "0.200"),
+        ("", "0.200", "0.400"),
+    ]
+    assert rows[0]["differences"] == r"fe\|male: -0.100 (-0.200 to +0.010)"
+    assert findings({}) == comparison_rows({}) == []
+
+
+def test_card_on_subgroups_and_sources(card: Callable[[], tuple[str, str]]) -> None:
+    def two_sources(found: Any) -> None:
+        row = next(row for row in found["subgroups_of_test"]["sex"] if row.get("melanoma_auc", {}).get("value"))
+        found["subgroups_of_test"]["source"] = [row | {"subgroup": name} for name in ("here", "there")]
+        pooled = {"pooled": estimate(0.81, 0.7, 0.9), "tau_of_logit": estimate(0.3, 0.1, 1.2), "i_squared": 0.5}
+        found["subgroup_comparisons_of_test"]["sources"] = {
+            "melanoma_auc": {"sources": ["here", "there"], **pooled, "another_source": None},
+            "balanced_accuracy": {"reason": "fewer than two sources have enough groups"},
         }
 
-    (found,) = gaps(rows(0.86), "auc")
-    assert (found["low"]["subgroup"], found["high"]["subgroup"], found["apart"]) == ("female", "male", False)
-    assert gaps(rows(0.95), "auc")[0]["apart"]
-    assert gaps({"sex": rows(0.9)["sex"][:1]}, "auc") == []
+    markdown = card()[0]
+    assert "Do sources differ?" not in markdown
+    assert "overlap" not in markdown
+    tests = json.loads(EVALUATION.read_text())["subgroup_comparisons_of_test"]["tests"]
+    assert f"{tests} tests" in markdown or not tests
+    change(EVALUATION, two_sources)
+    markdown = card()[0]
+    assert "pooled over 2 sources: 0.810 [0.700" in markdown
+    assert "nothing is said of another source" in markdown
+    assert Path("reports/card/sources.png").stat().st_size > 1000
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

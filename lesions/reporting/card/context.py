@@ -10,10 +10,10 @@ import pandas as pd
 from lesions.core.csv_files import read_csv
 from lesions.core.json_files import read_json
 from lesions.reporting.card.plots import DERMATOLOGISTS, write_plots
-from lesions.reporting.common.names import SPLITS
-from lesions.reporting.common.numbers import decimal
+from lesions.reporting.common.names import SPLITS, metric_name
+from lesions.reporting.common.numbers import decimal, interval_to, p_value
 from lesions.reporting.common.provenance import origin
-from lesions.reporting.common.tables import Markdown
+from lesions.reporting.common.tables import Markdown, escape_markdown
 
 Json = dict[str, Any]
 
@@ -25,6 +25,8 @@ HASHED = {
 }
 FEW_GROUPS = 50
 """With fewer, a class's metrics depend a lot on the groups that happen to be there."""
+SIGNIFICANCE = 0.05
+"""Below it, a p-value is said to show a difference."""
 ALERT_SENSITIVITY = 0.9
 """The target on validation of the thresholds in the card's summary."""
 ON_TWO_SPLITS = {
@@ -48,6 +50,8 @@ def card_context(params: Json, folder: Path) -> Json:
     split_name = "test" if "test" in report else "val"
     leak = "" if report["leakage"] == "none" else report["leakage"]
     groups = report.get("subgroups_of_test", {})
+    comparisons = report.get("subgroup_comparisons_of_test", {})
+    sources = source_rows(groups, comparisons.get("sources", {}))
     melanoma = any("melanoma_groups" in row for rows in groups.values() for row in rows)
     return {
         "params": params,
@@ -73,7 +77,10 @@ def card_context(params: Json, folder: Path) -> Json:
         "image_only": report.get("image_only", {}).get(split_name),
         "melanoma": melanoma,
         "subgroups": subgroup_rows(groups),
-        "gaps": gaps(groups, "melanoma_auc" if melanoma else "balanced_accuracy"),
+        "tests": comparisons.get("tests", 0),
+        "comparisons": comparison_rows(comparisons),
+        "findings": findings(comparisons),
+        "sources": sources,
         "robustness": robustness(report.get("robustness_of_test", {})),
         "accuracy_by_coverage": {
             row["coverage"]: row["accuracy"] for row in report["abstention"][split_name]["coverages"]
@@ -85,7 +92,7 @@ def card_context(params: Json, folder: Path) -> Json:
         "size": image_size(read_json(Path("models/preprocessing.json"))),
         "hashes": hashes(params),
         "images": folder.name,
-        "drawn": write_plots(report, split_name, leak, folder),
+        "drawn": write_plots(report, split_name, sources, leak, folder),
     }
 
 
@@ -171,29 +178,98 @@ def subgroup_rows(groups: dict[str, list[Json]]) -> list[Json]:
     ]
 
 
-def gaps(groups: dict[str, list[Json]], metric: str) -> list[Json]:
-    """Return for each column how far its subgroups lie apart, where there are several.
+def comparison_rows(comparisons: Json) -> list[Json]:
+    """Return a row a column and metric that are tested: the differences of the subgroups from the largest, and p.
+
+    Args:
+        comparisons: `subgroup_comparisons_of_test` of the report.
+    """
+    rows = []
+    for column, by_metric in comparisons.get("columns", {}).items():
+        tested = {metric: one for metric, one in by_metric.items() if "p" in one}
+        for number, (metric, one) in enumerate(tested.items()):
+            differences = (f"{escape_markdown(row['subgroup'])}: {interval_to(row, '+')}" for row in one["differences"])
+            rows.append(
+                {
+                    "column": column if number == 0 else "",
+                    "metric": metric_name(metric),
+                    "reference": one["reference"],
+                    "differences": Markdown("; ".join(differences)),
+                    **{
+                        name: Markdown(p_value(one[name]).removeprefix("p ").removeprefix("= "))
+                        for name in ("p", "p_holm")
+                    },
+                }
+            )
+    return rows
+
+
+def findings(comparisons: Json) -> list[Json]:
+    """Return what the tests of each column show: names of metrics by verdict, and what could not be compared.
+
+    Args:
+        comparisons: `subgroup_comparisons_of_test` of the report.
+
+    Returns:
+        For each column, `verdicts`: metrics by `differs`, `unadjusted` (p is below 0.05, but not when adjusted), `none`
+        and `impossible`; and `left_out`: the `reason`, its `subgroups`, and the `metrics` that it holds for.
+    """
+    found = []
+    for column, by_metric in comparisons.get("columns", {}).items():
+        verdicts: dict[str, list[str]] = {}
+        left_out: dict[str, dict[str, list[str]]] = {}
+        for metric, one in by_metric.items():
+            adjusted = f" (adjusted {p_value(one['p_holm'])})" if one.get("differs") else ""
+            verdicts.setdefault(verdict(one), []).append(metric_name(metric) + adjusted)
+            for subgroup, reason in one["left_out"].items():
+                left_out.setdefault(reason, {}).setdefault(subgroup, []).append(metric_name(metric))
+        found.append(
+            {
+                "column": column,
+                "verdicts": verdicts,
+                "left_out": [
+                    {
+                        "reason": reason,
+                        "subgroups": list(subgroups),
+                        # The subgroup itself is too small where the reason holds for all metrics.
+                        "metrics": [] if len(metrics := next(iter(subgroups.values()))) == len(by_metric) else metrics,
+                    }
+                    for reason, subgroups in left_out.items()
+                ],
+            }
+        )
+    return found
+
+
+def verdict(comparison: Json) -> str:
+    """Return what one test shows, as a key of `verdicts`."""
+    if "p" not in comparison:
+        return "impossible"
+    if comparison["differs"]:
+        return "differs"
+    return "unadjusted" if comparison["p"] < SIGNIFICANCE else "none"
+
+
+def source_rows(groups: dict[str, list[Json]], sources: dict[str, Json]) -> list[Json]:
+    """Return a row a metric that is pooled over sources: the sources' estimates beside what is pooled.
 
     Args:
         groups: `subgroups_of_test` of the report.
-        metric: what is compared.
-
-    Returns:
-        For each column `low` and `high`, estimates with their `subgroup`, and `apart`: whether their intervals do not
-        overlap.
+        sources: `sources` of its comparisons.
     """
-    found = []
-    for column, rows in groups.items():
-        known = [
-            row[metric] | {"subgroup": row["subgroup"]}
-            for row in rows
-            if row.get(metric, {}).get("value") is not None and row["subgroup"] != "not stated"
-        ]
-        if len(known) >= 2:
-            low, high = (pick(known, key=lambda row: row["value"]) for pick in (min, max))
-            apart = None not in (low["upper"], high["lower"]) and low["upper"] < high["lower"]
-            found.append({"column": column, "low": low, "high": high, "apart": apart})
-    return found
+    return [
+        {
+            "metric": metric_name(metric),
+            "sources": [
+                {"source": row["subgroup"], **row[metric]}
+                for row in groups["source"]
+                if row["subgroup"] in one["sources"]
+            ],
+            **{name: value for name, value in one.items() if name != "sources"},
+        }
+        for metric, one in sources.items()
+        if "pooled" in one
+    ]
 
 
 def robustness(found: Json) -> Json:
