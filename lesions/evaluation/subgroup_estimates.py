@@ -63,18 +63,25 @@ def proportion(found: NDArray[np.bool_], rows: NDArray[np.bool_], groups: NDArra
     return Estimate(value, max(variance, value * (1 - value) / images), cases, cases, influence)
 
 
-def mean_sensitivity(split: SplitPredictions, rows: NDArray[np.bool_]) -> Estimate:
-    """Return the balanced accuracy of some images, (N,), over the classes that they hold."""
-    correct = split.probability.argmax(axis=1) == split.label
-    found = [proportion(correct, rows & (split.label == label), split.groups) for label in np.unique(split.label[rows])]
+def mean_sensitivity(
+    correct: NDArray[np.bool_], label: NDArray[np.int64], rows: NDArray[np.bool_], groups: NDArray[np.int64]
+) -> Estimate:
+    """Return the balanced accuracy of some images, over the classes that they hold.
+
+    Args:
+        correct: (N,), which images are classified correctly.
+        label: (N,), their classes.
+        rows: (N,), which images count.
+        groups: (N,), the number of each image's group.
+    """
+    found = [proportion(correct, rows & (label == one), groups) for one in np.unique(label[rows])]
     influences = np.array([one.influence for one in found]) / len(found)
     covariance = influences @ influences.T
     # Of few groups the variance observed is uncertain, and 0 where all are right: half a case is added, as for a logit.
     errors = [one.logit()[1] * smoothed * (1 - smoothed) for one in found for smoothed in [expit(one.logit()[0])]]
     np.fill_diagonal(covariance, np.maximum(np.diag(covariance), (np.array(errors) / len(found)) ** 2))
-    value = float(np.mean([one.value for one in found]))
     return Estimate(
-        value,
+        float(np.mean([one.value for one in found])),
         float(covariance.sum()),
         sum(one.groups for one in found),
         min(one.cases for one in found),
@@ -82,21 +89,23 @@ def mean_sensitivity(split: SplitPredictions, rows: NDArray[np.bool_]) -> Estima
     )
 
 
-def area(split: SplitPredictions, rows: NDArray[np.bool_], label: int) -> Estimate:
-    """Return the area under the ROC curve of one class against the rest.
+def area(
+    positive: NDArray[np.bool_], score: NDArray[np.float64], rows: NDArray[np.bool_], groups: NDArray[np.int64]
+) -> Estimate:
+    """Return the area under the ROC curve of some images.
 
     Args:
-        split: all images.
+        positive: (N,).
+        score: (N,).
         rows: (N,), which images count.
-        label: the class.
+        groups: (N,), the number of each image's group.
     """
-    positive, score, groups = split.label[rows] == label, split.probability[rows, label], split.groups[rows]
-    held = n_groups_of_kind(positive, groups)
-    auc, of_positive, of_negative = auc_parts(positive, score, groups, int(split.groups.max()) + 1)
-    variance = auc_covariance(positive[None], score[None], groups)[1][0, 0]
-    return Estimate(
-        auc, steadied_variance(auc, float(variance), *held), min(held), min(held), of_positive + of_negative
-    )
+    ours = positive[rows], score[rows], groups[rows]
+    held = n_groups_of_kind(ours[0], ours[2])
+    auc, of_positive, of_negative = auc_parts(*ours, int(groups.max()) + 1)
+    observed = auc_covariance(ours[0][None], ours[1][None], ours[2])[1][0, 0]
+    variance = steadied_variance(auc, float(observed), *held)
+    return Estimate(auc, variance, min(held), min(held), of_positive + of_negative)
 
 
 def metric_estimate(metric: str, split: SplitPredictions, rows: NDArray[np.bool_], label: int | None) -> Estimate:
@@ -108,15 +117,15 @@ def metric_estimate(metric: str, split: SplitPredictions, rows: NDArray[np.bool_
         rows: (N,), which images count.
         label: melanoma's, or None.
     """
+    answer = split.probability.argmax(axis=1)
     if metric == "balanced_accuracy" or label is None:
-        return mean_sensitivity(split, rows)
-    if metric == "melanoma_auc":
-        return area(split, rows, label)
-    found = split.probability.argmax(axis=1) == label
+        return mean_sensitivity(answer == split.label, split.label, rows, split.groups)
     melanoma = split.label == label
+    if metric == "melanoma_auc":
+        return area(melanoma, split.probability[:, label], rows, split.groups)
     if metric == "melanoma_sensitivity":
-        return proportion(found, rows & melanoma, split.groups)
-    return proportion(~found, rows & ~melanoma, split.groups)
+        return proportion(answer == label, rows & melanoma, split.groups)
+    return proportion(answer != label, rows & ~melanoma, split.groups)
 
 
 def logits(estimates: list[Estimate]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
