@@ -12,7 +12,8 @@ from scipy.optimize import brentq
 from scipy.stats import chi2
 from scipy.stats import t as student
 
-LEVEL = 0.95
+from lesions.evaluation.common.proportion import LEVEL
+
 MIN_TO_PREDICT = 3
 """With fewer sources nothing is said of another one."""
 

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from lesions.evaluation.bootstrap import LEVEL, Json, rounded
+from lesions.evaluation.bootstrap import Json, rounded
 from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.evaluation.common.proportion import LEVEL
 from lesions.evaluation.heterogeneity import holm, omnibus_test, pool
 from lesions.evaluation.subgroup_estimates import METRICS, Estimate, logits, metric_estimate
 from lesions.evaluation.subgroups import MIN_GROUPS, NOT_STATED, columns, members

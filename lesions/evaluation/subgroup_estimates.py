@@ -8,8 +8,8 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from lesions.evaluation.auc_interval import auc_covariance, auc_parts, n_groups_of_kind, steadied_variance
-from lesions.evaluation.bootstrap import LEVEL
 from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.evaluation.common.proportion import LEVEL
 from lesions.evaluation.heterogeneity import empirical_logit
 
 METRICS = ("melanoma_auc", "melanoma_sensitivity", "melanoma_specificity", "balanced_accuracy")

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from lesions.reporting.card.context import comparison_rows, findings
 from lesions.reporting.card.html import page
+from lesions.reporting.card.subgroups import comparison_rows, findings
 from lesions.reporting.common.numbers import interval
 from lesions.reporting.common.templates import ENVIRONMENT, one_line
 from stages import report

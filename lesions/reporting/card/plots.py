@@ -31,7 +31,7 @@ def write_plots(report: dict[str, Any], split: str, sources: list[dict[str, Any]
     Args:
         report: `reports/evaluation.json`.
         split: the split that the card is about.
-        sources: metrics of the sources, see `context.source_rows`.
+        sources: metrics of the sources, see `subgroups.source_rows`.
         leak: what leaks, or "".
         folder: gets the plots; made if it is not there.
 
@@ -223,7 +223,7 @@ def draw_sources(metrics: list[dict[str, Any]], axes: Axes) -> None:
     """Draw a forest plot: a line a source, and under them what is pooled and what is expected of another source.
 
     Args:
-        metrics: see `context.source_rows`.
+        metrics: see `subgroups.source_rows`.
         axes: to draw on.
     """
     lines: list[tuple[str, dict[str, Any] | None, str]] = []
