@@ -56,7 +56,7 @@ def write_plots(report: dict[str, Any], split: str, sources: list[dict[str, Any]
     if shown:
         plots["reliability_of_tasks"] = draw("reliability_of_tasks", shown, leak=leak)
     if sources:
-        rows = sum(2 + len(found["sources"]) for found in sources)
+        rows = sum(2 + len(found["sources"]) + bool(found["another_source"]) for found in sources)
         plots["sources"] = draw("sources", sources, leak=leak, height=0.7 + 0.27 * rows)
     for name, (table, *how) in curves_to_draw(report, split).items():
         if len(table):
@@ -239,7 +239,8 @@ def draw_sources(metrics: list[dict[str, Any]], axes: Axes) -> None:
             axes.plot([row["lower"], row["upper"]], [place, place], color=color, linewidth=1.6)
         if color != GREY:
             axes.plot(row["value"], place, color=color, marker="s" if color == BLUE else "D", markersize=5)
-    axes.set_yticks(range(len(lines)), [name for name, *_ in lines])
+    shown = [name if len(name) <= 24 else f"{name[:23]}…" for name, *_ in lines]
+    axes.set_yticks(range(len(lines)), shown)
     for tick, (_, row, _) in zip(axes.get_yticklabels(), lines, strict=True):
         tick.set_fontweight("bold" if row is None else "normal")
     right = axes.secondary_yaxis("right")
