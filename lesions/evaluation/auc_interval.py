@@ -47,23 +47,10 @@ def auc_covariance(
     n_groups = int(groups.max()) + 1
     aucs, parts, corrections = [], [], []
     for is_positive, score in zip(np.broadcast_to(positive, scores.shape), scores, strict=True):
-        ranks = rankdata(score)
-        kinds = (is_positive, ~is_positive)
-        n_positive, n_negative = (int(rows.sum()) for rows in kinds)
-        # For each positive the share of the negatives below it; for each negative the share of the positives above it.
-        placements = (
-            (ranks[is_positive] - rankdata(score[is_positive])) / n_negative,
-            1 - (ranks[~is_positive] - rankdata(score[~is_positive])) / n_positive,
-        )
-        auc = placements[0].mean()
+        auc, *of_kinds = auc_parts(is_positive, score, groups, n_groups)
         aucs.append(auc)
-        parts.append(
-            [
-                np.bincount(groups[rows], placement - auc, n_groups) / rows.sum()
-                for rows, placement in zip(kinds, placements, strict=True)
-            ]
-        )
-        held = np.array([len(np.unique(groups[rows])) for rows in kinds])
+        parts.append(of_kinds)
+        held = np.array(n_groups_of_kind(is_positive, groups))
         corrections.append(np.sqrt(held / (held - 1)))
     of_positive, of_negative = (np.array(part) for part in zip(*parts, strict=True))
     correction = np.array(corrections)
@@ -73,6 +60,36 @@ def auc_covariance(
         for kind, part in enumerate((of_positive, of_negative))
     ]
     return np.array(aucs), within[0] + within[1] + across + across.T
+
+
+def auc_parts(
+    positive: NDArray[np.bool_], score: NDArray[np.float64], groups: NDArray[np.int64], n_groups: int
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Return an area, and by how much the positives and the negatives of each group move it.
+
+    Args:
+        positive: (N,).
+        score: (N,).
+        groups: (N,), the number of each image's group.
+        n_groups: how many groups there are, with those of no image here.
+
+    Returns:
+        The area, (G,) and (G,).
+    """
+    ranks = rankdata(score)
+    kinds = (positive, ~positive)
+    n_positive, n_negative = (int(rows.sum()) for rows in kinds)
+    # For each positive the share of the negatives below it; for each negative the share of the positives above it.
+    placements = (
+        (ranks[positive] - rankdata(score[positive])) / n_negative,
+        1 - (ranks[~positive] - rankdata(score[~positive])) / n_positive,
+    )
+    auc = float(placements[0].mean())
+    of_positive, of_negative = (
+        np.bincount(groups[rows], placement - auc, n_groups) / rows.sum()
+        for rows, placement in zip(kinds, placements, strict=True)
+    )
+    return auc, of_positive, of_negative
 
 
 def expected_variance(auc: NDArray[np.float64], positives: int, negatives: int) -> NDArray[np.float64]:
@@ -106,6 +123,12 @@ def auc_interval(auc: float, variance: float, positives: int, negatives: int) ->
     )
     within = AREAS[np.abs(auc - AREAS) <= reach]
     return (float(within.min()), 1.0 if auc == 1 else float(within.max())) if len(within) else (auc, auc)
+
+
+def steadied_variance(auc: float, variance: float, positives: int, negatives: int) -> float:
+    """Return the variance of an area that the interval is made of, at the area itself; the arguments are the same."""
+    ratio = _ratio(auc, variance, positives, negatives)
+    return ratio * float(expected_variance(np.array(auc), positives, negatives))
 
 
 def _ratio(auc: float, variance: float, positives: int, negatives: int) -> float:

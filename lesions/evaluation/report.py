@@ -16,6 +16,7 @@ from lesions.evaluation import (
     robustness,
     selective,
     split_metrics,
+    subgroup_comparison,
     subgroups,
 )
 from lesions.evaluation.bootstrap import Bootstrap, rounded
@@ -80,8 +81,10 @@ def report_on_test(
     """
     melanoma = tasks["melanoma"]
     task = melanoma if isinstance(melanoma, BinaryTask) else None
+    label = task.positive[0] if task else None
     return {
-        "subgroups_of_test": subgroups.subgroup_report(test, task.positive[0] if task else None, bootstrap),
+        "subgroups_of_test": subgroups.subgroup_report(test, label, bootstrap),
+        "subgroup_comparisons_of_test": subgroup_comparison.subgroup_comparison_report(test, label),
         "decision_curves_of_test": decision_curve.decision_curve_report(tasks, test, bootstrap),
         "robustness_of_test": robustness.robustness_report(
             test,

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from lesions.reporting.card.context import gaps
 from lesions.reporting.card.html import page
+from lesions.reporting.card.subgroups import comparison_rows, findings
 from lesions.reporting.common.numbers import interval
 from lesions.reporting.common.templates import ENVIRONMENT, one_line
 from stages import report
@@ -82,6 +82,7 @@ def test_metrics_are_those_of_the_evaluation(card: Callable[[], tuple[str, str]]
         assert interval(test["metrics"][metric]) in elements(html).text
     assert f"{test['images']} images of {test['groups']} groups" in markdown
     assert "This model has seen drawings only" in markdown
+    assert "Do sources differ?" not in markdown
     assert "too good" not in markdown.replace("may be too good for that reason", "")
 
 
@@ -162,21 +163,61 @@ def test_resolution_of_an_interval() -> None:
     assert "No interval" in resolution({"value": 1.0, "lower": None, "upper": None}, 1000)
 
 
-def test_gap_between_subgroups() -> None:
-    def rows(high: float) -> dict[str, list[dict[str, Any]]]:
-        return {
-            "sex": [
-                {"subgroup": "female", "auc": estimate(0.8, 0.75, 0.85)},
-                {"subgroup": "male", "auc": estimate(high, high - 0.02, high + 0.02)},
-                {"subgroup": "not stated", "auc": estimate(0.1, 0.0, 0.2)},
-                {"subgroup": "few", "suppressed": "fewer than 20 groups"},
-            ]
+def test_findings_on_subgroups() -> None:
+    def tested(p: float, p_holm: float, left_out: dict[str, str]) -> dict[str, Any]:
+        differences = [{"subgroup": "fe|male", **estimate(-0.1, -0.2, 0.01)}]
+        test = {"p": p, "p_holm": p_holm, "differs": p_holm < 0.05}
+        return {"reference": "male", "differences": differences, **test, "left_out": left_out}
+
+    few = {"few": "fewer than 20 groups"}
+    impossible = {
+        "reason": "fewer than two",
+        "left_out": {**few, "a": "holds other classes", "b": "holds other classes"},
+    }
+    sex = {
+        "melanoma_auc": tested(1e-9, 2e-9, few),
+        "melanoma_sensitivity": tested(0.02, 0.2, few),
+        "melanoma_specificity": tested(0.2, 0.4, few),
+        "balanced_accuracy": impossible,
+    }
+    comparisons = {"columns": {"sex": sex}}
+    (found,) = findings(comparisons)
+    assert found["verdicts"] == {
+        "differs": ["melanoma AUC (adjusted p < 0.001)"],
+        "unadjusted": ["melanoma sensitivity"],
+        "none": ["melanoma specificity"],
+        "impossible": ["balanced accuracy"],
+    }
+    assert found["left_out"] == [
+        {"reason": "fewer than 20 groups", "subgroups": ["few"], "metrics": []},
+        {"reason": "holds other classes", "subgroups": ["a", "b"], "metrics": ["balanced accuracy"]},
+    ]
+    rows = comparison_rows(comparisons)
+    assert [(row["column"], row["p"], row["p_holm"]) for row in rows] == [
+        ("sex", "< 0.001", "< 0.001"),
+        ("", "0.020", "0.200"),
+        ("", "0.200", "0.400"),
+    ]
+    assert rows[0]["differences"] == r"fe\|male: -0.100 (-0.200 to +0.010)"
+    assert findings({}) == comparison_rows({}) == []
+
+
+def test_card_on_two_sources(card: Callable[[], tuple[str, str]]) -> None:
+    def two_sources(found: Any) -> None:
+        rows = [{"subgroup": name, "groups": 90, "melanoma_auc": estimate(0.8, 0.7, 0.9)} for name in ("here", "there")]
+        found["subgroups_of_test"]["source"] = [{**row, "balanced_accuracy": estimate(0.5, 0.4, 0.6)} for row in rows]
+        pooled = {"pooled": estimate(0.81, 0.65, 0.95), "tau_of_logit": estimate(0.3, 0.1, 1.2), "i_squared": 0.5}
+        found["subgroup_comparisons_of_test"]["sources"] = {
+            "melanoma_auc": {"sources": ["here", "there"], **pooled, "another_source": None},
+            "balanced_accuracy": {"reason": "fewer than two sources have enough groups"},
         }
 
-    (found,) = gaps(rows(0.86), "auc")
-    assert (found["low"]["subgroup"], found["high"]["subgroup"], found["apart"]) == ("female", "male", False)
-    assert gaps(rows(0.95), "auc")[0]["apart"]
-    assert gaps({"sex": rows(0.9)["sex"][:1]}, "auc") == []
+    change(EVALUATION, two_sources)
+    markdown = card()[0]
+    assert "pooled over 2 sources (here and there): 0.810 [0.650" in markdown
+    assert "nothing is said of another source" in markdown
+    assert markdown.count("Standard deviation between sources") == 1
+    assert Path("reports/card/sources.png").stat().st_size > 1000
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -10,6 +10,7 @@ import pandas as pd
 from lesions.core.csv_files import read_csv
 from lesions.core.json_files import read_json
 from lesions.reporting.card.plots import DERMATOLOGISTS, write_plots
+from lesions.reporting.card.subgroups import comparison_rows, findings, source_rows, subgroup_rows
 from lesions.reporting.common.names import SPLITS
 from lesions.reporting.common.numbers import decimal
 from lesions.reporting.common.provenance import origin
@@ -48,6 +49,8 @@ def card_context(params: Json, folder: Path) -> Json:
     split_name = "test" if "test" in report else "val"
     leak = "" if report["leakage"] == "none" else report["leakage"]
     groups = report.get("subgroups_of_test", {})
+    comparisons = report.get("subgroup_comparisons_of_test", {})
+    sources = source_rows(groups, comparisons.get("sources", {}))
     melanoma = any("melanoma_groups" in row for rows in groups.values() for row in rows)
     return {
         "params": params,
@@ -73,7 +76,10 @@ def card_context(params: Json, folder: Path) -> Json:
         "image_only": report.get("image_only", {}).get(split_name),
         "melanoma": melanoma,
         "subgroups": subgroup_rows(groups),
-        "gaps": gaps(groups, "melanoma_auc" if melanoma else "balanced_accuracy"),
+        "tests": comparisons.get("tests", 0),
+        "comparisons": comparison_rows(comparisons),
+        "findings": findings(comparisons),
+        "sources": sources,
         "robustness": robustness(report.get("robustness_of_test", {})),
         "accuracy_by_coverage": {
             row["coverage"]: row["accuracy"] for row in report["abstention"][split_name]["coverages"]
@@ -85,7 +91,7 @@ def card_context(params: Json, folder: Path) -> Json:
         "size": image_size(read_json(Path("models/preprocessing.json"))),
         "hashes": hashes(params),
         "images": folder.name,
-        "drawn": write_plots(report, split_name, leak, folder),
+        "drawn": write_plots(report, split_name, sources, leak, folder),
     }
 
 
@@ -157,42 +163,6 @@ def alerts(tasks: dict[str, Json], split_name: str) -> dict[str, Json]:
         at = points[0].get(split_name) if points else None
         if at and None not in (at["sensitivity"]["value"], at["specificity"]["value"]):
             found[name] = at | {"left_out_sources": points[0]["left_out_sources"]}
-    return found
-
-
-def subgroup_rows(groups: dict[str, list[Json]]) -> list[Json]:
-    """Return a row a subgroup, the first of each column with that column's name."""
-    return [
-        {"column": column if number == 0 else ""}
-        | row
-        | ({"balanced_accuracy": "suppressed"} if "suppressed" in row else {})
-        for column, rows in groups.items()
-        for number, row in enumerate(rows)
-    ]
-
-
-def gaps(groups: dict[str, list[Json]], metric: str) -> list[Json]:
-    """Return for each column how far its subgroups lie apart, where there are several.
-
-    Args:
-        groups: `subgroups_of_test` of the report.
-        metric: what is compared.
-
-    Returns:
-        For each column `low` and `high`, estimates with their `subgroup`, and `apart`: whether their intervals do not
-        overlap.
-    """
-    found = []
-    for column, rows in groups.items():
-        known = [
-            row[metric] | {"subgroup": row["subgroup"]}
-            for row in rows
-            if row.get(metric, {}).get("value") is not None and row["subgroup"] != "not stated"
-        ]
-        if len(known) >= 2:
-            low, high = (pick(known, key=lambda row: row["value"]) for pick in (min, max))
-            apart = None not in (low["upper"], high["lower"]) and low["upper"] < high["lower"]
-            found.append({"column": column, "low": low, "high": high, "apart": apart})
     return found
 
 

@@ -12,6 +12,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lesions.reporting.common.numbers import interval
 from lesions.reporting.common.plot_style import BLUE, GREY, WIDTH, png, style
 
 DERMATOLOGISTS = (0.866, 0.713)
@@ -24,12 +25,13 @@ LEAST_COVERAGE = 0.5
 """With fewer images, classes are left out altogether, and the balanced accuracy jumps."""
 
 
-def write_plots(report: dict[str, Any], split: str, leak: str, folder: Path) -> set[str]:
+def write_plots(report: dict[str, Any], split: str, sources: list[dict[str, Any]], leak: str, folder: Path) -> set[str]:
     """Draw what there is something to draw of.
 
     Args:
         report: `reports/evaluation.json`.
         split: the split that the card is about.
+        sources: metrics of the sources, see `subgroups.source_rows`.
         leak: what leaks, or "".
         folder: gets the plots; made if it is not there.
 
@@ -53,6 +55,9 @@ def write_plots(report: dict[str, Any], split: str, leak: str, folder: Path) -> 
     shown = {name: found["reliability"] for name, found in shown.items() if "reliability" in found}
     if shown:
         plots["reliability_of_tasks"] = draw("reliability_of_tasks", shown, leak=leak)
+    if sources:
+        rows = sum(2 + len(found["sources"]) + bool(found["another_source"]) for found in sources)
+        plots["sources"] = draw("sources", sources, leak=leak, height=0.7 + 0.27 * rows)
     for name, (table, *how) in curves_to_draw(report, split).items():
         if len(table):
             plots[name] = draw("curves", table, *how, leak=leak)
@@ -214,11 +219,45 @@ def draw_curves(table: pd.DataFrame, names: dict[str, str], hue: str, axes: Axes
     axes.legend(frameon=False, title=None, fontsize=8)
 
 
+def draw_sources(metrics: list[dict[str, Any]], axes: Axes) -> None:
+    """Draw a forest plot: a line a source, and under them what is pooled and what is expected of another source.
+
+    Args:
+        metrics: see `subgroups.source_rows`.
+        axes: to draw on.
+    """
+    lines: list[tuple[str, dict[str, Any] | None, str]] = []
+    for found in metrics:
+        lines += [(found["metric"], None, ""), *((row["source"], row, BLUE) for row in found["sources"])]
+        lines.append(("pooled", found["pooled"], ALARM))
+        if found["another_source"]:
+            lines.append(("another source", found["another_source"], GREY))
+    for place, (_, row, color) in enumerate(lines):
+        if row is None:
+            continue
+        if row["lower"] is not None:
+            axes.plot([row["lower"], row["upper"]], [place, place], color=color, linewidth=1.6)
+        if color != GREY:
+            axes.plot(row["value"], place, color=color, marker="s" if color == BLUE else "D", markersize=5)
+    shown = [name if len(name) <= 24 else f"{name[:23]}…" for name, *_ in lines]
+    axes.set_yticks(range(len(lines)), shown)
+    for tick, (_, row, _) in zip(axes.get_yticklabels(), lines, strict=True):
+        tick.set_fontweight("bold" if row is None else "normal")
+    right = axes.secondary_yaxis("right")
+    right.set_yticks(range(len(lines)), ["" if row is None else interval(row) for _, row, _ in lines])
+    for one in (axes, right):
+        one.tick_params(axis="y", length=0, labelsize=8)
+    right.spines["right"].set_visible(False)
+    axes.spines["left"].set_visible(False)
+    axes.set(xlim=(0, 1), ylim=(len(lines) - 0.5, -0.5), xlabel="with 95 % intervals")
+
+
 KINDS: dict[str, Callable[..., None]] = {
     "roc": draw_roc,
     "confusion": draw_confusion,
     "reliability": draw_reliability,
     "reliability_of_tasks": draw_reliability_of_tasks,
     "curves": draw_curves,
+    "sources": draw_sources,
 }
 """By name, for `draw`."""

@@ -1,0 +1,117 @@
+"""What the card says of subgroups: their metrics, whether these differ, and what is pooled over the sources."""
+
+from typing import Any
+
+from lesions.reporting.common.names import metric_name
+from lesions.reporting.common.numbers import interval_to, p_value
+from lesions.reporting.common.tables import Markdown, escape_markdown
+
+Json = dict[str, Any]
+
+SIGNIFICANCE = 0.05
+"""Below it, a p-value is said to show a difference."""
+
+
+def subgroup_rows(groups: dict[str, list[Json]]) -> list[Json]:
+    """Return a row a subgroup, the first of each column with that column's name."""
+    return [
+        {"column": column if number == 0 else ""}
+        | row
+        | ({"balanced_accuracy": "suppressed"} if "suppressed" in row else {})
+        for column, rows in groups.items()
+        for number, row in enumerate(rows)
+    ]
+
+
+def comparison_rows(comparisons: Json) -> list[Json]:
+    """Return a row a column and metric that are tested: the differences of the subgroups from the largest, and p.
+
+    Args:
+        comparisons: `subgroup_comparisons_of_test` of the report.
+    """
+    rows = []
+    for column, by_metric in comparisons.get("columns", {}).items():
+        tested = {metric: one for metric, one in by_metric.items() if "p" in one}
+        for number, (metric, one) in enumerate(tested.items()):
+            differences = (f"{escape_markdown(row['subgroup'])}: {interval_to(row, '+')}" for row in one["differences"])
+            rows.append(
+                {
+                    "column": column if number == 0 else "",
+                    "metric": metric_name(metric),
+                    "reference": one["reference"],
+                    "differences": Markdown("; ".join(differences)),
+                    **{
+                        name: Markdown(p_value(one[name]).removeprefix("p ").removeprefix("= "))
+                        for name in ("p", "p_holm")
+                    },
+                }
+            )
+    return rows
+
+
+def findings(comparisons: Json) -> list[Json]:
+    """Return what the tests of each column show: names of metrics by verdict, and what could not be compared.
+
+    Args:
+        comparisons: `subgroup_comparisons_of_test` of the report.
+
+    Returns:
+        For each column, `verdicts`: metrics by `differs`, `unadjusted` (p is below 0.05, but not when adjusted), `none`
+        and `impossible`; and `left_out`: the `reason`, its `subgroups`, and the `metrics` that it holds for.
+    """
+    found = []
+    for column, by_metric in comparisons.get("columns", {}).items():
+        verdicts: dict[str, list[str]] = {}
+        left_out: dict[str, dict[str, list[str]]] = {}
+        for metric, one in by_metric.items():
+            adjusted = f" (adjusted {p_value(one['p_holm'])})" if one.get("differs") else ""
+            verdicts.setdefault(verdict(one), []).append(metric_name(metric) + adjusted)
+            for subgroup, reason in one["left_out"].items():
+                left_out.setdefault(reason, {}).setdefault(subgroup, []).append(metric_name(metric))
+        found.append(
+            {
+                "column": column,
+                "verdicts": verdicts,
+                "left_out": [
+                    {
+                        "reason": reason,
+                        "subgroups": list(subgroups),
+                        # The subgroup itself is too small where the reason holds for all metrics.
+                        "metrics": [] if len(metrics := next(iter(subgroups.values()))) == len(by_metric) else metrics,
+                    }
+                    for reason, subgroups in left_out.items()
+                ],
+            }
+        )
+    return found
+
+
+def verdict(comparison: Json) -> str:
+    """Return what one test shows, as a key of `verdicts`."""
+    if "p" not in comparison:
+        return "impossible"
+    if comparison["differs"]:
+        return "differs"
+    return "unadjusted" if comparison["p"] < SIGNIFICANCE else "none"
+
+
+def source_rows(groups: dict[str, list[Json]], sources: dict[str, Json]) -> list[Json]:
+    """Return a row a metric that is pooled over sources: the sources' estimates beside what is pooled.
+
+    Args:
+        groups: `subgroups_of_test` of the report.
+        sources: `sources` of its comparisons.
+    """
+    return [
+        {
+            "metric": metric_name(metric),
+            "sources": [
+                {"source": row["subgroup"], **row[metric]}
+                for row in groups["source"]
+                if row["subgroup"] in one["sources"]
+            ],
+            **{name: value for name, value in one.items() if name != "sources"},
+        }
+        for metric, one in sources.items()
+        if "pooled" in one
+    ]
