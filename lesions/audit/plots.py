@@ -137,7 +137,7 @@ def _draw_ita(images: pd.DataFrame, axes: Axes) -> None:
     """Draw the estimated individual typology angles as a box per class."""
     estimated = images[images["ita"] != ""]
     _draw_boxes(images, estimated["ita"].astype(float), axes)
-    axes.set(xlabel="individual typology angle, degrees: from 10 (dark) to 55 and above (very light)")
+    axes.set(xlabel="individual typology angle, in degrees")
 
 
 def _draw_sizes(images: pd.DataFrame, axes: Axes) -> None:

@@ -70,6 +70,7 @@ def _scan(content: bytes | ValueError) -> tuple[ImageScan, Fingerprint]:
         return ImageScan("", 0, 0, "", str(error)), EMPTY_FINGERPRINT
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         width, height = image.size
-    ita = estimate_ita(pixels)
+    # Of a quarter of the pixels: with all of them, half of the angles move by 0.1 degrees or less.
+    ita = estimate_ita(pixels[::2, ::2])
     degrees = "" if ita is None else f"{ita:.1f}"
     return ImageScan(hashlib.sha256(content).hexdigest(), height, width, degrees, ""), fingerprint(pixels)

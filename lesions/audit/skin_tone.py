@@ -10,6 +10,7 @@ colour of an image.
 """
 
 import math
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ SKIN_TONES = {"very light": 55.0, "light": 41.0, "intermediate": 28.0, "tan": 10
 RIM = 0.16
 """Width of the rim, of the image's height and width: lesions are in the middle."""
 DARK = 0.4
-"""What is darker than this part of the image's own bright tone (its upper quartile) is a border, a corner or a hair."""
+"""What is darker in red than this part of the image's own bright tone (its upper quartile) is a border, corner or hair."""
 BAND = (0.7, 1.4)
 """Skin has a luminance within these multiples of the rim's upper quartile: below are hairs and lesions, above glare."""
 MIN_SKIN = 0.025
@@ -61,32 +62,37 @@ def estimate_ita(pixels: NDArray[np.uint8]) -> float | None:
     Returns:
         Degrees with one decimal, from -90 to 90; None where too little at the rim is skin, or it is bluer than skin is.
     """
-    height, width = pixels.shape[:2]
-    rim = np.ones((height, width), bool)
-    rows, columns = round(RIM * height), round(RIM * width)
-    rim[rows:-rows, columns:-columns] = False
-    red, green, blue = (pixels[..., channel] for channel in range(3))
-    # The brightest channel: reddish skin is far from black in it.
-    tone = np.maximum(np.maximum(red, green), blue)
-    rim &= tone >= DARK * _upper_quartile(tone)
-    linear = np.stack([_LINEAR[plane[rim]] for plane in (red, green, blue)])
+    planes = pixels.reshape(-1, 3).T
+    rim = planes[:, _rim(*pixels.shape[:2])]
+    # Red, in which reddish skin is far from black.
+    bright = rim[0] >= DARK * _upper_quartile(planes[0])
+    linear = _LINEAR[rim.compress(bright, axis=1)]
     luminance = np.array(_XYZ[1]) @ linear
     low, high = (part * _upper_quartile(luminance) for part in BAND)
-    skin = (luminance >= low) & (luminance <= high)
-    number = int(skin.sum())
-    if number < MIN_SKIN * height * width:
+    skin = linear.compress((luminance >= low) & (luminance <= high), axis=1)
+    number = skin.shape[1]
+    if number < MIN_SKIN * planes.shape[1]:
         return None
-    mean = [int(plane[skin].sum()) / number / _UNIT for plane in linear]
+    mean = [int(total) / number / _UNIT for total in skin.sum(axis=1)]
     lightness, _, yellowness = lab_of_linear(*mean)
     if yellowness < MIN_YELLOWNESS:
         return None
     return round(math.degrees(math.atan((lightness - 50) / yellowness)), 1) + 0.0  # no -0.0
 
 
+@cache
+def _rim(height: int, width: int) -> NDArray[np.intp]:
+    """Return the numbers of the pixels at the rim, row by row."""
+    rows, columns = round(RIM * height), round(RIM * width)
+    rim = np.ones((height, width), bool)
+    rim[rows:-rows, columns:-columns] = False
+    return np.flatnonzero(rim)
+
+
 def _upper_quartile(values: NDArray[np.integer]) -> int:
     """Return the value that three quarters lie below: one of them, so that it is exact."""
-    flat = values.ravel()
-    return int(np.partition(flat, len(flat) * 3 // 4)[len(flat) * 3 // 4]) if len(flat) else 0
+    place = len(values) * 3 // 4
+    return int(np.partition(values, place)[place]) if len(values) else 0
 
 
 def lab_of_linear(red: float, green: float, blue: float) -> tuple[float, float, float]:
