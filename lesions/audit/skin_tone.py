@@ -21,7 +21,7 @@ SKIN_TONES = {"very light": 55.0, "light": 41.0, "intermediate": 28.0, "tan": 10
 RIM = 0.16
 """Width of the rim, of the image's height and width: lesions are in the middle."""
 DARK = 0.4
-"""What is darker in red than this part of the image's own bright tone (its upper quartile) is a border, corner or hair."""
+"""What is darker in red than this part of the image's own upper quartile is a border, a corner or a hair."""
 BAND = (0.7, 1.4)
 """Skin has a luminance within these multiples of the rim's upper quartile: below are hairs and lesions, above glare."""
 MIN_SKIN = 0.025
