@@ -42,15 +42,15 @@ def duplicate_pairs(raw: Path, images: pd.DataFrame, duplicates: pd.DataFrame) -
         images: one row per image, with `image_id`, `archive` and `member`.
         duplicates: `data/clean/duplicates.csv`.
     """
-    why = duplicates["similarity"].map("{:.2f}".format).where(duplicates["similarity"].notna(), "known")
-    why = why.where(duplicates["reason"] != SAME_BYTES, SAME_BYTES)
-    order = duplicates.assign(why=why, one_lesion=~under_two_lesions(duplicates))
+    similarity = duplicates["similarity"].map("{:.2f}".format).where(duplicates["similarity"].notna(), "known")
+    shown = similarity.where(duplicates["reason"] != SAME_BYTES, SAME_BYTES)
+    order = duplicates.assign(shown=shown, one_lesion=~under_two_lesions(duplicates))
     pairs = order.sort_values(["one_lesion", "similarity", "one", "other"]).head(MAX_PAIRS)
     members = images.set_index("image_id")[["archive", "member"]]
     thumbnails = iter(_thumbnails(raw, members.loc[pairs[["one", "other"]].to_numpy().ravel()]))
     cells = []
     for pair in pairs.itertuples():
-        text = f"{pair.one} {pair.other} {pair.why}{'' if pair.one_lesion else ' 2 lesions'}"
+        text = f"{pair.one} {pair.other} {pair.shown}{'' if pair.one_lesion else ' 2 lesions'}"
         cells.append((text, [next(thumbnails), next(thumbnails)]))
     return cells or [("No image is a duplicate of another.", [])]
 
