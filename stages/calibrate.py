@@ -7,6 +7,7 @@ validation.
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from lesions.core.csv_files import EXACT, read_csv
 from lesions.core.json_files import read_json
@@ -39,10 +40,7 @@ def main() -> None:
         prior = metadata_prior.fit_prior(images[images["split"] == "train"], classes)
     final = metadata_prior.with_metadata(table, prior, images)
     val = final[final["split"] == "val"]
-    # An augmented image in val, as of `rebalance.when: before_split`, is a group of its own.
-    val_images = images.set_index("image_id").reindex(val["image_id"]).reset_index()
-    val_images["group_id"] = val_images["group_id"].fillna(val_images["image_id"])
-    val_images["source"] = val_images["source"].fillna("")
+    val_images = groups_and_sources(val, images)
     label = val["label"].map(classes.index).to_numpy(np.int64)
     calibration = fit_calibration(label, val[classes].to_numpy(), classes)
     calibrated = final.assign(**dict(zip(classes, calibration.apply(final[classes].to_numpy()).T, strict=True)))
@@ -86,6 +84,13 @@ def main() -> None:
     ).write(MODELS / FILE)
     fitted = f"temperature {calibration.temperature}, {len(classes)} biases, {len(chosen)} thresholds"
     print(f"{MODELS}: {fitted}, from {len(val):,} validation images")
+
+
+def groups_and_sources(val: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """Return `group_id` and `source` of the images of `val`, row by row."""
+    known = images.set_index("image_id").reindex(val["image_id"])[["group_id", "source"]].reset_index()
+    # An augmented image in val, as of `rebalance.when: before_split`, is a group of its own.
+    return known.assign(group_id=known["group_id"].fillna(known["image_id"]), source=known["source"].fillna(""))
 
 
 def training_data(provenance: Path) -> TrainingData:

@@ -91,7 +91,7 @@ def put_clean(folder: Path, images: pd.DataFrame) -> None:
     for name in ("raw", "clean"):
         (folder / "data" / name).mkdir(parents=True, exist_ok=True)
     write_json(folder / "data/raw/provenance.json", {"source": "ham10000"})
-    unknown = dict.fromkeys(("lesion_id", "age", "age_status", "sex", "site", "source", "dx_type"), "")
+    unknown = dict.fromkeys(("lesion_id", "age", "age_status", "sex", "site", "skin_tone", "source", "dx_type"), "")
     images.assign(**unknown).to_csv(folder / "data/clean/images.csv", index=False)
     labels = ordered(set(images["label"]))
     rows = [(label, about(label).name, about(label).malignancy, label) for label in labels]

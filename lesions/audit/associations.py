@@ -14,6 +14,7 @@ COLUMNS = {
     "source": "Where the image was taken (source)",
     "site": "The site on the body",
     "sex": "The sex",
+    "skin_tone": "The skin tone, estimated from the image",
     "age_status": "Whether the age is known (age_status)",
     "size": "The image's height and width",
 }

@@ -39,7 +39,7 @@ MIN_AUC = 0.75
 ADVICE = {
     "no_lesion_or_patient_ids": "Add a column lesion_id or patient_id if you can find out; else expect metrics on new "
     "patients to be lower than those on the test split.",
-    "lesions_of_two_classes": "Check these rows: a diagnosis or a lesion_id is wrong.",
+    "lesions_of_two_classes": "Check these rows: a diagnosis is wrong, or which images show one lesion.",
     "dx_type_tells_the_diagnosis": "Use it to describe, never as an input: it was recorded because of the diagnosis. "
     "Read the metrics for each way of confirmation apart; what was not worth a biopsy is the easier case.",
     "source_tells_the_diagnosis": "A network can learn to know the camera or the clinic instead of the lesion. Read "
@@ -47,6 +47,8 @@ ADVICE = {
     "site_tells_the_diagnosis": "Check how the images were collected; if this is chance or choice, read the metrics by "
     "site.",
     "sex_tells_the_diagnosis": "Check how the images were collected, and read the metrics by sex.",
+    "skin_tone_tells_the_diagnosis": "It is an estimate that depends on camera and light. Look at the images by "
+    "source, and read the metrics by skin_tone and by source.",
     "age_status_tells_the_diagnosis": "The gaps are not random. Never let a gap be an input, and do not drop the "
     "images that have one.",
     "size_tells_the_diagnosis": "Resizing leaves traces that a network can learn. Read the metrics for images of one "
@@ -121,7 +123,8 @@ def _no_ids(images: pd.DataFrame) -> str:
 
 
 def _two_classes(images: pd.DataFrame) -> str:
-    labels = images[images["lesion_id"] != ""].groupby("lesion_id")["label"].agg(set)
+    keys = ("lesion_id", "known_pair_id")
+    labels = pd.concat([images[images[key] != ""].groupby(key)["label"].agg(set) for key in keys])
     divided = labels[labels.map(len) > 1]
     if divided.empty:
         return ""

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lesions.audit.duplicates import under_two_lesions
+from lesions.audit.duplicates import SAME_BYTES, under_two_lesions
 from lesions.images.archive_images import decode_members
 from lesions.images.decode import decode_image
 
@@ -40,16 +40,17 @@ def duplicate_pairs(raw: Path, images: pd.DataFrame, duplicates: pd.DataFrame) -
     Args:
         raw: the folder of the archives.
         images: one row per image, with `image_id`, `archive` and `member`.
-        duplicates: of `find_duplicates`.
+        duplicates: `data/clean/duplicates.csv`.
     """
-    order = duplicates.assign(one_lesion=~under_two_lesions(duplicates))
+    similarity = duplicates["similarity"].map("{:.2f}".format).where(duplicates["similarity"].notna(), "known")
+    shown = similarity.where(duplicates["reason"] != SAME_BYTES, SAME_BYTES)
+    order = duplicates.assign(shown=shown, one_lesion=~under_two_lesions(duplicates))
     pairs = order.sort_values(["one_lesion", "similarity", "one", "other"]).head(MAX_PAIRS)
     members = images.set_index("image_id")[["archive", "member"]]
     thumbnails = iter(_thumbnails(raw, members.loc[pairs[["one", "other"]].to_numpy().ravel()]))
     cells = []
     for pair in pairs.itertuples():
-        similarity = "same bytes" if pair.identical else f"{pair.similarity:.2f}"
-        text = f"{pair.one} {pair.other} {similarity}{'' if pair.one_lesion else ' 2 lesions'}"
+        text = f"{pair.one} {pair.other} {pair.shown}{'' if pair.one_lesion else ' 2 lesions'}"
         cells.append((text, [next(thumbnails), next(thumbnails)]))
     return cells or [("No image is a duplicate of another.", [])]
 

@@ -12,6 +12,7 @@ from lesions.core.errors import UserError
 from lesions.reporting.common.numbers import first_few
 
 Policy = Literal["drop", "keep_first", "error"]
+SAME_BYTES, NEAR_DUPLICATE = "same bytes", "near-duplicate"
 _NAMED = 5
 
 
@@ -24,22 +25,22 @@ def find_duplicates(images: pd.DataFrame, luma: NDArray[np.uint8], colour: NDArr
         colour: (N, 2, 8, 8), the same.
 
     Returns:
-        One row per pair, sorted: `one` < `other`, both `image_id`s; `similarity`, two decimals; `identical`, whether
-        the bytes are the same; and both images' `label` and `lesion_id`. Of images with the same bytes each
-        is paired with the first alone.
+        One row per pair, sorted: `one` < `other`, both `image_id`s; `similarity`, two decimals; `reason`,
+        `SAME_BYTES` or `NEAR_DUPLICATE`; and both images' `label` and `lesion_id`. Of images with the same bytes
+        each is paired with the first alone.
     """
     order = np.argsort(images["image_id"].to_numpy())
     ids, sha256 = (images[column].to_numpy()[order] for column in ("image_id", "sha256"))
     table = pd.DataFrame({"image_id": ids, "first": pd.Series(ids).groupby(sha256).transform("first")})
     same = table[table["image_id"] != table["first"]]
-    identical = pd.DataFrame({"one": same["first"], "other": same["image_id"], "similarity": 1.0, "identical": True})
+    identical = pd.DataFrame({"one": same["first"], "other": same["image_id"], "similarity": 1.0, "reason": SAME_BYTES})
 
     different = order[(table["image_id"] == table["first"]).to_numpy()]
     near = find_near_duplicates(luma[different], colour[different])
     names = images["image_id"].to_numpy()[different]
-    near = near.assign(one=names[near["one"]], other=names[near["other"]], identical=False)
+    near = near.assign(one=names[near["one"]], other=names[near["other"]], reason=NEAR_DUPLICATE)
     pairs = pd.concat([identical, near.round({"similarity": 2})]).sort_values(["one", "other"], ignore_index=True)
-    pairs = pairs[["one", "other", "similarity", "identical"]]
+    pairs = pairs[["one", "other", "similarity", "reason"]]
     known = images.set_index("image_id")[["label", "lesion_id"]]
     return pairs.join(known.add_suffix("_one"), on="one").join(known.add_suffix("_other"), on="other")
 

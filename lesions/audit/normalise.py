@@ -6,6 +6,7 @@ an age or a sex that cannot be read becomes "" and is counted.
 
 import pandas as pd
 
+from lesions.audit.skin_tone import skin_tone
 from lesions.taxonomy import MAX_AGE, SEXES, SITE_OF, SITES
 
 UNKNOWN = {"", "unknown", "not stated", "nan", "na", "n/a", "none", "null", "-", "?"}
@@ -28,8 +29,8 @@ def normalise(images: pd.DataFrame, age_zero: str) -> pd.DataFrame:
     """Bring the descriptive columns into one form; what is missing or cannot be read becomes "".
 
     Args:
-        images: with `image_id`, `label`, `diagnosis`, `archive`, `member`, `sha256`, `height`, `width` and any
-            of HAM10000's other columns.
+        images: with `image_id`, `label`, `diagnosis`, `archive`, `member`, `sha256`, `height`, `width`, `ita` and
+            any of HAM10000's other columns.
         age_zero: "placeholder", an age of 0 says nothing, as in part of HAM10000; or "real".
 
     Returns:
@@ -37,7 +38,7 @@ def normalise(images: pd.DataFrame, age_zero: str) -> pd.DataFrame:
         its age is: given, placeholder, missing, or unread (no age from 0 to 120 could be read).
     """
     ages = _ages(tidy(images, "age"), age_zero)
-    same = ["image_id", "archive", "member", "label", "diagnosis", "sha256", "height", "width"]
+    same = ["image_id", "archive", "member", "label", "diagnosis", "sha256", "height", "width", "ita"]
     return images[same].assign(
         lesion_id=tidy(images, "lesion_id"),
         patient_id=tidy(images, "patient_id"),
@@ -45,6 +46,7 @@ def normalise(images: pd.DataFrame, age_zero: str) -> pd.DataFrame:
         age=ages["age"].map(lambda years: "" if pd.isna(years) else f"{years:g}"),
         age_status=ages["status"],
         sex=tidy(images, "sex").str.lower().map(SEXES).fillna(""),
+        skin_tone=images["ita"].map(skin_tone),
         site=tidy(images, "localization").str.lower().map(_site),
         source=_one_spelling(tidy(images, "dataset")),
         published_split=tidy(images, "split").str.lower(),

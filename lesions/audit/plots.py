@@ -133,6 +133,13 @@ def _draw_age(images: pd.DataFrame, axes: Axes) -> None:
     axes.set(xlabel="years, where given", xlim=(0, None))
 
 
+def _draw_ita(images: pd.DataFrame, axes: Axes) -> None:
+    """Draw the estimated individual typology angles as a box per class."""
+    estimated = images[images["ita"] != ""]
+    _draw_boxes(images, estimated["ita"].astype(float), axes)
+    axes.set(xlabel="individual typology angle, in degrees")
+
+
 def _draw_sizes(images: pd.DataFrame, axes: Axes) -> None:
     """Draw the sizes of the images: shares of each class if they are few, else megapixels as a box per class."""
     images = images.assign(size=size_of(images))
@@ -244,6 +251,7 @@ VIEWS = (
     View("sizes", "Size of the images by class, width by height", ("width", "height"), _draw_sizes, BY_CLASS),
     View("age", "Age by class", ("age",), _draw_age, BY_CLASS),
     View("sex", "Sex by class", ("sex",), SHARES["sex"], BY_CLASS),
+    View("skin_tone", "Skin tone by class, estimated from the image", ("ita",), _draw_ita, BY_CLASS),
     View("site", "Site", ("site",), _draw_site, (4.6, 0)),
     View("missing", "Missing values by class", (), _draw_missing, (1.6, 0.3)),
 )

@@ -1,4 +1,4 @@
-"""Read each image once, to its last byte: whether it can be decoded, its hash, its size and its fingerprint."""
+"""Read each image once, to its last byte: can it be decoded, and its hash, size, skin tone and fingerprint."""
 
 import hashlib
 import io
@@ -12,6 +12,7 @@ from PIL import Image
 
 from lesions.archives import read_members
 from lesions.audit.near_duplicates import COLOUR_SIZE, SIZE, Fingerprint, fingerprint
+from lesions.audit.skin_tone import estimate_ita
 from lesions.images.decode import FORMATS, decode_image
 from lesions.images.parallel_map import parallel_map
 
@@ -25,12 +26,14 @@ class ImageScan(NamedTuple):
         sha256: of its bytes, or "".
         height: in pixels, as stored; 0 where there is a problem.
         width: the same.
+        ita: of `estimate_ita`, in degrees, or "".
         problem: why it cannot be used, or "".
     """
 
     sha256: str
     height: int
     width: int
+    ita: str
     problem: str
 
 
@@ -64,7 +67,10 @@ def _scan(content: bytes | ValueError) -> tuple[ImageScan, Fingerprint]:
         # libjpeg may decode at a smaller scale, but reads every byte: a truncated file is found.
         pixels = decode_image(content, SIZE, SIZE)
     except ValueError as error:
-        return ImageScan("", 0, 0, str(error)), EMPTY_FINGERPRINT
+        return ImageScan("", 0, 0, "", str(error)), EMPTY_FINGERPRINT
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         width, height = image.size
-    return ImageScan(hashlib.sha256(content).hexdigest(), height, width, ""), fingerprint(pixels)
+    # Of a quarter of the pixels: with all of them, half of the angles move by 0.1 degrees or less.
+    ita = estimate_ita(pixels[::2, ::2])
+    degrees = "" if ita is None else f"{ita:.1f}"
+    return ImageScan(hashlib.sha256(content).hexdigest(), height, width, degrees, ""), fingerprint(pixels)

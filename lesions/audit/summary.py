@@ -9,6 +9,7 @@ from lesions.audit.bias_checks import Finding
 from lesions.audit.duplicates import under_two_lesions
 from lesions.audit.normalise import count_values, unknown_values
 from lesions.audit.plots import DESCRIPTIVE
+from lesions.audit.skin_tone import SKIN_TONES
 
 AGE_STATUS = ("given", "placeholder", "missing", "unread", "filled")
 _EXAMPLES = 10
@@ -39,6 +40,7 @@ def summarise(
         that is a placeholder, could not be read, or was filled is none of these: see `ages`.
     """
     known = [key for key in ("lesion_id", "patient_id") if (images[key] != "").any()]
+    known_pairs = int(images.loc[images["known_pair_id"] != "", "known_pair_id"].duplicated().sum())
     labels = images["label"].value_counts()
     lesions = lesion_of(images).groupby(images["label"]).nunique()
     status = images["age_status"].value_counts()
@@ -54,13 +56,15 @@ def summarise(
         "exact_duplicates": int(images["sha256"].duplicated().sum()),
         "near_duplicates": int(images.loc[images["near_duplicate_id"] != "", "sha256"].nunique())
         - int(images.loc[images["near_duplicate_id"] != "", "near_duplicate_id"].nunique()),
+        "known_pairs": known_pairs,
         "duplicates_under_two_lesions": int(under_two_lesions(duplicates).sum()),
-        "kept_together": [*known, "duplicates"],
+        "kept_together": [*known, "duplicates", *(["known_pairs"] if known_pairs else [])],
         "classes": {label: int(labels[label]) for label in classes["label"]},
         "lesions_by_class": {label: int(lesions[label]) for label in classes["label"]},
         "malignancy": dict(zip(classes["label"], classes["malignancy"], strict=True)),
         "missing": {**missing, "age": int(status.get("missing", 0))},
         "ages": {name: int(status.get(name, 0)) for name in AGE_STATUS},
+        "skin_tones": {band: int((images["skin_tone"] == band).sum()) for band in SKIN_TONES},
         "ages_filled_with": float(filled.iloc[0]) if len(filled) else None,
         "unread": {column: _with_examples(values) for column, values in unreadable.items()},
         "own_words": {column: _with_examples(values) for column, values in unknown_values(images).items()},

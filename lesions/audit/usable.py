@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lesions.audit.classes import NOT_AMONG, class_table, classify, refuse_classes
 from lesions.audit.duplicates import find_duplicates, label_conflicts, near_duplicate_ids
 from lesions.audit.groups import group_ids
+from lesions.audit.known_pairs import known_pair_ids, with_known_pairs
 from lesions.audit.matching import find_members, set_aside
 from lesions.audit.normalise import fill_ages, normalise
 from lesions.audit.scan import scan_images
@@ -19,7 +20,8 @@ from lesions.taxonomy import ordered
 
 COLUMNS = [
     *("image_id", "archive", "member", "label", "diagnosis", "lesion_id", "group_id", "dx_type", "age", "age_status"),
-    *("sex", "site", "source", "patient_id", "published_split", "height", "width", "near_duplicate_id", "sha256"),
+    *("sex", "site", "ita", "skin_tone", "source", "patient_id", "published_split", "height", "width"),
+    *("near_duplicate_id", "known_pair_id", "sha256"),
 ]
 
 
@@ -64,8 +66,8 @@ def find_usable(
 
     Returns:
         The usable images, sorted by `image_id`, with `COLUMNS`; what cannot be used, with its `reason`; the pairs of
-        duplicates, of `find_duplicates`, some of which may be set aside for a label conflict; the classes, of
-        `class_table`; and `image_id`, `archive` and `member` of all images in the duplicates.
+        duplicates, of `find_duplicates`, some of which may be set aside for a label conflict, and the known pairs; the
+        classes, of `class_table`; and `image_id`, `archive` and `member` of all images in the pairs.
 
     Raises:
         UserError: the classes cannot be used, too much is set aside, or duplicates conflict and the policy is to stop.
@@ -81,17 +83,20 @@ def find_usable(
     rejects = without_repeats([rejects, set_aside(decoded, conflict)])
     _refuse_if_unusable(images, rejects, classes, params.max_rejected)
     members = decoded[["image_id", "archive", "member"]]
-    return images[COLUMNS], rejects, duplicates, class_table(images, params), members
+    pairs = with_known_pairs(duplicates, decoded)
+    return images[COLUMNS], rejects, pairs, class_table(images, params), members
 
 
 def with_groups(images: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
-    """Add `near_duplicate_id` and `group_id`.
+    """Add `near_duplicate_id`, `known_pair_id` and `group_id`.
 
     Args:
         images: one row per image.
         duplicates: of `find_duplicates`.
     """
-    images = images.assign(near_duplicate_id=near_duplicate_ids(images, duplicates))
+    images = images.assign(
+        near_duplicate_id=near_duplicate_ids(images, duplicates), known_pair_id=known_pair_ids(images["image_id"])
+    )
     return images.assign(group_id=group_ids(images))
 
 

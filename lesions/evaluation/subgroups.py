@@ -18,6 +18,8 @@ MIN_GROUPS = 20
 """With fewer groups of images, a metric says more of these than of the subgroup."""
 BANDS = {"under 30": 30, "30 to 49": 50, "50 to 69": 70, "70 and over": np.inf}
 """Age bands, and the age that each ends before."""
+SKIN_TONES = ("very light", "light", "intermediate", "tan", "dark")
+"""Estimated from the image, not known: docs/audit.md says what they are worth."""
 NOT_STATED = "not stated"
 MELANOMA_METRICS = ("melanoma_sensitivity", "melanoma_auc")
 """The metrics that depend on the subgroup's melanomas alone, however large it is otherwise."""
@@ -43,6 +45,7 @@ def columns(images: pd.DataFrame) -> dict[str, "pd.Series[str]"]:
         "sex": images["sex"],
         "age": band.astype(object),
         "site": images["site"],
+        "skin_tone": images["skin_tone"],
         "source": images["source"],
         "confirmation": images["dx_type"],
     }
@@ -51,7 +54,7 @@ def columns(images: pd.DataFrame) -> dict[str, "pd.Series[str]"]:
 
 def members(values: "pd.Series[str]") -> Iterator[tuple[str, NDArray[np.bool_]]]:
     """Yield each subgroup of a column, by name, and which rows it has, (N,); those not stated last."""
-    bands = list(BANDS)
+    bands = [*BANDS, *SKIN_TONES]
     names = sorted(set(values), key=lambda name: (name == NOT_STATED, bands.index(name) if name in bands else 0, name))
     for name in names:
         yield name, (values == name).to_numpy()

@@ -143,7 +143,7 @@ def _audit_split(images: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
         for name, key in KEYS.items()
     }
     result["reasons"] = [f"{name}: the data name none" for name in unnamed]
-    seen = shares_value_with(images, "train", ["lesion_id", "near_duplicate_id", "sha256"])
+    seen = shares_value_with(images, "train", ["lesion_id", "known_pair_id", "near_duplicate_id", "sha256"])
     images = images.assign(seen_in_train=seen)
     for split in SPLITS:
         ours = images[images["split"] == split]
@@ -159,8 +159,8 @@ def _audit_split(images: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
 def _metrics(images: pd.DataFrame) -> dict[str, int | float | None]:
     """Return the metrics of some images of one split; None where nothing is known.
 
-    `seen_in_train` is the fraction of images that share a lesion with a training image or are a duplicate of one; with
-    unknown lesions, at least that.
+    `seen_in_train` is the fraction of images that share a lesion with a training image, by its id or as a known pair,
+    or are a duplicate of one; with unknown lesions, at least that.
     """
     lesions = images.loc[images["lesion_id"] != "", "lesion_id"]
     seen = images["seen_in_train"]

@@ -27,7 +27,7 @@ def params(**changes: object) -> Clean:
 def table(rows: int = 1, **columns: object) -> pd.DataFrame:
     """A table of images as it comes, past the classes."""
     ids = [f"p{number:04}" for number in range(rows)]
-    fixed = {"image_id": ids, "archive": "a.zip", "member": ids, "sha256": ids, "height": 450, "width": 600}
+    fixed = {"image_id": ids, "archive": "a.zip", "member": ids, "sha256": ids, "height": 450, "width": 600, "ita": ""}
     return pd.DataFrame({**fixed, "label": "nv", "diagnosis": "nv", **columns}, index=range(rows))
 
 
@@ -36,7 +36,7 @@ def images(rows: int, **columns: object) -> pd.DataFrame:
     labels = np.resize(["mel", "nv"], rows)
     given = {"label": labels, "diagnosis": labels, "lesion_id": [f"L{number}" for number in range(rows)], **columns}
     done = normalise(table(rows, **given), "placeholder")
-    return done.assign(group_id=done["image_id"])
+    return done.assign(group_id=done["image_id"], known_pair_id="")
 
 
 def warnings_of(data: pd.DataFrame) -> list[Finding]:

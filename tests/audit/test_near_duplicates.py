@@ -143,7 +143,7 @@ def pairs(originals: list[Fingerprint]) -> pd.DataFrame:
 
 
 def test_pairs_say_whose_they_are(pairs: pd.DataFrame) -> None:
-    expected = [["a", "b", True, "mel", "1", "nv", "2"], ["a", "e", False, "mel", "1", "mel", ""]]
+    expected = [["a", "b", "same bytes", "mel", "1", "nv", "2"], ["a", "e", "near-duplicate", "mel", "1", "mel", ""]]
     assert pairs.drop(columns="similarity").to_numpy().tolist() == expected
     assert list(under_two_lesions(pairs)) == [True, False]
     assert list(near_duplicate_ids(IMAGES, pairs)) == ["a", "a", "", "", "a"]

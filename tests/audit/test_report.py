@@ -124,6 +124,7 @@ def test_empty_views_are_left_out() -> None:
         "width": np.arange(40) + 500,
         "height": 400,
         "age": "50",
+        "ita": halves("45.0", "", 40),
         "sex": halves("male", "female", 40),
         "localization": halves("back", "", 40),
     }

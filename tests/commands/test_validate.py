@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from lesions.audit.known_pairs import PAIRS
 from lesions.audit.near_duplicates import fingerprint
 from lesions.cli import main
 from lesions.commands.validate import report as reports
@@ -320,6 +321,19 @@ def test_patients_and_mirrored_duplicates_are_found() -> None:
     assert pairs.empty
     assert list(reason[:3]) == ["", "of a patient of val: p, as c", ""]
     assert reason[3].startswith("near-duplicate of an image of train: a, similarity ")
+
+
+def test_other_image_of_a_known_pair_is_left_out() -> None:
+    one, other = PAIRS[0]
+    random = np.random.default_rng(2)
+    prints = [fingerprint(smooth(random.integers(256, size=(8, 8, 3)))) for _ in range(3)]
+    luma, colour = (np.stack([getattr(found, name) for found in prints]) for name in ("luma", "colour"))
+    unknown = {"label": "nv", "lesion_id": "", "patient_id": ""}
+    ours = pd.DataFrame({"image_id": [other, "mine"], "sha256": ["1", "2"], **unknown})
+    theirs = pd.DataFrame({"image_id": [one], "split": "train", "sha256": ["3"], **unknown})
+    model_images = ModelImages(theirs[COLUMNS], luma[2:], colour[2:], [], of_this_model=True)
+    _, reason = find_overlap(ours, luma[:2], colour[:2], model_images)
+    assert list(reason) == ["in one group with an image of train or val", ""]
 
 
 def smooth(coarse: np.ndarray) -> np.ndarray:

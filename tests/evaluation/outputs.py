@@ -27,7 +27,7 @@ def put_all() -> pd.DataFrame:
     images = pd.DataFrame({"image_id": [f"p{n:03}" for n in range(len(lesion))], "label": label})
     images["group_id"] = images["lesion_id"] = [f"g{n}" for n in lesion]
     images["sex"] = np.where(lesion % 40 == 0, "", np.where(lesion % 2, "female", "male"))
-    images = images.assign(age="50", age_status="given", site="back", source="a", dx_type="histo")
+    images = images.assign(age="50", age_status="given", site="back", skin_tone="tan", source="a", dx_type="histo")
     for folder in ("data/raw", "data/clean", "data/split", OUTPUTS):
         Path(folder).mkdir(parents=True)
     write_json(Path("data/raw/provenance.json"), {"source": "ham10000"})

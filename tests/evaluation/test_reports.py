@@ -42,11 +42,14 @@ def test_metrics_at_a_threshold() -> None:
 def test_age_bands_without_filled_ages() -> None:
     images = pd.DataFrame({"age": ["0", "29.9", "30", "49", "50", "69", "70", "85", "", "51"], "age_status": "given"})
     images.loc[9, "age_status"] = "filled"
-    images = images.assign(sex="", site="back", source="a", dx_type="histo")
+    images = images.assign(
+        sex="", site="back", source="a", dx_type="histo", skin_tone=["tan", "dark", "very light", *[""] * 7]
+    )
     found = subgroups.columns(images)
     bands = ["under 30"] * 2 + ["30 to 49"] * 2 + ["50 to 69"] * 2 + ["70 and over"] * 2 + ["not stated"] * 2
     assert list(found["age"]) == bands
     assert [name for name, _ in subgroups.members(found["age"])] == [*subgroups.BANDS, "not stated"]
+    assert [name for name, _ in subgroups.members(found["skin_tone"])] == ["very light", "tan", "dark", "not stated"]
     assert set(found["sex"]) == {"not stated"}
 
 

@@ -8,6 +8,7 @@ from time import monotonic
 
 import pytest
 
+from lesions.audit.known_pairs import PAIRS, REASON
 from lesions.core.csv_files import read_csv
 from stages import clean, download, prepare, split
 from tests.conftest import ROOT, copy_of_tree, edit_params, run
@@ -41,6 +42,21 @@ def test_table_groups_and_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for one, other in (("ISIC_0024777", "ISIC_0029938"), ("ISIC_0024366", "ISIC_0029861")):
         for column in ("sha256", "lesion_id", "group_id"):
             assert images[column][one] == images[column][other]
+
+    # Each known pair is one group of two lesion ids, and in one split.
+    splits = read_csv(Path("data/split/split.csv")).set_index("image_id")["split"]
+    assert data["known_pairs"] == len({images["group_id"][one] for one, _ in PAIRS}) == 18
+    for one, other in PAIRS:
+        assert images["lesion_id"][one] != images["lesion_id"][other]
+        assert images["group_id"][one] == images["group_id"][other]
+        assert images["label"][one] == images["label"][other]
+        assert splits[one] == splits[other]
+    pairs = read_csv(Path("data/clean/duplicates.csv"))
+    assert set(PAIRS) == set(pairs.loc[pairs["reason"] == REASON, ["one", "other"]].itertuples(index=False, name=None))
+    # Most of its images are too blue for an estimate of the skin tone; light skin is most of the rest.
+    tones = data["skin_tones"]
+    assert 0.3 < sum(tones.values()) / 10_015 < 0.5
+    assert tones["very light"] > tones["light"] > tones["intermediate"] > tones["tan"] > tones["dark"]
 
     audit = json.loads(Path("metrics/split.json").read_text())
     assert [audit[f"{what}_in_two_splits"] for what in ("groups", "lesions", "identical_images")] == [0, 0, 0]

@@ -43,7 +43,7 @@ def images_table(**changes: str) -> pd.DataFrame:
     table["lesion_id"] = table["label"] + table["lesion_id"]
     table["group_id"] = table.groupby("lesion_id")["image_id"].transform("min")
     table["sha256"] = table["image_id"]
-    return table.assign(patient_id="", near_duplicate_id="", published_split="").assign(**changes)
+    return table.assign(patient_id="", near_duplicate_id="", known_pair_id="", published_split="").assign(**changes)
 
 
 def run_split(table: pd.DataFrame, **params: object) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Which of a collection's images overlap with those that the model was made from: of train, or of validation?
 
-The same bytes, a near-duplicate, another image of the lesion or the patient, and all that belongs to one group with
-one of these. A metric of such images says how well the model remembers.
+The same bytes, a near-duplicate, another image of the lesion or the patient, the other image of a known pair, and all
+that belongs to one group with one of these. A metric of such images says how well the model remembers.
 """
 
 import json
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lesions.audit.duplicates import find_duplicates
 from lesions.audit.groups import components
+from lesions.audit.known_pairs import known_pair_ids
 from lesions.audit.scan import EMPTY_FINGERPRINT, scan_images
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
@@ -141,8 +142,11 @@ def find_overlap(
     across = pairs[pairs["one"].str.startswith(COLLECTION) & ~within]
 
     every = pd.concat([ours, model], ignore_index=True)
+    every["known_pair_id"] = known_pair_ids(pd.concat([images["image_id"], model_images.table["image_id"]])).to_numpy()
     component = components(
-        every, ["lesion_id", "patient_id", "sha256"], list(zip(pairs["one"], pairs["other"], strict=True))
+        every,
+        ["lesion_id", "patient_id", "known_pair_id", "sha256"],
+        list(zip(pairs["one"], pairs["other"], strict=True)),
     )
     shared = component[: len(ours)].isin(set(component[len(ours) :]))
     reason = pd.Series(np.where(shared, "in one group with an image of train or val", ""), images.index, dtype=str)
