@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lesions.evaluation.auc_interval import auc_estimate
+from lesions.evaluation.balanced_accuracy import balanced_accuracy_estimate
 from lesions.evaluation.bootstrap import Bootstrap, alone
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.metrics import Metrics, confusion, label_metrics
@@ -112,6 +113,7 @@ def subgroup_report(
             else:
                 compute = partial(subgroup_metrics, ours.label, ours.probability, label)
                 entry |= alone(bootstrap.estimates(compute, ours.groups))
+                entry["balanced_accuracy"] = balanced_accuracy_estimate(ours.label, ours.probability, ours.groups)
                 if label is not None:
                     entry["melanoma_auc"] = auc_estimate(ours.label == label, ours.probability[:, label], ours.groups)
                     entry["melanoma_groups"] = len(set(ours.groups[ours.label == label]))
