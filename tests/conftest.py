@@ -45,11 +45,11 @@ SMALL: dict[str, dict[str, object]] = {
 """Values under which the whole pipeline takes half a minute."""
 
 
-def run(command: str, folder: Path, *, fails: bool = False) -> str:
+def run(command: str, folder: Path, *, fails: bool = False, timeout: int = 900) -> str:
     """Run a command line there and return all that it printed; it must succeed, or fail, as said."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     done = subprocess.run(
-        command.split(), check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=900
+        command.split(), check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout
     )
     printed = done.stdout + done.stderr
     assert (done.returncode != 0) == fails, printed[-4000:]
