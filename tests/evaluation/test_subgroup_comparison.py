@@ -22,7 +22,9 @@ def split(
     groups: NDArray[np.int64] | None = None,
 ) -> SplitPredictions:
     """Return predictions of images from some sources, without a sex, an age or a site."""
-    table = pd.DataFrame({"source": source}).assign(sex="", age="", age_status="", site="", dx_type="histo")
+    table = pd.DataFrame({"source": source}).assign(
+        sex="", age="", age_status="", site="", dx_type="histo", skin_tone=""
+    )
     groups = np.arange(len(label)) if groups is None else groups
     return SplitPredictions(table, CLASSES, label, np.eye(len(CLASSES))[answer], None, groups)
 

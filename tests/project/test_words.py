@@ -67,6 +67,7 @@ EXCEPTIONS = {
     "evaluate.sides": "an old name of a parameter",
     "split.siblings": "an old name of a parameter",
     "copy_of_tree": "of the repository",
+    "clean.classes.*.nature": "an old name, which the message names",
     "question": "of a study: what its experiments answer",
 }
 """Names that may hold such a word, and why."""

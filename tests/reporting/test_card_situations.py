@@ -127,7 +127,9 @@ def put(situation: Situation) -> None:
     images["group_id"], images["sha256"] = images["lesion_id"], images["image_id"]
     images["sex"] = np.where(np.arange(len(images)) % 2, "female", "male")
     known = {"age": "50", "age_status": "given", "site": "back", "source": "a", "dx_type": "histo", "ita": "40.0"}
-    images = images.assign(patient_id="", near_duplicate_id="", width="600", height="450", **known)
+    images = images.assign(
+        patient_id="", near_duplicate_id="", known_pair_id="", skin_tone="", width="600", height="450", **known
+    )
     images = situation.edit(images.sort_values("image_id", ignore_index=True))
     for folder in ("data/raw", "data/clean", OUTPUTS, "models", "metrics", "reports/gallery"):
         Path(folder).mkdir(parents=True)
