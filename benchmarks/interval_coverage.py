@@ -6,7 +6,7 @@ Two simulations. In the first each draw is a test set of 300 lesions of 1 to 6 i
 right or all wrong, and a second model that is right on 5 in 100 more: resamples of lesions beside resamples of images.
 In the second a draw has 4 to 133 melanomas beside 600 other lesions, of 1 to 3 images; scores of a lesion's images are
 alike, and those of melanomas higher: the area under the ROC curve beside its bootstrap percentiles, the paired
-difference of two areas, the sensitivity, and the balanced accuracy. Ten minutes on one core.
+difference of two areas, the sensitivity, and the balanced accuracy, beside its percentiles. Ten minutes on one core.
 """
 
 import argparse
