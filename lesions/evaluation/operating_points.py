@@ -135,6 +135,7 @@ def task_report(
         report[split] = {
             "images": len(positive),
             "positive_images": int(positive.sum()),
+            "positive_groups": len(np.unique(groups[positive])),
             "auc": auc_estimate(positive, score, groups),
             **alone(bootstrap.estimates(partial(ranking_metrics, positive, score, sensitivity=sensitivity), groups)),
         }

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lesions.evaluation.balanced_accuracy import balanced_accuracy_estimate
 from lesions.evaluation.bootstrap import Bootstrap, rounded
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.metrics import Metrics
@@ -104,7 +105,9 @@ def selective_report(split: SplitPredictions, bootstrap: Bootstrap) -> dict[str,
                 "images": round(float(share.sum())),
                 "classes_left": len(set(split.label[share > 0])),
                 "accuracy": found["accuracy"][place],
-                "balanced_accuracy": found["balanced_accuracy"][place],
+                "balanced_accuracy": found["balanced_accuracy"][place]
+                if coverage < 1
+                else balanced_accuracy_estimate(*ours, split.groups),
             }
         )
     return {

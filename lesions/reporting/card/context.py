@@ -81,9 +81,7 @@ def card_context(params: Json, folder: Path) -> Json:
         "findings": findings(comparisons),
         "sources": sources,
         "robustness": robustness(report.get("robustness_of_test", {})),
-        "accuracy_by_coverage": {
-            row["coverage"]: row["accuracy"] for row in report["abstention"][split_name]["coverages"]
-        },
+        "by_coverage": {row["coverage"]: row for row in report["abstention"][split_name]["coverages"]},
         "ood": report["ood"],
         "sanity": read_json(Path("metrics/explain.json"))["sanity_check"],
         "gallery": read_json(Path("reports/gallery/gallery.json"))["entries"],

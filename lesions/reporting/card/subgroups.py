@@ -15,7 +15,7 @@ SIGNIFICANCE = 0.05
 def subgroup_rows(groups: dict[str, list[Json]]) -> list[Json]:
     """Return a row a subgroup, the first of each column with that column's name."""
     return [
-        {"column": column if number == 0 else ""}
+        {"column": column.replace("_", " ") if number == 0 else ""}
         | row
         | ({"balanced_accuracy": "suppressed"} if "suppressed" in row else {})
         for column, rows in groups.items()
@@ -36,7 +36,7 @@ def comparison_rows(comparisons: Json) -> list[Json]:
             differences = (f"{escape_markdown(row['subgroup'])}: {interval_to(row, '+')}" for row in one["differences"])
             rows.append(
                 {
-                    "column": column if number == 0 else "",
+                    "column": column.replace("_", " ") if number == 0 else "",
                     "metric": metric_name(metric),
                     "reference": one["reference"],
                     "differences": Markdown("; ".join(differences)),
