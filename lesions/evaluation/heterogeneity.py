@@ -124,11 +124,3 @@ def pool(estimates: NDArray[np.float64], covariance: NDArray[np.float64]) -> Poo
         (ends[0] ** 0.5, ends[1] ** 0.5),
         max(0.0, 1 - degrees / q) if q else 0.0,
     )
-
-
-def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return p-values adjusted for their number, (N,) (Holm, Scandinavian Journal of Statistics 6, 1979)."""
-    order = np.argsort(p)
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
-    return adjusted

@@ -15,7 +15,8 @@ from scipy.special import expit
 from lesions.evaluation.bootstrap import Json, rounded
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.proportion import LEVEL
-from lesions.evaluation.heterogeneity import holm, omnibus_test, pool
+from lesions.evaluation.heterogeneity import omnibus_test, pool
+from lesions.evaluation.holm import holm
 from lesions.evaluation.subgroup_estimates import METRICS, Estimate, logits, metric_estimate
 from lesions.evaluation.subgroups import MIN_GROUPS, NOT_STATED, columns, members
 
@@ -172,7 +173,7 @@ def subgroup_comparison_report(split: SplitPredictions, melanoma: str | None) ->
             if column == "source" and metric in POOLED:
                 sources[metric] = pooled_sources(estimates)
     tests = [one for by_metric in found.values() for one in by_metric.values() if "p" in one]
-    for one, adjusted in zip(tests, holm(np.array([one["p"] for one in tests])), strict=True):
+    for one, adjusted in zip(tests, holm([one["p"] for one in tests]), strict=True):
         # Digits that count, of small ones too.
         one |= {"q": rounded(one["q"]), "p": float(f"{one['p']:.3g}"), "p_holm": float(f"{adjusted:.3g}")}
         one["differs"] = bool(adjusted < 1 - LEVEL)

@@ -1,7 +1,6 @@
 """Differences between the arms of a study: intervals that hold runs and groups, and Holm's adjustment."""
 
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,7 @@ from scipy.stats import t, ttest_1samp, ttest_ind
 from lesions.commands.compare.predictions_at_revision import ModelPredictions
 from lesions.commands.study import comparisons
 from lesions.commands.study.comparisons import ONE_RUN, TWO_RUNS, compare_runs, crossed_differences, metric_values
-from lesions.commands.study.difference import crossed_difference, fold_difference, holm
+from lesions.commands.study.difference import crossed_difference, fold_difference
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.params.evaluate import Evaluate
 
@@ -76,34 +75,6 @@ def test_interval_holds_runs_and_groups(n_runs: int, of_runs: float, of_groups: 
     assert 0.925 <= np.mean(holds) <= 0.985
     if of_runs > 2:
         assert np.mean(groups_alone) < 0.8  # what an interval by group alone says of another seed
-
-
-def test_holm() -> None:
-    """The first two as statsmodels 0.15's `multipletests(..., method="holm")` has them."""
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.042, 0.001, 0.031, 0.014, 0.007]) == pytest.approx([0.062, 0.005, 0.062, 0.042, 0.028])
-    assert holm([0.7, 0.8]) == [1, 1]
-    assert holm([]) == []
-
-
-def test_holm_is_the_closed_test_of_bonferroni() -> None:
-    """A hypothesis is rejected where each intersection with it is (Marcus, Peritz and Gabriel, 1976)."""
-    random = np.random.default_rng(1)
-    for _ in range(20):
-        p = random.beta(0.3, 1, size=5)
-        closed = [
-            max(
-                min(1, len(chosen) * min(p[list(chosen)]))
-                for size in range(1, 6)
-                for chosen in combinations(range(5), size)
-                if one in chosen
-            )
-            for one in range(5)
-        ]
-        assert holm([*p]) == pytest.approx(closed)
-
-
-# Predictions
 
 
 def predicted(seed: int, better: float, images: range = range(120), revision: str = "") -> ModelPredictions:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from lesions.evaluation.heterogeneity import empirical_logit, holm, omnibus_test, pool
+from lesions.evaluation.heterogeneity import empirical_logit, omnibus_test, pool
 
 BCG = np.array(
     [
@@ -64,10 +64,3 @@ def test_empirical_logit() -> None:
     assert empirical_logit(0.8, 0.8 * 0.2 / 5e6, 50) == pytest.approx([logit(0.8), 0], abs=2e-3)
     found, error = empirical_logit(1, 0, 30)
     assert expit(found - 1.96 * error) == pytest.approx(0.78, abs=0.02)
-
-
-def test_holm() -> None:
-    """By hand, and as statsmodels's multipletests has it."""
-    assert holm(np.array([0.01, 0.04, 0.03, 0.005])) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm(np.array([0.9, 0.8])) == pytest.approx([1, 1])
-    assert len(holm(np.array([]))) == 0

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from lesions.commands.compare.paired import check_alike
 from lesions.commands.compare.predictions_at_revision import ModelPredictions, predictions_at_revision
-from lesions.commands.study.difference import MIN_RUNS, crossed_difference, fold_difference, holm, without_interval
+from lesions.commands.study.difference import MIN_RUNS, crossed_difference, fold_difference, without_interval
 from lesions.commands.study.study import METRICS
 from lesions.core.errors import UserError
 from lesions.evaluation.auc_interval import MIN_POSITIVE_GROUPS, auc_covariance, n_groups_of_kind, too_few_groups
 from lesions.evaluation.bootstrap import Bootstrap, Json
 from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.evaluation.holm import holm
 from lesions.evaluation.metrics import Metrics, confusion, label_metrics, undefined_reason
 from lesions.evaluation.roc import auc_and_average_precision
 from lesions.params.evaluate import Evaluate
@@ -156,7 +157,7 @@ def metric_values(split: SplitPredictions) -> dict[str, float]:
 def adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """Return comparisons with p values adjusted for all that stand in one table."""
     known = [one for comparison in comparisons for one in comparison.differences.values() if one["p"] is not None]
-    p_holm = iter(holm([float(one["p"] or 0) for one in known]))
+    p_holm = iter(holm([float(one["p"] or 0) for one in known]).tolist())
     return [
         replace(
             comparison,

@@ -113,18 +113,6 @@ def without_interval(value: float | None, reason: str) -> Json:
     }
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """Return p values adjusted for their number (Holm, Scandinavian Journal of Statistics 6, 1979).
-
-    Among those of at most 5 % a false one is in at most 5 of 100 tables.
-    """
-    order = np.argsort(p)
-    times = np.arange(len(p), 0, -1)
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(np.maximum.accumulate(times * np.asarray(p)[order]), 1)
-    return [float(one) for one in adjusted]
-
-
 def _mean_between(covariance: NDArray[np.float64]) -> float:
     """Return the mean of a square matrix without its diagonal: between different runs."""
     return float(covariance[~np.eye(len(covariance), dtype=bool)].mean())
