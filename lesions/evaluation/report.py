@@ -47,7 +47,7 @@ def evaluation_report(
         bootstrap: how the intervals are resampled.
     """
     return {
-        "intervals": f"95 %, percentiles of {bootstrap.resamples} bootstrap resamples of the groups",
+        "intervals": f"95 %, by group; docs/evaluate.md says which kind ({bootstrap.resamples} resamples)",
         **{name: split_metrics.split_report(ours, prior, bootstrap) for name, ours in splits.items()},
         "tasks": {
             name: operating_points.task_report(name, task, thresholds.of_task(name), splits, bootstrap)

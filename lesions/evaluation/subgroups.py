@@ -24,12 +24,9 @@ SKIN_TONES = ("very light", "light", "intermediate", "tan", "dark")
 NOT_STATED = "not stated"
 MELANOMA_METRICS = ("melanoma_sensitivity", "melanoma_auc")
 """The metrics that depend on the subgroup's melanomas alone, however large it is otherwise."""
-TOO_FEW_MELANOMAS = {
-    "value": None,
-    "lower": None,
-    "upper": None,
-    "reason": f"fewer than {MIN_GROUPS} groups are melanomas",
-}
+NOT_GIVEN = {"value": None, "lower": None, "upper": None}
+TOO_FEW_MELANOMAS = NOT_GIVEN | {"reason": f"fewer than {MIN_GROUPS} groups are melanomas"}
+TOO_FEW_OTHERS = NOT_GIVEN | {"reason": f"fewer than {MIN_GROUPS} groups are no melanomas"}
 
 
 def columns(images: pd.DataFrame) -> dict[str, "pd.Series[str]"]:
@@ -107,7 +104,12 @@ def subgroup_report(
         report[name] = []
         for subgroup, rows in members(values):
             ours = split.only(rows)
-            entry: dict[str, Any] = {"subgroup": subgroup, "images": len(ours.label), "groups": ours.n_groups}
+            entry: dict[str, Any] = {
+                "subgroup": subgroup,
+                "images": len(ours.label),
+                "groups": ours.n_groups,
+                "diagnoses": len(set(ours.label)),
+            }
             if ours.n_groups < MIN_GROUPS:
                 entry["suppressed"] = f"fewer than {MIN_GROUPS} groups"
             else:
@@ -119,5 +121,7 @@ def subgroup_report(
                     entry["melanoma_groups"] = len(set(ours.groups[ours.label == label]))
                     if entry["melanoma_groups"] < MIN_GROUPS:
                         entry |= dict.fromkeys(MELANOMA_METRICS, TOO_FEW_MELANOMAS)
+                    if len(set(ours.groups[ours.label != label])) < MIN_GROUPS:
+                        entry["melanoma_specificity"] = TOO_FEW_OTHERS
             report[name].append(entry)
     return report

@@ -21,7 +21,7 @@ from lesions.explain.grad_cam import heat_maps
 from lesions.explain.overlay import GAP, beside, overlay
 
 Kind = Literal["confident_error", "unconfident_correct"]
-KINDS: dict[Kind, str] = {"confident_error": "confident error", "unconfident_correct": "correct with low confidence"}
+KINDS: dict[Kind, str] = {"confident_error": "error", "unconfident_correct": "correct"}
 
 BOX = (512, 256)
 """Width and height into which each image of a file in the gallery is scaled: 256 high, if it is not very wide."""

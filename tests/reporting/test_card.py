@@ -158,7 +158,7 @@ def estimate(value: float, lower: float, upper: float) -> dict[str, Any]:
 def test_resolution_of_an_interval() -> None:
     resolution = ENVIRONMENT.get_template("reporting/card/sentences.md.jinja").module.resolution  # type: ignore[attr-defined]
     words = one_line(resolution(estimate(0.5, 0.47, 0.53), 1000))
-    assert "3.0 points to either side" in words
+    assert "6.0 points wide" in words
     assert "about 360 groups" in words
     assert "No interval" in resolution({"value": 1.0, "lower": None, "upper": None}, 1000)
 

@@ -96,7 +96,11 @@ SITUATIONS = {
         [r"[Tt]est, \d+ images of"],
         params={"evaluate": {"splits": ["val"]}},
     ),
-    "drawings": Situation([r"> \*\*This model has seen drawings only"], source="synthetic"),
+    "drawings": Situation(
+        [r"> \*\*This model has seen drawings only"],
+        ["58 dermatologists", "dermatologists' sensitivity", "trained on dermoscopy"],
+        source="synthetic",
+    ),
     "one source": Situation([r"that sensitivity for melanomas differs between sources is not known"]),
     "three sources": Situation(
         [r"Chosen without a source's validation images, that threshold has on these a sensitivity for melanomas of"],
@@ -175,7 +179,7 @@ def summarise_images(images: pd.DataFrame, classes: pd.DataFrame) -> dict[str, A
 def test_card_of(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     situation = SITUATIONS[name]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(context, "write_plots", lambda *_: [])
+    monkeypatch.setattr(context, "write_plots", lambda *_, **__: [])
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     edit_params(tmp_path, split={"method": "published"}, evaluate={"n_bootstrap": 100})
     for section, values in situation.params.items():

@@ -46,6 +46,7 @@ def card_context(params: Json, folder: Path) -> Json:
     report = read_json(Path("reports/evaluation.json"))
     data, split, train = (read_json(Path(f"metrics/{name}.json")) for name in ("data", "split", "train"))
     provenance = read_json(Path("data/raw/provenance.json"))
+    of_skin = provenance["source"] != "synthetic"
     split_name = "test" if "test" in report else "val"
     leak = "" if report["leakage"] == "none" else report["leakage"]
     groups = report.get("subgroups_of_test", {})
@@ -68,7 +69,9 @@ def card_context(params: Json, folder: Path) -> Json:
         "classes": class_rows(read_csv(Path("data/clean/classes.csv")), data, split),
         "split_counts": split_counts(split),
         "tasks": report["tasks"],
-        "points": {name: operating_points(task, split_name) for name, task in report["tasks"].items()},
+        "points": {
+            name: operating_points(task, split_name, with_readers=of_skin) for name, task in report["tasks"].items()
+        },
         "alerts": alerts(report["tasks"], split_name),
         "dermatologists": DERMATOLOGISTS,
         "calibration": report["calibration"],
@@ -89,7 +92,7 @@ def card_context(params: Json, folder: Path) -> Json:
         "size": image_size(read_json(Path("models/preprocessing.json"))),
         "hashes": hashes(params),
         "images": folder.name,
-        "drawn": write_plots(report, split_name, sources, leak, folder),
+        "drawn": write_plots(report, split_name, sources, leak, folder, with_readers=of_skin),
     }
 
 
@@ -121,16 +124,19 @@ def split_counts(split: Json) -> list[Json]:
     ]
 
 
-def operating_points(task: Json, split_name: str) -> list[Json]:
+def operating_points(task: Json, split_name: str, *, with_readers: bool) -> list[Json]:
     """Return a row a threshold of a binary task: what it was chosen for, and its metrics.
 
     Args:
         task: the task's entry in reports/evaluation.json.
         split_name: the split that the metrics are of.
+        with_readers: whether the threshold of dermatologists' sensitivity counts.
     """
 
     def at_prevalences(point: Json, metric: str) -> Markdown:
-        return Markdown(" / ".join(decimal(point[f"{metric}_at_{share}%"]["value"]) for share in (1, 5, 20)))
+        values = [point[f"{metric}_at_{share}%"]["value"] for share in (1, 5, 20)]
+        # Rounded, it would read as certainty.
+        return Markdown(" / ".join("> 0.999" if value and 0.9995 <= value < 1 else decimal(value) for value in values))
 
     return [
         {
@@ -140,7 +146,7 @@ def operating_points(task: Json, split_name: str) -> list[Json]:
             "npv_at": at_prevalences(point[split_name], "npv"),
         }
         for point in task.get("operating_points", [])
-        if split_name in point
+        if split_name in point and (with_readers or "dermatologists" not in point)
     ]
 
 

@@ -25,7 +25,9 @@ LEAST_COVERAGE = 0.5
 """With fewer images, classes are left out altogether, and the balanced accuracy jumps."""
 
 
-def write_plots(report: dict[str, Any], split: str, sources: list[dict[str, Any]], leak: str, folder: Path) -> set[str]:
+def write_plots(
+    report: dict[str, Any], split: str, sources: list[dict[str, Any]], leak: str, folder: Path, *, with_readers: bool
+) -> set[str]:
     """Draw what there is something to draw of.
 
     Args:
@@ -34,6 +36,7 @@ def write_plots(report: dict[str, Any], split: str, sources: list[dict[str, Any]
         sources: metrics of the sources, see `subgroups.source_rows`.
         leak: what leaks, or "".
         folder: gets the plots; made if it is not there.
+        with_readers: whether the images are of skin, so that dermatologists stand beside the model.
 
     Returns:
         The plots' names: NAME.png is in the folder.
@@ -47,7 +50,9 @@ def write_plots(report: dict[str, Any], split: str, sources: list[dict[str, Any]
         if split in task:
             positive = task["positive"][0] if name == "melanoma" else "malignant, against benign"
             curve = curves[curves["diagnosis"] == positive]
-            plots[f"roc_{name}"] = draw("roc", curve, thresholds(task, split), name == "melanoma", leak=leak)
+            plots[f"roc_{name}"] = draw(
+                "roc", curve, thresholds(task, split), with_readers and name == "melanoma", leak=leak
+            )
     calibration = report["calibration"][split]
     bins = {when: calibration[when]["reliability"] for when in ("before", "after") if when in calibration}
     plots["reliability"] = draw("reliability", bins, leak=leak)
