@@ -177,11 +177,14 @@ def robustness(found: Json) -> Json:
     known = [row for row in found["corruptions"] if row["balanced_accuracy_drop"]["value"] is not None]
     known.sort(key=lambda row: -row["balanced_accuracy_drop"]["value"])
     uncorrupted = found["uncorrupted"]["balanced_accuracy"]
+    sensitivities = [row for row in found["corruptions"] if row["melanoma_sensitivity"] is not None]
     return {
         "images": found["images"],
         "uncorrupted": uncorrupted,
         "mild": [row for row in known if row["strength"] == 1],
         "worst": known[0] if known and uncorrupted is not None else None,
+        "melanoma_sensitivity": found["uncorrupted"]["melanoma_sensitivity"],
+        "fewest_melanomas": min(sensitivities, key=lambda row: row["melanoma_sensitivity"], default=None),
     }
 
 
