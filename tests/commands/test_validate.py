@@ -96,6 +96,7 @@ def assert_equal_to_evaluate(found: dict[str, Any]) -> None:
     assert found["calibration"]["temperature"] == due["calibration"]["temperature"]
     assert found["abstention"] == due["abstention"]["test"]
     assert found["subgroups"] == due["subgroups_of_test"]
+    assert found["subgroup_comparisons"] == due["subgroup_comparisons_of_test"]
     assert found["decision_curves"] == due["decision_curves_of_test"]
     assert found["majority_class"] == due["majority_class_of_train"]
     assert found["metadata"]["image_only"] == due["image_only"]["test"]

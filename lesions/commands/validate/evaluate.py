@@ -16,6 +16,7 @@ from lesions.evaluation.bootstrap import Bootstrap, rounded
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.tasks import BinaryTask, Thresholds
 from lesions.evaluation.report import class_fractions, evaluation_report
+from lesions.evaluation.subgroup_comparison import subgroup_comparison_report
 from lesions.images.archive_images import decode_members
 from lesions.images.preprocessing import to_pixels
 from lesions.inference.predict import BATCH_SIZE
@@ -95,7 +96,8 @@ def collection_report(
     }
     scores = ood_scores.assign(split=NAME)
     report = evaluation_report({NAME: split}, tasks, thresholds, prior, scores, bootstrap)
-    melanoma = tasks["melanoma"]
+    task = tasks["melanoma"]
+    melanoma = task.positive[0] if isinstance(task, BinaryTask) else None
     return report | {
         "majority_class": split.classes[int(prior.argmax())],
         "baselines_are_of": "this collection: the training images are not here" if train is None else "train",
@@ -107,9 +109,8 @@ def collection_report(
         "prediction_sets": report["prediction_sets"][NAME],
         "abstention": report["abstention"][NAME],
         "ood": {"ood_threshold": thresholds.ood_threshold, **report["ood"][NAME]},
-        "subgroups": subgroups.subgroup_report(
-            split, melanoma.positive[0] if isinstance(melanoma, BinaryTask) else None, bootstrap
-        ),
+        "subgroups": subgroups.subgroup_report(split, melanoma, bootstrap),
+        "subgroup_comparisons": subgroup_comparison_report(split, melanoma),
         "decision_curves": decision_curve.decision_curve_report(tasks, split, bootstrap),
     }
 

@@ -11,6 +11,7 @@ import pandas as pd
 from lesions.commands.validate.evaluate import NAME
 from lesions.evaluation.report import SENSITIVITY
 from lesions.evaluation.split_metrics import printed
+from lesions.reporting.card.subgroups import comparison_rows, findings
 from lesions.reporting.common.tables import markdown_table
 from lesions.reporting.common.templates import render
 
@@ -78,6 +79,9 @@ def page(report: dict[str, Any]) -> str:
             for name, rows in shown.items()
         },
         "columns": columns,
+        "comparisons": comparison_rows(report["subgroup_comparisons"]),
+        "findings": findings(report["subgroup_comparisons"]),
+        "melanoma": "positive" in report["tasks"]["melanoma"],
     }
     return render("commands/validate/validation.md.jinja", context)
 
