@@ -81,8 +81,8 @@ def _run_experiment(commit: str, name: str, options: list[str], versions: dict[s
         _call(name, clone, "git", "checkout", "--quiet", "--detach", commit)
         with Repo() as ours, Config(str(clone / ".dvc")).edit("local") as settings:  # no path is relative to the clone
             settings.update(ours.config | {"cache": ours.config["cache"] | {"dir": ours.cache.local_cache_dir}})
-        # Stages pull single files of it; where the cache has some of them from an experiment that was cut off, DVC takes
-        # the others for fetched: its list of what to fetch is kept by folder, whatever the file.
+        # Stages pull single files of it. Where the cache has some from an experiment that was cut off, DVC takes the
+        # others for fetched too: it keeps its list of what to fetch by folder, whichever file it was made for.
         _call(name, clone, "dvc", "fetch", "data/clean")
         _call(name, clone, "dvc", "exp", "run", "--pull", "--allow-missing", *options)
         _call(name, clone, "dvc", "push", "--run-cache")  # first: an experiment that is on `origin` is whole
