@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lesions.core.errors import UserError
 from lesions.evaluation.auc_interval import auc_estimate
 from lesions.evaluation.balanced_accuracy import balanced_accuracy_estimate
 from lesions.evaluation.bootstrap import Bootstrap, alone
@@ -22,6 +23,8 @@ BANDS = {"under 30": 30, "30 to 49": 50, "50 to 69": 70, "70 and over": np.inf}
 SKIN_TONES = ("very light", "light", "intermediate", "tan", "dark")
 """Estimated from the image, not known: docs/audit.md says what they are worth."""
 NOT_STATED = "not stated"
+NEEDED = ("age", "age_status", "sex", "site", "skin_tone", "source", "dx_type")
+"""Columns of images.csv that subgroups are made of."""
 MELANOMA_METRICS = ("melanoma_sensitivity", "melanoma_auc")
 """The metrics that depend on the subgroup's melanomas alone, however large it is otherwise."""
 NOT_GIVEN = {"value": None, "lower": None, "upper": None}
@@ -34,7 +37,16 @@ def columns(images: pd.DataFrame) -> dict[str, "pd.Series[str]"]:
 
     Args:
         images: rows of `data/clean/images.csv`, as text.
+
+    Raises:
+        UserError: a column is missing.
     """
+    missing = [name for name in NEEDED if name not in images]
+    if missing:
+        raise UserError(
+            f"data/clean/images.csv has no column {', '.join(missing)}: it was changed, or is of another version of the "
+            "project. Run `dvc repro clean --force`."
+        )
     # Ages that clean filled in, or that stand for an unknown one, are nobody's.
     age = pd.to_numeric(images["age"].where(images["age_status"] == "given"), errors="coerce")
     ends = list(BANDS.values())

@@ -211,6 +211,14 @@ def test_incomplete_corrupted_images_are_refused(predicted: pd.DataFrame) -> Non
         evaluate.main()
 
 
+def test_missing_column_is_named(predicted: pd.DataFrame) -> None:
+    evaluated(predicted)
+    images = pd.read_csv("data/clean/images.csv", dtype=str, keep_default_na=False)
+    images.drop(columns="skin_tone").to_csv("data/clean/images.csv", index=False)
+    with pytest.raises(UserError, match=r"images\.csv has no column skin_tone.*dvc repro clean --force"):
+        evaluate.main()
+
+
 def test_no_corrupted_image(predicted: pd.DataFrame) -> None:
     put_corrupted(predicted.iloc[:0])
     assert "has no images" in evaluated(predicted)["robustness_of_test"]["reason"]
