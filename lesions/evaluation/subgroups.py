@@ -44,8 +44,8 @@ def columns(images: pd.DataFrame) -> dict[str, "pd.Series[str]"]:
     missing = [name for name in NEEDED if name not in images]
     if missing:
         raise UserError(
-            f"data/clean/images.csv has no column {', '.join(missing)}: it was changed, or is of another version of the "
-            "project. Run `dvc repro clean --force`."
+            f"data/clean/images.csv has no column {', '.join(missing)}: it was changed, or is of another version of "
+            "the project. Run `dvc repro clean --force`."
         )
     # Ages that clean filled in, or that stand for an unknown one, are nobody's.
     age = pd.to_numeric(images["age"].where(images["age_status"] == "given"), errors="coerce")
