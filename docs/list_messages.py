@@ -1,0 +1,81 @@
+"""Write the list of all messages into docs/messages.md: `python docs/list_messages.py`, from the project's root."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+PAGE = Path("docs/messages.md")
+BEGIN, END = "<!-- written by docs/list_messages.py -->", "<!-- end -->"
+PLACES = {
+    "params.yaml": ["lesions/params", "lesions/core/params.py", "lesions/core/registry.py"],
+    "download": ["stages/download.py", "lesions/sources", "lesions/archives.py"],
+    "clean": ["stages/clean.py", "lesions/audit"],
+    "split": ["stages/split.py", "lesions/sampling/split.py", "lesions/sampling/leakage_experiment.py"],
+    "rebalance": ["stages/rebalance.py", "lesions/sampling"],
+    "prepare, and wherever images are read": ["stages/prepare.py", "lesions/images"],
+    "weights": ["stages/weights.py", "lesions/models/pretrained"],
+    "train": ["stages/train.py", "lesions/models/training", "lesions/models/architectures"],
+    "predict and calibrate": ["stages/predict.py", "stages/calibrate.py", "lesions/inference", "lesions/models"],
+    "evaluate, explain and report": ["stages", "lesions/evaluation", "lesions/explain", "lesions/reporting"],
+    "lesions classify and lesions page": ["lesions/classifier.py", "lesions/commands/classify", "lesions/commands/page"],
+    "lesions validate": ["lesions/commands/validate"],
+    "lesions export": ["lesions/commands/export"],
+    "lesions compare": ["lesions/commands/compare"],
+    "lesions study": ["lesions/commands/study"],
+    "all": ["lesions"],
+}
+"""Where a message comes from, and the code there; the first that fits counts."""
+
+
+def main() -> None:
+    """Exchange what stands between the two marks of the page."""
+    text = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(with_list(text), encoding="utf-8")
+
+
+def with_list(text: str) -> str:
+    """Return the page's text with today's list."""
+    found: dict[str, list[str]] = {place: [] for place in PLACES}
+    for path in sorted([*Path("lesions").rglob("*.py"), *Path("stages").glob("*.py")]):
+        place = next(place for place, code in PLACES.items() if path.as_posix().startswith(tuple(code)))
+        for message in messages(ast.parse(path.read_text(encoding="utf-8"))):
+            if message not in found[place]:
+                found[place].append(message)
+    sections = [
+        f"### {place}\n\n" + "\n".join(f"- {message}" for message in listed) for place, listed in found.items() if listed
+    ]
+    before, _, rest = text.partition(BEGIN)
+    return f"{before}{BEGIN}\n" + "\n\n".join(sections) + f"\n{END}{rest.partition(END)[2]}"
+
+
+def messages(tree: ast.Module) -> Iterator[str]:
+    """Yield each message for people, with ‹name› where a value stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("UserError", "ValueError"):
+            yield from filter(None, map(template, node.args[:1]))
+
+
+def template(node: ast.expr) -> str:
+    """Return a message's text on one line, or nothing where it is another message passed on."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        text = node.value
+    elif isinstance(node, ast.JoinedStr):
+        text = "".join(str(part.value) if isinstance(part, ast.Constant) else placeholder(part) for part in node.values)
+    else:
+        return ""
+    text = re.sub(r"\s+", " ", text).strip()
+    # What Markdown would take for its own, outside of `code`.
+    parts = text.split("`")
+    return "`".join(re.sub(r"([*<\[])", r"\\\1", part) if i % 2 == 0 else part for i, part in enumerate(parts))
+
+
+def placeholder(part: ast.expr) -> str:
+    """Return a value's name: of an expression the last one in it."""
+    names = re.findall(r"[A-Za-z_]\w*", ast.unparse(part.value) if isinstance(part, ast.FormattedValue) else "")
+    said = [name for name in names if name not in ("self", "len", "str", "sorted", "join", "sanitize", "names", "for", "in")]
+    return f"‹{(said or ['value'])[-1 if len(said) < 3 else 0].strip('_')}›"
+
+
+if __name__ == "__main__":
+    main()
