@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-PAGE = Path("docs/messages.md")
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs/messages.md"
 BEGIN, END = "<!-- written by docs/list_messages.py -->", "<!-- end -->"
 PLACES = {
     "params.yaml": ["lesions/params", "lesions/core/params.py", "lesions/core/registry.py"],
@@ -18,7 +19,8 @@ PLACES = {
     "train": ["stages/train.py", "lesions/models/training", "lesions/models/architectures"],
     "predict and calibrate": ["stages/predict.py", "stages/calibrate.py", "lesions/inference", "lesions/models"],
     "evaluate, explain and report": ["stages", "lesions/evaluation", "lesions/explain", "lesions/reporting"],
-    "lesions classify and lesions page": ["lesions/classifier.py", "lesions/commands/classify", "lesions/commands/page"],
+    "lesions classify": ["lesions/classifier.py", "lesions/commands/classify"],
+    "lesions page": ["lesions/commands/page"],
     "lesions validate": ["lesions/commands/validate"],
     "lesions export": ["lesions/commands/export"],
     "lesions compare": ["lesions/commands/compare"],
@@ -26,6 +28,12 @@ PLACES = {
     "all": ["lesions"],
 }
 """Where a message comes from, and the code there; the first that fits counts."""
+
+PASSED_ON = (
+    *("lesions/params", "lesions/core/registry.py", "lesions/images/decode.py", "lesions/archives.py"),
+    *("lesions/commands/classify", "lesions/commands/study"),
+)
+"""Where a person meets a ValueError's text as well: as a parameter's problem, or as an image's."""
 
 
 def main() -> None:
@@ -37,22 +45,23 @@ def main() -> None:
 def with_list(text: str) -> str:
     """Return the page's text with today's list."""
     found: dict[str, list[str]] = {place: [] for place in PLACES}
-    for path in sorted([*Path("lesions").rglob("*.py"), *Path("stages").glob("*.py")]):
-        place = next(place for place, code in PLACES.items() if path.as_posix().startswith(tuple(code)))
-        for message in messages(ast.parse(path.read_text(encoding="utf-8"))):
+    for path in sorted([*ROOT.glob("lesions/**/*.py"), *ROOT.glob("stages/*.py")]):
+        name = path.relative_to(ROOT).as_posix()
+        place = next(place for place, code in PLACES.items() if name.startswith(tuple(code)))
+        errors = ("UserError", "ValueError") if name.startswith(PASSED_ON) else ("UserError",)
+        for message in messages(ast.parse(path.read_text(encoding="utf-8")), errors):
             if message not in found[place]:
                 found[place].append(message)
-    sections = [
-        f"### {place}\n\n" + "\n".join(f"- {message}" for message in listed) for place, listed in found.items() if listed
-    ]
+    lists = {place: "\n".join(f"- {message}" for message in listed) for place, listed in found.items() if listed}
+    sections = [f"### {place}\n\n{listed}" for place, listed in lists.items()]
     before, _, rest = text.partition(BEGIN)
     return f"{before}{BEGIN}\n" + "\n\n".join(sections) + f"\n{END}{rest.partition(END)[2]}"
 
 
-def messages(tree: ast.Module) -> Iterator[str]:
-    """Yield each message for people, with ‹name› where a value stands."""
+def messages(tree: ast.Module, errors: tuple[str, ...]) -> Iterator[str]:
+    """Yield the message of each error of these names, with ‹name› where a value stands."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("UserError", "ValueError"):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in errors:
             yield from filter(None, map(template, node.args[:1]))
 
 
@@ -73,7 +82,9 @@ def template(node: ast.expr) -> str:
 def placeholder(part: ast.expr) -> str:
     """Return a value's name: of an expression the last one in it."""
     names = re.findall(r"[A-Za-z_]\w*", ast.unparse(part.value) if isinstance(part, ast.FormattedValue) else "")
-    said = [name for name in names if name not in ("self", "len", "str", "sorted", "join", "sanitize", "names", "for", "in")]
+    if "did_you_mean" in names:
+        return "did you mean ‹the nearest›"
+    said = [name for name in names if name not in ("self", "len", "str", "sorted", "join", "sanitize", "for", "in")]
     return f"‹{(said or ['value'])[-1 if len(said) < 3 else 0].strip('_')}›"
 
 

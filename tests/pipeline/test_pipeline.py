@@ -31,7 +31,7 @@ RERUNS: dict[str, tuple[object, list[str]]] = {
     "evaluate.n_bootstrap": (200, ["evaluate", "report"]),
     "explain.examples_per_class": (2, ["explain", "report"]),
 }
-"""For a key of every section: another value, and which stages run after that change, beside `check`. The README
+"""For a key of every section: another value, and which stages run after that change, beside `check`. docs/pipeline.md
 shows this table."""
 
 EFFECT = "# with another output"

@@ -4,17 +4,22 @@ import csv
 import json
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 from shutil import copytree
 
+import networkx as nx
 import pytest
 
+from docs.list_messages import with_list
 from tests.conftest import ROOT, commit, run
 from tests.pipeline.test_pipeline import RERUNS
 
-FILES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
-DOCUMENTS = {file.name: file.read_text(encoding="utf-8") for file in FILES}
-README = DOCUMENTS["README.md"]
+FIRST = ["README.md", "docs/getting_started.md", "docs/experiments.md"]
+"""In the order in which a person reads them: later pages use the experiments that these make."""
+FILES = dict.fromkeys([*FIRST, "CONTRIBUTING.md", *(f"docs/{file.name}" for file in sorted(ROOT.glob("docs/*.md")))])
+DOCUMENTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in FILES}
+EXPERIMENTS = DOCUMENTS["docs/experiments.md"]
 LEAKY = "split by image (leaky)"
 BLOCKS = [
     (name, mark, commands)
@@ -38,7 +43,7 @@ def test_commands_are_found() -> None:
 @pytest.mark.parametrize(
     "commands",
     # Those of docs/team.md need servers: tests/team/test_team.py.
-    [pytest.param(commands, id=name) for name, mark, commands in BLOCKS if not mark and name != "team.md"],
+    [pytest.param(commands, id=name) for name, mark, commands in BLOCKS if not mark and name != "docs/team.md"],
 )
 def test_commands_run_as_written(clone: Path, commands: str) -> None:
     script = clone.parent / "block.sh"
@@ -47,9 +52,9 @@ def test_commands_run_as_written(clone: Path, commands: str) -> None:
 
 
 def test_two_experiments_compare(clone: Path) -> None:
-    """After the README's commands, which make two and compare them."""
-    one, other = re.findall(r"dvc exp run --name (\S+)", README)
-    assert f"dvc metrics diff {one} {other}" in README
+    """After the page's commands, which make two and compare them."""
+    one, other = re.findall(r"dvc exp run --name (\S+)", EXPERIMENTS)
+    assert f"dvc metrics diff {one} {other}" in EXPERIMENTS
     changes = json.loads(run(f"dvc metrics diff {one} {other} --json", clone))
     change = changes["metrics/evaluate.json"]["test.log_loss"]
     assert change["old"] != change["new"]
@@ -65,7 +70,7 @@ def test_two_experiments_compare(clone: Path) -> None:
 
 
 HEADLINE = ["accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "log_loss", "melanoma_auc"]
-TABLE = re.findall(r"^dvc exp show .*", README, re.MULTILINE)[0]
+TABLE = re.findall(r"^dvc exp show .*", EXPERIMENTS, re.MULTILINE)[0]
 
 
 def shown_columns(command: str, clone: Path) -> dict[str, list[str]]:
@@ -79,7 +84,7 @@ def shown_columns(command: str, clone: Path) -> dict[str, list[str]]:
 
 
 def test_experiment_table_has_few_columns(clone: Path) -> None:
-    """Of two that differ in one parameter, as the README makes them."""
+    """Of two that differ in one parameter, as docs/experiments.md makes them."""
     for name, rate in (("small-steps", 0.0003), ("large-steps", 0.003)):
         if name not in run("dvc exp list --name-only", clone).split():
             run(f"dvc exp run --name {name} --set-param train.learning_rate={rate}", clone)
@@ -115,19 +120,66 @@ def test_leak_stands_beside_the_metrics(workspace: Path, tmp_path: Path, before:
     assert LEAKY in run("dvc metrics show", copy)
 
 
-def test_readme_has_the_table_of_reruns() -> None:
+def test_table_of_reruns_is_true() -> None:
     for key, (_, stages) in RERUNS.items():
-        assert f"| `{key}` | {', '.join(stages)} |" in README
+        assert f"| `{key}` | {', '.join(stages)} |" in DOCUMENTS["docs/pipeline.md"]
+
+
+def test_graph_is_that_of_the_pipeline() -> None:
+    """Without the edges that longer ways imply."""
+    chart = re.findall(r"```mermaid\nflowchart LR\n(.*?)```", DOCUMENTS["README.md"], re.DOTALL)[0]
+    shown = {edge for line in chart.splitlines() for edge in pairwise(line.strip().split(" --> "))}
+    printed = run("dvc dag --mermaid", ROOT)
+    names = dict(re.findall(r'(node\d+)\["(\w+)"\]', printed))
+    whole = nx.DiGraph([(names[one], names[other]) for one, other in re.findall(r"(node\d+)-->(node\d+)", printed)])
+    assert shown == set(nx.transitive_reduction(whole).edges)
+
+
+def test_tree_names_what_is_there() -> None:
+    tree = re.findall(r"```\n(dvc\.yaml .*?)```", DOCUMENTS["README.md"], re.DOTALL)[0]
+    named = {name.rstrip("/") for name in re.findall(r"(?:^|  )([a-z]+(?:\.yaml|/))  ", tree, re.MULTILINE)}
+    tracked = {Path(file).parts[0] for file in run("git ls-files", ROOT).split() if "/" in file}
+    made = {"models", "plots"}
+    assert named == {"dvc.yaml", "params.yaml"} | made | {name for name in tracked if not name.startswith(".")}
+
+
+def test_readme_is_short() -> None:
+    assert len(DOCUMENTS["README.md"].split()) <= 900
 
 
 def test_named_files_exist(workspace: Path) -> None:
-    section = README.partition("## What appears where")[2].partition("\n## ")[0]
+    section = DOCUMENTS["docs/pipeline.md"].partition("## What appears where")[2].partition("\n## ")[0]
     table = "\n".join(line for line in section.splitlines() if line.startswith("|"))
     named = re.findall(r"`((?:data|metrics|plots|models|reports)/[\w/.]*)`", table)
     assert len(named) > 15
     for name in named:
         assert (workspace / name).exists(), name
-    for document, text in DOCUMENTS.items():
-        folder = ROOT if document == "README.md" else ROOT / "docs"
-        for name in re.findall(r"\]\(((?!https?:|#)[^)#]+)", text):
-            assert (folder / name).is_file(), f"{document}: {name}"
+
+
+def anchors(text: str) -> set[str]:
+    """Return the names under which GitHub shows a page's headings."""
+    headings = re.findall(r"^#+ (.*)", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document: str) -> None:
+    for link in re.findall(r"\]\(((?!https?:)[^)]+)\)", DOCUMENTS[document]):
+        name, _, anchor = link.partition("#")
+        path = (ROOT / document).parent / name if name else ROOT / document
+        assert path.exists(), link
+        if anchor:
+            assert anchor in anchors(path.read_text(encoding="utf-8")), link
+
+
+def test_every_page_is_found_and_leads_back() -> None:
+    listed = set(re.findall(r"\]\((\w+\.md)\)", DOCUMENTS["docs/README.md"]))
+    pages = {Path(name).name for name in DOCUMENTS if name.startswith("docs/")} - {"README.md"}
+    assert listed == pages
+    for page in pages:
+        assert "](README.md)" in DOCUMENTS[f"docs/{page}"], page
+
+
+def test_all_messages_are_listed() -> None:
+    assert with_list(DOCUMENTS["docs/messages.md"]) == DOCUMENTS["docs/messages.md"], "python docs/list_messages.py"
