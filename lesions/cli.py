@@ -99,7 +99,7 @@ def add_model_commands(command: AddCommand) -> None:
 
     for add in (classify, page, validate, export):
         add("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
-    alerts = "the alert threshold: this sensitivity for melanoma on validation, in per cent; 90 without it"
+    alerts = "the alerts' thresholds: this sensitivity on validation, in per cent; 90 without it"
     for add in (classify, page):
         add("--sensitivity", type=int, choices=[80, 90, 95], default=90, help=alerts)
 

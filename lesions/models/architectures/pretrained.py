@@ -1,6 +1,6 @@
 """A network of Keras Applications, with the weights that the stage `weights` prepared, and a new last layer.
 
-Which one, at which width, and from which weights, params.yaml says under `weights`. Nothing is fetched here.
+Which one, at which width, and from which weights, params.yaml says under `pretrained`. Nothing is fetched here.
 """
 
 import re
