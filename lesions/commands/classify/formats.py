@@ -120,7 +120,8 @@ def write_json(predictions: Iterable[Prediction], classifier: Classifier, out: T
     about_all = {"notice": NOTICE, "notes": notes(classifier)[:-1], "warnings": classifier.warnings}
     out.write(json.dumps(about_all, ensure_ascii=False, allow_nan=False)[:-1] + ', "images": [')
     for number, found in enumerate(predictions):
-        out.write((",\n" if number else "\n") + json.dumps(as_object(found, classifier), ensure_ascii=False, allow_nan=False))
+        line = json.dumps(as_object(found, classifier), ensure_ascii=False, allow_nan=False)
+        out.write((",\n" if number else "\n") + line)
     out.write("\n]}\n")
 
 
