@@ -33,17 +33,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lesions.core.errors import UserError
-from lesions.core.json_files import read_json
 from lesions.evaluation.common.tasks import TARGET_SENSITIVITIES, Thresholds
 from lesions.explain.grad_cam import heat_maps
 from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import Preprocessing, as_png, to_pixels
-from lesions.inference.features import feature_model
 from lesions.inference.predict import BATCH_SIZE, predict_batch
-from lesions.models.calibration import ood, patient_input, thresholds
+from lesions.model_folder import ModelFolder
+from lesions.models.calibration import ood, patient_input
 from lesions.models.calibration.metadata_prior import FIELDS, MetadataPrior, PatientMetadata, apply_prior
 from lesions.models.calibration.temperature_scaling import Calibration
-from lesions.models.common import saving
 
 ImageInput: TypeAlias = bytes | str | Path | Image.Image | NDArray[np.uint8]
 """An image file's bytes, its path, or pixels."""
@@ -142,21 +140,17 @@ class Classifier:
         if sensitivity / 100 not in TARGET_SENSITIVITIES:
             expected = ", ".join(f"{100 * one:.0f}" for one in TARGET_SENSITIVITIES)
             raise UserError(f"a sensitivity of {sensitivity} % has no threshold; expected one of {expected}.")
-        chosen = thresholds.load(folder)
-        made = read_json(folder / "preprocessing.json")
-        if made["classes"] != chosen.classes:
-            raise UserError(f"{folder} holds a model of {made['classes']} and thresholds of {chosen.classes}.")
-        model = saving.load(folder / "model.keras")
+        read = ModelFolder.read(folder)
         return cls(
-            model,
-            feature_model(model),
-            Preprocessing.from_json(made, folder / "preprocessing.json"),
-            ood.load(folder / ood.FILE),
-            MetadataPrior.load(folder),
-            Calibration.load(folder),
-            chosen,
+            read.model,
+            read.feature_model,
+            read.preprocessing,
+            read.reference,
+            read.prior,
+            read.calibration,
+            read.thresholds,
             sensitivity / 100,
-            _warnings(made.get("packages", {}), chosen),
+            _warnings(read.packages, read.thresholds),
         )
 
     def classify(self, image: ImageInput, name: str = "", metadata: PatientMetadata | None = None) -> Prediction:
@@ -255,6 +249,9 @@ class Classifier:
         members = sets.members(classes, found.calibrated) if sets else np.zeros(found.calibrated.shape, bool)
         for row, one in enumerate(batch):
             uncalibrated, image_only, calibrated, ood_score = (of[row].tolist() for of in found)
+            if not np.isfinite([*uncalibrated, *image_only, *calibrated, ood_score]).all():
+                yield replace(one, problem="the network's numbers for it are not finite")
+                continue
             yield replace(
                 one,
                 diagnosis=classes[int(np.argmax(uncalibrated))],

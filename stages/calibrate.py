@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 from lesions.core.csv_files import EXACT, read_csv
+from lesions.core.errors import UserError
+from lesions.core.image_array import read_array
 from lesions.core.json_files import read_json
 from lesions.core.stage import run_stage
 from lesions.evaluation.common import predictions
@@ -52,7 +54,7 @@ def main() -> None:
     ]
 
     index = read_csv(OUTPUTS / "features.csv")
-    features = np.load(OUTPUTS / "features.npy", allow_pickle=False)
+    features = read_array(OUTPUTS / "features.npy")
     train = (index["split"] == "train").to_numpy()
     reference = ood.fit_reference(features[train], index["label"][train].map(classes.index).to_numpy(np.int64))
     scores = index[~train].assign(ood_score=ood.score(reference, features[~train]))
@@ -95,7 +97,9 @@ def groups_and_sources(val: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 
 def training_data(provenance: Path) -> TrainingData:
     """Return what provenance.json says of the data."""
-    source = read_json(provenance)["source"]
+    source = read_json(provenance).get("source")
+    if not isinstance(source, str):
+        raise UserError(f"{provenance} names no source of the data. Run `dvc repro --force download`.")
     return TrainingData(source=source, provenance_sha256=thresholds.sha256_of(provenance))
 
 

@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """The disk is full, the person's share of it is used up, or the file is longer than allowed."""
@@ -13,6 +14,24 @@ class UserError(Exception):
 
     The message names the file, row or key, what was found, what was expected, and what to do.
     """
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Name the file of our own, in any format, whose reading fails inside.
+
+    Raises:
+        UserError: it is missing, or is not what the pipeline wrote.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing. `dvc checkout` brings it back, or `dvc repro` makes it.") from None
+    except (ValueError, EOFError) as error:  # of JSON, of pandas, of NumPy, of text that is no UTF-8
+        reason = (str(error).strip() or "it is empty").partition("\n")[0][:200]
+        raise UserError(
+            f"{path} is damaged ({reason}). Remove it: `dvc checkout` then brings it back, or `dvc repro` makes it."
+        ) from None
 
 
 @contextmanager

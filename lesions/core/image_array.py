@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 
 from lesions.core.csv_files import read_csv
-from lesions.core.errors import NO_ROOM, UserError
+from lesions.core.errors import NO_ROOM, UserError, reading
 
 WRITTEN_AT_ONCE = 1_048_576
 """Bytes handed to the system in one go: image by image takes it nearly twice the time."""
@@ -49,6 +50,28 @@ def write(folder: Path, index: pd.DataFrame, images: Iterable[NDArray[np.uint8]]
 
 
 def read(folder: Path) -> tuple[NDArray[np.uint8], pd.DataFrame]:
-    """Return the pixels, mapped into memory and not read yet, and the index, all of it text."""
-    pixels: NDArray[np.uint8] = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
-    return pixels, read_csv(folder / "index.csv")
+    """Return the pixels, mapped into memory and not read yet, and the index, all of it text.
+
+    Raises:
+        UserError: one of them is missing or damaged, or they do not belong together.
+    """
+    file = folder / "pixels.npy"
+    index = read_csv(folder / "index.csv")
+    pixels = read_array(file)
+    with reading(file):
+        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] != 3 or len(pixels) != len(index):
+            raise ValueError(
+                f"{pixels.dtype} {pixels.shape}; expected uint8 ({len(index)}, height, width, 3), as index.csv has"
+            )
+    return pixels, index
+
+
+def read_array(file: Path) -> NDArray[Any]:
+    """Return an array of a `.npy` file, mapped into memory and not read yet; no pickle is read.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    with reading(file):
+        array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
+    return array

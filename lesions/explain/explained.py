@@ -61,7 +61,7 @@ def read(data: Path, splits: Sequence[str]) -> ExplainedSplit:
         raise UserError(f"{file} holds no image of {split}. Run `dvc repro`.")
     known = read_csv(data / "network_outputs/features.csv")
     place = {image_id: row for row, image_id in enumerate(known["image_id"]) if known["split"].iloc[row] == split}
-    features = np.load(data / "network_outputs/features.npy", mmap_mode="r", allow_pickle=False)
+    features = image_array.read_array(data / "network_outputs/features.npy")
     return ExplainedSplit(
         split,
         ", ".join(sorted(set(ours["leakage"]))),

@@ -27,6 +27,7 @@ LAYERS = [
     {"models/calibration"},
     {"inference", "evaluation"},
     {"explain", "reporting"},
+    {"model_folder"},
     {"classifier"},
     {"commands"},
     {"cli"},

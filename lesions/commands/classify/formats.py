@@ -118,9 +118,10 @@ def write_csv(predictions: Iterable[Prediction], classifier: Classifier, out: Te
 def write_json(predictions: Iterable[Prediction], classifier: Classifier, out: TextIO) -> None:
     """Write one object: what the predictions mean, and a list of them, each in a line as it comes."""
     about_all = {"notice": NOTICE, "notes": notes(classifier)[:-1], "warnings": classifier.warnings}
-    out.write(json.dumps(about_all, ensure_ascii=False)[:-1] + ', "images": [')
+    out.write(json.dumps(about_all, ensure_ascii=False, allow_nan=False)[:-1] + ', "images": [')
     for number, found in enumerate(predictions):
-        out.write((",\n" if number else "\n") + json.dumps(as_object(found, classifier), ensure_ascii=False))
+        line = json.dumps(as_object(found, classifier), ensure_ascii=False, allow_nan=False)
+        out.write((",\n" if number else "\n") + line)
     out.write("\n]}\n")
 
 

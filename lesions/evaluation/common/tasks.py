@@ -34,8 +34,8 @@ class BinaryTask(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    positive: list[str]
-    negative: list[str]
+    positive: Annotated[list[str], Field(min_length=1)]
+    negative: Annotated[list[str], Field(min_length=1)]
 
     def score(self, classes: list[str], probability: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return (N,), the probability of the positive classes together.
@@ -103,8 +103,8 @@ class Threshold(BaseModel):
 
     task: str
     metric: Literal["sensitivity", "specificity"]
-    target: float
-    value: float | None
+    target: Annotated[float, Field(gt=0, lt=1)]
+    value: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
     left_out_sources: list[LeftOutSource] = []
 
     @property
@@ -194,12 +194,42 @@ class Thresholds(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     model: Model
-    classes: list[str]
+    classes: Annotated[list[str], Field(min_length=2)]
     leakage: str
     training_data: TrainingData
     tasks: dict[str, BinaryTask]
     thresholds: list[Threshold]
     prediction_sets: PredictionSets | None
+
+    @field_validator("classes")
+    @classmethod
+    def _each_once(cls, classes: list[str]) -> list[str]:
+        if len(set(classes)) < len(classes) or "" in classes:
+            raise ValueError("expected the name of each class once")
+        return classes
+
+    @field_validator("tasks")
+    @classmethod
+    def _tasks_of_the_classes(cls, tasks: dict[str, BinaryTask], info: ValidationInfo) -> dict[str, BinaryTask]:
+        known = set(info.data.get("classes", []))
+        for name, task in tasks.items():
+            if set(task.positive) & set(task.negative) or not {*task.positive, *task.negative} <= known:
+                raise ValueError(f"{name}: expected classes of the model, each positive or negative")
+        both = [tasks[name].positive for name in ("melanoma", "malignant") if name in tasks]
+        if len(both) == 2 and not set(both[0]) <= set(both[1]):
+            raise ValueError("melanoma is not among the malignant classes")
+        return tasks
+
+    @field_validator("thresholds")
+    @classmethod
+    def _of_the_tasks(cls, thresholds: list[Threshold], info: ValidationInfo) -> list[Threshold]:
+        for one in thresholds:
+            if one.task not in {OOD, *info.data.get("tasks", {})}:
+                raise ValueError(f"there is no task {one.task}")
+            # A sum of float32 probabilities may exceed 1 by its rounding.
+            if one.task != OOD and one.value is not None and one.value > 1 + 1e-5:
+                raise ValueError(f"{one.task}: {one.value} is no probability")
+        return thresholds
 
     @field_validator("prediction_sets")
     @classmethod

@@ -106,4 +106,6 @@ def load(path: Path) -> OodReference:
             f"{path} holds means of {means.dtype}, {means.shape}, and a whitening of {whitening.dtype}, "
             f"{whitening.shape}; expected float32, (classes, n) and (n, n). Run `dvc repro calibrate`."
         )
+    if not (np.isfinite(means).all() and np.isfinite(whitening).all()):
+        raise UserError(f"{path} holds NaN or infinity; expected finite numbers. Run `dvc repro calibrate`.")
     return OodReference(means, whitening)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from lesions.core.deterministic_zip import write_archive
 from lesions.core.errors import UserError
@@ -42,7 +43,8 @@ def load(path: Path) -> keras.Model:
     """Read a model; no code in the file is run.
 
     Raises:
-        UserError: the file is damaged, or asks for code of its own, as a Lambda layer does.
+        UserError: the file is missing or damaged, asks for code of its own, as a Lambda layer does, or has a weight
+            that is no finite number.
     """
     try:
         model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -52,6 +54,12 @@ def load(path: Path) -> keras.Model:
             f"{path} is no model that can be read here ({reason}). Expected a .keras file of Keras's own layers, as "
             "train writes it; Lambda layers and other code in a file are never run."
         ) from None
+    bad = [weight.path for weight in model.weights if not np.isfinite(weight.numpy()).all()]
+    if bad:
+        raise UserError(
+            f"{path}: {len(bad)} of {len(model.weights)} weights hold NaN or infinity, the first {bad[0]}. "
+            "Train it again: `dvc repro --force train`."
+        )
     return model
 
 
