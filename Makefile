@@ -31,10 +31,13 @@ repro: .dvc/plots_page.html  ## build the environment, then run the pipeline
 	dvc repro
 
 test: .venv/installed-dev  ## every test that needs no long training
-	python -m pytest $(TWO_AT_A_TIME) -m "not long"
+	python -m pytest $(TWO_AT_A_TIME) -m "not long and not release"
 
-test-long: .venv/installed-dev  ## all tests, a whole run on real data among them (HAM10000_DIR)
-	python -m pytest $(TWO_AT_A_TIME)
+test-long: .venv/installed-dev  ## these and long ones, a whole run on real data among them (HAM10000_DIR)
+	python -m pytest $(TWO_AT_A_TIME) -m "not release"
+
+release-check: .venv/installed-dev  ## whether the results in Git are those of this code
+	python -m pytest tests/project/test_release.py
 
 lint: .venv/installed-dev  ## ruff and mypy
 	ruff check .
