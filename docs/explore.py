@@ -33,12 +33,16 @@ SPLIT = "val"
 One row per usable image. `label` is its class; `group_id` joins the images of one lesion or patient, and duplicates.
 """
 
+
 # %%
-# An id may look like a number, and a class may be called "None".
-AS_WRITTEN = {"dtype": dict.fromkeys(["image_id", "group_id", "label"], str), "keep_default_na": False}
-images = pd.read_csv("data/clean/images.csv", **AS_WRITTEN)
-classes = pd.read_csv("data/clean/classes.csv", **AS_WRITTEN).set_index("label")
-rejects = pd.read_csv("data/clean/rejects.csv")
+def read(file: str) -> pd.DataFrame:
+    """Read a table; an id may look like a number, and a class may be called "None"."""
+    return pd.read_csv(file, dtype=dict.fromkeys(["image_id", "group_id", "label"], str), keep_default_na=False)
+
+
+images = read("data/clean/images.csv")
+classes = read("data/clean/classes.csv").set_index("label")
+rejects = read("data/clean/rejects.csv")
 print(f"{len(images)} images in {images['group_id'].nunique()} groups; set aside: {len(rejects)}.")
 print(rejects["reason"].str.partition(":")[0].value_counts().to_string(header=False))
 
@@ -51,7 +55,7 @@ photographs of one lesion in both train and test.
 """
 
 # %%
-table = images.merge(pd.read_csv("data/split/split.csv", **AS_WRITTEN), on="image_id")
+table = images.merge(read("data/split/split.csv"), on="image_id")
 counts = pd.crosstab(table["label"], table["split"]).reindex(index=classes.index, columns=["train", "val", "test"])
 print(counts.rename(index=classes["name"]).to_string())
 print(f"Groups in more than one split: {(table.groupby('group_id')['split'].nunique() > 1).sum()}")
@@ -71,7 +75,7 @@ memory, so that only the images that are drawn are read.
 
 # %%
 pixels = np.load("data/prepared/pixels.npy", mmap_mode="r")
-index = pd.read_csv("data/prepared/index.csv", **AS_WRITTEN)
+index = read("data/prepared/index.csv")
 row_of = dict(zip(index["image_id"], index.index, strict=True))
 
 
@@ -98,7 +102,7 @@ draw(examples.assign(caption=examples["label"]), "Six of each class")
 """
 
 # %%
-history = pd.read_csv("plots/history.csv")
+history = read("plots/history.csv")
 history.plot(x="epoch", y=["loss", "val_loss"], figsize=(6, 3), title="Loss")
 plt.gca().xaxis.set_major_locator(MaxNLocator(integer=True))
 plt.tight_layout()
@@ -113,7 +117,7 @@ The intervals are those of `reports/evaluation.json`; they come from resampling 
 """
 
 # %%
-predictions = pd.read_csv("data/predictions/predictions.csv", **AS_WRITTEN)
+predictions = read("data/predictions/predictions.csv")
 predictions = predictions[predictions["split"] == SPLIT].reset_index(drop=True)
 y_score = predictions[classes.index].to_numpy()
 predictions["predicted"] = classes.index[y_score.argmax(axis=1)]

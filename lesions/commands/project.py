@@ -6,7 +6,6 @@ would be a conflict as soon as a later version changes it. Only the results are 
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -109,7 +108,7 @@ def update(version: str = "main") -> str:
             "`git add` the files and `git commit`; or `git merge --abort` takes all of it back."
         )
     _git("commit", "--quiet", f"--message=Lesion Pipeline, {version} of {UPSTREAM}")
-    return f"{commits} commits of {UPSTREAM}'s {version} merged; `make repro` runs again what they changed."
+    return f"Merged {version} of {UPSTREAM}, new commits: {commits}. `make repro` runs again what they changed."
 
 
 def _need_clone() -> None:
@@ -157,10 +156,14 @@ def _set_data_folder(file: Path, data: Path) -> None:
 
 def _set_remote(made: Path, remote: str) -> None:
     """Make it DVC's default remote, and one whose objects are verified: docs/team.md."""
-    for words in (["add", "--force", "--default", "team", remote], ["modify", "team", "verify", "true"]):
-        done = _run(sys.executable, "-m", "dvc", "remote", *words, within=made)
-        if done.returncode:
-            raise UserError(f"DVC does not take {remote} as a remote: {done.stderr.strip()}")
+    from dvc.config import Config, ConfigError
+
+    try:
+        with Config(str(made / ".dvc"), validate=False).edit("repo") as config:
+            config["remote"]["team"] = {"url": remote, "verify": True}
+            config["core"]["remote"] = "team"
+    except ConfigError as error:
+        raise UserError(f"DVC does not take {remote} as a remote: {error}.") from None
 
 
 def _changed(untracked: str) -> list[str]:

@@ -1,9 +1,12 @@
 """A project of one's own: what it has, what stops it, and that a later version merges without touching its results."""
 
+import sys
 from pathlib import Path
 
 import pytest
+from dvc.config import Config
 
+from lesions.cli import main
 from lesions.commands.project import RESULTS, new_project, update
 from lesions.core.errors import UserError
 from lesions.core.params import read_file
@@ -38,10 +41,14 @@ def put(folder: Path, files: dict[str, str]) -> None:
     commit(folder)
 
 
-def test_project_is_a_repository_of_its_own(clone: Path, tmp_path: Path) -> None:
+def test_project_is_a_repository_of_its_own(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "images").mkdir()
     before = read_file(clone / "params.yaml")
-    new_project(Path("../mine"), Path("../images"), "../store")
+    monkeypatch.setattr(sys, "argv", ["lesions", "new", "../mine", "--data", "../images", "--remote", "../store"])
+    main()
+    assert "Next: `cd ../mine`, then `make repro`." in capsys.readouterr().out
     mine = tmp_path / "mine"
 
     commits = int(run("git rev-list --count HEAD", clone))
@@ -56,9 +63,10 @@ def test_project_is_a_repository_of_its_own(clone: Path, tmp_path: Path) -> None
     params = read_file(mine / "params.yaml")
     wanted = {"source": "folder", "folder": (tmp_path / "images").as_posix()}
     assert params == {**before, "download": {**before["download"], **wanted}}
-    assert run("dvc remote list", mine).split() == ["team", str(tmp_path / "store"), "(default)"]
-    assert run("dvc config core.remote", mine).strip() == "team"
-    assert run("dvc config remote.team.verify", mine).strip() == "true"
+    config = Config(str(mine / ".dvc"))
+    assert config["core"]["remote"] == "team"
+    assert {"url": str(tmp_path / "store"), "verify": True}.items() <= config["remote"]["team"].items()
+    assert config["core"]["analytics"] is False
     assert not (mine / ".dvc/cache").exists()
     assert not any((mine / name).exists() for name in RESULTS)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clone", "images", "mine"]
@@ -76,7 +84,7 @@ def test_later_version_merges_and_results_stay(clone: Path, repository: Path, tm
         assert update() == "The project has all of upstream's main already."
 
         put(theirs, {"dvc.lock": "1", "reports/model_card.md": "1", "reports/nevus.png": "1", "LICENSE": "1"})
-        assert update().startswith("1 commits")
+        assert update().startswith("Merged main of upstream, new commits: 1.")
         assert (mine / "LICENSE").read_text() == "1"
         assert run("git ls-files dvc.lock metrics reports", mine) == ""
         assert not any((mine / name).exists() for name in RESULTS)
@@ -88,7 +96,7 @@ def test_later_version_merges_and_results_stay(clone: Path, repository: Path, tm
         put(theirs, {"dvc.lock": "2", "reports/model_card.md": "2", "reports/mole.png": "2", "LICENSE": "2"})
         run("git tag v9.0.0", theirs)
         put(theirs, {"LICENSE": "3"})
-        assert update("v9.0.0").startswith("1 commits")
+        assert update("v9.0.0").startswith("Merged v9.0.0 of upstream, new commits: 1.")
         assert (mine / "LICENSE").read_text() == "2"
         assert {name: (mine / name).read_text() for name in ours} == ours
         assert set(run("git ls-files dvc.lock metrics reports", mine).split()) == set(ours)
@@ -117,9 +125,10 @@ def test_conflict_in_the_parameters_is_named(clone: Path, repository: Path, tmp_
         assert run("git status --porcelain", mine) == ""
 
 
-def test_update_needs_a_clean_project_with_an_upstream(clone: Path) -> None:
-    with pytest.raises(UserError, match="no Git remote upstream"):
-        update()
+def test_update_needs_a_clean_project_with_an_upstream(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["lesions", "update"])
+    with pytest.raises(SystemExit, match="ERROR: This clone has no Git remote upstream: `git remote add"):
+        main()
     run("git remote rename origin upstream", clone)
     with pytest.raises(UserError, match=r"^`git fetch` failed: .*v77"):
         update("v77")
