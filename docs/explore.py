@@ -57,7 +57,7 @@ photographs of one lesion in both train and test.
 # %%
 table = images.merge(read("data/split/split.csv"), on="image_id")
 counts = pd.crosstab(table["label"], table["split"]).reindex(index=classes.index, columns=["train", "val", "test"])
-print(counts.rename(index=classes["name"]).to_string())
+print(counts.rename(index=classes["name"].to_dict()).to_string())
 print(f"Groups in more than one split: {(table.groupby('group_id')['split'].nunique() > 1).sum()}")
 
 counts.plot.barh(stacked=True, figsize=(7, 3), xlabel="images", ylabel="", title="Images by class and split")

@@ -191,3 +191,17 @@ def test_elsewhere_than_in_a_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         new_project(tmp_path / "mine")
     with pytest.raises(UserError, match="is no clone of Lesion Pipeline"):
         update()
+
+
+def test_part_of_the_history_is_not_enough(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("git commit --quiet --allow-empty --message second", clone)
+    run(f"git clone --quiet --depth 1 file://{clone} part", tmp_path)
+    monkeypatch.chdir(tmp_path / "part")
+    with pytest.raises(UserError, match="`git fetch --unshallow` brings the rest"):
+        new_project(tmp_path / "mine")
+
+
+def test_git_is_needed(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(clone))
+    with pytest.raises(UserError, match="^git is not installed"):
+        new_project(Path("../mine"))
