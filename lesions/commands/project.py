@@ -1,7 +1,7 @@
 """`lesions new` and `lesions update`: a project of one's own, which takes later versions of the one it was made from.
 
 A project is a clone: Git merges a later version only into what shares its history, and every file that was left out
-would be a conflict as soon as a later version changes it. Only the results are left out, as they are of other data.
+would be a conflict as soon as a later version changes it. Only `OWN` is left out, and stays as the project has it.
 """
 
 import json
@@ -16,8 +16,9 @@ from lesions.core.errors import UserError
 from lesions.core.params import FILE
 from lesions.params.all import check_sections
 
-RESULTS = ("dvc.lock", "metrics", "reports")
-"""What Git holds of a run: a project has its own, whatever a later version brings."""
+OWN = ("dvc.lock", "metrics", "reports", ".github/workflows/tests.yml", ".github/workflows/release.yml")
+"""What a project has of its own, whatever a later version brings: results, and what tests code and results as released,
+which other parameters and results fail."""
 UPSTREAM = "upstream"
 """The Git remote that later versions come from."""
 
@@ -38,7 +39,7 @@ def new_project(folder: Path, data: Path | None = None, remote: str = "") -> str
             empty or lies in a repository; there is no data; DVC does not know such a remote; Git refuses.
     """
     _need_clone()
-    if changed := [name for name in _changed("all") if name.partition("/")[0] not in RESULTS]:
+    if changed := [name for name in _changed("all") if not name.startswith(OWN)]:
         raise UserError(
             f"{', '.join(changed[:3])}{', ...' if len(changed) > 3 else ''} changed since the last commit, and a new "
             "project would lack that: `git commit` it, or `git stash --include-untracked` puts it aside."
@@ -99,8 +100,8 @@ def update(version: str = "main") -> str:
     says = _run("git", "merge", "--quiet", "--no-ff", "--no-commit", "FETCH_HEAD")
     if _run("git", "rev-parse", "--quiet", "--verify", "MERGE_HEAD").returncode:
         raise UserError(f"Git did not merge {version}: {says.stderr.strip()}")
-    _git("rm", "-r", "--quiet", "--force", "--ignore-unmatch", "--", *RESULTS)
-    if ours := _git("ls-tree", "--name-only", "HEAD", "--", *RESULTS).split():
+    _git("rm", "-r", "--quiet", "--force", "--ignore-unmatch", "--", *OWN)
+    if ours := _git("ls-tree", "--name-only", "HEAD", "--", *OWN).split():
         _git("checkout", "--quiet", "HEAD", "--", *ours)
     if conflicts := _git("diff", "--name-only", "--diff-filter=U").splitlines():
         raise UserError(
@@ -134,7 +135,7 @@ def _need_room(folder: Path, target: Path) -> None:
 
 
 def _clone(made: Path) -> None:
-    """Clone what the current folder has checked out, without its results."""
+    """Clone what the current folder has checked out, without what is `OWN`."""
     here = Path.cwd()
     origin = _run("git", "remote", "get-url", "origin")
     address = str(here) if origin.returncode else origin.stdout.strip()
@@ -143,7 +144,7 @@ def _clone(made: Path) -> None:
     _git("remote", "remove", "origin", within=made)
     _git("remote", "add", UPSTREAM, address, within=made)
     _git("checkout", "--quiet", "-B", "main", within=made)
-    _git("rm", "-r", "--quiet", "--ignore-unmatch", "--", *RESULTS, within=made)
+    _git("rm", "-r", "--quiet", "--ignore-unmatch", "--", *OWN, within=made)
 
 
 def _set_data_folder(file: Path, data: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from dvc.config import Config
 
 from lesions.cli import main
-from lesions.commands.project import RESULTS, new_project, update
+from lesions.commands.project import OWN, new_project, update
 from lesions.core.errors import UserError
 from lesions.core.params import read_file
 from tests.conftest import commit, copy_of_tree, edit_params, run
@@ -57,7 +57,7 @@ def test_project_is_a_repository_of_its_own(
     assert run("git remote", mine).split() == ["upstream"]
     assert run("git remote get-url upstream", mine) == run("git remote get-url origin", clone)
     assert set(run("git diff --name-only HEAD~", mine).split()) - {".dvc/config", "params.yaml"} == set(
-        run("git ls-files dvc.lock metrics reports", clone).split()
+        run(f"git ls-files {' '.join(OWN)}", clone).split()
     )
 
     params = read_file(mine / "params.yaml")
@@ -68,7 +68,7 @@ def test_project_is_a_repository_of_its_own(
     assert {"url": str(tmp_path / "store"), "verify": True}.items() <= config["remote"]["team"].items()
     assert config["core"]["analytics"] is False
     assert not (mine / ".dvc/cache").exists()
-    assert not any((mine / name).exists() for name in RESULTS)
+    assert not any((mine / name).exists() for name in OWN)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clone", "images", "mine"]
 
 
@@ -83,11 +83,12 @@ def test_later_version_merges_and_results_stay(clone: Path, repository: Path, tm
         patch.chdir(mine)
         assert update() == "The project has all of upstream's main already."
 
-        put(theirs, {"dvc.lock": "1", "reports/model_card.md": "1", "reports/nevus.png": "1", "LICENSE": "1"})
+        files = ("dvc.lock", "reports/model_card.md", "reports/nevus.png", ".github/workflows/tests.yml", "LICENSE")
+        put(theirs, dict.fromkeys(files, "1"))
         assert update().startswith("Merged main of upstream, new commits: 1.")
         assert (mine / "LICENSE").read_text() == "1"
-        assert run("git ls-files dvc.lock metrics reports", mine) == ""
-        assert not any((mine / name).exists() for name in RESULTS)
+        assert run(f"git ls-files {' '.join(OWN)}", mine) == ""
+        assert not any((mine / name).exists() for name in OWN)
 
         ours = {"dvc.lock": "ours", "reports/model_card.md": "ours", "reports/wart.png": "ours"}
         edit_params(mine, train={"epochs": 3})
@@ -99,7 +100,7 @@ def test_later_version_merges_and_results_stay(clone: Path, repository: Path, tm
         assert update("v9.0.0").startswith("Merged v9.0.0 of upstream, new commits: 1.")
         assert (mine / "LICENSE").read_text() == "2"
         assert {name: (mine / name).read_text() for name in ours} == ours
-        assert set(run("git ls-files dvc.lock metrics reports", mine).split()) == set(ours)
+        assert set(run(f"git ls-files {' '.join(OWN)}", mine).split()) == set(ours)
         assert read_file(mine / "params.yaml")["train"]["epochs"] == 3
         assert run("git status --porcelain", mine) == ""
 
@@ -203,5 +204,5 @@ def test_part_of_the_history_is_not_enough(clone: Path, tmp_path: Path, monkeypa
 
 def test_git_is_needed(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(clone))
-    with pytest.raises(UserError, match="^git is not installed"):
+    with pytest.raises(UserError, match=r"^git is not installed"):
         new_project(Path("../mine"))
