@@ -57,7 +57,7 @@ def new_project(folder: Path, data: Path | None = None, remote: str = "") -> str
         if data is not None:
             _set_data_folder(made / FILE, data.resolve())
         if remote:
-            _set_remote(made, remote if "://" in remote else str(Path(remote).resolve()))
+            _set_remote(made, remote if "://" in remote else str(Path(remote).expanduser().resolve()))
         _git("add", "--all", within=made)
         _git("commit", "--quiet", "--allow-empty", f"--message=Our project {target.name}", within=made)
         if target.exists():
