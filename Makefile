@@ -2,6 +2,8 @@
 # The environment lives in .venv: what requirements.txt locks, and for tests, lint and benchmarks what
 # requirements-dev.txt locks beside. uv installs it where there is one, else pip.
 
+# Named, so that macOS's make, of 2006, leaves plain commands to it: by itself it may search the PATH it was started with.
+SHELL := sh
 PYTHON ?= python3
 BIN := .venv/bin
 # The pipeline's stages call `python`: it must be the environment's own.
@@ -21,7 +23,7 @@ endif
 COMPILE := uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
   --generate-hashes --no-annotate --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: repro test test-long lint lock bench clean help
+.PHONY: repro test test-long release-check lint lock bench clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -31,15 +33,19 @@ repro: .dvc/plots_page.html  ## build the environment, then run the pipeline
 	dvc repro
 
 test: .venv/installed-dev  ## every test that needs no long training
-	python -m pytest $(TWO_AT_A_TIME) -m "not long"
+	python -m pytest $(TWO_AT_A_TIME) -m "not long and not release"
 
-test-long: .venv/installed-dev  ## all tests, a whole run on real data among them (HAM10000_DIR)
-	python -m pytest $(TWO_AT_A_TIME)
+test-long: .venv/installed-dev  ## these and long ones, a whole run on real data among them (HAM10000_DIR)
+	python -m pytest $(TWO_AT_A_TIME) -m "not release"
 
-lint: .venv/installed-dev  ## ruff and mypy
+release-check: .venv/installed-dev  ## whether the results in Git are those of this code
+	python -m pytest tests/project/test_release.py
+
+lint: .venv/installed-dev  ## ruff and mypy, and zizmor for the hosted workflows
 	ruff check .
 	ruff format --check .
 	mypy
+	zizmor --quiet --offline --strict-collection .github/workflows
 
 # The small lock is a part of the large one: what all together need decides the versions.
 lock: .venv/installed-dev  ## pin the newest packages that pyproject.toml allows, with hashes

@@ -34,6 +34,7 @@ def main() -> None:
     command("sources", print_sources, "list where images can come from, and what of it is already here")
     add_experiment_commands(command)
     add_model_commands(command)
+    add_project_commands(command)
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)
@@ -102,6 +103,17 @@ def add_model_commands(command: AddCommand) -> None:
     alerts = "the alerts' thresholds: this sensitivity on validation, in per cent; 90 without it"
     for add in (classify, page):
         add("--sensitivity", type=int, choices=[80, 90, 95], default=90, help=alerts)
+
+
+def add_project_commands(command: AddCommand) -> None:
+    """Add the commands about a project of one's own."""
+    add = command("new", make_project, "make a project of your own from this clone").add_argument
+    add("folder", type=Path, metavar="FOLDER", help="does not exist yet, and lies in no repository")
+    add("--data", type=Path, metavar="DIR", help="with your images and their diagnoses")
+    add("--remote", default="", metavar="ADDRESS", help="DVC's remote: a folder, s3://..., ssh://...")
+
+    add = command("update", update_project, "bring a later version of the pipeline into your project").add_argument
+    add("version", nargs="?", default="main", help="a branch or tag of the Git remote `upstream`; main without it")
 
 
 def check_params(_: argparse.Namespace) -> None:
@@ -207,3 +219,17 @@ def export_model(arguments: argparse.Namespace) -> None:
         from lesions.commands.export.export import export
 
     export(arguments.models, arguments.out)
+
+
+def make_project(arguments: argparse.Namespace) -> None:
+    """Make a project of one's own from the clone in the current folder."""
+    from lesions.commands.project import new_project
+
+    print(new_project(arguments.folder, arguments.data, arguments.remote))
+
+
+def update_project(arguments: argparse.Namespace) -> None:
+    """Merge a later version into the project in the current folder."""
+    from lesions.commands.project import update
+
+    print(update(arguments.version))

@@ -1,4 +1,4 @@
-"""The hosted workflow that comments on a pull request: what it may do, and that its commands do what they say."""
+"""The hosted workflows: what they may do, and that the commands do what they say."""
 
 import os
 import re
@@ -13,9 +13,11 @@ from ruamel.yaml import YAML
 
 from tests.conftest import ROOT, commit, edit_params, run
 
-WORKFLOW: dict[str, Any] = YAML(typ="safe").load((ROOT / ".github/workflows/compare.yml").read_text())
+FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
+WORKFLOWS: dict[str, Any] = {file.stem: YAML(typ="safe").load(file.read_text(encoding="utf-8")) for file in FILES}
+WORKFLOW = WORKFLOWS["compare"]
 COMPARE, COMMENT = (WORKFLOW["jobs"][name] for name in ("compare", "comment"))
-STEPS = [*COMPARE["steps"], *COMMENT["steps"]]
+JOBS = [job for workflow in WORKFLOWS.values() for job in workflow["jobs"].values()]
 
 
 def test_job_that_runs_code_only_reads() -> None:
@@ -37,11 +39,37 @@ def test_job_that_writes_runs_no_code() -> None:
 
 
 def test_actions_are_pinned() -> None:
-    for step in STEPS:
+    for step in [step for job in JOBS for step in job["steps"]]:
         if "uses" in step:
             assert re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", step["uses"])
         else:
             assert "${{" not in step["run"]
+
+
+@pytest.mark.parametrize("name", ["tests", "release"])
+def test_workflows_that_test_only_read(name: str) -> None:
+    assert WORKFLOWS[name]["permissions"] == {}
+    assert "secrets." not in str(WORKFLOWS[name])
+    for job in WORKFLOWS[name]["jobs"].values():
+        assert job["permissions"] == {"contents": "read"}
+        assert job["steps"][0]["with"]["persist-credentials"] is False
+
+
+def test_make_has_what_the_workflows_run() -> None:
+    matrix = WORKFLOWS["tests"]["jobs"]["test"]["strategy"]["matrix"]["include"]
+    commands = "\n".join(step.get("run", "") for job in JOBS for step in job["steps"])
+    wanted = {entry["run"] for entry in matrix} | set(re.findall(r"^make ([\w./-]+)$", commands, re.MULTILINE))
+    assert {"lint", "test", "release-check", ".venv/installed-dev"} <= wanted
+    assert wanted <= set(re.findall(r"^([\w./-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def test_tag_must_be_the_version(tmp_path: Path) -> None:
+    job = WORKFLOWS["release"]["jobs"]["check"]
+    (tmp_path / "pyproject.toml").write_text('name = "lesions"\nversion = "1.20.3"\n', encoding="utf-8")
+    run_step(job, "Tag", tmp_path, {"GITHUB_REF_NAME": "v1.20.3"})
+    for other in ("v1.20", "v1.20.31", "v1x20.3", "1.2.3"):
+        with pytest.raises(AssertionError):
+            run_step(job, "Tag", tmp_path, {"GITHUB_REF_NAME": other})
 
 
 def run_step(job: dict[str, Any], name: str, folder: Path, environment: dict[str, str]) -> None:
