@@ -12,12 +12,13 @@ Json = dict[str, Any]
 
 MOST_REASONS = 3
 """Reasons with a line of their own in the box of what was set aside."""
-LONGEST_REASON, LINE = 60, 34
+LONGEST_REASON, LINE = 60, 27
 """Letters of a reason, and of a line."""
-HEIGHT = 4.2
+HEIGHT = 5.4
 """Inches."""
-LINE_HEIGHT, PADDING = 9.6, 4.0
-"""Points, of letters of 8 points."""
+FONT_SIZE = 10
+LINE_HEIGHT, PADDING = 1.2 * FONT_SIZE, 0.5 * FONT_SIZE
+"""Points."""
 COLOR = "#57606a"
 FRAME = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": COLOR}
 ARROW = {"arrowstyle": "-|>", "color": COLOR, "shrinkA": 0, "shrinkB": 0, "linewidth": 1}
@@ -61,27 +62,27 @@ def draw_flow(flow: Json, split_name: str, axes: Axes) -> None:
     """
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.axis("off")
-    found = _box(axes, 0.27, 0.95, ["found", quantity(flow["found"], "image")])
-    usable = _box(axes, 0.27, 0.63, ["usable", quantity(flow["usable"], "image"), quantity(flow["groups"], "group")])
+    found = _box(axes, 0.2, 0.95, ["found", quantity(flow["found"], "image")])
+    usable = _box(axes, 0.2, 0.63, ["usable", quantity(flow["usable"], "image"), quantity(flow["groups"], "group")])
     _arrow(axes, found, usable)
     aside = [f"{_short(reason)}: {count(number)}" for reason, number in flow["reasons"][:MOST_REASONS]]
     if rest := sum(number for _, number in flow["reasons"][MOST_REASONS:]):
         aside.append(f"other reasons: {count(rest)}")
     lines = [line for text in aside for line in wrap(text, LINE)]
-    beside = [(0.81, [f"set aside: {count(flow['set_aside'])}", *lines])]
+    beside = [(0.8, [f"set aside: {count(flow['set_aside'])}", *lines])]
     if flow["left_out"]:
-        beside.append((0.52, [f"left out of the split: {count(flow['left_out'])}"]))
+        beside.append((0.53, [f"left out of the split: {count(flow['left_out'])}"]))
     for y, texts in beside:
-        axes.annotate("", (0.47, y), (0.27, y), arrowprops=ARROW)
-        axes.text(0.5, y, "\n".join(texts), va="center", fontsize=8, bbox=FRAME)
+        axes.annotate("", (0.42, y), (0.2, y), arrowprops=ARROW)
+        axes.text(0.45, y, "\n".join(texts), va="center", fontsize=FONT_SIZE, bbox=FRAME)
     splits = {
         name: _box(axes, x, 0.34, [SPLITS[name], quantity(ours["images"], "image"), quantity(ours["groups"], "group")])
-        for x, (name, ours) in zip((0.16, 0.5, 0.84), flow["splits"].items(), strict=True)
+        for x, (name, ours) in zip((0.14, 0.5, 0.86), flow["splits"].items(), strict=True)
     }
     for split in splits.values():
         _arrow(axes, usable, split)
     for x, answer in ((0.24, "correct"), (0.76, "wrong")):
-        end = _box(axes, x, 0.06, [f"most probable diagnosis {answer}", quantity(flow[answer], "image")])
+        end = _box(axes, x, 0.065, ["most probable", f"diagnosis {answer}", quantity(flow[answer], "image")])
         _arrow(axes, splits[split_name], end)
 
 
@@ -91,7 +92,7 @@ def _short(text: str) -> str:
 
 def _box(axes: Axes, x: float, y: float, lines: list[str]) -> tuple[float, float, float]:
     """Draw a box around a place, and return its middle, top and bottom."""
-    axes.text(x, y, "\n".join(lines), ha="center", va="center", fontsize=8, bbox=FRAME)
+    axes.text(x, y, "\n".join(lines), ha="center", va="center", fontsize=FONT_SIZE, bbox=FRAME)
     half = (LINE_HEIGHT * len(lines) / 2 + PADDING) / 72 / HEIGHT
     return x, y + half, y - half
 
