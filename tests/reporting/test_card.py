@@ -121,9 +121,9 @@ def test_card_of_git_has_no_image_and_the_page_has_contents(card: Callable[[], t
 
 
 def test_flow_adds_up(finished: Path) -> None:
-    metrics = [json.loads((finished / f"metrics/{name}.json").read_text()) for name in ("data", "split")]
+    data, split = (json.loads((finished / f"metrics/{name}.json").read_text()) for name in ("data", "split"))
     evaluated = json.loads(EVALUATION.read_text())["test"]
-    flow = image_flow(*metrics, evaluated)
+    flow = image_flow(data, split, evaluated)
     assert flow["found"] == 120 == flow["set_aside"] + flow["usable"]
     assert flow["set_aside"] == sum(number for _, number in flow["reasons"])
     assert flow["usable"] == sum(ours["images"] for ours in flow["splits"].values()) + flow["left_out"]
