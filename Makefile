@@ -65,7 +65,8 @@ extra-%: .venv/installed  ## what only some need: extra-cluster, extra-export, e
 	$(INSTALL) --constraint .venv/versions.txt --no-build-isolation --editable '.[$*]'
 
 # With it, `dvc plots show` and `dvc plots diff` need no network.
-.dvc/plots_page.html: .venv/installed lesions/commands/dvc_plots_page.py lesions/commands/dvc_plots_page.html.jinja
+.dvc/plots_page.html: .venv/installed lesions/commands/dvc_plots_page.py lesions/commands/dvc_plots_page.html.jinja \
+  lesions/commands/dvc_plots_page.js.jinja
 	python -m lesions.commands.dvc_plots_page
 
 # The stamps are written last, so an installation that was cut off starts again.

@@ -78,7 +78,7 @@ def main() -> None:
         )
         report |= report_on_test(splits["test"], corrupted, binary, thresholds, bootstrap)
 
-    _write_tables(every, binary, report)
+    _write_tables(every, binary, report, of_skin=thresholds.training_data.source != "synthetic")
     write_json(Path("reports/evaluation.json"), report)
     brief = {name: dvc_metrics(report[name], report["tasks"]["melanoma"].get(name)) for name in splits}
     write_json(Path("metrics/evaluate.json"), {"leakage": leakage, **brief})
@@ -88,13 +88,18 @@ def main() -> None:
 
 
 def _write_tables(
-    splits: dict[str, predictions.SplitPredictions], binary: dict[str, tasks.BinaryTask | str], report: dict[str, Any]
+    splits: dict[str, predictions.SplitPredictions],
+    binary: dict[str, tasks.BinaryTask | str],
+    report: dict[str, Any],
+    *,
+    of_skin: bool,
 ) -> None:
     """Write the tables behind the plots of val and test; of a split that is not evaluated, no row."""
+    of_split = {name: split_plots(split, binary, of_skin=of_skin) for name, split in splits.items()}
     tables = {
         "decision_curve_test": decision_curve.net_benefit_curves(binary, splits["test"]),
         "robustness_test": robustness.robustness_curves(report.get("robustness_of_test", {})),
-        **{f"{plot}_{name}": table for name in splits for plot, table in split_plots(splits[name], binary).items()},
+        **{f"{plot}_{name}": table for name, plots in of_split.items() for plot, table in plots.items()},
     }
     PLOTS.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():

@@ -13,14 +13,17 @@ from lesions.reporting.common.templates import render
 
 CARD = Path("reports/model_card.md")
 PLOTS = Path("reports/card")
+TEMPLATE = "reporting/card/model_card.md.jinja"
 
 
 def main() -> None:
     """Write the card."""
     CARD.parent.mkdir(exist_ok=True)
-    card = render("reporting/card/model_card.md.jinja", card_context(read_file(), PLOTS))
-    CARD.write_text(card, encoding="utf-8")
-    CARD.with_suffix(".html").write_text(page(card, CARD.parent), encoding="utf-8")
+    context = card_context(read_file(), PLOTS)
+    # In Git, which has no image, is one without them.
+    plain, whole = (render(TEMPLATE, context | {"with_images": with_images}) for with_images in (False, True))
+    CARD.write_text(plain, encoding="utf-8")
+    CARD.with_suffix(".html").write_text(page(whole, CARD.parent), encoding="utf-8")
     print(f"{CARD} and {CARD.with_suffix('.html')}: the model card")
 
 

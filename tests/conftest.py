@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from shutil import copyfile, copytree
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from ruamel.yaml import YAML
 from lesions.core.csv_files import EXACT
 from lesions.core.json_files import write_json
 from lesions.taxonomy import about, ordered
+from tests.browser import start
 
 ROOT = Path(__file__).parent.parent
 
@@ -160,3 +162,11 @@ def home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         settings = "[user]\nname = test\nemail = test@example.org\n[safe]\ndirectory = *\n"
         (folder / ".gitconfig").write_text(settings)
         yield folder
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Chromium, driven by selenium."""
+    driver = start(tmp_path_factory.mktemp("chromium"))
+    yield driver
+    driver.quit()

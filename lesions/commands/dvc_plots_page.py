@@ -23,15 +23,22 @@ PLACEHOLDERS = ("{plot_divs}", "{refresh_tag}", "{scripts}")
 """What DVC replaces wherever it stands, in the scripts too. The page leaves `{scripts}` out: it would become
 the addresses of the content delivery network."""
 
-# DVC calls vegaEmbed(place, spec) a plot. `editor` would send the data to a web page, so only saving is left;
-# SVG stays sharp on paper. What a plot's script says when it fails belongs where the plot would be.
+# `editor` would send the data to a web page, so only saving is left; SVG stays sharp on paper. The image is one thing
+# for a screen reader. What a plot's script says when it fails belongs where the plot would be.
 _SNIPPET = """
-window.vegaEmbed = (place, spec) =>
+window.drawPlot = (place, spec, config) =>
   vegaEmbed(place, spec, {
+    config,
     renderer: "svg",
     actions: {export: true, source: false, compiled: false, editor: false},
-    downloadFileName: place.slice(1),
-  }).catch((error) => { document.querySelector(place).textContent = `${place.slice(1)}: ${error.message}`; });
+    downloadFileName: place.id,
+  }).then(({view}) => {
+    const svg = place.querySelector("svg");
+    for (const part of svg.querySelectorAll("[role]"))
+      for (const name of ["role", "aria-label", "aria-roledescription"]) part.removeAttribute(name);
+    svg.setAttribute("role", "img");
+    svg.setAttribute("aria-label", place.dataset.title);
+  }).catch((error) => { place.textContent = `${place.id}: ${error.message}`; });
 """
 
 # The browser itself refuses every address: whatever stands in the data, nothing leaves the computer.
@@ -42,7 +49,7 @@ POLICY = (
 
 
 def scripts() -> str:
-    """Return Vega, Vega-Lite and vega-embed as one script without a name of its own but `vegaEmbed`.
+    """Return Vega, Vega-Lite and vega-embed as one script without a name of its own but `drawPlot`.
 
     Raises:
         ValueError: the scripts hold what would end the script's element, or what DVC would replace.

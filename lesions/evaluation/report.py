@@ -106,12 +106,15 @@ def class_fractions(labels: "pd.Series[str]", classes: list[str]) -> NDArray[np.
     return np.array([(labels == name).sum() for name in classes]) / max(1, len(labels))
 
 
-def split_plots(split: SplitPredictions, tasks: dict[str, BinaryTask | str]) -> dict[str, pd.DataFrame]:
+def split_plots(
+    split: SplitPredictions, tasks: dict[str, BinaryTask | str], *, of_skin: bool
+) -> dict[str, pd.DataFrame]:
     """Return the tables behind one split's plots; see the `plots` section of dvc.yaml.
 
     Args:
         split: its predictions; of none, the tables have columns and no rows.
         tasks: see `evaluation_report`.
+        of_skin: whether the images are no drawings, so that dermatologists stand beside the model.
     """
     predicted = [split.classes[label] for label in split.probability.argmax(axis=1)]
     pairs = pd.DataFrame({"actual": split.table["label"], "predicted": predicted})
@@ -127,26 +130,30 @@ def split_plots(split: SplitPredictions, tasks: dict[str, BinaryTask | str]) -> 
         # In the order of the classes, which the confusion matrix takes over.
         "confusion": pairs.iloc[np.argsort(split.label, kind="stable")],
         "per_class": pd.DataFrame(rows, columns=["diagnosis", "metric", "value"]),
-        "roc": roc_curves(split, tasks),
+        "roc": roc_curves(split, tasks, of_skin=of_skin),
         "reliability": calibration.reliability_curves(split),
         "abstention": selective.coverage_curve(split),
     }
 
 
-def roc_curves(split: SplitPredictions, tasks: dict[str, BinaryTask | str]) -> pd.DataFrame:
+def roc_curves(split: SplitPredictions, tasks: dict[str, BinaryTask | str], *, of_skin: bool) -> pd.DataFrame:
     """Return the ROC curves of each class against the rest and of malignancy, and the dermatologists' point.
 
     Args:
         split: its predictions.
         tasks: see `evaluation_report`.
+        of_skin: see `split_plots`.
+
+    Returns:
+        A row a point of a curve; `reader` is the model, or the dermatologists of whom the point for melanoma is.
     """
     scores = {label: (split.label == n, split.probability[:, n]) for n, label in enumerate(split.classes)}
     malignant, melanoma = tasks["malignant"], tasks["melanoma"]
     if isinstance(malignant, BinaryTask):
         scores["malignant, against benign"] = binary_scores(malignant, split)[:2]
-    curves = metrics.roc_curves(scores)
-    if isinstance(melanoma, BinaryTask) and melanoma.positive[0] in set(curves["diagnosis"]):
+    curves = metrics.roc_curves(scores).assign(reader="model")
+    if of_skin and isinstance(melanoma, BinaryTask) and melanoma.positive[0] in set(curves["diagnosis"]):
         rates = (1 - DERMATOLOGISTS["specificity"], DERMATOLOGISTS["sensitivity"])
-        point = pd.DataFrame([("dermatologists, of melanoma", *rates)], columns=curves.columns)
-        curves = pd.concat([curves, point.round(4)], ignore_index=True)
+        row = (melanoma.positive[0], *rates, "58 dermatologists, other images")
+        curves = pd.concat([curves, pd.DataFrame([row], columns=curves.columns).round(4)], ignore_index=True)
     return curves

@@ -5,7 +5,6 @@ import base64
 import dataclasses
 import io
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -32,9 +31,7 @@ from lesions.core.errors import UserError
 from lesions.explain.overlay import overlay
 from lesions.models.calibration.metadata_prior import FIELDS, MetadataPrior
 from lesions.taxonomy import about
-
-SECONDS = 30
-"""The most that any one thing is waited for."""
+from tests.browser import SECONDS, assert_accessible, assert_fits, look
 
 
 def image(seed: int, kind: str = "JPEG", px: int = 60) -> bytes:
@@ -350,28 +347,6 @@ def test_unusable_port_is_an_error() -> None:
 
 # The browser.
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "headless no-sandbox disable-gpu disable-background-networking disable-component-update disable-sync no-first-run"
-)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if not CHROMIUM or not DRIVER:
-        pytest.skip("no Chromium with its chromedriver is installed")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in FLAGS.split():
-        options.add_argument(f"--{flag}")
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.set_script_timeout(SECONDS)
-    yield driver
-    driver.quit()
-
 
 def send(browser: Any, *files: Path) -> None:
     """Choose files and wait until all are done."""
@@ -390,13 +365,6 @@ def cards(browser: Any) -> list[str]:
 def written(folder: Path, name: str, content: bytes) -> Path:
     (folder / name).write_bytes(content)
     return folder / name
-
-
-def look(browser: Any, width: int, scheme: str = "light") -> None:
-    size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    chosen = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", chosen)
 
 
 HOSTILE = "<img src=x onerror='harm=1'> &amp; \u202egpj.exe.jpg"
@@ -538,18 +506,12 @@ def test_without_javascript_the_command_is_named(browser: Any, address: str) -> 
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_layout_fits_and_axe_passes(browser: Any, address: str, tmp_path: Path, width: int) -> None:
-    axe = Path(pytest.importorskip("axe_core_python").__file__).with_name("axe.min.js").read_text(encoding="utf-8")
     look(browser, width)
     browser.get(address)
     files = [written(tmp_path, f"{'a long name ' * 15}{n}{'x' * 60}.jpg", image(n)) for n in range(3)]
     send(browser, *files, written(tmp_path, "no.jpg", SVG))
     for scheme in ("light", "dark"):
         look(browser, width, scheme)
-        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
-        browser.execute_script(axe)
-        found = browser.execute_async_script("axe.run().then(arguments[0])")
-        assert len(found["passes"]) > 10
-        assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
-        contrast = [one["id"] for one in found["passes"] if one["id"] == "color-contrast"]
-        assert contrast == ["color-contrast"]
+        assert_fits(browser)
+        assert_accessible(browser)
     look(browser, 1280)

@@ -17,6 +17,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from lesions.commands import dvc_plots_page
+from tests.browser import assert_accessible, assert_fits, look
 from tests.conftest import ROOT, run
 
 DEFINED: list[str | dict[str, dict[str, Any]]] = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["plots"]
@@ -154,6 +155,15 @@ def test_script_that_ends_its_element_is_refused(monkeypatch: pytest.MonkeyPatch
         dvc_plots_page.scripts()
 
 
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.stem)
+def test_editor_can_fill_the_template(template: Path) -> None:
+    """DVC's editor extension fills these anchors only where they are the whole value; DVC itself, also within one."""
+    text = template.read_text(encoding="utf-8")
+    for anchor in ("DATA", "TITLE", "COLOR", "X_LABEL", "Y_LABEL", "PLOT_WIDTH", "PLOT_HEIGHT"):
+        assert text.count(f"<DVC_METRIC_{anchor}>") == text.count(f'"<DVC_METRIC_{anchor}>"')
+    assert ("<DVC_METRIC_COLOR>" in text) != template.stem.startswith("confusion"), "a revision has its one colour"
+
+
 # What a run of the pipeline left, drawn.
 
 
@@ -194,8 +204,8 @@ def test_undefined_metric_is_not_zero() -> None:
         {"rev": "workspace", "diagnosis": "nv", "metric": "precision", "value": "0.0"},
     ]
     text = (ROOT / ".dvc/plots/per_class.json").read_text(encoding="utf-8")
-    for anchor, field in (("X", "value"), ("Y", "diagnosis")):
-        text = text.replace(f"<DVC_METRIC_{anchor}>", field)
+    for anchor, field in (("<DVC_METRIC_X>", "value"), ("<DVC_METRIC_Y>", "diagnosis"), ('"<DVC_METRIC_COLOR>"', "{}")):
+        text = text.replace(anchor, field)
     svg = vl_convert.vegalite_to_svg({**json.loads(text), "data": {"name": "rows", "values": rows}})
     assert re.findall(r">(not defined|\d\.\d\d)<", svg) == ["not defined", "0.00"]
 
@@ -226,6 +236,37 @@ def test_page_is_complete_offline(shown_page: Path) -> None:
         assert "//" not in address
         with Image.open(shown_page.parent / address) as image:
             image.load()
+
+
+OVERLAPS = """
+const boxes = [...document.querySelectorAll(arguments[0])].map((one) => one.getBoundingClientRect());
+return boxes.filter((a, n) => boxes.some((b, m) => n < m
+  && a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)).length;
+"""
+CUT = """
+return [...document.querySelectorAll(".dvc svg text")].filter((text) => {
+  const [inner, outer] = [text, text.closest("svg")].map((one) => one.getBoundingClientRect());
+  const card = text.closest(".dvc > div").getBoundingClientRect();
+  return inner.left < outer.left - 1 || inner.right > outer.right + 1 || outer.right > card.right;
+}).map((text) => text.textContent);
+"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_page_fits_and_axe_passes(browser: Any, shown_page: Path, width: int) -> None:
+    for scheme in ("light", "dark"):
+        look(browser, width, scheme)
+        browser.get(shown_page.as_uri())
+        until_drawn = "const done = arguments[0], drawn = () => document.querySelectorAll('svg.marks').length"
+        browser.execute_async_script(f"{until_drawn}; setInterval(() => drawn() >= {len(VIEWS)} && done(), 100)")
+        assert_fits(browser)
+        assert_accessible(browser)
+        assert browser.execute_script(CUT) == []
+        for name in VIEWS:
+            assert browser.execute_script(OVERLAPS, f"#{name} svg .role-axis-title text") == 0, name
+        linked = {link.get_attribute("hash")[1:] for link in browser.find_elements("css selector", "nav a")}
+        assert linked == {place.get_attribute("id") for place in browser.find_elements("css selector", ".dvc > div")}
+        assert len(linked) == len(VIEWS) + len(IMAGES)
 
 
 def test_two_revisions_in_one_plot(workspace: Path, tmp_path: Path) -> None:

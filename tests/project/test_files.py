@@ -73,3 +73,15 @@ def test_extras_named_in_code_exist() -> None:
 def test_no_image_table_or_model_is_tracked() -> None:
     tracked = run("git ls-files", ROOT).split()
     assert not [name for name in tracked if re.search(r"ISIC_\d|HAM10000_|\.(h5|keras|npy|npz|pkl|zip)$", name)]
+
+
+def test_links_lead_to_what_git_has() -> None:
+    """Of every page that is in Git, the card among them, which must not name what DVC alone has."""
+    tracked = set(run("git ls-files", ROOT).split())
+    pages = [name for name in tracked if name.endswith(".md")]
+    assert "reports/model_card.md" in pages
+    for page in pages:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(((?!\w+:|#)[^)#\s]+)", text):
+            target = (ROOT / page).parent.joinpath(link).resolve().relative_to(ROOT).as_posix()
+            assert any(name == target or name.startswith(f"{target}/") for name in tracked), f"{page}: {link}"

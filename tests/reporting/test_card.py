@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from lesions.reporting.card.flow import image_flow
 from lesions.reporting.card.html import page
 from lesions.reporting.card.subgroups import comparison_rows, findings
 from lesions.reporting.common.numbers import interval
 from lesions.reporting.common.templates import ENVIRONMENT, one_line
 from stages import report
+from tests.browser import assert_accessible, assert_fits, look
 
 EVALUATION = Path("reports/evaluation.json")
 HOSTILE = "<script>alert(1)</script> | ![x](http://example.org/x.png) `*_[]"
@@ -101,6 +103,42 @@ def test_page_is_offline_and_accessible(card: Callable[[], tuple[str, str]]) -> 
     assert all(after <= before + 1 for before, after in pairwise(levels))
     regions = [attributes["aria-label"] for tag, attributes in tags if attributes.get("role") == "region"]
     assert len(regions) == len(set(regions)) == sum(tag == "table" for tag, _ in tags)
+
+
+def test_card_of_git_has_no_image_and_the_page_has_contents(card: Callable[[], tuple[str, str]]) -> None:
+    markdown, html = card()
+    assert not re.search(r"\]\(", markdown)
+    shown = elements(html)
+    anchors = {attributes["id"] for tag, attributes in shown.tags if tag == "h2"}
+    links = [attributes["href"] for tag, attributes in shown.tags if tag == "a"]
+    assert [f"#{anchor}" for anchor in anchors if f"#{anchor}" not in links] == []
+    assert len(links) == len(anchors) == markdown.count("\n## ")
+    assert re.match(r"# Model card: plain-synthetic-[0-9a-f]{8}\n", markdown)
+    # What the images show besides is in both.
+    for words in ("most probable diagnosis is correct for", "Errors, of each diagnosis the most confident"):
+        assert words in markdown
+        assert words in shown.text or words in html
+
+
+def test_flow_adds_up(finished: Path) -> None:
+    data, split = (json.loads((finished / f"metrics/{name}.json").read_text()) for name in ("data", "split"))
+    evaluated = json.loads(EVALUATION.read_text())["test"]
+    flow = image_flow(data, split, evaluated)
+    assert flow["found"] == 120 == flow["set_aside"] + flow["usable"]
+    assert flow["set_aside"] == sum(number for _, number in flow["reasons"])
+    assert flow["usable"] == sum(ours["images"] for ours in flow["splits"].values()) + flow["left_out"]
+    assert flow["evaluated"] == flow["splits"]["test"]["images"] == flow["correct"] + flow["wrong"]
+    assert flow["correct"] / flow["evaluated"] == pytest.approx(evaluated["metrics"]["accuracy"]["value"], abs=1e-4)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", ["model_card", "data"])
+def test_layout_fits_and_axe_passes(browser: Any, workspace: Path, name: str, width: int) -> None:
+    for scheme in ("light", "dark"):
+        look(browser, width, scheme)
+        browser.get((workspace / f"reports/{name}.html").as_uri())
+        assert_fits(browser)
+        assert_accessible(browser)
 
 
 def test_leak_comes_first(card: Callable[[], tuple[str, str]]) -> None:

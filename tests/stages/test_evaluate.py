@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lesions.core.errors import UserError
-from lesions.core.json_files import read_json
+from lesions.core.json_files import read_json, write_json
 from lesions.evaluation import subgroups
 from lesions.evaluation.bootstrap import PROPORTIONS
 from stages import calibrate, evaluate
@@ -52,6 +52,16 @@ def test_metrics_are_counted_by_hand(predicted: pd.DataFrame) -> None:
     dermatologists = report["tasks"]["melanoma"]["operating_points"][-1]
     assert dermatologists["chosen_for"] == "dermatologists' sensitivity 86.6% on val"
     assert dermatologists["val"]["sensitivity"]["value"] >= 0.866
+
+
+@pytest.mark.parametrize("source", ["ham10000", "synthetic"])
+def test_dermatologists_stand_beside_real_images(predicted: pd.DataFrame, source: str) -> None:
+    write_json(Path("data/raw/provenance.json"), {"source": source})
+    evaluated(predicted)
+    curves = pd.read_csv("plots/evaluation/roc_test.csv")
+    theirs = curves[curves["reader"] != "model"]
+    assert theirs["diagnosis"].tolist() == (["mel"] if source == "ham10000" else [])
+    assert curves.loc[curves["reader"] == "model", "diagnosis"].nunique() == len(CLASSES) + 1
 
 
 def test_calibrated_and_uncalibrated_probabilities(predicted: pd.DataFrame) -> None:

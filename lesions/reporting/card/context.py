@@ -9,6 +9,7 @@ import pandas as pd
 
 from lesions.core.csv_files import read_csv
 from lesions.core.json_files import read_json
+from lesions.reporting.card.flow import image_flow
 from lesions.reporting.card.plots import DERMATOLOGISTS, write_plots
 from lesions.reporting.card.subgroups import comparison_rows, findings, source_rows, subgroup_rows
 from lesions.reporting.common.names import SPLITS
@@ -53,7 +54,10 @@ def card_context(params: Json, folder: Path) -> Json:
     comparisons = report.get("subgroup_comparisons_of_test", {})
     sources = source_rows(groups, comparisons.get("sources", {}))
     melanoma = any("melanoma_groups" in row for rows in groups.values() for row in rows)
+    digests = hashes(params)
+    flow = image_flow(data, split, report[split_name])
     return {
+        "name": model_name(params, provenance["source"], digests["model"]),
         "params": params,
         "train": train,
         "data": data,
@@ -68,6 +72,7 @@ def card_context(params: Json, folder: Path) -> Json:
         "few": [row for row in report[split_name]["classes"] if row["groups"] < FEW_GROUPS],
         "classes": class_rows(read_csv(Path("data/clean/classes.csv")), data, split),
         "split_counts": split_counts(split),
+        "flow": flow,
         "tasks": report["tasks"],
         "points": {
             name: operating_points(task, split_name, with_readers=of_skin) for name, task in report["tasks"].items()
@@ -90,10 +95,23 @@ def card_context(params: Json, folder: Path) -> Json:
         "gallery": read_json(Path("reports/gallery/gallery.json"))["entries"],
         "model_bytes": HASHED["model"].stat().st_size,
         "size": image_size(read_json(Path("models/preprocessing.json"))),
-        "hashes": hashes(params),
+        "hashes": digests,
         "images": folder.name,
-        "drawn": write_plots(report, split_name, sources, leak, folder, with_readers=of_skin),
+        "drawn": write_plots(report, split_name, flow, sources, leak, folder, with_readers=of_skin),
     }
+
+
+def model_name(params: Json, source: str, digest: str) -> str:
+    """Return what the model is called: its network, its data and the first digits of its file's hash.
+
+    Args:
+        params: all of params.yaml.
+        source: of the data.
+        digest: SHA-256 of the model's file.
+    """
+    architecture = params["train"]["architecture"]
+    network = params["pretrained"]["model"] if architecture == "pretrained" else architecture
+    return f"{network}-{source}-{digest[:8]}".lower()
 
 
 def class_rows(classes: pd.DataFrame, data: Json, split: Json) -> list[Json]:

@@ -1,7 +1,9 @@
 """From the card's Markdown to one page that needs nothing else: readable on a telephone, by day and by night."""
 
+import re
 from collections.abc import Sequence
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +28,23 @@ def page(markdown: str, folder: Path) -> str:
     parser.add_render_rule("image", _embedded)
     parser.add_render_rule("table_open", _table_open)
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
-    body = parser.render(markdown, {"folder": folder, "tables": 0})
+    env = {"folder": folder, "tables": 0}
+    tokens = parser.parse(markdown, env)
+    contents = _contents(tokens)
+    body = parser.renderer.render(tokens, parser.options, env).replace("<h2", f"{contents}<h2", 1)
     title = markdown.partition("\n")[0].removeprefix("# ")
     return render("reporting/common/frame.html.jinja", {"title": title, "body": Markup(body)})  # noqa: S704
+
+
+def _contents(tokens: Sequence[Token]) -> str:
+    """Return a list of links to the sections, each of which gets an id."""
+    links = []
+    for opening, title in pairwise(tokens):
+        if (opening.type, opening.tag) == ("heading_open", "h2"):
+            anchor = re.sub(r"\W+", "-", title.content.lower()).strip("-")
+            opening.attrSet("id", anchor)
+            links.append(f'<li><a href="#{anchor}">{escape(title.content)}</a></li>')
+    return f'<nav aria-label="Contents"><ul>{"".join(links)}</ul></nav>\n' if links else ""
 
 
 def _embedded(renderer: RendererHTML, tokens: Sequence[Token], number: int, options: OptionsDict, env: EnvType) -> str:

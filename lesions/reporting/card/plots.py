@@ -12,6 +12,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lesions.reporting.card.flow import HEIGHT, draw_flow
 from lesions.reporting.common.numbers import interval
 from lesions.reporting.common.plot_style import BLUE, GREY, WIDTH, png, style
 
@@ -19,20 +20,26 @@ DERMATOLOGISTS = (0.866, 0.713)
 """Sensitivity and specificity for melanoma of 58 dermatologists, by dermoscopy alone (Haenssle et al., Annals of
 Oncology 29, 2018)."""
 ALARM = "#bc4c00"
-
-
 LEAST_COVERAGE = 0.5
 """With fewer images, classes are left out altogether, and the balanced accuracy jumps."""
 
 
 def write_plots(
-    report: dict[str, Any], split: str, sources: list[dict[str, Any]], leak: str, folder: Path, *, with_readers: bool
+    report: dict[str, Any],
+    split: str,
+    flow: dict[str, Any],
+    sources: list[dict[str, Any]],
+    leak: str,
+    folder: Path,
+    *,
+    with_readers: bool,
 ) -> set[str]:
     """Draw what there is something to draw of.
 
     Args:
         report: `reports/evaluation.json`.
         split: the split that the card is about.
+        flow: images at each step, see `flow.image_flow`.
         sources: metrics of the sources, see `subgroups.source_rows`.
         leak: what leaks, or "".
         folder: gets the plots; made if it is not there.
@@ -41,7 +48,7 @@ def write_plots(
     Returns:
         The plots' names: NAME.png is in the folder.
     """
-    plots: dict[str, bytes] = {}
+    plots = {"flow": draw("flow", flow, split, leak=leak, height=HEIGHT)}
     classes = [row["diagnosis"] for row in report[split]["classes"]]
     confusion = report[split]["confusion"]["counts"]
     plots["confusion"] = draw("confusion", confusion, classes, leak=leak, height=1.4 + 0.42 * len(classes))
@@ -49,7 +56,7 @@ def write_plots(
     for name, task in report["tasks"].items():
         if split in task:
             positive = task["positive"][0] if name == "melanoma" else "malignant, against benign"
-            curve = curves[curves["diagnosis"] == positive]
+            curve = curves[(curves["diagnosis"] == positive) & (curves["reader"] == "model")]
             plots[f"roc_{name}"] = draw(
                 "roc", curve, thresholds(task, split), with_readers and name == "melanoma", leak=leak
             )
@@ -258,6 +265,7 @@ def draw_sources(metrics: list[dict[str, Any]], axes: Axes) -> None:
 
 
 KINDS: dict[str, Callable[..., None]] = {
+    "flow": draw_flow,
     "roc": draw_roc,
     "confusion": draw_confusion,
     "reliability": draw_reliability,
