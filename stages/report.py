@@ -6,7 +6,7 @@ Nothing in it changes when nothing else does: no date, no time, no commit.
 from pathlib import Path
 
 from lesions.core.params import read_file
-from lesions.core.stage import run_stage
+from lesions.core.stage import run_stage, say
 from lesions.reporting.card.context import card_context
 from lesions.reporting.card.html import page
 from lesions.reporting.common.templates import render
@@ -18,6 +18,7 @@ PLOTS = Path("reports/card")
 def main() -> None:
     """Write the card."""
     CARD.parent.mkdir(exist_ok=True)
+    say("Drawing the plots of the card ...")
     card = render("reporting/card/model_card.md.jinja", card_context(read_file(), PLOTS))
     CARD.write_text(card, encoding="utf-8")
     CARD.with_suffix(".html").write_text(page(card, CARD.parent), encoding="utf-8")

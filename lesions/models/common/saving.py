@@ -14,6 +14,7 @@ import keras
 
 from lesions.core.deterministic_zip import write_archive
 from lesions.core.errors import UserError
+from lesions.core.stage import say
 from lesions.models.common.batch_norm import plain_layer
 
 MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
@@ -44,6 +45,7 @@ def load(path: Path) -> keras.Model:
     Raises:
         UserError: the file is damaged, or asks for code of its own, as a Lambda layer does.
     """
+    say(f"Loading {path} ...")
     try:
         model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
