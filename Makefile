@@ -15,13 +15,28 @@ TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
 # The environment's own uv cannot build the environment anew.
 ifneq ($(filter-out $(CURDIR)/$(BIN)/%,$(shell command -v uv)),)
 VENV := uv venv --quiet --python $(PYTHON) .venv
-INSTALL := uv pip install --quiet --compile-bytecode --python $(BIN)/python
+INSTALL := uv pip install --compile-bytecode --python $(BIN)/python
 else
 VENV := $(PYTHON) -m venv .venv
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
 endif
 COMPILE := uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \
   --generate-hashes --no-annotate --custom-compile-command "make lock" pyproject.toml
+
+define NEXT
+
+Open in a browser:
+  reports/model_card.html  what the model does, its metrics and its limits
+  reports/data.html        what is in the images and their table
+  dvc_plots/index.html     the plots: `dvc plots show` writes it
+
+Next:
+  . .venv/bin/activate     makes `dvc` and `lesions` commands of this shell
+  dvc metrics show         the metrics; `lesions metrics`: of all experiments
+  params.yaml              change a value, then `dvc repro`: docs/experiments.md
+  images of your own       docs/own_data.md
+endef
+export NEXT
 
 .PHONY: repro test test-long release-check lint lock bench clean help
 .DEFAULT_GOAL := help
@@ -31,6 +46,7 @@ help:  ## this list
 
 repro: .dvc/plots_page.html  ## build the environment, then run the pipeline
 	dvc repro
+	@printf '%s\n' "$$NEXT"
 
 test: .venv/installed-dev  ## every test that needs no long training
 	python -m pytest $(TWO_AT_A_TIME) -m "not long and not release"
@@ -73,10 +89,12 @@ extra-%: .venv/installed  ## what only some need: extra-cluster, extra-export, e
 .venv/installed: requirements.txt pyproject.toml
 	rm -rf .venv
 	$(VENV)
+	@echo "Installing what requirements.txt locks into .venv: 1.9 GB (0.5 to fetch), most of it TensorFlow."
 	$(INSTALL) --require-hashes --requirement requirements.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.txt
+	@echo "Installing what tests, lint and benchmarks need beside: 0.4 GB."
 	$(INSTALL) --require-hashes --requirement requirements-dev.txt
 	touch $@

@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,7 +24,9 @@ AddCommand: TypeAlias = Callable[[str, Callable[[argparse.Namespace], None], str
 def main() -> None:
     """Run one of the subcommands; exit with 1 on an error that the person can mend."""
     parser = argparse.ArgumentParser(prog="lesions", description="Classifiers of dermoscopy images.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument("--version", action="version", version=f"lesions {version('lesions')}")
+    parser.set_defaults(run=lambda _: parser.print_help())
+    commands = parser.add_subparsers(metavar="COMMAND")
 
     def command(name: str, run: Callable[[argparse.Namespace], None], says: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=says)
@@ -52,6 +55,9 @@ def add_experiment_commands(command: AddCommand) -> None:
     add = command("preset", use_preset, "put a data set's recipe or a published system into params.yaml").add_argument
     add("name", nargs="?", help="without it, list them")
     add("--set-param", action="store_true", help="print it as options of `dvc exp run` instead")
+
+    add = command("metrics", print_metrics, "show the experiments and their metrics, in 80 columns").add_argument
+    add("--split", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
 
     add = command("compare", compare_experiments, "say how two experiments differ, and whether by chance").add_argument
     add("first", help="an experiment's name, or any Git revision")
@@ -135,6 +141,13 @@ def use_preset(arguments: argparse.Namespace) -> None:
         print(set_param(arguments.name))
     else:
         print(apply_preset(arguments.name).rstrip() or f"params.yaml holds the preset {arguments.name} already.")
+
+
+def print_metrics(arguments: argparse.Namespace) -> None:
+    """Print the experiments and their metrics."""
+    from lesions.commands.metrics import metrics_table
+
+    print(metrics_table(arguments.split))
 
 
 def compare_experiments(arguments: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from lesions.core.csv_files import EXACT, read_csv
 from lesions.core.errors import UserError
 from lesions.core.image_array import read_array
 from lesions.core.json_files import read_json
-from lesions.core.stage import run_stage
+from lesions.core.stage import run_stage, say
 from lesions.evaluation.common import predictions
 from lesions.evaluation.common.tasks import FILE, BinaryTask, Model, Thresholds, TrainingData, binary_tasks
 from lesions.models.calibration import metadata_prior, ood, thresholds
@@ -42,6 +42,7 @@ def main() -> None:
         prior = metadata_prior.fit_prior(images[images["split"] == "train"], classes)
     final = metadata_prior.with_metadata(table, prior, images)
     val = final[final["split"] == "val"]
+    say(f"Fitting calibration and thresholds on {len(val):,} validation images ...")
     val_images = groups_and_sources(val, images)
     label = val["label"].map(classes.index).to_numpy(np.int64)
     calibration = fit_calibration(label, val[classes].to_numpy(), classes)

@@ -18,7 +18,7 @@ from lesions.audit.summary import kind_of_reason, summarise
 from lesions.audit.usable import find_usable
 from lesions.core.csv_files import read_csv
 from lesions.core.json_files import read_json, write_json
-from lesions.core.stage import run_stage
+from lesions.core.stage import run_stage, say
 from lesions.params.clean import Clean
 from lesions.reporting.common.contact_sheet import contact_sheet
 
@@ -34,6 +34,7 @@ def main() -> None:
     params = Clean.read()
     table = read_csv(RAW / "metadata.csv")
     images, rejects, duplicates, classes, members = find_usable(RAW, table, params)
+    say(f"Counting and drawing what is in {len(images):,} images ...")
     CLEAN.mkdir(parents=True, exist_ok=True)
     images.to_csv(CLEAN / "images.csv", index=False)
     rejects.to_csv(CLEAN / "rejects.csv", index=False)

@@ -12,7 +12,7 @@ import pandas as pd
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.core.json_files import read_json, write_json
-from lesions.core.stage import run_stage
+from lesions.core.stage import run_stage, say
 from lesions.evaluation import decision_curve, ood, robustness
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.evaluation.common import predictions, tasks
@@ -60,6 +60,7 @@ def main() -> None:
     prior = class_fractions(images.loc[images["split"] == "train", "label"], classes)
     leakage = ", ".join(sorted(set(final["leakage"])))
     scores = ood.read_scores(PREDICTIONS / "ood_scores.csv")
+    say(f"Evaluating {' and '.join(splits)}, with {bootstrap.resamples:,} bootstrap resamples ...")
     report = {
         "leakage": leakage,
         "majority_class_of_train": classes[int(prior.argmax())],

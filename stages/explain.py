@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lesions.core.json_files import write_json
-from lesions.core.stage import run_stage
+from lesions.core.stage import run_stage, say
 from lesions.explain import embedding, explained, gallery, sanity_check
 from lesions.models.common import saving
 from lesions.params.evaluate import Evaluate
@@ -26,11 +26,14 @@ def main() -> None:
     split = explained.read(Path("data"), Evaluate.read().splits)
     model = saving.load(Path("models/model.keras"))
     examples = gallery.choose(split.labels, split.probability, params.examples_per_class)
+    say(f"Drawing heat maps of {len(examples)} images ...")
     counts = gallery.write_gallery(
         model, split, examples, params.examples_per_class, GALLERY, Path("plots/gallery.jpg")
     )
     random = np.random.default_rng(params.seed)
+    say("Embedding the images ...")
     drawn = embedding.write_embedding(split, random, params.seed, Path("plots/embedding.png"))
+    say("Comparing the heat maps with those of random weights ...")
     sanity = sanity_check.check_split(model, split, random, params.seed)
     found = {"split": split.split, "leakage": split.leakage, "gallery": counts, "embedding": drawn}
     write_json(Path("metrics/explain.json"), {**found, "sanity_check": sanity})

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from lesions.core.errors import UserError
 from lesions.core.json_files import read_json, write_json
-from lesions.core.stage import run_stage
+from lesions.core.stage import run_stage, say
 from lesions.models.common import dataset
 from lesions.models.common import saving as model_file
 from lesions.models.training import ensemble
@@ -38,6 +38,7 @@ def main() -> None:
     refuse_empty_classes(train, data.classes)
     images = TrainingData(data.arrays, train, val)
 
+    say(f"{len(train.rows):,} images to train on, {len(val.rows):,} of validation. Building {params.architecture} ...")
     HISTORY.parent.mkdir(exist_ok=True)
     with Checkpoint.for_stage("train") as first:
         checkpoints = [first.for_member(number) for number in range(params.ensemble_size)]

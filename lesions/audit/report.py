@@ -28,8 +28,7 @@ REASONS = {
     "shares its bytes with another member": "The archive is not as any program packs it, and can be a trap. Pack the "
     "images anew if you trust them.",
     "compressed in a way that is not read": "Such members can grow without bound. Pack the images anew as plain zip.",
-    "not read safely": "It unpacks to far more than its size, or in too many parts: damaged, or a trap. Save it anew if you "
-    "trust it.",
+    "not read safely": "It unpacks to far more than its size, or in too many parts. Save it anew if you trust it.",
     "declares more than": "No image is so long. The archive is damaged, or a trap.",
     "unpacks to more than": "No image shrinks so well. The archive is a trap, or the image of one colour.",
     "encrypted": "The archive needs a password: unpack it with that, and pack it anew without.",

@@ -7,6 +7,8 @@ stands, as text, so that comments, order and spacing survive.
 import difflib
 import json
 import re
+import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,14 @@ WORD = re.compile(r"(?!(true|false|null|nan|inf)$)[A-Za-z_][\w/-]*", re.ASCII | 
 
 
 def list_presets(folder: Path = FOLDER) -> str:
-    """Return a line a preset: its name, and what its first comment says."""
+    """Return each preset's name, and what its first comment says, in lines as long as the terminal is wide."""
     files = _files(folder)
     first = (file.read_text(encoding="utf-8").partition("\n")[0] for file in files.values())
-    width = max(map(len, files))
-    return "\n".join(f"{name:{width}}  {line.lstrip('# ')}" for name, line in zip(files, first, strict=True))
+    names, columns = max(map(len, files)) + 2, shutil.get_terminal_size().columns
+    return "\n".join(
+        textwrap.fill(f"{name:{names}}{line.lstrip('# ')}", columns, subsequent_indent=" " * names)
+        for name, line in zip(files, first, strict=True)
+    )
 
 
 def read_preset(name: str, folder: Path = FOLDER) -> dict[str, Any]:

@@ -3,27 +3,43 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from ruamel.yaml import YAML
 
 from lesions.core.errors import NO_ROOM, UserError
 
 RESTORE = (
-    "Nothing is lost: `dvc checkout` brings the last good outputs back; once this is mended, "
-    "`dvc repro` goes on from here."
+    "Nothing is lost: once this is mended, `dvc repro` goes on from here.\n"
+    "To go back, undo the change: `dvc checkout` brings the last good outputs back, and\n"
+    "`git checkout metrics reports` those that Git holds, as committed."
 )
 
+Stages: TypeAlias = dict[str, dict[str, Any]]
+"""The stages of dvc.yaml."""
 
-def run_stage(main: Callable[[], None]) -> None:
+
+def say(doing: str) -> None:
+    """Say what takes the next seconds, on stderr: stdout is for what a program may read."""
+    print(doing, file=sys.stderr, flush=True)
+
+
+def run_stage(main: Callable[[], None], *, makes_stale: bool = True) -> None:
     """Run a stage's `main`; on a `UserError` or Ctrl-C say so, without a traceback, and exit with 1.
 
     DVC removes a stage's outputs before it runs the stage. Whatever ends the stage early, what it had written
     by then is removed too: nothing half-written is taken for an output, and `dvc checkout` finds its way free.
+
+    Args:
+        main: in a module of the stage's name.
+        makes_stale: whether the results of later stages are removed as the stage starts.
     """
-    finished = False
+    stage, stages, finished = Path(main.__code__.co_filename).stem, read_stages(), False
     try:
+        if makes_stale:
+            _remove(stale_results(stages, stage))
         main()
         finished = True
     except UserError as error:
@@ -39,14 +55,51 @@ def run_stage(main: Callable[[], None]) -> None:
         sys.exit(f"\nInterrupted.\n{RESTORE}")
     finally:
         if not finished:
-            _remove_outputs(Path(main.__code__.co_filename).stem)
+            _remove(outputs(stages[stage]))
 
 
-def _remove_outputs(stage: str) -> None:
-    """Remove what dvc.yaml names as the stage's outputs."""
-    definition = YAML(typ="safe").load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]
+def read_stages() -> Stages:
+    """Return the stages of dvc.yaml in the current folder."""
+    stages: Stages = YAML(typ="safe").load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return stages
+
+
+def outputs(definition: dict[str, Any]) -> dict[Path, bool]:
+    """Return a stage's outputs, each with whether DVC caches it; Git has the others."""
+    found = {}
     for out in [*definition["outs"], *definition.get("metrics", [])]:
-        path = Path(out if isinstance(out, str) else next(iter(out)))
+        path, options = next(iter(out.items())) if isinstance(out, dict) else (out, {})
+        found[Path(path)] = options.get("cache", True)
+    return found
+
+
+def stale_results(stages: Stages, stage: str) -> list[Path]:
+    """Return the outputs that say what the model is worth, of the stages after one: of evaluate and report.
+
+    While a stage runs, or once it failed, they would be metrics of other data beside new parameters, and
+    `dvc exp show` shows them so. They are the outputs of the stages that have one in Git. Where the stage makes the
+    same outputs as before, DVC brings them back from its cache, or runs these stages, which take seconds.
+
+    Args:
+        stages: of dvc.yaml.
+        stage: which one starts.
+    """
+    later, found = {stage}, [stage]
+    while found:
+        made = outputs(stages[found.pop()])
+        new = [name for name in stages.keys() - later if any(_reads(dep, made) for dep in stages[name]["deps"])]
+        later.update(new)
+        found += new
+    results = (outputs(stages[name]) for name in sorted(later - {stage}))
+    return [path for outs in results if not all(outs.values()) for path in outs]
+
+
+def _reads(dep: str, outs: Iterable[Path]) -> bool:
+    return any(Path(dep).is_relative_to(out) or out.is_relative_to(dep) for out in outs)
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
         if path.is_dir():
             shutil.rmtree(path)
         else:

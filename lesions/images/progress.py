@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 Item = TypeVar("Item")
 
-FIRST, EVERY = 10.0, 30.0
+FIRST, EVERY = 4.0, 30.0
 """Seconds until the first line, and then between lines: a log of an hour's work stays a page or two."""
 
 
@@ -17,7 +17,7 @@ def progress_bar(items: Iterable[Item], total: int, desc: str, unit: str = " ima
     """Yield the items, and show on stderr how many of them came, and how fast.
 
     On a terminal that is tqdm's bar. Elsewhere, as in the log of a server, it is a line such as
-    "decoding: 12,000 of 100,000 images, 810/s", and nothing at all about what takes less than ten seconds.
+    "decoding: 12,000 of 100,000 images, 810/s", and nothing at all about what takes less than four seconds.
 
     Args:
         items: what is worked through.

@@ -133,10 +133,12 @@ def test_network_of_a_preset_builds(name: str, tmp_path: Path, monkeypatch: pyte
     assert architecture.build(shape, classes).output.shape == (None, classes)
 
 
-def test_descriptions() -> None:
+def test_descriptions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     lines = list_presets(FOLDER).splitlines()
-    assert [line.split()[0] for line in lines] == NAMES
-    assert all(len(line.split()) > 4 for line in lines)
+    assert [line.split()[0] for line in lines if not line.startswith(" ")] == NAMES
+    assert all(len(line) <= 80 for line in lines)
+    assert len(lines) > len(NAMES)
 
 
 def test_unknown_preset(params: Path) -> None:

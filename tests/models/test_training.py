@@ -31,6 +31,7 @@ from lesions.models.common import saving as model_file
 from lesions.models.training import ensemble
 from lesions.models.training import optimizer as optimisation
 from lesions.models.training.checkpoint import Checkpoint, State, inputs_hash
+from lesions.models.training.epoch_log import epoch_line
 from lesions.models.training.fit import FitResult, HistoryCsv, SplitData, TrainingData, fit, training_phases
 from lesions.models.training.interrupt import Interruption
 from lesions.models.training.validation_metrics import metrics
@@ -382,11 +383,37 @@ def test_killed_ten_times(workspace: Path, tmp_path: Path) -> None:
     assert resumed >= 8
 
 
-def test_history_is_complete(tmp_path: Path) -> None:
-    _, result, _ = trained(tmp_path / "run", params(epochs=2))
-    table = pd.read_csv(tmp_path / "run/history.csv")
+def test_history_grows_epoch_by_epoch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lengths = []
+
+    class Watched(Checkpoint):
+        """Reads the table at each epoch's end, as an editor does."""
+
+        def write(self, state: State) -> None:
+            lengths.append(len(pd.read_csv(tmp_path / "history.csv")))
+            super().write(state)
+
+    result = fit(network(), data(), params(epochs=2), Watched(None), HistoryCsv(tmp_path / "history.csv", "none"))
+    assert lengths == [1, 2]
+    table = pd.read_csv(tmp_path / "history.csv")
     assert list(table["epoch"]) == [1, 2]
     assert list(table["val_macro_auc"]) == [metrics["val_macro_auc"] for metrics in result.history]
+
+    lines = capsys.readouterr().out.splitlines()
+    losses = [f"loss {one['loss']:.4g}, val_loss {one['val_loss']:.4g}" for one in result.history]
+    assert [line.split(", val_balanced")[0] for line in lines] == [
+        f"Epoch {number}/2: {both}" for number, both in enumerate(losses, 1)
+    ]
+    assert [line.endswith(", best") for line in lines] == [n == result.epoch or n == 0 for n in range(2)]
+
+
+@pytest.mark.parametrize("monitor", ["val_loss", "val_accuracy", "val_balanced_accuracy", "val_macro_auc"])
+def test_epoch_line_fits_a_terminal(monitor: str) -> None:
+    names = ("loss", "val_loss", "val_accuracy", "val_balanced_accuracy", "val_macro_auc")
+    line = epoch_line(99, params(epochs=100, monitor=monitor), dict.fromkeys(names, 0.123456))
+    assert line.startswith("Epoch 100/100: loss 0.1235, val_loss 0.1235, val_")
+    assert monitor in line
+    assert len(f"{line}, best") <= 80
 
 
 def test_ctrl_c_waits_for_the_step() -> None:

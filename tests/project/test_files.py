@@ -1,16 +1,19 @@
 """The project's own files: the locks, and what must not be among the tracked ones."""
 
+import json
 import re
 import sys
 import tomllib
 from itertools import chain
+from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import pytest
 
 from lesions.core.errors import UserError
 from lesions.images.parallel_map import parallel_map
-from tests.conftest import ROOT, run
+from tests.conftest import ROOT, commit, copy_of_tree, run
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 NEEDED: list[str] = PROJECT["project"]["dependencies"]
@@ -85,3 +88,53 @@ def test_links_lead_to_what_git_has() -> None:
         for link in re.findall(r"\]\(((?!\w+:|#)[^)#\s]+)", text):
             target = (ROOT / page).parent.joinpath(link).resolve().relative_to(ROOT).as_posix()
             assert any(name == target or name.startswith(f"{target}/") for name in tracked), f"{page}: {link}"
+
+
+def test_clone_has_the_same_bytes_whatever_git_is_told(tmp_path: Path) -> None:
+    """With core.autocrlf, as Git for Windows sets it, DVC would hash other bytes, and run all stages."""
+    (tmp_path / "first").mkdir()
+    first = copy_of_tree(tmp_path / "first")
+    commit(first)
+    run("git clone --quiet --config core.autocrlf=true --config core.eol=crlf first second", tmp_path)
+    names = run("git ls-files -z", first).split("\0")[:-1]
+    assert [name for name in names if (first / name).read_bytes() != (tmp_path / "second" / name).read_bytes()] == []
+    assert run("git status --porcelain", tmp_path / "second") == ""
+
+
+def test_editor_and_container_agree() -> None:
+    editor, container = (
+        json.loads((ROOT / file).read_text()) for file in (".vscode/extensions.json", ".devcontainer/devcontainer.json")
+    )
+    assert container["customizations"]["vscode"]["extensions"] == editor["recommendations"]
+    dockerfile = (ROOT / ".devcontainer" / container["build"]["dockerfile"]).read_text()
+    assert f"\nWORKDIR {container['workspaceFolder']}\n" in dockerfile
+    interpreter = container["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"]
+    assert f"ENV PATH={Path(interpreter).parent}:" in dockerfile
+
+
+def test_image_has_what_its_build_reads() -> None:
+    """All but what .dockerignore names stays out of the image."""
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    given = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    assert all((ROOT / name).exists() for name in given)
+    project = PROJECT["project"]
+    assert {project["readme"], *project["license-files"], "lesions", "pyproject.toml", "requirements.txt"} == given
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert "--require-hashes" in dockerfile
+    python = re.findall(r"^FROM python:(\d+\.\d+)-", dockerfile, re.MULTILINE)
+    assert python == [re.findall(r"--python-version (\S+)", (ROOT / "Makefile").read_text())[0]]
+
+
+def test_make_ends_with_what_to_open(tmp_path: Path) -> None:
+    """The recipe of `make repro`, with a `dvc` that does nothing."""
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/dvc").symlink_to("/bin/true")
+    (tmp_path / ".dvc").mkdir()
+    copyfile(ROOT / "Makefile", tmp_path / "Makefile")
+    printed = run("make repro --old-file=.dvc/plots_page.html", tmp_path)
+    paths = re.findall(r"^  ([\w/.]+\.html) ", printed, re.MULTILINE)
+    assert paths == ["reports/model_card.html", "reports/data.html", "dvc_plots/index.html"]
+    definition = (ROOT / "dvc.yaml").read_text()
+    assert all(f"- {path}\n" in definition for path in paths[:2])
+    assert printed.index("dvc_plots") < printed.index(". .venv/bin/activate") < printed.index("docs/own_data.md")
+    assert max(map(len, printed.splitlines())) <= 80

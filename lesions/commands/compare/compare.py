@@ -11,6 +11,7 @@ from lesions.commands.compare.paired import LESS_IS_BETTER, check_alike, estimat
 from lesions.commands.compare.predictions_at_revision import ModelPredictions, predictions_at_revision
 from lesions.commands.compare.significance import delong, mcnemar
 from lesions.commands.options import read_bootstrap
+from lesions.core.stage import say
 from lesions.reporting.common.numbers import Estimate, bounds, decimal
 from lesions.reporting.common.templates import render
 
@@ -57,6 +58,7 @@ def compare(first: str, second: str, name: str, resamples: int | None) -> Compar
     bootstrap = read_bootstrap(resamples)
     one, other = predictions_at_revision(first, name), predictions_at_revision(second, name)
     check_alike(one, other)
+    say(f"Comparing on {bootstrap.resamples:,} resamples ...")
     return Comparison(one, other, estimates(one, other, bootstrap), bootstrap.resamples)
 
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from lesions.classifier import Classifier
 from lesions.commands.classify.formats import NOTICE
 from lesions.commands.export import convert
 from lesions.commands.export.export_model import INPUT, Outputs, export_model, keras_outputs
 from lesions.core.errors import UserError
+from lesions.core.stage import say
 from lesions.images.ood_images import generated
 from lesions.taxonomy import about
 
@@ -48,15 +48,14 @@ def export(models: Path, out: Path) -> None:
         print(f"WARNING: {warning}", file=sys.stderr)
     model, network = export_model(classifier), classifier.model
     text = json.dumps(model_json(classifier), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with tqdm(total=3, desc="converting and checking", disable=None, leave=False) as progress:
-        files = {ONNX: _with_onnx_metadata(convert.to_onnx(model, network), text)}
-        progress.update()
-        files[LITERT] = _with_litert_metadata(convert.to_litert(model, network), text)
-        progress.update()
-        height, width = classifier.preprocessing.image_size
-        images = np.stack([pixels for *_, pixels in generated(height, width, seed=0)][::EACH])
-        difference = _differences(files, keras_outputs(classifier, images), images)
-        progress.update()
+    say("Converting to ONNX ...")
+    files = {ONNX: _with_onnx_metadata(convert.to_onnx(model, network), text)}
+    say("Converting to LiteRT ...")
+    files[LITERT] = _with_litert_metadata(convert.to_litert(model, network), text)
+    height, width = classifier.preprocessing.image_size
+    images = np.stack([pixels for *_, pixels in generated(height, width, seed=0)][::EACH])
+    say(f"Comparing both files with Keras on {len(images)} images ...")
+    difference = _differences(files, keras_outputs(classifier, images), images)
     _write(out, files | {MODEL_JSON: text.encode()})
     for name, content in files.items():
         agreement = f"probabilities within {difference[name]:.1g} of Keras's on {len(images)} images"

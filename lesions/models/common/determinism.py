@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+from lesions.core.stage import say
+
 os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever a person has in ~/.keras
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only: its start-up notes look like warnings
 
@@ -47,6 +49,7 @@ def _lean_import() -> Iterator[None]:
             gc.enable()
 
 
+say("Loading TensorFlow ...")
 with _quiet(), _lean_import():
     import keras
     import tensorflow as tf

@@ -15,6 +15,7 @@ import numpy as np
 
 from lesions.core.deterministic_zip import write_archive
 from lesions.core.errors import UserError
+from lesions.core.stage import say
 from lesions.models.common.batch_norm import plain_layer
 
 MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
@@ -46,6 +47,7 @@ def load(path: Path) -> keras.Model:
         UserError: the file is missing or damaged, asks for code of its own, as a Lambda layer does, or has a weight
             that is no finite number.
     """
+    say(f"Loading {path} ...")
     try:
         model: keras.Model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:

@@ -1,7 +1,6 @@
 """Fit a network: first its head alone, where `freeze_backbone_epochs` says so, then all; resumable at any epoch."""
 
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from lesions.models.common.batches import n_steps, train_batches
 from lesions.models.training import optimizer as optimisation
 from lesions.models.training.augmentation import augmentation
 from lesions.models.training.checkpoint import Checkpoint, Epoch, History, State, assign, snapshot
+from lesions.models.training.epoch_log import EpochLog
 from lesions.models.training.interrupt import Interruption
 from lesions.models.training.validation_metrics import Validation, direction, is_better
 from lesions.params.train import Train
@@ -121,6 +121,7 @@ def fit(
     recorder = CheckpointCallback(params, checkpoint, history_csv)
     if recorder.history and not recorder.finished:
         print(f"Going on after epoch {len(recorder.history)} of {params.epochs}, where this training was interrupted.")
+    log = EpochLog(params, lambda: recorder.kept_epoch)
     loss = optimisation.loss(params, model.output_shape[-1])
     weights = optimisation.class_weights(train.labels, params)
     steps = n_steps(len(train.rows), params.batch_size)
@@ -148,10 +149,10 @@ def fit(
                 steps_per_epoch=steps,
                 initial_epoch=len(recorder.history),
                 epochs=phase.end,
-                callbacks=[validation, *recorder.lr_callbacks, recorder, interruption],
+                callbacks=[validation, *recorder.lr_callbacks, recorder, log, interruption],
                 class_weight=weights,
                 shuffle=False,  # the stream is shuffled already
-                verbose=1 if sys.stdout.isatty() else 2,
+                verbose=0,  # see `log`
             )
     model.set_weights(recorder.kept)
     return FitResult(recorder.history, recorder.kept_epoch)
