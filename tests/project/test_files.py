@@ -90,7 +90,7 @@ def test_links_lead_to_what_git_has() -> None:
             assert any(name == target or name.startswith(f"{target}/") for name in tracked), f"{page}: {link}"
 
 
-def test_clone_has_the_same_bytes_whatever_git_is_told(tmp_path: Path) -> None:
+def test_clone_has_the_same_bytes_whatever_line_ends_git_prefers(tmp_path: Path) -> None:
     """With core.autocrlf, as Git for Windows sets it, DVC would hash other bytes, and run all stages."""
     (tmp_path / "first").mkdir()
     first = copy_of_tree(tmp_path / "first")

@@ -49,11 +49,9 @@ def card_context(params: Json, folder: Path) -> Json:
     provenance = read_json(Path("data/raw/provenance.json"))
     of_skin = provenance["source"] != "synthetic"
     split_name = "test" if "test" in report else "val"
-    leak = "" if report["leakage"] == "none" else report["leakage"]
     groups = report.get("subgroups_of_test", {})
     comparisons = report.get("subgroup_comparisons_of_test", {})
     sources = source_rows(groups, comparisons.get("sources", {}))
-    melanoma = any("melanoma_groups" in row for rows in groups.values() for row in rows)
     digests = hashes(params)
     flow = image_flow(data, split, report[split_name])
     return {
@@ -64,7 +62,7 @@ def card_context(params: Json, folder: Path) -> Json:
         "split": split,
         "provenance": provenance,
         "origin": origin(provenance),
-        "leak": leak,
+        "leak": named_leak(report),
         "split_name": split_name,
         "evaluated": report[split_name],
         "splits": {name: report[name] for name in ("val", "test") if name in report},
@@ -82,7 +80,7 @@ def card_context(params: Json, folder: Path) -> Json:
         "calibration": report["calibration"],
         "prediction_sets": report["prediction_sets"][split_name],
         "image_only": report.get("image_only", {}).get(split_name),
-        "melanoma": melanoma,
+        "melanoma": any("melanoma_groups" in row for rows in groups.values() for row in rows),
         "subgroups": subgroup_rows(groups),
         "tests": comparisons.get("tests", 0),
         "comparisons": comparison_rows(comparisons),
@@ -97,8 +95,13 @@ def card_context(params: Json, folder: Path) -> Json:
         "size": image_size(read_json(Path("models/preprocessing.json"))),
         "hashes": digests,
         "images": folder.name,
-        "drawn": write_plots(report, split_name, flow, sources, leak, folder, with_readers=of_skin),
+        "drawn": write_plots(report, split_name, flow, sources, named_leak(report), folder, with_readers=of_skin),
     }
+
+
+def named_leak(report: Json) -> str:
+    """Return the name of the leak; "" where there is none."""
+    return "" if report["leakage"] == "none" else str(report["leakage"])
 
 
 def model_name(params: Json, source: str, digest: str) -> str:
