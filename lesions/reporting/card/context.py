@@ -52,10 +52,9 @@ def card_context(params: Json, folder: Path) -> Json:
     groups = report.get("subgroups_of_test", {})
     comparisons = report.get("subgroup_comparisons_of_test", {})
     sources = source_rows(groups, comparisons.get("sources", {}))
-    digests = hashes(params)
     flow = image_flow(data, split, report[split_name])
     return {
-        "name": model_name(params, provenance["source"], digests["model"]),
+        "name": model_name(params, provenance["source"]),
         "params": params,
         "train": train,
         "data": data,
@@ -93,7 +92,7 @@ def card_context(params: Json, folder: Path) -> Json:
         "gallery": read_json(Path("reports/gallery/gallery.json"))["entries"],
         "model_bytes": HASHED["model"].stat().st_size,
         "size": image_size(read_json(Path("models/preprocessing.json"))),
-        "hashes": digests,
+        "hashes": hashes(params),
         "images": folder.name,
         "drawn": write_plots(report, split_name, flow, sources, named_leak(report), folder, with_readers=of_skin),
     }
@@ -104,17 +103,16 @@ def named_leak(report: Json) -> str:
     return "" if report["leakage"] == "none" else str(report["leakage"])
 
 
-def model_name(params: Json, source: str, digest: str) -> str:
+def model_name(params: Json, source: str) -> str:
     """Return what the model is called: its network, its data and the first digits of its file's hash.
 
     Args:
         params: all of params.yaml.
         source: of the data.
-        digest: SHA-256 of the model's file.
     """
     architecture = params["train"]["architecture"]
     network = params["pretrained"]["model"] if architecture == "pretrained" else architecture
-    return f"{network}-{source}-{digest[:8]}".lower()
+    return f"{network}-{source}-{sha256(HASHED['model'])[:8]}".lower()
 
 
 def class_rows(classes: pd.DataFrame, data: Json, split: Json) -> list[Json]:
@@ -216,8 +214,13 @@ def image_size(preprocessing: Json) -> Json:
     return {"height": height, "width": width, "resize_mode": preprocessing["resize_mode"]}
 
 
+def sha256(path: Path) -> str:
+    """Return a file's SHA-256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def hashes(params: Json) -> dict[str, str]:
     """Return by name the SHA-256 of what the metrics depend on."""
-    found = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in HASHED.items()}
+    found = {name: sha256(path) for name, path in HASHED.items()}
     canonical = json.dumps(params, sort_keys=True).encode()
     return found | {"parameters (`params.yaml`, as sorted JSON)": hashlib.sha256(canonical).hexdigest()}
