@@ -19,11 +19,11 @@ FROM_PREDICT = STAGES[STAGES.index("predict") :]
 
 RERUNS: dict[str, tuple[object, list[str]]] = {
     "download.seed": (2, [stage for stage in STAGES[1:] if stage != "weights"]),
-    "clean.max_rejected": (0.5, ["clean", "report"]),
+    "clean.max_rejected": (0.5, ["clean", "evaluate", "report"]),
     "split.seed": (2, ["split", "rebalance", *FROM_TRAIN]),
     "prepare.image_size": (16, ["prepare", "rebalance", *FROM_TRAIN]),
     "rebalance.seed": (2, ["rebalance", *FROM_TRAIN]),
-    "pretrained.weights": ("none", ["weights", "report"]),
+    "pretrained.weights": ("none", ["weights", "evaluate", "report"]),
     "train.learning_rate": (2e-3, FROM_TRAIN),
     "predict.tta": (True, FROM_PREDICT),
     "calibrate.use_metadata": (False, ["calibrate", "evaluate", "report"]),
@@ -44,8 +44,11 @@ RERUNS_OF_CODE: dict[str, tuple[str, list[str]]] = {
     "lesions/commands/validate/validate.py": (EFFECT, []),
     "lesions/explain/gallery.py": (EFFECT, ["explain", "report"]),
     "lesions/reporting/card/plots.py": (EFFECT, ["report"]),
-    "lesions/reporting/common/plot_style.py": ("# with equal outputs", ["clean", "rebalance", "report"]),
-    "lesions/inference/corruptions.py": ("# with equal outputs", ["predict"]),
+    "lesions/reporting/common/plot_style.py": ("# with equal outputs", ["clean", "rebalance", "evaluate", "report"]),
+    "lesions/inference/corruptions.py": (
+        "# with equal outputs",
+        ["predict"],
+    ),  # and, where it is no fake, evaluate, report
 }
 """For a module: the line added to it, and which stages run after that change."""
 
