@@ -48,7 +48,7 @@ RERUNS_OF_CODE: dict[str, tuple[str, list[str]]] = {
     "lesions/inference/corruptions.py": (
         "# with equal outputs",
         ["predict"],
-    ),  # and, where it is no fake, evaluate, report
+    ),  # where it is no fake, the two as well
 }
 """For a module: the line added to it, and which stages run after that change."""
 
