@@ -77,8 +77,8 @@ def stale_results(stages: Stages, stage: str) -> list[Path]:
     """Return the outputs that say what the model is worth, of the stages after one: of evaluate and report.
 
     While a stage runs, or once it failed, they would be metrics of other data beside new parameters, and
-    `dvc exp show` shows them so. They are the outputs of the stages that have one in Git. Where the stage makes the
-    same outputs as before, DVC brings them back from its cache, or runs these stages, which take seconds.
+    `dvc exp show` shows them so. They are the outputs of the stages that have one in Git: of such, DVC keeps no run
+    cache, and so these two run again, for seconds, even where the stage makes the same outputs as before.
 
     Args:
         stages: of dvc.yaml.

@@ -338,9 +338,10 @@ def test_progress_in_a_log(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert list(progress_bar(range(100), 100, "decoding")) == list(range(100))
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        "decoding: 10 of 100 images, 1.0/s",
-        "decoding: 40 of 100 images, 1.0/s",
-        "decoding: 70 of 100 images, 1.0/s",
+        "decoding: 4 of 100 images, 1.0/s",
+        "decoding: 34 of 100 images, 1.0/s",
+        "decoding: 64 of 100 images, 1.0/s",
+        "decoding: 94 of 100 images, 1.0/s",
         "decoding: all 100 images in 101 s, 1.0/s",
     ]
     monkeypatch.undo()

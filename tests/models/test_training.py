@@ -400,7 +400,7 @@ def test_history_grows_epoch_by_epoch(tmp_path: Path, capsys: pytest.CaptureFixt
     assert list(table["val_macro_auc"]) == [metrics["val_macro_auc"] for metrics in result.history]
 
     lines = capsys.readouterr().out.splitlines()
-    losses = [f"loss {one['loss']:.4g}, val_loss {one['val_loss']:.4g}" for one in result.history]
+    losses = [f"loss {one['loss']:.4f}, val_loss {one['val_loss']:.4f}" for one in result.history]
     assert [line.split(", val_balanced")[0] for line in lines] == [
         f"Epoch {number}/2: {both}" for number, both in enumerate(losses, 1)
     ]

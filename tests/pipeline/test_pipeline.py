@@ -45,6 +45,7 @@ RERUNS_OF_CODE: dict[str, tuple[str, list[str]]] = {
     "lesions/explain/gallery.py": (EFFECT, ["explain", "report"]),
     "lesions/reporting/card/plots.py": (EFFECT, ["report"]),
     "lesions/reporting/common/plot_style.py": ("# with equal outputs", ["clean", "rebalance", "evaluate", "report"]),
+    # In the fakes; where predict is none, evaluate and report follow it.
     "lesions/inference/corruptions.py": ("# with equal outputs", ["predict"]),
 }
 """For a module: the line added to it, and which stages run after that change."""

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from shutil import copytree
 
-import networkx as nx
+import networkx as nx  # type: ignore[import-untyped]
 import pytest
 
 from tests.conftest import ROOT, commit, run

@@ -49,5 +49,5 @@ def epoch_line(epoch: int, params: Train, logs: dict[str, float]) -> str:
         logs: the epoch's metrics.
     """
     third = "val_balanced_accuracy" if params.monitor == "val_loss" else params.monitor
-    metrics = ", ".join(f"{name} {logs[name]:.4g}" for name in ("loss", "val_loss", third))
+    metrics = ", ".join(f"{name} {logs[name]:.4f}" for name in ("loss", "val_loss", third))
     return f"Epoch {epoch + 1}/{params.epochs}: {metrics}"
