@@ -18,7 +18,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 DOCS = Path(__file__).parent
-SIZE = (900, 1100)
+SIZE = (900, 1350)
 PORT = 8766
 
 
