@@ -12,10 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TypeAlias
 
-from lesions.commands.presets import apply_preset, list_presets, set_param
-from lesions.commands.sources import list_sources
-from lesions.core.errors import UserError, needs_extra
-from lesions.params.all import check_all
+from lesions.core.errors import UserError, needs_extra, system_error
+from lesions.core.signals import end_like_ctrl_c, is_interrupt
 
 AddCommand: TypeAlias = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]
 """Takes a command's name, what runs it, and a line of help; returns its parser."""
@@ -39,15 +37,21 @@ def main() -> None:
     add_model_commands(command)
     add_project_commands(command)
     arguments = parser.parse_args()
+    end_like_ctrl_c()
     try:
         arguments.run(arguments)
+        sys.stdout.flush()  # a full disk beneath it is said here
     except UserError as error:
         sys.exit(f"ERROR: {error}")
-    except KeyboardInterrupt:
-        sys.exit("\nInterrupted.")
     except BrokenPipeError:  # whoever read the answers, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        sys.exit(f"ERROR: {system_error(error)}")
+    except (Exception, KeyboardInterrupt) as error:
+        if not is_interrupt(error):
+            raise
+        sys.exit("\nInterrupted.")
 
 
 def add_experiment_commands(command: AddCommand) -> None:
@@ -124,17 +128,23 @@ def add_project_commands(command: AddCommand) -> None:
 
 def check_params(_: argparse.Namespace) -> None:
     """Check params.yaml in the current folder."""
+    from lesions.params.all import check_all
+
     check_all()
     print("params.yaml holds what the stages expect.")
 
 
 def print_sources(_: argparse.Namespace) -> None:
     """List the sources, and what of each lies in data/downloads of the current folder."""
+    from lesions.commands.sources import list_sources
+
     print(list_sources())
 
 
 def use_preset(arguments: argparse.Namespace) -> None:
     """Apply a preset to params.yaml in the current folder and show the change, or list all."""
+    from lesions.commands.presets import apply_preset, list_presets, set_param
+
     if arguments.name is None:
         print(list_presets())
     elif arguments.set_param:

@@ -1,12 +1,10 @@
 """Map the diagnoses of the table to classes."""
 
-import re
-
 import pandas as pd
 
 from lesions.audit.normalise import tidy
 from lesions.core.errors import UserError
-from lesions.core.sanitize import unsafe_reason
+from lesions.core.sanitize import unsafe_label
 from lesions.params.clean import Clean
 from lesions.taxonomy import about, code_of, ordered
 
@@ -57,11 +55,9 @@ def refuse_classes(classes: list[str]) -> None:
     if len(classes) < 2:
         raise UserError(f"the table has {len(classes)} diagnosis ({', '.join(classes)}); expected two or more.")
     for label in classes:
-        # The first are other columns of our tables; the marks would be read as HTML or as an escape.
-        unsafe = re.search(r'[<>&"\\]', label) or unsafe_reason(label)
-        if label in ("image_id", "split", "label", "leakage") or unsafe:
+        if reason := unsafe_label(label):
             raise UserError(
-                f"a class cannot be called {label!r}; rename it in the table, its folder, or clean.classes."
+                f"a class cannot be called {label!r}: it {reason}. Rename it in the table, folder, or clean.classes."
             )
 
 

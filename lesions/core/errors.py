@@ -1,6 +1,7 @@
 """The errors that a person can mend."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,25 @@ class UserError(Exception):
 
     The message names the file, row or key, what was found, what was expected, and what to do.
     """
+
+
+def system_error(error: OSError) -> str:
+    """Return a sentence on an error of the system: of which file, what, and what to do.
+
+    Raises:
+        OSError: the error itself, where it has no number, and so is a library's own.
+    """
+    if error.errno is None:
+        raise error
+    where = f"{error.filename}: " if error.filename else ""
+    mend = (
+        "Make room on the disk"
+        if error.errno in NO_ROOM
+        else "See to the rights of the file and its folder"
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+        else "See to the file, or to the disk and the network that hold it"
+    )
+    return f"{where}{os.strerror(error.errno)}. {mend}, then run it again."
 
 
 @contextmanager

@@ -25,6 +25,17 @@ def unsafe_reason(text: str) -> str:
     return "begins like a formula" if _FORMULA.search(text) else ""
 
 
+def unsafe_label(label: str) -> str:
+    """Say why a class cannot have this name, or ""."""
+    if not label.strip():
+        return "is empty"
+    if label in ("image_id", "split", "label", "leakage"):
+        return "is a column of our tables"
+    if found := re.search(r'[<>&"\\]', label):
+        return f"holds {found[0]}, which would be read as HTML or as an escape"
+    return unsafe_reason(label)
+
+
 def sanitize(text: str) -> str:
     """Return a text made safe, for a person to read: on one line, shortened, formulas behind an apostrophe."""
     escaped = _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text[:LONGEST])

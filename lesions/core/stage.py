@@ -1,6 +1,5 @@
 """How a stage starts, and how it ends when something is wrong."""
 
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -9,7 +8,8 @@ from typing import Any, TypeAlias
 
 from ruamel.yaml import YAML
 
-from lesions.core.errors import NO_ROOM, UserError
+from lesions.core.errors import UserError, system_error
+from lesions.core.signals import end_like_ctrl_c, end_with_dvc, is_interrupt
 
 RESTORE = (
     "Nothing is lost: once this is mended, `dvc repro` goes on from here.\n"
@@ -27,7 +27,7 @@ def say(doing: str) -> None:
 
 
 def run_stage(main: Callable[[], None], *, makes_stale: bool = True) -> None:
-    """Run a stage's `main`; on a `UserError` or Ctrl-C say so, without a traceback, and exit with 1.
+    """Run a stage's `main`; on a `UserError`, the system's error or a signal say so, without a traceback; exit with 1.
 
     DVC removes a stage's outputs before it runs the stage. Whatever ends the stage early, what it had written
     by then is removed too: nothing half-written is taken for an output, and `dvc checkout` finds its way free.
@@ -37,6 +37,8 @@ def run_stage(main: Callable[[], None], *, makes_stale: bool = True) -> None:
         makes_stale: whether the results of later stages are removed as the stage starts.
     """
     stage, stages, finished = Path(main.__code__.co_filename).stem, read_stages(), False
+    end_like_ctrl_c()
+    end_with_dvc()
     try:
         if makes_stale:
             _remove(stale_results(stages, stage))
@@ -47,11 +49,10 @@ def run_stage(main: Callable[[], None], *, makes_stale: bool = True) -> None:
         printable = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(error))
         sys.exit(f"\nERROR: {printable}\n{RESTORE}")
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        sys.exit(f"\nERROR: {system_error(error)}\n{RESTORE}")
+    except (Exception, KeyboardInterrupt) as error:
+        if not is_interrupt(error):
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"\nERROR: {where}{os.strerror(error.errno)}. Make room on the disk.\n{RESTORE}")
-    except KeyboardInterrupt:
         sys.exit(f"\nInterrupted.\n{RESTORE}")
     finally:
         if not finished:

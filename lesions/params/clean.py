@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from lesions.core.params import Section
+from lesions.core.sanitize import unsafe_label
 from lesions.taxonomy import DIAGNOSES, Malignancy, about, code_of
 
 CODES = {diagnosis.code for diagnosis in DIAGNOSES}
@@ -39,6 +40,9 @@ class Clean(Section):
         taken: dict[str, str] = {}
         for name, made in classes.items():
             label = code_of(name)
+            for written in (name, *made.diagnoses):
+                if reason := unsafe_label(written):
+                    raise ValueError(f"{written!r} is no name of a class or diagnosis: it {reason}")
             if label in labels:
                 raise ValueError(f'"{labels[label]}" and "{name}" are the same class; write it once')
             if made.malignancy is None and label not in CODES:

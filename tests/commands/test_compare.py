@@ -331,4 +331,4 @@ def test_command_loads_no_tensorflow(repository: Path) -> None:
     )
     printed = run("python probe.py", repository)
     script.unlink()
-    assert printed.splitlines()[0] == printed.splitlines()[-1] == "False"
+    assert [line for line in printed.splitlines() if line in ("True", "False")] == ["False", "False"]

@@ -318,7 +318,9 @@ def test_command_writes_no_file(workspace: Path, tmp_path: Path) -> None:
     assert (process.returncode, out) == (0, "")
     ours = [line for line in err.splitlines() if line and "oneDNN" not in line and "cuda" not in line.lower()]
     assert [line.partition(",")[0] for line in ours] == [
-        "WARNING: the model was trained on drawings that the project makes itself"
+        "Loading TensorFlow ...",
+        "Loading models/model.keras ...",
+        "WARNING: the model was trained on drawings that the project makes itself",
     ]
     assert states(workspace) == before
     assert not list(tmp_path.iterdir())

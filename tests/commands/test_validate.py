@@ -388,7 +388,7 @@ def test_errors_keep_the_earlier_report(evaluated: Evaluate, tmp_path: Path, mon
         (good, [], {"models": tmp_path / "none"}, "so there is no model to run. Make one with `dvc repro`"),
         (good, [], {"models": two_runs}, "They are of two runs, or a file was changed"),
         (good, [], {"models": early}, "(tasks.melanoma.negative: Field required)"),
-        (good, [], {"data": diverged}, "cannot be read as the pipeline writes them"),
+        (good, [], {"data": diverged}, "lack the column"),
         (good, [], {"out": good / "report"}, "lies in the collection's folder"),
         (good, [], {"out": good / "table.csv" / "report"}, "lies in the collection's folder"),
         (good, [], {"out": Path("params.yaml")}, "is no folder to write a report into"),

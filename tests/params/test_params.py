@@ -166,3 +166,11 @@ def test_command_exits_with_1(tmp_path: Path) -> None:
     printed = run("lesions check", tmp_path, fails=True)
     assert "predict.tta: input should be a valid boolean; found 'yes'" in printed
     assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("name", ["", " ", "label", "<b>", "=1+1", "a\u202eb"])
+def test_class_that_no_table_can_name(tmp_path: Path, name: str) -> None:
+    classes = {name: {"diagnoses": ["mel"], "malignancy": "malignant"}, "nv": {"diagnoses": ["nv"]}}
+    file = changed(tmp_path, PARAMS | {"clean": PARAMS["clean"] | {"classes": classes}})
+    with pytest.raises(UserError, match="is no name of a class"):
+        check_all(file)

@@ -122,6 +122,22 @@ def test_columns_in_any_case(folder: Path, fetched: Fetch) -> None:
     assert columns(table, "image_id", "dx", "split") == [["a", "Nevus", "val"], ["b", "NA", "2"]]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["lesion id", "lesionid", "Lesion-ID", "LESION.ID", "\u200blesion_id", "\ufeff\ufefflesion_id", "lesion_id\u00a0"],
+)
+def test_column_that_nearly_has_a_known_name(folder: Path, fetched: Fetch, name: str) -> None:
+    put(folder / "a.jpg", b"")
+    put(folder / "t.csv", f"{name},image_id,dx\nL1,a,mel\nL2,b,nv\n")
+    assert columns(fetched().table, "image_id", "lesion_id") == [["a", "L1"], ["b", "L2"]]
+
+
+def test_column_under_two_names(folder: Path, fetched: Fetch) -> None:
+    put(folder / "a.jpg", b"")
+    put(folder / "t.csv", "lesion_id,lesion id,image_id,dx\nL1,L2,a,mel\n,,b,nv\n")
+    stops(fetched, "more than one column called lesion_id")
+
+
 def test_loose_images_are_packed_unchanged(folder: Path, raw: Path, fetched: Fetch) -> None:
     for name in ("z/b.JPG", "a.png", "z/a:b .tif"):
         put(folder / name, name)

@@ -56,18 +56,19 @@ def read(data: Path, sha256: dict[str, str]) -> ModelImages:
     """
     luma = np.zeros((0, *EMPTY_FINGERPRINT.luma.shape), np.uint8)
     colour = np.zeros((0, *EMPTY_FINGERPRINT.colour.shape), np.float32)
+    files = [data / name for name in ("clean/images.csv", "split/split.csv")]
+    if absent := [file for file in files if not file.is_file()]:
+        warning = f"{absent[0]} is missing: the model's training images are not known, and none was left out."
+        return ModelImages(pd.DataFrame(columns=COLUMNS, dtype=str), luma, colour, [warning], of_this_model=False)
+    images, split = map(read_csv, files)
     try:
-        images, split = (read_csv(data / name) for name in ("clean/images.csv", "split/split.csv"))
         table = images.merge(split[["image_id", "split"]], on="image_id")
         table = table[table["split"].isin(SPLITS)].sort_values("image_id", ignore_index=True)
         members = table[["archive", "member"]]
         table = table[COLUMNS]
-    except FileNotFoundError as error:
-        warning = f"{error.filename} is missing: the model's training images are not known, and none was left out."
-        return ModelImages(pd.DataFrame(columns=COLUMNS, dtype=str), luma, colour, [warning], of_this_model=False)
-    except (KeyError, ValueError, OSError) as error:
+    except KeyError as error:
         raise UserError(
-            f"{data}/clean/images.csv and {data}/split/split.csv cannot be read as the pipeline writes them ({error}). "
+            f"{data}/clean/images.csv and {data}/split/split.csv lack the column {error}, which the pipeline writes. "
             "Make them anew with `dvc repro split`, or name another folder with --data."
         ) from None
     warnings = []

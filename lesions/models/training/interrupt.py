@@ -1,4 +1,4 @@
-"""Ctrl-C while a network trains: the step in hand is finished first.
+"""Ctrl-C, or another signal to end, while a network trains: the step in hand is finished first.
 
 Python would raise KeyboardInterrupt wherever it is, also between TensorFlow and what it calls back; that has ended the
 process with a damaged heap, without a word and with half of its outputs on the disk.
@@ -10,29 +10,33 @@ from typing import Any, Self
 
 import keras
 
+from lesions.core.signals import ENDING
+
 
 class Interruption(keras.callbacks.Callback):  # type: ignore[misc]
-    """A callback that raises KeyboardInterrupt between two steps, once Ctrl-C was pressed within its `with` block.
+    """A callback that raises KeyboardInterrupt between two steps, once a signal to end came within its `with` block.
 
-    Pressed a second time, it raises at once. A process that ignores Ctrl-C, as one in the background does, goes on
-    ignoring it.
+    At a second one it raises at once. A process that ignores such a signal, as one in the background does Ctrl-C, goes
+    on ignoring it.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._interrupted = False
-        self._before: Any = None
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        """Take over Ctrl-C."""
-        self._before = signal.getsignal(signal.SIGINT)
-        if self._before is not signal.SIG_IGN:
-            signal.signal(signal.SIGINT, self._note)
+        """Take over the signals."""
+        self._before = {number: signal.getsignal(number) for number in ENDING}
+        for number, before in self._before.items():
+            if before is not signal.SIG_IGN:
+                signal.signal(number, self._note)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Give Ctrl-C back."""
-        signal.signal(signal.SIGINT, self._before)
+        """Give them back."""
+        for number, before in self._before.items():
+            signal.signal(number, before)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         if self._interrupted:

@@ -3,6 +3,8 @@
 import csv
 import difflib
 import io
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -30,6 +32,8 @@ ISIC_COLUMNS = {
 }
 """The ISIC challenges' columns, and HAM10000's names for them."""
 
+KNOWN_NAMES = {name.replace("_", ""): name for name in (*COLUMNS, *ISIC_COLUMNS)}
+"""Names of columns that are read, by their letters alone."""
 CODES = {diagnosis.code for diagnosis in DIAGNOSES}
 SEPARATORS = ",;\t"
 MAX_BYTES = 300_000_000
@@ -45,7 +49,7 @@ _MAX_NAMED = 8
 
 
 def read_header(path: Path) -> list[str]:
-    """Return a table's column names in lower case, without spaces around them; [] where there is no text.
+    """Return a table's column names, as `column_name` brings them into one form; [] where there is no text.
 
     Only the first line is read, so that this works on any file.
     """
@@ -98,8 +102,8 @@ def read_table(path: Path) -> pd.DataFrame:
     twice = sorted(name for name, times in Counter(header).items() if name and times > 1)
     if twice:
         raise UserError(
-            f"{file} has more than one column called {_join(twice)} (case and spaces around a name do "
-            "not count). Rename or remove all but one."
+            f"{file} has more than one column called {_join(twice)} (case, and what stands between "
+            "the letters, do not count). Rename or remove all but one."
         )
     return pd.DataFrame(rows, columns=pd.Index(header, dtype=str), dtype=str)
 
@@ -280,7 +284,20 @@ def _separator(header: str) -> str:
 
 
 def _split_header(reader: Iterator[list[str]]) -> list[str]:
-    return [name.strip().lower() for name in next(reader, [])]
+    return [column_name(name) for name in next(reader, [])]
+
+
+def column_name(text: str) -> str:
+    """Return a column's name in lower case, and a known one as we write it, whatever stands between its letters.
+
+    A column that nearly has a known name would else be passed over: without its lesion ids a split divides lesions.
+
+    >>> [column_name(text) for text in ("\ufeffImage ID", "lesionid", "Dx-Type", "my notes")]
+    ['image_id', 'lesion_id', 'dx_type', 'my notes']
+    """
+    visible = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) not in ("Cf", "Cc"))
+    plain = visible.strip().lower()
+    return KNOWN_NAMES.get(re.sub(r"[\s_.-]+", "", plain), plain)
 
 
 def _check_limit(file: str, found: int, limit: int, what: str) -> None:
