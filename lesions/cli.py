@@ -54,6 +54,18 @@ def main() -> None:
         sys.exit("\nInterrupted.")
 
 
+def a_name(text: str) -> str:
+    """Return an argument that is not empty: "" would be the current folder, as of a variable that is not set."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a name, found nothing")
+    return text
+
+
+def a_path(text: str) -> Path:
+    """Return a path that is not empty; see `a_name`."""
+    return Path(a_name(text))
+
+
 def add_experiment_commands(command: AddCommand) -> None:
     """Add the commands about params.yaml and experiments."""
     add = command("preset", use_preset, "put a data set's recipe or a published system into params.yaml").add_argument
@@ -68,14 +80,14 @@ def add_experiment_commands(command: AddCommand) -> None:
     add("second", nargs="?", default="workspace", help="without it, the files as they are")
     add("--split", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
     add("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
-    add("--markdown", type=Path, metavar="FILE", help="also write it for a pull request, with images beside the file")
+    add("--markdown", type=a_path, metavar="FILE", help="also write it for a pull request, with images beside the file")
 
     add = command("study", run_study, "run what is missing of a list of experiments, and report on them").add_argument
     add("name", nargs="?", help="of a file in studies/; without it, list them, and what is done")
     add("--dry", action="store_true", help="say what would run, and run nothing")
     reads = "read the images there instead of fetching a published set"
-    add("--source-folder", type=Path, metavar="DIR", help=reads)
-    add("--report", type=Path, metavar="FILE", help="where the report goes; else where the study says")
+    add("--source-folder", type=a_path, metavar="DIR", help=reads)
+    add("--report", type=a_path, metavar="FILE", help="where the report goes; else where the study says")
     runs = "run them on the workers of that Dask scheduler, as in tcp://host:8786; pushes to the DVC remote, and "
     add("--cluster", metavar="ADDRESS", help=runs + "experiments to `origin`: docs/cluster.md")
 
@@ -84,11 +96,11 @@ def add_model_commands(command: AddCommand) -> None:
     """Add the commands that run a model."""
     parser = command("classify", classify_images, "classify images, with an alert for melanoma")
     classify, form = parser.add_argument, parser.add_mutually_exclusive_group()
-    classify("images", nargs="+", metavar="IMAGE", help="a file, a folder, or - for standard input")
+    classify("images", nargs="+", type=a_name, metavar="IMAGE", help="a file, a folder, or - for standard input")
     form.add_argument("--csv", action="store_const", dest="form", const="csv", help="print a table for a spreadsheet")
     form.add_argument("--json", action="store_const", dest="form", const="json", help="print JSON for a program")
     parser.set_defaults(form="table")
-    classify("--heatmap", type=Path, metavar="DIR", help="write each image beside its heat map there")
+    classify("--heatmap", type=a_path, metavar="DIR", help="write each image beside its heat map there")
     classify("--age", default="", metavar="YEARS", help="of the patient, where the model uses it")
     classify("--sex", default="", help="female or male, likewise")
     classify("--site", default="", help="of the lesion, likewise: back, face, lower extremity, ...")
@@ -97,19 +109,19 @@ def add_model_commands(command: AddCommand) -> None:
     page("--port", type=int, default=8765, help="8765 without it; 0 takes any that is free")
 
     validate = command("validate", validate_model, "evaluate a model on another collection").add_argument
-    validate("folder", type=Path, metavar="FOLDER", help="its images and diagnoses")
+    validate("folder", type=a_path, metavar="FOLDER", help="its images and diagnoses")
     maps = "the model's class of a diagnosis with another name; may be given several times"
     validate("--class", action="append", default=[], dest="mapping", metavar="THEIRS=OURS", help=maps)
     trained = "what the model was trained on, to leave that out"
-    validate("--data", type=Path, default=Path("data"), metavar="DIR", help=trained)
-    validate("--out", type=Path, default=Path("reports/validation"), metavar="DIR", help="for the report")
+    validate("--data", type=a_path, default=Path("data"), metavar="DIR", help=trained)
+    validate("--out", type=a_path, default=Path("reports/validation"), metavar="DIR", help="for the report")
     validate("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
 
     export = command("export", export_model, "write a model as ONNX and LiteRT files, for other programs").add_argument
-    export("--out", type=Path, default=Path("exported"), metavar="DIR", help="without it, exported")
+    export("--out", type=a_path, default=Path("exported"), metavar="DIR", help="without it, exported")
 
     for add in (classify, page, validate, export):
-        add("--models", type=Path, default=Path("models"), metavar="DIR", help="the model's folder")
+        add("--models", type=a_path, default=Path("models"), metavar="DIR", help="the model's folder")
     alerts = "the alerts' thresholds: this sensitivity on validation, in per cent; 90 without it"
     for add in (classify, page):
         add("--sensitivity", type=int, choices=[80, 90, 95], default=90, help=alerts)
@@ -118,8 +130,8 @@ def add_model_commands(command: AddCommand) -> None:
 def add_project_commands(command: AddCommand) -> None:
     """Add the commands about a project of one's own."""
     add = command("new", make_project, "make a project of your own from this clone").add_argument
-    add("folder", type=Path, metavar="FOLDER", help="does not exist yet, and lies in no repository")
-    add("--data", type=Path, metavar="DIR", help="with your images and their diagnoses")
+    add("folder", type=a_path, metavar="FOLDER", help="does not exist yet, and lies in no repository")
+    add("--data", type=a_path, metavar="DIR", help="with your images and their diagnoses")
     add("--remote", default="", metavar="ADDRESS", help="DVC's remote: a folder, s3://..., ssh://...")
 
     add = command("update", update_project, "bring a later version of the pipeline into your project").add_argument

@@ -1,5 +1,6 @@
 """What several commands make of their options, before the work."""
 
+import tempfile
 from pathlib import Path
 
 from lesions.core.errors import UserError
@@ -7,7 +8,7 @@ from lesions.core.params import FILE
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.params.evaluate import Evaluate
 
-MIN_RESAMPLES = 100
+MIN_RESAMPLES, MAX_RESAMPLES = 100, 100_000
 """As for `evaluate.n_bootstrap`."""
 
 
@@ -23,8 +24,8 @@ def make_writable(folder: Path, what: str) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".writable").touch()
-        (folder / ".writable").unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise UserError(f"{folder} is no folder to write {what} into: {error.strerror}.") from None
 
@@ -33,11 +34,11 @@ def read_bootstrap(resamples: int | None) -> Bootstrap:
     """Return the bootstrap of `evaluate`, with that many resamples where a number is given.
 
     Raises:
-        UserError: there are too few.
+        UserError: there are too few or too many.
     """
     # A model's folder is enough, wherever it is: without params.yaml the defaults hold.
     params = Evaluate.read() if FILE.exists() else Evaluate(splits=["test"], seed=1)
     bootstrap = Bootstrap(params.n_bootstrap if resamples is None else resamples, params.seed)
-    if bootstrap.resamples < MIN_RESAMPLES:
-        raise UserError(f"--resamples: expected at least {MIN_RESAMPLES}, found {bootstrap.resamples}.")
+    if not MIN_RESAMPLES <= bootstrap.resamples <= MAX_RESAMPLES:
+        raise UserError(f"--resamples: expected {MIN_RESAMPLES} to {MAX_RESAMPLES:,}, found {bootstrap.resamples:,}.")
     return bootstrap

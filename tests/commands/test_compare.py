@@ -315,7 +315,7 @@ def test_command_ends_without_traceback(repository: Path) -> None:
 
 def test_too_few_resamples_are_refused(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
-    with pytest.raises(UserError, match="expected at least 100, found 5"):
+    with pytest.raises(UserError, match="expected 100 to 100,000, found 5"):
         compare("plain", "better", "val", 5)
 
 

@@ -408,7 +408,7 @@ def test_errors_keep_the_earlier_report(evaluated: Evaluate, tmp_path: Path, mon
         assert message in str(error.value), error.value
         assert [(tmp_path / "out" / name).read_bytes() for name in FILES] == before
         assert sorted(file.name for file in (tmp_path / "out").iterdir()) == FILES
-    with pytest.raises(UserError, match="expected at least 100, found 5"):
+    with pytest.raises(UserError, match="expected 100 to 100,000, found 5"):
         validate(good, Path("models"), [], Path("data"), tmp_path / "out", 5)
 
     monkeypatch.setattr(sys, "argv", ["lesions", "validate", str(tmp_path / "empty"), "--out", str(tmp_path / "out")])

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from lesions.core.errors import UserError
+from lesions.core.signals import ENDING
 from lesions.explain.feature_maps import split_at_features
 from lesions.inference.features import feature_model
 from lesions.models.common import saving as model_file
@@ -207,6 +208,20 @@ def test_damaged_checkpoint_is_ignored(tmp_path: Path) -> None:
     for broken in (content[:-1], b"", content[:40] + bytes([content[40] ^ 1]) + content[41:], os.urandom(200)):
         (tmp_path / "state").write_bytes(broken)
         assert checkpoint.read() is None
+
+
+def test_cache_that_cannot_be_written_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a container whose user has no home."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr("lesions.models.training.checkpoint.inputs_hash", lambda _: "hash")
+    state = State([], finished=False, model=[], optimizer=[], kept=[], kept_epoch=0)
+    with Checkpoint.for_stage("train") as checkpoint:
+        checkpoint.write(state)
+        assert checkpoint.read() is None
+    assert "no checkpoints are kept" in capsys.readouterr().out
 
 
 def test_checkpoint_depends_on_all_inputs(workspace: Path, tmp_path: Path) -> None:
@@ -416,16 +431,17 @@ def test_epoch_line_fits_a_terminal(monitor: str) -> None:
     assert len(f"{line}, best") <= 80
 
 
-def test_ctrl_c_waits_for_the_step() -> None:
+@pytest.mark.parametrize("number", ENDING)
+def test_signal_waits_for_the_step(number: int) -> None:
     arrays, train, _ = data()
     steps = []
 
     def press(batch: int, logs: object = None) -> None:
         del logs
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
         steps.append(batch)
 
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(number)
     model = network()
     model.compile("sgd", "sparse_categorical_crossentropy")
     pressing = keras.callbacks.LambdaCallback(on_train_batch_begin=press)
@@ -438,4 +454,4 @@ def test_ctrl_c_waits_for_the_step() -> None:
         with pytest.raises(KeyboardInterrupt):
             press(2)
     assert steps == [0, 1]
-    assert signal.getsignal(signal.SIGINT) == before
+    assert signal.getsignal(number) == before

@@ -131,7 +131,7 @@ def test_make_ends_with_what_to_open(tmp_path: Path) -> None:
     (tmp_path / ".venv/bin/dvc").symlink_to("/bin/true")
     (tmp_path / ".dvc").mkdir()
     copyfile(ROOT / "Makefile", tmp_path / "Makefile")
-    printed = run("make repro --old-file=.dvc/plots_page.html", tmp_path)
+    printed = run("make --no-print-directory repro --old-file=.dvc/plots_page.html", tmp_path)
     paths = re.findall(r"^  ([\w/.]+\.html) ", printed, re.MULTILINE)
     assert paths == ["reports/model_card.html", "reports/data.html", "dvc_plots/index.html"]
     definition = (ROOT / "dvc.yaml").read_text()

@@ -76,5 +76,7 @@ def _save_heat_maps(predictions: Iterator[Prediction], classifier: Classifier, f
             number += 1
             if not one.problem:
                 image = beside(overlay(one.pixels, next(maps), BOX))
-                image.save(folder / f"{number:05d}-{Path(one.name).stem[:100]}.png")
+                file = folder / f"{number:05d}-{Path(one.name).stem[:50]}.png"
+                file.unlink(missing_ok=True)  # what a link there names stays as it is
+                image.save(file)
             yield one

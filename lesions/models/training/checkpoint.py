@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from zipfile import BadZipFile
@@ -112,17 +112,28 @@ class Checkpoint:
     @classmethod
     @contextmanager
     def for_stage(cls, stage: str) -> Iterator[Self]:
-        """Yield the checkpoint of a stage's inputs as they are now, for this process alone."""
+        """Yield the checkpoint of a stage's inputs as they are now, for this process alone.
+
+        Where the cache folder cannot be written, as in a container without a home, it keeps nothing, and says so.
+        """
         folder = user_cache_path("lesions") / "training"
-        folder.mkdir(parents=True, exist_ok=True)
-        _remove_old(folder)
-        path = folder / f"{inputs_hash(stage)}.checkpoint"
-        try:
-            with FileLock(path.with_suffix(".lock"), timeout=0):
-                yield cls(path)
-        except Timeout:
-            print("Another process trains on the very same inputs; this one keeps no checkpoints.")
-            yield cls(None)
+        with ExitStack() as stack:
+            name = inputs_hash(stage)
+            path: Path | None = folder / f"{name}.checkpoint"
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                _remove_old(folder)
+                stack.enter_context(FileLock(folder / f"{name}.lock", timeout=0))
+            except Timeout:
+                print("Another process trains on the very same inputs; this one keeps no checkpoints.")
+                path = None
+            except OSError as error:
+                print(
+                    f"{folder}: {error.strerror}: no checkpoints are kept, and an interrupted training begins anew. "
+                    "XDG_CACHE_HOME names a folder that you may write.",
+                )
+                path = None
+            yield cls(path)
 
 
 def _remove_old(folder: Path) -> None:
