@@ -4,9 +4,9 @@
 #     docker run --rm --interactive --tty --user "$(id -u):$(id -g)" --volume "$PWD:/lesions" lesions dvc repro
 FROM python:3.11-slim-bookworm
 
-# DVC runs Git. The clone that is mounted is of another user than root.
+# DVC runs Git, Git and DVC reach servers by SSH. The clone that is mounted is of another user than root.
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends git=1:2.* \
+ && apt-get install --yes --no-install-recommends git=1:2.* make openssh-client \
  && rm -rf /var/lib/apt/lists/* \
  && git config --system --add safe.directory /lesions
 

@@ -15,7 +15,7 @@ TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
 # The environment's own uv cannot build the environment anew.
 ifneq ($(filter-out $(CURDIR)/$(BIN)/%,$(shell command -v uv)),)
 VENV := uv venv --quiet --python $(PYTHON) .venv
-INSTALL := uv pip install --compile-bytecode --python $(BIN)/python
+INSTALL := uv pip install --python $(BIN)/python
 else
 VENV := $(PYTHON) -m venv .venv
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
@@ -38,11 +38,13 @@ Next:
 endef
 export NEXT
 
-.PHONY: repro test test-long release-check lint lock bench clean help
+.PHONY: install repro test test-long release-check lint lock bench clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1 - \2/p' Makefile
+
+install: .venv/installed  ## build the environment alone
 
 repro: .dvc/plots_page.html  ## build the environment, then run the pipeline
 	dvc repro

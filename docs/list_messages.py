@@ -50,7 +50,7 @@ def with_list(text: str) -> str:
         place = next(place for place, code in PLACES.items() if name.startswith(tuple(code)))
         errors = ("UserError", "ValueError") if name.startswith(PASSED_ON) else ("UserError",)
         for message in messages(ast.parse(path.read_text(encoding="utf-8")), errors):
-            if message not in found[place]:
+            if message not in found[place] and len(re.findall(r"[a-z]{2,}", re.sub("‹.*?›", "", message))) > 3:
                 found[place].append(message)
     lists = {place: "\n".join(f"- {message}" for message in listed) for place, listed in found.items() if listed}
     sections = [f"### {place}\n\n{listed}" for place, listed in lists.items()]

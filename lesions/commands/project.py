@@ -16,9 +16,9 @@ from lesions.core.errors import UserError
 from lesions.core.params import FILE
 from lesions.params.all import check_sections
 
-OWN = ("dvc.lock", "metrics", "reports", ".github/workflows/tests.yml", ".github/workflows/release.yml")
-"""What a project has of its own, whatever a later version brings: results, and what tests code and results as released,
-which other parameters and results fail."""
+OWN = ("dvc.lock", "metrics", "reports", ".github/workflows")
+"""What a project has of its own, whatever a later version brings: results, and workflows. Ours test what is released,
+and run the pipeline where the project's images are not."""
 UPSTREAM = "upstream"
 """The Git remote that later versions come from."""
 
@@ -64,7 +64,7 @@ def new_project(folder: Path, data: Path | None = None, remote: str = "") -> str
             target.rmdir()
         made.rename(target)
     return (
-        f"{target} is a project of your own: a Git repository whose last commit is its first, and no results yet.\n"
+        f"{target} is a project of your own: one commit of yours on the history of the pipeline, and no results yet.\n"
         f"Next: `cd {folder}`, then `make repro`. To share it: `git remote add origin ADDRESS`, "
         "`git push --set-upstream origin main`.\n"
         f"`lesions update` brings later versions, from the Git remote {UPSTREAM}."

@@ -165,13 +165,14 @@ def test_params_are_the_sections_read(stage: str) -> None:
 def test_packages_hold_no_code() -> None:
     """A package's `__init__.py` runs with each of its modules, and is no dependency of any stage.
 
-    That of lesions has a short name for whoever uses a model; our own code does not go by it.
+    That of lesions has a short name for whoever uses a model; our own code does not go by it. That of stages decides how
+    a stage ends while its modules load, and no output.
     """
     short = "from lesions import Classifier"
     for file in [*ROOT.glob("lesions/**/*.py"), *ROOT.glob("stages/*.py")]:
         code = ast.parse(file.read_text()).body
         assert short not in [ast.unparse(node) for node in code], file
-    for file in [*ROOT.glob("lesions/*/**/__init__.py"), ROOT / "stages/__init__.py"]:
+    for file in ROOT.glob("lesions/*/**/__init__.py"):
         body = ast.parse(file.read_text()).body
         assert all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body), file
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
+from dvc_data.index import DataIndexError
 
 from lesions.core.errors import UserError
 from lesions.evaluation.common import predictions
@@ -81,7 +82,7 @@ def _tables(revision: str) -> list[pd.DataFrame]:
                     "it. Run that experiment again."
                 )
             found.append(table)
-    except FileNotFoundError:
+    except (FileNotFoundError, DataIndexError):  # the latter where the list of a folder is not in the cache
         mend = "Run `dvc repro`." if revision == WORKSPACE else "Run it, or fetch it with `dvc fetch`."
         raise UserError(
             f"{revision} has no {file}, neither in Git nor in DVC's cache: the pipeline has not run there to its end, "

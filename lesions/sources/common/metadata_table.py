@@ -3,8 +3,6 @@
 import csv
 import difflib
 import io
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -14,6 +12,7 @@ import pandas as pd
 from lesions.archives import open_archive, read_member
 from lesions.core.errors import UserError
 from lesions.core.sanitize import sanitize, unsafe_reason
+from lesions.sources.common.column_names import ISIC_COLUMNS, column_name
 from lesions.sources.common.raw_data import COLUMNS, NEEDED
 from lesions.taxonomy import DIAGNOSES, code_of
 
@@ -24,16 +23,6 @@ SPLITS = {
 }
 """What people call the parts of a split, and what we call them."""
 
-ISIC_COLUMNS = {
-    "image": "image_id",
-    "diagnosis_confirm_type": "dx_type",
-    "age_approx": "age",
-    "anatom_site_general": "localization",
-}
-"""The ISIC challenges' columns, and HAM10000's names for them."""
-
-KNOWN_NAMES = {name.replace("_", ""): name for name in (*COLUMNS, *ISIC_COLUMNS)}
-"""Names of columns that are read, by their letters alone."""
 CODES = {diagnosis.code for diagnosis in DIAGNOSES}
 SEPARATORS = ",;\t"
 MAX_BYTES = 300_000_000
@@ -285,19 +274,6 @@ def _separator(header: str) -> str:
 
 def _split_header(reader: Iterator[list[str]]) -> list[str]:
     return [column_name(name) for name in next(reader, [])]
-
-
-def column_name(text: str) -> str:
-    """Return a column's name in lower case, and a known one as we write it, whatever stands between its letters.
-
-    A column that nearly has a known name would else be passed over: without its lesion ids a split divides lesions.
-
-    >>> [column_name(text) for text in ("\ufeffImage ID", "lesionid", "Dx-Type", "my notes")]
-    ['image_id', 'lesion_id', 'dx_type', 'my notes']
-    """
-    visible = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) not in ("Cf", "Cc"))
-    plain = visible.strip().lower()
-    return KNOWN_NAMES.get(re.sub(r"[\s_.-]+", "", plain), plain)
 
 
 def _check_limit(file: str, found: int, limit: int, what: str) -> None:
