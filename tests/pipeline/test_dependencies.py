@@ -165,8 +165,8 @@ def test_params_are_the_sections_read(stage: str) -> None:
 def test_packages_hold_no_code() -> None:
     """A package's `__init__.py` runs with each of its modules, and is no dependency of any stage.
 
-    That of lesions has a short name for whoever uses a model; our own code does not go by it. That of stages decides how
-    a stage ends while its modules load, and no output.
+    That of lesions has a short name for whoever uses a model; our own code does not go by it. That of stages decides
+    how a stage ends while its modules load, and no output.
     """
     short = "from lesions import Classifier"
     for file in [*ROOT.glob("lesions/**/*.py"), *ROOT.glob("stages/*.py")]:
