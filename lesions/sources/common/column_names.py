@@ -25,6 +25,6 @@ def column_name(text: str) -> str:
     >>> [column_name(text) for text in ("\ufeffImage ID", "lesionid", "Dx-Type", "my notes")]
     ['image_id', 'lesion_id', 'dx_type', 'my notes']
     """
-    visible = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) not in ("Cf", "Cc"))
+    visible = "".join(c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
     plain = visible.strip().lower()
     return KNOWN_NAMES.get(re.sub(r"[\s_.-]+", "", plain), plain)
