@@ -5,7 +5,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn, TypeAlias
 
@@ -28,6 +29,17 @@ def end_at_once() -> None:
     A KeyboardInterrupt there would end in a traceback, or be taken for a module that is missing.
     """
     _handle(_end)
+
+
+@contextmanager
+def not_ended() -> Iterator[None]:
+    """Ignore all of `ENDING` within, where what was begun is cleared up: a second Ctrl-C would leave a part of it."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def is_interrupt(error: BaseException | None) -> bool:

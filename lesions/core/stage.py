@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from ruamel.yaml import YAML
 
 from lesions.core.errors import UserError, system_error
-from lesions.core.signals import end_like_ctrl_c, end_with_dvc, is_interrupt
+from lesions.core.signals import end_like_ctrl_c, end_with_dvc, is_interrupt, not_ended
 
 RESTORE = (
     "Nothing is lost: once this is mended, `dvc repro` goes on from here.\n"
@@ -56,7 +56,8 @@ def run_stage(main: Callable[[], None], *, makes_stale: bool = True) -> None:
         sys.exit(f"\nInterrupted.\n{RESTORE}")
     finally:
         if not finished:
-            _remove(outputs(stages[stage]))
+            with not_ended():
+                _remove(outputs(stages[stage]))
 
 
 def read_stages() -> Stages:

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -255,6 +256,22 @@ def test_comparison_with_itself(repository: Path, monkeypatch: pytest.MonkeyPatc
 def test_leakage_is_named(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     assert "WARNING: leaky: split by image. Its metrics say nothing of new" in compare("plain", "leaky", "test", 100)
+
+
+def test_results_that_are_not_here_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a fresh clone, where Git has the hash of a folder and no cache its list."""
+    monkeypatch.chdir(tmp_path)
+    for command in ("git init --quiet", "git config user.email test@example.org", "git config user.name test"):
+        run(command, tmp_path)
+    run("dvc init --quiet", tmp_path)
+    (tmp_path / "data/clean").mkdir(parents=True)
+    (tmp_path / "data/clean/classes.csv").write_text("label,diagnoses\n")
+    run("dvc add --quiet data/clean", tmp_path)
+    commit(tmp_path)
+    shutil.rmtree(tmp_path / ".dvc/cache")
+    shutil.rmtree(tmp_path / "data/clean")
+    with pytest.raises(UserError, match=r"HEAD has no data/clean/classes[.]csv, neither in Git"):
+        compare("HEAD", "HEAD", "val", 100)
 
 
 def test_page_for_a_pull_request(repository: Path, tmp_path: Path) -> None:

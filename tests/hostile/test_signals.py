@@ -81,6 +81,22 @@ def test_stage_ends_with_a_word_and_leaves_nothing(project: Path, number: int, w
     assert not (project / "data/raw").exists()
 
 
+def test_second_ctrl_c_leaves_nothing_either(project: Path) -> None:
+    """It comes while the half that was written is removed."""
+    work = "[(out / str(number)).touch() for number in range(30_000)]; Path('written').touch(); " + WAIT
+    (project / "stages/download.py").write_text(STAGE.format(work=work))
+    stage = start(project, "-m", "stages.download")
+    wait_for((project / "written").exists)
+    stage.send_signal(signal.SIGINT)
+    wait_for(lambda: len(list((project / "data/raw").glob("*"))) < 30_000)
+    for _ in range(5):
+        stage.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    _, said = stage.communicate(timeout=60)
+    assert "Traceback" not in said
+    assert not (project / "data/raw").exists()
+
+
 @pytest.mark.parametrize("number", ENDING)
 def test_stage_ends_while_modules_load(project: Path, number: int) -> None:
     slow = "from pathlib import Path\nPath('loading').touch()\n__import__('time').sleep(60)\n"
