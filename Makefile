@@ -91,9 +91,11 @@ extra-%: .venv/installed  ## what only some need: extra-cluster, extra-export, e
 .venv/installed: requirements.txt pyproject.toml
 	rm -rf .venv
 	$(VENV)
-	@echo "Installing what requirements.txt locks into .venv: 1.9 GB (0.5 to fetch), most of it TensorFlow."
+	@echo "Installing what requirements.txt locks into .venv: 2.1 GB (0.5 to fetch), most of it TensorFlow."
 	$(INSTALL) --require-hashes --requirement requirements.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
+	@echo "Compiling the packages, which the first run would do one by one: a minute or less on two idle cores."
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null || true # a few files are of other Pythons
 	touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.txt
