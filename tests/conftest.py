@@ -151,6 +151,16 @@ def finished_clone(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def models(workspace: Path, tmp_path: Path) -> Path:
+    """A model's folder that a test may change."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for file in (workspace / "models").iterdir():
+        copyfile(file, folder / file.name)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home folder in which nobody's keys, profiles and settings count."""

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -53,16 +52,6 @@ def files(evaluated: pd.DataFrame, tmp_path: Path) -> Path:
     for number, content in enumerate(evaluated["content"].head(6)):
         (folder / ("below" if number > 3 else ".") / f"{number}.jpg").write_bytes(content)
     (folder / "notes.txt").write_text("none")
-    return folder
-
-
-@pytest.fixture
-def models(workspace: Path, tmp_path: Path) -> Path:
-    """A model's folder that a test may change."""
-    folder = tmp_path / "models"
-    folder.mkdir()
-    for file in (workspace / "models").iterdir():
-        shutil.copyfile(file, folder / file.name)
     return folder
 
 

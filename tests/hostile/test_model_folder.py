@@ -1,7 +1,6 @@
 """Damages of a model's folder, generated from its files: each is refused with a sentence, and none answers."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,16 +23,6 @@ MAY_BE_MISSING = {"temperature", "left_out_sources", "packages", "age", "sex", "
 FREE = {"packages", "sha256", "leakage", "source", "provenance_sha256"}
 """Texts that any text may replace, or (the hashes) that the test writes anew."""
 Path_ = tuple[str | int, ...]
-
-
-@pytest.fixture
-def models(workspace: Path, tmp_path: Path) -> Path:
-    """A model's folder that a test may change."""
-    folder = tmp_path / "models"
-    folder.mkdir()
-    for file in (workspace / "models").iterdir():
-        shutil.copyfile(file, folder / file.name)
-    return folder
 
 
 def renew_hashes(models: Path) -> None:
