@@ -25,8 +25,8 @@ from PIL import Image
 from lesions.classifier import Classifier, Prediction
 from lesions.commands.classify.formats import NOTICE, as_object
 from lesions.commands.page import server
+from lesions.commands.page.handlers import Site
 from lesions.commands.page.response import heat_map_alt, respond
-from lesions.commands.page.server import Site
 from lesions.core.errors import UserError
 from lesions.explain.overlay import overlay
 from lesions.models.calibration.metadata_prior import FIELDS, MetadataPrior
@@ -225,6 +225,61 @@ def test_large_body_is_refused(serve: Callable[..., tuple[str, Site]]) -> None:
         while connection.recv(10_000):
             pass
     assert post(address, image(1).ljust(10_000, b"\0")).status_code == 200
+
+
+def chunked(address: str, method: str, path: str) -> socket.socket:
+    """Begin a request of no stated length."""
+    host, port = address.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), SECONDS)
+    connection.sendall(
+        f"{method} {path} HTTP/1.1\r\nHost: {host}:{port}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    )
+    return connection
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/classify"), ("POST", "/"), ("DELETE", "/nothing")])
+def test_body_that_nobody_reads_is_not_kept(serve: Callable[..., tuple[str, Site]], method: str, path: str) -> None:
+    address, site = serve()
+    with chunked(address, method, path) as connection:
+        with suppress(OSError):  # it may be answered before the end
+            for _ in range(20):
+                connection.sendall(b"%x\r\n" % 100_000 + bytes(100_000) + b"\r\n")
+            connection.sendall(b"0\r\n\r\n")
+        assert connection.recv(12) in (b"HTTP/1.1 405", b"HTTP/1.1 404")
+        assert site.held == [0]
+
+
+def test_images_on_their_way_have_a_limit(serve: Callable[..., tuple[str, Site]]) -> None:
+    address, site = serve(max_held_bytes=1_000_000)
+    held = [begin(address, 400_000, bytes(390_000)) for _ in range(2)]
+    until(lambda: site.held == [780_000])
+    assert post(address, bytes(400_000)).status_code == 503
+    for connection in held:
+        connection.close()
+    until(lambda: site.held == [0])
+    assert post(address, image(1)).status_code == 200
+
+
+def test_connections_have_a_limit(serve: Callable[..., tuple[str, Site]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 10)
+    address, _ = serve()
+    host, port = address.removeprefix("http://").split(":")
+    idle = [socket.create_connection((host, int(port)), SECONDS) for _ in range(30)]
+    closed = []
+    for connection in idle:
+        connection.settimeout(1)
+        with suppress(TimeoutError):
+            closed.append(connection.recv(1))
+    assert closed == [b""] * 20
+    for connection in idle:
+        connection.close()
+    until(lambda: answers(address))
+
+
+def answers(address: str) -> bool:
+    with suppress(requests.ConnectionError):
+        return requests.get(address, timeout=SECONDS).status_code == 200
+    return False
 
 
 def test_other_origins_are_refused(address: str) -> None:

@@ -8,123 +8,31 @@ import lesions.models.common.determinism  # noqa: F401 - before all that imports
 # isort: split
 import asyncio
 import json
-import logging
 import socket
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.httputil import split_host_and_port
+from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets
-from tornado.web import Application, HTTPError, RequestHandler
+from tornado.web import Application
 
 from lesions.classifier import Classifier
 from lesions.commands.classify.formats import NOTICE, notes
-from lesions.commands.page.response import respond
+from lesions.commands.page.handlers import HOST, POLICY, Classify, Handler, Site, Static
 from lesions.core.errors import UserError
-from lesions.models.calibration.metadata_prior import FIELDS
-from lesions.models.calibration.patient_input import read as read_patient
 from lesions.models.calibration.patient_input import regions
 from lesions.reporting.common.html import CSP as CARD_POLICY
 from lesions.reporting.common.templates import render
 from lesions.taxonomy import about
 
 HERE = Path(__file__).parent
-HOST = "127.0.0.1"
-NAMES = (HOST, "localhost")
-"""Of this server. Who makes a browser believe that another name leads here (DNS rebinding) has that in each request."""
-
-# The browser itself refuses whatever is not of this server, and turns no text into elements.
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
-)
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
-
-
-@dataclass(frozen=True)
-class Site:
-    """What all requests share.
-
-    Attributes:
-        classifier: the model.
-        card: the HTML page of the model's card, or b"".
-        max_bytes: of one image.
-        max_files: of one drop; the page itself keeps to it.
-    """
-
-    classifier: Classifier
-    card: bytes = b""
-    max_bytes: int = 50_000_000
-    max_files: int = 100
-
-
-class Handler(RequestHandler):
-    """What all addresses share; by itself, an address at which there is nothing."""
-
-    def initialize(self, site: Site, content: bytes = b"", kind: str = "html", policy: str = POLICY) -> None:
-        """Keep what all requests share, and what is served at this address."""
-        self.site, self.content, self.kind, self.policy = site, content, kind, policy
-
-    def set_default_headers(self) -> None:
-        """Forbid all that the page does not need."""
-        self.clear_header("Server")
-        for name, value in HEADERS.items():
-            self.set_header(name, value)
-
-    def prepare(self) -> None:
-        """Refuse another site's requests, and addresses that do not exist."""
-        host = self.request.headers.get("Host", "").lower()
-        if split_host_and_port(host)[0] not in NAMES:
-            raise HTTPError(403, reason="this server has another name: open the address that `lesions page` prints")
-        if self.request.headers.get("Origin", f"http://{host}").lower() != f"http://{host}":
-            raise HTTPError(403, reason="the request comes from another site")
-        if type(self) is Handler:
-            raise HTTPError(404, reason="there is nothing at this address")
-
-    def write_error(self, *_: Any, **__: Any) -> None:
-        """Write the reason, which holds nothing of the request."""
-        self.finish({"problem": self._reason})
-
-    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Log a fault of ours, and nothing of the request."""
-        if not isinstance(value, HTTPError):
-            logging.getLogger("lesions.page").error("a request failed", exc_info=(typ, value, tb))
-
-
-class Static(Handler):
-    """The page, its style and script, and the card."""
-
-    def get(self) -> None:
-        """Serve it."""
-        self.set_header("Content-Type", f"text/{self.kind}; charset=utf-8")
-        self.set_header("Content-Security-Policy", self.policy)
-        self.finish(self.content)
-
-
-class Classify(Handler):
-    """An image's bytes in, JSON out; a request waits until those before it are done."""
-
-    def post(self) -> None:
-        """Classify the image."""
-        classifier = self.site.classifier
-        try:
-            metadata = read_patient({field: self.get_query_argument(field, "") for field in FIELDS}, classifier.prior)
-            found = respond(self.request.body, classifier, metadata)
-        except UserError as error:
-            found = {"problem": str(error)}
-        self.set_status(422 if "problem" in found else 200)
-        self.finish(found)
+MAX_CONNECTIONS = 100
+"""At once; more are closed, well below the number of files that a system lets a process open."""
+IDLE_S, BODY_S = 10, 120
+"""Seconds after which a connection is closed that sends no request, and one that does not end its body."""
 
 
 def application(site: Site) -> Application:
@@ -186,6 +94,28 @@ def serve(models: Path, sensitivity: int, port: int) -> None:
         asyncio.run(serve_until_cancelled(site, sockets))
 
 
+class Server(HTTPServer):
+    """A server that closes connections beyond `MAX_CONNECTIONS` as they come."""
+
+    def initialize(self, *arguments: Any, **options: Any) -> None:
+        """Count from none."""
+        super().initialize(*arguments, **options)
+        self.n_open = 0
+
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        """Serve a connection, or close it."""
+        if self.n_open >= MAX_CONNECTIONS:
+            stream.close()
+            return
+        self.n_open += 1
+        super().handle_stream(stream, address)
+
+    def on_close(self, server_conn: object) -> None:
+        """Count it as closed."""
+        self.n_open -= 1
+        super().on_close(server_conn)
+
+
 async def serve_until_cancelled(site: Site, sockets: list[socket.socket]) -> None:
     """Serve until cancelled, as `asyncio.run` does at Ctrl-C; then close all connections, so no reply is cut short.
 
@@ -193,7 +123,13 @@ async def serve_until_cancelled(site: Site, sockets: list[socket.socket]) -> Non
         site: what is served.
         sockets: of `listen`.
     """
-    server = HTTPServer(application(site), max_body_size=site.max_bytes, max_header_size=16_384)
+    server = Server(
+        application(site),
+        max_body_size=site.max_bytes,
+        max_header_size=16_384,
+        idle_connection_timeout=IDLE_S,
+        body_timeout=BODY_S,
+    )
     server.add_sockets(sockets)
     try:
         await asyncio.Event().wait()
