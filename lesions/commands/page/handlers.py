@@ -106,9 +106,9 @@ class Static(Handler):
 class Classify(Handler):
     """An image's bytes in, JSON out; a request waits until those before it are done."""
 
-    def prepare(self) -> None:
-        """Begin to receive."""
-        super().prepare()
+    def initialize(self, site: Site) -> None:
+        """Begin without any part of an image."""
+        super().initialize(site)
         self.chunks: list[bytes] = []
 
     def data_received(self, chunk: bytes) -> None:

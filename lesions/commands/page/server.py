@@ -16,7 +16,7 @@ from typing import Any
 
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
-from tornado.netutil import bind_sockets
+from tornado.netutil import add_accept_handler, bind_sockets
 from tornado.web import Application
 
 from lesions.classifier import Classifier
@@ -30,8 +30,8 @@ from lesions.taxonomy import about
 
 HERE = Path(__file__).parent
 MAX_CONNECTIONS = 100
-"""At once; more are closed, well below the number of files that a system lets a process open."""
-IDLE_S, BODY_S = 10, 120
+"""At once, well below the number of files that a system lets a process open."""
+IDLE_S, BODY_S = 3, 120
 """Seconds after which a connection is closed that sends no request, and one that does not end its body."""
 
 
@@ -84,44 +84,51 @@ def serve(models: Path, sensitivity: int, port: int) -> None:
     Raises:
         UserError: there is no model, or no listening there.
     """
-    sockets = listen(port)
+    listening = listen(port)
     classifier = Classifier.of_folder(models, sensitivity)
     site = Site(classifier, read_card(models, classifier))
     for warning in classifier.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
-    print(f"The page is at http://{HOST}:{sockets[0].getsockname()[1]}/ until you press Ctrl-C.", flush=True)
+    print(f"The page is at http://{HOST}:{listening.getsockname()[1]}/ until you press Ctrl-C.", flush=True)
     with suppress(KeyboardInterrupt):
-        asyncio.run(serve_until_cancelled(site, sockets))
+        asyncio.run(serve_until_cancelled(site, listening))
 
 
 class Server(HTTPServer):
-    """A server that closes connections beyond `MAX_CONNECTIONS` as they come."""
+    """A server that accepts no connection while it has `MAX_CONNECTIONS`: further ones wait until one ends."""
 
-    def initialize(self, *arguments: Any, **options: Any) -> None:
-        """Count from none."""
-        super().initialize(*arguments, **options)
-        self.n_open = 0
+    def accept_from(self, listening: socket.socket) -> None:
+        """Accept connections."""
+        self.listening, self.n_open = listening, 0
+        self.pause = add_accept_handler(listening, self.open)
 
-    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        """Serve a connection, or close it."""
-        if self.n_open >= MAX_CONNECTIONS:
-            stream.close()
-            return
+    def open(self, connection: socket.socket, address: Any) -> None:
+        """Serve a connection."""
         self.n_open += 1
-        super().handle_stream(stream, address)
+        if self.n_open == MAX_CONNECTIONS:
+            self.pause()
+        stream = IOStream(connection, max_buffer_size=self.max_buffer_size, read_chunk_size=self.read_chunk_size)
+        self.handle_stream(stream, address)
 
     def on_close(self, server_conn: object) -> None:
-        """Count it as closed."""
-        self.n_open -= 1
+        """Accept again where it was one too many."""
         super().on_close(server_conn)
+        if self.n_open == MAX_CONNECTIONS and self.listening.fileno() != -1:
+            self.pause = add_accept_handler(self.listening, self.open)
+        self.n_open -= 1
+
+    def stop(self) -> None:
+        """Accept no more."""
+        self.pause()
+        self.listening.close()
 
 
-async def serve_until_cancelled(site: Site, sockets: list[socket.socket]) -> None:
+async def serve_until_cancelled(site: Site, listening: socket.socket) -> None:
     """Serve until cancelled, as `asyncio.run` does at Ctrl-C; then close all connections, so no reply is cut short.
 
     Args:
         site: what is served.
-        sockets: of `listen`.
+        listening: see `listen`.
     """
     server = Server(
         application(site),
@@ -130,7 +137,7 @@ async def serve_until_cancelled(site: Site, sockets: list[socket.socket]) -> Non
         idle_connection_timeout=IDLE_S,
         body_timeout=BODY_S,
     )
-    server.add_sockets(sockets)
+    server.accept_from(listening)
     try:
         await asyncio.Event().wait()
     finally:
@@ -138,16 +145,16 @@ async def serve_until_cancelled(site: Site, sockets: list[socket.socket]) -> Non
         await server.close_all_connections()
 
 
-def listen(port: int) -> list[socket.socket]:
-    """Return sockets that listen on a port of this computer, which no other computer reaches.
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on a port of this computer, which no other computer reaches.
 
     Raises:
-        UserError: they cannot.
+        UserError: it cannot.
     """
     if not 0 <= port <= 65_535:
         raise UserError(f"{port} is no port; expected a number up to 65535, or 0 for any that is free.")
     try:
-        return bind_sockets(port, HOST)
+        return bind_sockets(port, HOST)[0]
     except OSError as error:
         raise UserError(
             f"port {port} cannot be used: {error.strerror or error}. Choose another with --port; 0 takes any that is "
