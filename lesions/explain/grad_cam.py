@@ -4,13 +4,16 @@ Selvaraju, Cogswell, Das, Vedantam, Parikh, Batra: Grad-CAM: Visual explanations
 localization, ICCV 2017.
 """
 
+from collections.abc import Callable
+from functools import lru_cache
+
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lesions.explain.feature_maps import SplitModel, split_at_features
+from lesions.explain.feature_maps import split_at_features
 
 BATCH = 64
 
@@ -32,27 +35,33 @@ def heat_maps(
     Returns:
         float32, (N, height, width), from 0 to 1.
     """
-    parts = split_at_features(model)
+    compiled = _compiled(model)
     found = np.zeros(pixels.shape[:3], np.float32)
     starts = range(0, len(pixels), BATCH)
     for start in tqdm(starts, desc=what, unit=" batches", disable=None if what else True):
         chosen = slice(start, start + BATCH)
-        found[chosen] = _batch(parts, pixels[chosen], classes[chosen])
+        fine = compiled(pixels[chosen].astype(np.float32), classes[chosen]).numpy()
+        highest = fine.max(axis=(1, 2), keepdims=True)
+        np.divide(fine, highest, out=found[chosen], where=highest > 0)
     return found
 
 
-def _batch(parts: SplitModel, pixels: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the maps of one batch; the letters are the paper's."""
-    x = tf.constant(pixels, tf.float32)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        a, features = parts.feature_extractor(x, training=False)
-        # The logit, as in the paper: the gradient of the probability, or of its logarithm, fades to nothing as the
-        # network becomes sure, and sure errors are what one wants to see.
-        y = tf.gather(parts.logits(features), classes, batch_dims=1)
-    alpha = tf.reduce_mean(tape.gradient(y, a), axis=(1, 2), keepdims=True)
-    coarse = tf.nn.relu(tf.reduce_sum(alpha * a, axis=3, keepdims=True))
-    fine = tf.image.resize(coarse, pixels.shape[1:3])[..., 0].numpy()
-    highest = fine.max(axis=(1, 2), keepdims=True)
-    scaled: NDArray[np.float32] = np.divide(fine, highest, out=np.zeros_like(fine), where=highest > 0)
-    return scaled
+@lru_cache(maxsize=1)  # a page asks one model for one image at a time, and each compiling takes as long as ten of these
+def _compiled(model: keras.Model) -> Callable[..., tf.Tensor]:
+    """Return what makes the unscaled maps of a batch; the letters are the paper's."""
+    parts = split_at_features(model)
+    height, width, channels = model.input_shape[1:]
+
+    @tf.function(input_signature=[tf.TensorSpec((None, height, width, channels)), tf.TensorSpec((None,), tf.int64)])
+    def unscaled(x: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            a, features = parts.feature_extractor(x, training=False)
+            # The logit, as in the paper: the gradient of the probability, or of its logarithm, fades to nothing as
+            # the network becomes sure, and sure errors are what one wants to see.
+            y = tf.gather(parts.logits(features), classes, batch_dims=1)
+        alpha = tf.reduce_mean(tape.gradient(y, a), axis=(1, 2), keepdims=True)
+        coarse = tf.nn.relu(tf.reduce_sum(alpha * a, axis=3, keepdims=True))
+        return tf.image.resize(coarse, (height, width))[..., 0]
+
+    return unscaled

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from lesions.images.decode_limits import ImageError, refuse_bomb
+from lesions.images.decode_limits import ImageError, count_scans, refuse_bomb
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 MAX_PIXELS = 50_000_000
@@ -23,6 +23,8 @@ MAX_LENGTH = 65_535
 MAX_PIXELS_A_BYTE = 200
 """Of images over a million pixels that hold more a byte, 50 million could stand in 50 bytes. JPEG needs a byte
 for 150 pixels of a plain surface, and skin is not plain."""
+MAX_SCANNED_PIXELS = 12 * MAX_PIXELS
+"""Pixels times the scans of a progressive JPEG, each of which goes over all of them; the usual programs write ten."""
 
 LARGE = 10_000_000
 """Pixels from which no more than two images are decoded at a time: one takes 20 bytes a pixel at worst, and there
@@ -117,12 +119,14 @@ def decode_image(
         raise ValueError(f"broken image: {error}") from None
 
 
-def _refuse_size(image: Image.Image, length: int) -> None:
-    pixels = image.width * image.height
+def _refuse_size(image: Image.Image, content: bytes) -> None:
+    pixels, length = image.width * image.height, len(content)
     if pixels > MAX_PIXELS or max(image.size) > MAX_LENGTH:
         raise ImageError(f"too large: {image.width}×{image.height} pixels")
     if pixels > max(1_000_000, MAX_PIXELS_A_BYTE * length):
         raise ImageError(f"not read safely: {image.width}×{image.height} pixels in {length:,} bytes")
+    if (scans := count_scans(content)) * pixels > MAX_SCANNED_PIXELS:
+        raise ImageError(f"not read safely: {scans} scans of {image.width}×{image.height} pixels")
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         tile = [image.tag_v2.get(tag, 1) for tag in (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH)]
         if tile[0] * tile[1] > MAX_PIXELS:
@@ -132,7 +136,7 @@ def _refuse_size(image: Image.Image, length: int) -> None:
 def _resized(content: bytes, shape: tuple[int, int], fit: Fit, field: CropBox) -> tuple[Image.Image, int]:
     """Return the field at the wanted size, as stored, and how to turn it."""
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        _refuse_size(image, len(content))
+        _refuse_size(image, content)
         orientation = _orientation(image)
         wanted = shape if orientation in SWAPS_AXES else shape[::-1]
         full = image.size

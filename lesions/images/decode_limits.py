@@ -43,15 +43,20 @@ def refuse_bomb(content: bytes) -> None:
         struct.error: it says that it is TIFF and ends before its first directory.
     """
     if content.startswith(b"\xff\xd8"):
-        segments = _segments(content)
-        _refuse_more(len(segments) - 1, MAX_SEGMENTS, "segments before the first scan")
-        if not _has_one_scan(content, segments):
-            # Within compressed data 0xff is followed by zero; elsewhere these three bytes hardly ever meet by chance.
-            _refuse_more(content.count(b"\xff\xda\x00"), MAX_SCANS, "scans")
+        _refuse_more(len(_segments(content)) - 1, MAX_SEGMENTS, "segments before the first scan")
+        _refuse_more(count_scans(content), MAX_SCANS, "scans")
     elif content.startswith(b"\x89PNG"):
         _refuse_more(_count_chunks(content), MAX_CHUNKS, "chunks")
     elif content.startswith(tuple(TiffImagePlugin.PREFIXES)):
         _refuse_more(_longest_list(content), MAX_NUMBERS, "tags, or numbers in one")
+
+
+def count_scans(content: bytes) -> int:
+    """Count how often a file's decoder goes over all pixels: 1 but for some JPEG files."""
+    if not content.startswith(b"\xff\xd8") or _has_one_scan(content, _segments(content)):
+        return 1
+    # Within compressed data 0xff is followed by zero; elsewhere these three bytes hardly ever meet by chance.
+    return content.count(b"\xff\xda\x00")
 
 
 def _refuse_more(found: int, limit: int, what: str) -> None:

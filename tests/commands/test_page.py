@@ -5,6 +5,7 @@ import base64
 import dataclasses
 import io
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -24,14 +25,15 @@ from PIL import Image
 
 from lesions.classifier import Classifier, Prediction
 from lesions.commands.classify.formats import NOTICE, as_object
-from lesions.commands.page import server
+from lesions.commands.page import handlers, server
+from lesions.commands.page.handlers import Site
 from lesions.commands.page.response import heat_map_alt, respond
-from lesions.commands.page.server import Site
 from lesions.core.errors import UserError
 from lesions.explain.overlay import overlay
 from lesions.models.calibration.metadata_prior import FIELDS, MetadataPrior
 from lesions.taxonomy import about
 from tests.browser import SECONDS, assert_accessible, assert_fits, look
+from tests.conftest import ROOT, run
 
 
 def image(seed: int, kind: str = "JPEG", px: int = 60) -> bytes:
@@ -66,10 +68,10 @@ def classifier(workspace: Path) -> Classifier:
 @contextmanager
 def served(site: Site) -> Iterator[str]:
     """Serve a site as `lesions page` does, from another thread; give the address."""
-    (found,) = server.listen(0)
+    found = server.listen(0)
     port = found.getsockname()[1]
     loop = asyncio.new_event_loop()
-    task = loop.create_task(server.serve_until_cancelled(site, [found]))
+    task = loop.create_task(server.serve_until_cancelled(site, found))
 
     def run() -> None:
         with suppress(asyncio.CancelledError):
@@ -227,6 +229,51 @@ def test_large_body_is_refused(serve: Callable[..., tuple[str, Site]]) -> None:
     assert post(address, image(1).ljust(10_000, b"\0")).status_code == 200
 
 
+def chunked(address: str, method: str, path: str) -> socket.socket:
+    """Begin a request of no stated length."""
+    host, port = address.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), SECONDS)
+    connection.sendall(
+        f"{method} {path} HTTP/1.1\r\nHost: {host}:{port}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    )
+    return connection
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/classify"), ("POST", "/"), ("DELETE", "/nothing")])
+def test_body_that_nobody_reads_is_not_kept(serve: Callable[..., tuple[str, Site]], method: str, path: str) -> None:
+    address, site = serve()
+    with chunked(address, method, path) as connection:
+        with suppress(OSError):  # it may be answered before the end
+            for _ in range(20):
+                connection.sendall(b"%x\r\n" % 100_000 + bytes(100_000) + b"\r\n")
+            connection.sendall(b"0\r\n\r\n")
+        assert connection.recv(12) in (b"HTTP/1.1 405", b"HTTP/1.1 404")
+        assert site.held == [0]
+
+
+def test_images_on_their_way_have_a_limit(serve: Callable[..., tuple[str, Site]]) -> None:
+    address, site = serve(max_held_bytes=1_000_000)
+    held = [begin(address, 400_000, bytes(390_000)) for _ in range(2)]
+    until(lambda: site.held == [780_000])
+    assert post(address, bytes(400_000)).status_code == 503
+    for connection in held:
+        connection.close()
+    until(lambda: site.held == [0])
+    assert post(address, image(1)).status_code == 200
+
+
+def test_connections_have_a_limit(serve: Callable[..., tuple[str, Site]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 10)
+    address, _ = serve()
+    host, port = address.removeprefix("http://").split(":")
+    idle = [socket.create_connection((host, int(port)), SECONDS) for _ in range(30)]
+    with pytest.raises(requests.Timeout):
+        requests.get(address, timeout=1)
+    for connection in idle:
+        connection.close()
+    assert requests.get(address, timeout=SECONDS).status_code == 200
+
+
 def test_other_origins_are_refused(address: str) -> None:
     port = address.rpartition(":")[2]
     for host in (
@@ -332,7 +379,7 @@ def test_server_error_logs_no_request(
     def fail(*_: Any) -> None:
         raise RuntimeError("disk of the moon")
 
-    monkeypatch.setattr(server, "respond", fail)
+    monkeypatch.setattr(handlers, "respond", fail)
     reply = requests.post(f"{address}/classify?Anna_Example", data=image(1), timeout=SECONDS)
     assert (reply.status_code, reply.json()) == (500, {"problem": "Internal Server Error"})
     assert "disk of the moon" in caplog.text
@@ -340,7 +387,7 @@ def test_server_error_logs_no_request(
 
 
 def test_unusable_port_is_an_error() -> None:
-    (taken,) = server.listen(0)
+    taken = server.listen(0)
     with taken, pytest.raises(UserError, match="already in use"):
         server.listen(taken.getsockname()[1])
     with pytest.raises(UserError, match="70000 is no port"):
@@ -517,3 +564,15 @@ def test_layout_fits_and_axe_passes(browser: Any, address: str, tmp_path: Path, 
         assert_fits(browser)
         assert_accessible(browser)
     look(browser, 1280)
+
+
+@pytest.mark.long
+def test_page_under_load(workspace: Path) -> None:
+    command = f"python benchmarks/page_load.py --minutes 0.5 --clients 10 --models {workspace}/models"
+    printed = run(f"env PYTHONPATH={ROOT} {command}", ROOT)
+    patterns = (r"(\d+) images answered", r", (\d+) not", r"tenth: (\d+)", r"tenth: \d+, (\d+)", r"printed: (\d+)")
+    answered, refused, first, last, written = (int(re.findall(pattern, printed)[0]) for pattern in patterns)
+    assert answered > 0
+    assert refused == 0
+    assert last < first + 300
+    assert written < 2_000

@@ -380,11 +380,11 @@ def with_segments(segment: bytes, times: int) -> bytes:
     return JPEG[:2] + segment * times + JPEG[2:]
 
 
-def many_scans() -> bytes:
+def many_scans(times: int) -> bytes:
     """A progressive JPEG of 36 million pixels, one of whose scans, some bytes long, comes again and again."""
     content = encoded(Image.new("L", (6000, 6000), 77), progressive=True)
     scan = content[content.rindex(b"\xff\xda") : -2]
-    return content[:-2] + scan * 5_000 + content[-2:]
+    return content[:-2] + scan * times + content[-2:]
 
 
 def scans_of(channels: int) -> bytes:
@@ -424,7 +424,8 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "JPEG": (lambda: patched(JPEG, JPEG_SIZE, ">2H", 65_500, 65_500), "too large"),
     "JPEG, rather large": (lambda: patched(JPEG, JPEG_SIZE, ">2H", 7000, 7000), "not read safely"),
-    "JPEG, scans": (many_scans, "more than 100 scans"),
+    "JPEG, scans": (lambda: many_scans(5_000), "more than 100 scans"),
+    "JPEG, scans of a large image": (lambda: many_scans(60), "scans of 6000×6000 pixels"),
     "JPEG, scans of one channel": (lambda: scans_of(1), "more than 100 scans"),
     "JPEG, scans of all channels": (lambda: scans_of(3), "broken image"),
     "JPEG, EXIF": (lambda: with_segments(b"\xff\xe1\0\x09Exif\0\0a", 1_000_000), "more than 500 segments"),

@@ -8,123 +8,31 @@ import lesions.models.common.determinism  # noqa: F401 - before all that imports
 # isort: split
 import asyncio
 import json
-import logging
 import socket
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.httputil import split_host_and_port
-from tornado.netutil import bind_sockets
-from tornado.web import Application, HTTPError, RequestHandler
+from tornado.iostream import IOStream
+from tornado.netutil import add_accept_handler, bind_sockets
+from tornado.web import Application
 
 from lesions.classifier import Classifier
 from lesions.commands.classify.formats import NOTICE, notes
-from lesions.commands.page.response import respond
+from lesions.commands.page.handlers import HOST, POLICY, Classify, Handler, Site, Static
 from lesions.core.errors import UserError
-from lesions.models.calibration.metadata_prior import FIELDS
-from lesions.models.calibration.patient_input import read as read_patient
 from lesions.models.calibration.patient_input import regions
 from lesions.reporting.common.html import CSP as CARD_POLICY
 from lesions.reporting.common.templates import render
 from lesions.taxonomy import about
 
 HERE = Path(__file__).parent
-HOST = "127.0.0.1"
-NAMES = (HOST, "localhost")
-"""Of this server. Who makes a browser believe that another name leads here (DNS rebinding) has that in each request."""
-
-# The browser itself refuses whatever is not of this server, and turns no text into elements.
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
-)
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
-
-
-@dataclass(frozen=True)
-class Site:
-    """What all requests share.
-
-    Attributes:
-        classifier: the model.
-        card: the HTML page of the model's card, or b"".
-        max_bytes: of one image.
-        max_files: of one drop; the page itself keeps to it.
-    """
-
-    classifier: Classifier
-    card: bytes = b""
-    max_bytes: int = 50_000_000
-    max_files: int = 100
-
-
-class Handler(RequestHandler):
-    """What all addresses share; by itself, an address at which there is nothing."""
-
-    def initialize(self, site: Site, content: bytes = b"", kind: str = "html", policy: str = POLICY) -> None:
-        """Keep what all requests share, and what is served at this address."""
-        self.site, self.content, self.kind, self.policy = site, content, kind, policy
-
-    def set_default_headers(self) -> None:
-        """Forbid all that the page does not need."""
-        self.clear_header("Server")
-        for name, value in HEADERS.items():
-            self.set_header(name, value)
-
-    def prepare(self) -> None:
-        """Refuse another site's requests, and addresses that do not exist."""
-        host = self.request.headers.get("Host", "").lower()
-        if split_host_and_port(host)[0] not in NAMES:
-            raise HTTPError(403, reason="this server has another name: open the address that `lesions page` prints")
-        if self.request.headers.get("Origin", f"http://{host}").lower() != f"http://{host}":
-            raise HTTPError(403, reason="the request comes from another site")
-        if type(self) is Handler:
-            raise HTTPError(404, reason="there is nothing at this address")
-
-    def write_error(self, *_: Any, **__: Any) -> None:
-        """Write the reason, which holds nothing of the request."""
-        self.finish({"problem": self._reason})
-
-    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Log a fault of ours, and nothing of the request."""
-        if not isinstance(value, HTTPError):
-            logging.getLogger("lesions.page").error("a request failed", exc_info=(typ, value, tb))
-
-
-class Static(Handler):
-    """The page, its style and script, and the card."""
-
-    def get(self) -> None:
-        """Serve it."""
-        self.set_header("Content-Type", f"text/{self.kind}; charset=utf-8")
-        self.set_header("Content-Security-Policy", self.policy)
-        self.finish(self.content)
-
-
-class Classify(Handler):
-    """An image's bytes in, JSON out; a request waits until those before it are done."""
-
-    def post(self) -> None:
-        """Classify the image."""
-        classifier = self.site.classifier
-        try:
-            metadata = read_patient({field: self.get_query_argument(field, "") for field in FIELDS}, classifier.prior)
-            found = respond(self.request.body, classifier, metadata)
-        except UserError as error:
-            found = {"problem": str(error)}
-        self.set_status(422 if "problem" in found else 200)
-        self.finish(found)
+MAX_CONNECTIONS = 100
+"""At once, well below the number of files that a system lets a process open."""
+IDLE_S, BODY_S = 3, 120
+"""Seconds after which a connection is closed that sends no request, and one that does not end its body."""
 
 
 def application(site: Site) -> Application:
@@ -176,25 +84,60 @@ def serve(models: Path, sensitivity: int, port: int) -> None:
     Raises:
         UserError: there is no model, or no listening there.
     """
-    sockets = listen(port)
+    listening = listen(port)
     classifier = Classifier.of_folder(models, sensitivity)
     site = Site(classifier, read_card(models, classifier))
     for warning in classifier.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
-    print(f"The page is at http://{HOST}:{sockets[0].getsockname()[1]}/ until you press Ctrl-C.", flush=True)
+    print(f"The page is at http://{HOST}:{listening.getsockname()[1]}/ until you press Ctrl-C.", flush=True)
     with suppress(KeyboardInterrupt):
-        asyncio.run(serve_until_cancelled(site, sockets))
+        asyncio.run(serve_until_cancelled(site, listening))
 
 
-async def serve_until_cancelled(site: Site, sockets: list[socket.socket]) -> None:
+class Server(HTTPServer):
+    """A server that accepts no connection while it has `MAX_CONNECTIONS`: further ones wait until one ends."""
+
+    def accept_from(self, listening: socket.socket) -> None:
+        """Accept connections."""
+        self.listening, self.n_open = listening, 0
+        self.pause = add_accept_handler(listening, self.open)
+
+    def open(self, connection: socket.socket, address: Any) -> None:
+        """Serve a connection."""
+        self.n_open += 1
+        if self.n_open == MAX_CONNECTIONS:
+            self.pause()
+        stream = IOStream(connection, max_buffer_size=self.max_buffer_size, read_chunk_size=self.read_chunk_size)
+        self.handle_stream(stream, address)
+
+    def on_close(self, server_conn: object) -> None:
+        """Accept again where it was one too many."""
+        super().on_close(server_conn)
+        if self.n_open == MAX_CONNECTIONS and self.listening.fileno() != -1:
+            self.pause = add_accept_handler(self.listening, self.open)
+        self.n_open -= 1
+
+    def stop(self) -> None:
+        """Accept no more."""
+        self.pause()
+        self.listening.close()
+
+
+async def serve_until_cancelled(site: Site, listening: socket.socket) -> None:
     """Serve until cancelled, as `asyncio.run` does at Ctrl-C; then close all connections, so no reply is cut short.
 
     Args:
         site: what is served.
-        sockets: of `listen`.
+        listening: see `listen`.
     """
-    server = HTTPServer(application(site), max_body_size=site.max_bytes, max_header_size=16_384)
-    server.add_sockets(sockets)
+    server = Server(
+        application(site),
+        max_body_size=site.max_bytes,
+        max_header_size=16_384,
+        idle_connection_timeout=IDLE_S,
+        body_timeout=BODY_S,
+    )
+    server.accept_from(listening)
     try:
         await asyncio.Event().wait()
     finally:
@@ -202,16 +145,16 @@ async def serve_until_cancelled(site: Site, sockets: list[socket.socket]) -> Non
         await server.close_all_connections()
 
 
-def listen(port: int) -> list[socket.socket]:
-    """Return sockets that listen on a port of this computer, which no other computer reaches.
+def listen(port: int) -> socket.socket:
+    """Return a socket that listens on a port of this computer, which no other computer reaches.
 
     Raises:
-        UserError: they cannot.
+        UserError: it cannot.
     """
     if not 0 <= port <= 65_535:
         raise UserError(f"{port} is no port; expected a number up to 65535, or 0 for any that is free.")
     try:
-        return bind_sockets(port, HOST)
+        return bind_sockets(port, HOST)[0]
     except OSError as error:
         raise UserError(
             f"port {port} cannot be used: {error.strerror or error}. Choose another with --port; 0 takes any that is "

@@ -1,0 +1,202 @@
+"""Does `lesions page` serve honest clients while others flood it, and does its memory stay flat?
+
+    PYTHONPATH=. python benchmarks/page_load.py [--minutes 20] [--clients 30] [--models models]
+
+Honest clients send an image each, all at once, again and again. At the same time there are connections that ask for
+nothing, uploads that are aborted or come a byte at a time, chunked bodies to addresses and with methods that take
+none, broken requests, and files that are no images. The images are drawn.
+"""
+
+import argparse
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+import requests
+from prepare_speed import photographs
+
+MIB = 2**20
+
+
+class Load(NamedTuple):
+    """What a run of the load has found.
+
+    Attributes:
+        seconds: from request to answer, of each request of an honest client.
+        refused: how many of these got no answer.
+        memory: MiB of the server, once a second.
+        printed: bytes that the server has written.
+        hostile: how many hostile connections there were.
+    """
+
+    seconds: list[float]
+    refused: int
+    memory: list[float]
+    printed: int
+    hostile: int
+
+
+def run(minutes: float, clients: int, models: Path) -> Load:
+    """Serve a model, put the load on it, and end the server with Ctrl-C.
+
+    Args:
+        minutes: of load.
+        clients: honest ones at once.
+        models: the model's folder.
+    """
+    with tempfile.TemporaryFile() as log:
+        command = [str(Path(sys.executable).with_name("lesions")), "page", "--port", "0", "--models", str(models)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as server:
+            assert server.stdout
+            line = server.stdout.readline()
+            port = int(re.findall(r":(\d+)/", line)[0])
+            try:
+                found = put_load(port, psutil.Process(server.pid), minutes, clients)
+            finally:
+                server.send_signal(signal.SIGINT)
+                printed = len(line) + len(server.stdout.read())
+            server.wait(60)
+        return found._replace(printed=printed + log.seek(0, os.SEEK_END))
+
+
+def put_load(port: int, server: psutil.Process, minutes: float, clients: int) -> Load:
+    """Put the load on a server.
+
+    Args:
+        port: its port at this computer.
+        server: its process.
+        minutes: how long.
+        clients: honest ones at once.
+    """
+    end = time.monotonic() + 60 * minutes
+    images = photographs()[:10]
+    found = Load([], 0, [], 0, 0)
+    refused, hostile = [], []
+
+    def watch() -> None:
+        while time.monotonic() < end:
+            found.memory.append(server.memory_info().rss / MIB)
+            time.sleep(1)
+
+    def disturb(seed: int) -> None:
+        chance = random.Random(seed)  # noqa: S311 - no secret
+        while time.monotonic() < end:
+            with suppress(OSError):
+                chance.choice(HOSTILE)(port, chance, images)
+            hostile.append(1)
+            time.sleep(chance.uniform(0, 0.2))
+
+    def ask(image: bytes) -> None:
+        begun = time.monotonic()
+        try:
+            answer = requests.post(f"http://127.0.0.1:{port}/classify", data=image, timeout=60)
+            assert "answer" in answer.json() or "diagnosis" in answer.json(), answer.text[:200]
+            found.seconds.append(time.monotonic() - begun)
+        except requests.ConnectionError:
+            refused.append(1)
+
+    others = [threading.Thread(target=watch), *(threading.Thread(target=disturb, args=(n,)) for n in range(6))]
+    for thread in others:
+        thread.start()
+    with ThreadPoolExecutor(clients) as pool:
+        while time.monotonic() < end:
+            list(pool.map(ask, [images[number % len(images)] for number in range(clients)]))
+            time.sleep(1)
+    for thread in others:
+        thread.join()
+    return found._replace(refused=len(refused), hostile=len(hostile))
+
+
+def connect(port: int) -> socket.socket:
+    """Return a connection to the server."""
+    return socket.create_connection(("127.0.0.1", port), 30)
+
+
+def head(port: int, method: str, path: str, *lines: str) -> bytes:
+    """Return the first lines of a request."""
+    return "\r\n".join([f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", *lines, "", ""]).encode()
+
+
+def flood(port: int, chance: random.Random, _: list[bytes]) -> None:
+    """Open connections, and ask for nothing."""
+    opened = [connect(port) for _ in range(chance.randrange(150))]
+    time.sleep(chance.uniform(0, 2))
+    for connection in opened:
+        connection.close()
+
+
+def abort(port: int, chance: random.Random, images: list[bytes]) -> None:
+    """Send a part of an image."""
+    image = chance.choice(images)
+    with connect(port) as connection:
+        connection.sendall(head(port, "POST", "/classify", f"Content-Length: {len(image)}"))
+        connection.sendall(image[: chance.randrange(len(image))])
+
+
+def drip(port: int, chance: random.Random, images: list[bytes]) -> None:
+    """Send an image a byte at a time."""
+    with connect(port) as connection:
+        connection.sendall(head(port, "POST", "/classify", "Content-Length: 100000"))
+        for byte in chance.choice(images)[:20]:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.2)
+
+
+def chunks(port: int, chance: random.Random, _: list[bytes]) -> None:
+    """Send 40 MB in chunks where nothing is expected, or as an image."""
+    method = chance.choice(("PUT", "DELETE", "POST", "PATCH", "OPTIONS"))
+    with connect(port) as connection:
+        connection.sendall(head(port, method, chance.choice(("/", "/classify", "/no")), "Transfer-Encoding: chunked"))
+        for _ in range(40):
+            connection.sendall(b"%x\r\n" % 10**6 + bytes(10**6) + b"\r\n")
+        connection.sendall(b"0\r\n\r\n")
+        connection.recv(1000)
+
+
+def garble(port: int, chance: random.Random, _: list[bytes]) -> None:
+    """Send no HTTP."""
+    with connect(port) as connection:
+        connection.sendall(chance.randbytes(chance.randrange(1, 5000)) + b"\r\n\r\n")
+        connection.recv(1000)
+
+
+def no_image(port: int, chance: random.Random, images: list[bytes]) -> None:
+    """Send an image with wrong bytes, or cut short."""
+    content = bytearray(chance.choice(images))
+    for _ in range(20):
+        content[chance.randrange(len(content))] = chance.randrange(256)
+    requests.post(
+        f"http://127.0.0.1:{port}/classify", data=bytes(content[: chance.randrange(len(content))]), timeout=60
+    )
+
+
+HOSTILE: tuple[Callable[[int, random.Random, list[bytes]], None], ...] = (flood, abort, drip, chunks, garble, no_image)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--clients", type=int, default=30)
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    load = run(**vars(parser.parse_args()))
+    tenth = max(1, len(load.memory) // 10)
+    print(f"{len(load.seconds)} images answered, {load.refused} not; {load.hostile} hostile connections or floods")
+    print(
+        "seconds, median, 99 % and longest: " + ", ".join(f"{s:.2f}" for s in np.quantile(load.seconds, (0.5, 0.99, 1)))
+    )
+    print(f"MiB in the first and last tenth: {max(load.memory[:tenth]):.0f}, {max(load.memory[-tenth:]):.0f}")
+    print(f"bytes printed: {load.printed}")

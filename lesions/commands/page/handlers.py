@@ -1,0 +1,147 @@
+"""What the page's server does with a request: whom it answers, what it keeps, and for how long."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from tornado.httputil import split_host_and_port
+from tornado.web import HTTPError, RequestHandler, stream_request_body
+
+from lesions.classifier import Classifier
+from lesions.commands.page.response import respond
+from lesions.core.errors import UserError
+from lesions.models.calibration.metadata_prior import FIELDS
+from lesions.models.calibration.patient_input import read as read_patient
+
+HOST = "127.0.0.1"
+NAMES = (HOST, "localhost")
+"""Of this server. Who makes a browser believe that another name leads here (DNS rebinding) has that in each request."""
+
+# The browser itself refuses whatever is not of this server, and turns no text into elements.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    """What all requests share.
+
+    Attributes:
+        classifier: the model.
+        card: the HTML page of the model's card, or b"".
+        max_bytes: of one image.
+        max_files: of one drop; the page itself keeps to it.
+        max_held_bytes: of all images that are being received.
+        held: how many bytes of these are in memory, a single number.
+    """
+
+    classifier: Classifier
+    card: bytes = b""
+    max_bytes: int = 50_000_000
+    max_files: int = 100
+    max_held_bytes: int = 200_000_000
+    held: list[int] = field(default_factory=lambda: [0])
+
+
+@stream_request_body
+class Handler(RequestHandler):
+    """What all addresses share; by itself, an address at which there is nothing.
+
+    A request's body is passed over as it comes, whatever its method, but for an image's.
+    """
+
+    def initialize(self, site: Site, content: bytes = b"", kind: str = "html", policy: str = POLICY) -> None:
+        """Keep what all requests share, and what is served at this address."""
+        self.site, self.content, self.kind, self.policy = site, content, kind, policy
+
+    def set_default_headers(self) -> None:
+        """Forbid all that the page does not need."""
+        self.clear_header("Server")
+        for name, value in HEADERS.items():
+            self.set_header(name, value)
+
+    def prepare(self) -> None:
+        """Refuse another site's requests, and addresses that do not exist."""
+        host = self.request.headers.get("Host", "").lower()
+        if split_host_and_port(host)[0] not in NAMES:
+            raise HTTPError(403, reason="this server has another name: open the address that `lesions page` prints")
+        if self.request.headers.get("Origin", f"http://{host}").lower() != f"http://{host}":
+            raise HTTPError(403, reason="the request comes from another site")
+        if type(self) is Handler:
+            raise HTTPError(404, reason="there is nothing at this address")
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep nothing."""
+
+    def write_error(self, *_: Any, **__: Any) -> None:
+        """Write the reason, which holds nothing of the request."""
+        self.finish({"problem": self._reason})
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Log a fault of ours, and nothing of the request."""
+        if not isinstance(value, HTTPError):
+            logging.getLogger("lesions.page").error("a request failed", exc_info=(typ, value, tb))
+
+
+class Static(Handler):
+    """The page, its style and script, and the card."""
+
+    def get(self) -> None:
+        """Serve it."""
+        self.set_header("Content-Type", f"text/{self.kind}; charset=utf-8")
+        self.set_header("Content-Security-Policy", self.policy)
+        self.finish(self.content)
+
+
+class Classify(Handler):
+    """An image's bytes in, JSON out; a request waits until those before it are done."""
+
+    def initialize(self, site: Site) -> None:
+        """Begin without any part of an image."""
+        super().initialize(site)
+        self.chunks: list[bytes] = []
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep a part of the image, or refuse it where too many others are on their way."""
+        if self.request.method != "POST":
+            return
+        if self.site.held[0] + len(chunk) > self.site.max_held_bytes:
+            self._release()
+            self.set_status(503)
+            self.finish({"problem": "too many images are on their way: send this one again later"})
+            return
+        self.chunks.append(chunk)
+        self.site.held[0] += len(chunk)
+
+    def on_finish(self) -> None:
+        """Forget the image."""
+        self._release()
+
+    def on_connection_close(self) -> None:
+        """Forget what came of it."""
+        self._release()
+
+    def _release(self) -> None:
+        self.site.held[0] -= sum(map(len, self.chunks))
+        self.chunks = []
+
+    def post(self) -> None:
+        """Classify the image."""
+        classifier = self.site.classifier
+        try:
+            metadata = read_patient({field: self.get_query_argument(field, "") for field in FIELDS}, classifier.prior)
+            found = respond(b"".join(self.chunks), classifier, metadata)
+        except UserError as error:
+            found = {"problem": str(error)}
+        self.set_status(422 if "problem" in found else 200)
+        self.finish(found)
