@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import psutil
+import psutil  # type: ignore[import-untyped]
 import requests
 from prepare_speed import photographs
 
@@ -156,7 +156,7 @@ def drip(port: int, chance: random.Random, images: list[bytes]) -> None:
             time.sleep(0.2)
 
 
-def chunks(port: int, chance: random.Random, _: list[bytes]) -> None:
+def chunks(port: int, chance: random.Random, _images: list[bytes]) -> None:
     """Send 40 MB in chunks where nothing is expected, or as an image."""
     method = chance.choice(("PUT", "DELETE", "POST", "PATCH", "OPTIONS"))
     with connect(port) as connection:

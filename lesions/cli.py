@@ -162,7 +162,11 @@ def use_preset(arguments: argparse.Namespace) -> None:
     elif arguments.set_param:
         print(set_param(arguments.name))
     else:
-        print(apply_preset(arguments.name).rstrip() or f"params.yaml holds the preset {arguments.name} already.")
+        if changed := apply_preset(arguments.name).rstrip():
+            print(changed)
+            print("params.yaml holds this now; `git checkout params.yaml` undoes it.", file=sys.stderr)
+        else:
+            print(f"params.yaml holds the preset {arguments.name} already.")
 
 
 def print_metrics(arguments: argparse.Namespace) -> None:

@@ -2,7 +2,8 @@
 
 The diagnoses' sources: HAM10000 (Tschandl et al., Scientific Data 5, 180161, 2018) for the first seven codes; the ISIC
 2019 challenge for AK and SCC, which HAM10000's `akiec` covers in part; the ISIC-9 collection for the two
-benign keratoses, which HAM10000's `bkl` covers.
+benign keratoses, which HAM10000's `bkl` covers. `malignant` and `benign` are the whole diagnosis in data sets of two
+classes.
 """
 
 import unicodedata
@@ -48,8 +49,10 @@ DIAGNOSES = (
     ),
     Diagnosis("df", "dermatofibroma", "benign"),
     Diagnosis("vasc", "vascular lesion", "benign", ("vascular lesions",)),
+    Diagnosis("malignant", "malignant", "malignant"),
+    Diagnosis("benign", "benign", "benign"),
 )
-"""In the order of metrics and tables: malignant first."""
+"""In the order of metrics and tables: malignant first, and those that are no diagnosis of their own last."""
 
 _BY_NAME = {name: diagnosis for diagnosis in DIAGNOSES for name in (diagnosis.code, diagnosis.name, *diagnosis.aliases)}
 

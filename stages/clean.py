@@ -11,12 +11,14 @@ from lesions.audit.associations import uncertainty_coefficients
 from lesions.audit.bias_checks import find_warnings
 from lesions.audit.classes import absent_diagnoses
 from lesions.audit.contact_sheets import class_examples, duplicate_pairs
+from lesions.audit.matching import kind_of_reason
 from lesions.audit.normalise import unreadable_values
 from lesions.audit.plots import draw_views, plot_data
 from lesions.audit.report import write_report
-from lesions.audit.summary import kind_of_reason, summarise
-from lesions.audit.usable import find_usable
+from lesions.audit.summary import summarise
+from lesions.audit.usable import UnusableDataError, find_usable
 from lesions.core.csv_files import read_csv
+from lesions.core.errors import UserError
 from lesions.core.json_files import read_json, write_json
 from lesions.core.stage import run_stage, say
 from lesions.params.clean import Clean
@@ -24,6 +26,8 @@ from lesions.reporting.common.contact_sheet import contact_sheet
 
 RAW = Path("data/raw")
 CLEAN = Path("data/clean")
+REJECTED = Path("data/rejected.csv")
+"""What was set aside by a run that stopped for it: DVC removes `data/clean` then."""
 EXAMPLES = Path("plots/contact_sheet.jpg")
 DUPLICATES = Path("plots/near_duplicates.jpg")
 REPORT = Path("reports/data.html")
@@ -33,7 +37,12 @@ def main() -> None:
     """Clean data/raw."""
     params = Clean.read()
     table = read_csv(RAW / "metadata.csv")
-    images, rejects, duplicates, classes, members = find_usable(RAW, table, params)
+    try:
+        images, rejects, duplicates, classes, members = find_usable(RAW, table, params)
+    except UnusableDataError as error:
+        error.rejects.to_csv(REJECTED, index=False)
+        raise UserError(f"{error}\n{REJECTED} lists all of them.") from None
+    REJECTED.unlink(missing_ok=True)
     say(f"Counting and drawing what is in {len(images):,} images ...")
     CLEAN.mkdir(parents=True, exist_ok=True)
     images.to_csv(CLEAN / "images.csv", index=False)
@@ -43,7 +52,7 @@ def main() -> None:
 
     unreadable = unreadable_values(table[table["image_id"].isin(images["image_id"])])
     coefficients = uncertainty_coefficients(images)
-    warnings = find_warnings(images, coefficients, unreadable, absent_diagnoses(table, params))
+    warnings = find_warnings(images, classes, coefficients, unreadable, absent_diagnoses(table, params))
     summary = summarise(images, rejects, duplicates, classes, coefficients, unreadable, warnings)
     write_json(Path("metrics/data.json"), summary)
     views = list(draw_views(images))

@@ -38,6 +38,8 @@ def main() -> None:
     found = {"split": split.split, "leakage": split.leakage, "gallery": counts, "embedding": drawn}
     write_json(Path("metrics/explain.json"), {**found, "sanity_check": sanity})
     print(f"{GALLERY}: {len(examples)} images of {split.split}. Heat maps: {sanity['verdict']}")
+    if sanity["between_images"] is not None:
+        print(f"Maps of different images have a rank correlation of {sanity['between_images']:.2f}.")
     if split.leakage != "none":
         print(f"WARNING: {split.leakage}. These images are no fair test; see metrics/split.json for what leaks.")
 

@@ -61,6 +61,7 @@ def main() -> None:
         model = ensemble.merge_members(models)
         if params.logit_adjustment_tau:
             optimisation.apply_logit_adjustment(model, train.labels, params.logit_adjustment_tau)
+        say(f"Writing {MODEL} ...")
         write_outputs(model, data, fits)
         for checkpoint in checkpoints:
             checkpoint.remove()

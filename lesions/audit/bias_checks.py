@@ -37,6 +37,10 @@ MIN_AUC = 0.75
 """The area under the ROC curve from which the sizes of images are said to tell a class."""
 
 ADVICE = {
+    "melanoma_unstated": "If it is one, join it to the class mel by clean.classes in params.yaml; else no alert for "
+    "melanoma counts it.",
+    "no_malignant_class": "State what each class counts as by clean.classes in params.yaml (docs/own_data.md); else "
+    "the task malignant is not evaluated, and no alert is given.",
     "no_lesion_or_patient_ids": "Add a column lesion_id or patient_id if you can find out; else expect metrics on new "
     "patients to be lower than those on the test split.",
     "lesions_of_two_classes": "Check these rows: a diagnosis is wrong, or which images show one lesion.",
@@ -83,18 +87,25 @@ class Finding(NamedTuple):
 
 
 def find_warnings(
-    images: pd.DataFrame, coefficients: dict[str, float], unreadable: dict[str, dict[str, int]], absent: list[str]
+    images: pd.DataFrame,
+    classes: pd.DataFrame,
+    coefficients: dict[str, float],
+    unreadable: dict[str, dict[str, int]],
+    absent: list[str],
 ) -> list[Finding]:
     """Return what a person should know before training, the gravest first.
 
     Args:
         images: `data/clean/images.csv`.
+        classes: `data/clean/classes.csv`.
         coefficients: the `uncertainty_coefficients` of these images.
         unreadable: the values that could not be read, of `normalise.unreadable_values`.
         absent: the diagnoses of `clean.classes` that the data does not hold.
     """
     images = with_sizes(images)
     found = {
+        "melanoma_unstated": _melanoma(classes),
+        "no_malignant_class": _malignancy(classes),
         "no_lesion_or_patient_ids": _no_ids(images),
         "lesions_of_two_classes": _two_classes(images),
         **{f"{column}_tells_the_diagnosis": _column(images, column, coefficients[column]) for column in COLUMNS},
@@ -108,6 +119,20 @@ def find_warnings(
         else "",
     }
     return [Finding(key, found[key], advice) for key, advice in ADVICE.items() if found[key]]
+
+
+def _melanoma(classes: pd.DataFrame) -> str:
+    named = classes["label"].str.contains("melanom") | classes["diagnoses"].str.contains("melanom")
+    found = list(classes.loc[named & (classes["malignancy"] == "unstated"), "label"])
+    if not found:
+        return ""
+    return f"{first_few(found)}: by its name a melanoma, and it counts as neither malignant nor benign."
+
+
+def _malignancy(classes: pd.DataFrame) -> str:
+    if (classes["malignancy"] == "malignant").any():
+        return ""
+    return f"Of no class is it known that it is malignant: {first_few(list(classes['label']))}."
 
 
 def _no_ids(images: pd.DataFrame) -> str:

@@ -50,7 +50,7 @@ def duplicate_pairs(raw: Path, images: pd.DataFrame, duplicates: pd.DataFrame) -
     thumbnails = iter(_thumbnails(raw, members.loc[pairs[["one", "other"]].to_numpy().ravel()]))
     cells = []
     for pair in pairs.itertuples():
-        text = f"{pair.one} {pair.other} {pair.shown}{'' if pair.one_lesion else ' 2 lesions'}"
+        text = f"{pair.one} {pair.other}\n{pair.shown}{'' if pair.one_lesion else ', 2 lesions'}"
         cells.append((text, [next(thumbnails), next(thumbnails)]))
     return cells or [("No image is a duplicate of another.", [])]
 

@@ -67,3 +67,8 @@ def set_aside(images: pd.DataFrame, reasons: Sequence[str] | pd.Series) -> pd.Da
     rows = images.assign(reason=reasons)
     rows = rows[rows["reason"] != ""]
     return rows.reindex(columns=REJECTS, fill_value="").map(sanitize)
+
+
+def kind_of_reason(reasons: "pd.Series[str]") -> "pd.Series[str]":
+    """Return reasons without what is particular to one image, after a colon, semicolon or number."""
+    return reasons.str.replace(r"\s*[:;].*", "", regex=True)

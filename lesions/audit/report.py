@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from lesions.audit.associations import COLUMNS
+from lesions.audit.matching import kind_of_reason
 from lesions.audit.plots import View
-from lesions.audit.summary import kind_of_reason
 from lesions.params.clean import Clean
 from lesions.reporting.common.provenance import origin
 from lesions.reporting.common.templates import render
@@ -89,6 +89,7 @@ def write_report(
         "values": {column: sorted(set(images[column]) - {""}) for column in ("dx_type", "source")},
         "uncertainty": _uncertainty(images, summary["tells_the_diagnosis"]),
         "origin": origin(provenance),
+        "drawn": provenance["source"] == "synthetic",
         "plots": {view.key: (view.title, png) for view, png in views},
         "sheet": sheet.read_bytes(),
         "duplicates_sheet": duplicates_sheet.read_bytes(),

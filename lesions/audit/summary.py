@@ -7,6 +7,7 @@ import pandas as pd
 from lesions.audit.associations import lesion_of, size_of
 from lesions.audit.bias_checks import Finding
 from lesions.audit.duplicates import under_two_lesions
+from lesions.audit.matching import kind_of_reason
 from lesions.audit.normalise import count_values, unknown_values
 from lesions.audit.plots import DESCRIPTIVE
 from lesions.audit.skin_tone import SKIN_TONES
@@ -72,11 +73,6 @@ def summarise(
         "tells_the_diagnosis": coefficients,
         "warnings": [warning._asdict() for warning in warnings],
     }
-
-
-def kind_of_reason(reasons: "pd.Series[str]") -> "pd.Series[str]":
-    """Return reasons without what is particular to one image, after a colon, semicolon or number."""
-    return reasons.str.replace(r"\s*[:;].*", "", regex=True)
 
 
 def _with_examples(values: dict[str, int]) -> dict[str, Any]:

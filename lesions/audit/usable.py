@@ -11,11 +11,12 @@ from lesions.audit.classes import NOT_AMONG, class_table, classify, refuse_class
 from lesions.audit.duplicates import find_duplicates, label_conflicts, near_duplicate_ids
 from lesions.audit.groups import group_ids
 from lesions.audit.known_pairs import known_pair_ids, with_known_pairs
-from lesions.audit.matching import find_members, set_aside
+from lesions.audit.matching import find_members, kind_of_reason, set_aside
 from lesions.audit.normalise import fill_ages, normalise
 from lesions.audit.scan import scan_images
 from lesions.core.errors import UserError
 from lesions.params.clean import Clean
+from lesions.reporting.common.numbers import first_few
 from lesions.taxonomy import ordered
 
 COLUMNS = [
@@ -23,6 +24,19 @@ COLUMNS = [
     *("sex", "site", "ita", "skin_tone", "source", "patient_id", "published_split", "height", "width"),
     *("near_duplicate_id", "known_pair_id", "sha256"),
 ]
+
+
+class UnusableDataError(UserError):
+    """Too much of the data cannot be used.
+
+    Args:
+        rejects: what was set aside, with each one's `reason`.
+        words: the message.
+    """
+
+    def __init__(self, rejects: pd.DataFrame, words: str) -> None:
+        super().__init__(words)
+        self.rejects = rejects
 
 
 ImagesRead = tuple[pd.DataFrame, NDArray[np.uint8], NDArray[np.float32], pd.DataFrame]
@@ -70,7 +84,8 @@ def find_usable(
         classes, of `class_table`; and `image_id`, `archive` and `member` of all images in the pairs.
 
     Raises:
-        UserError: the classes cannot be used, too much is set aside, or duplicates conflict and the policy is to stop.
+        UnusableDataError: too much is set aside, or all of a class.
+        UserError: the classes cannot be used, or duplicates conflict and the policy is to stop.
     """
     table = table.assign(**classify(table, params))
     classes = ordered(set(table["label"]) - {""})
@@ -104,17 +119,22 @@ def _refuse_if_unusable(images: pd.DataFrame, rejects: pd.DataFrame, classes: li
     """Stop where too much is set aside, or all of a class; what a person left out by `clean.classes` is not counted."""
     rejects = rejects[rejects["reason"] != NOT_AMONG]
     share = len(rejects) / (len(rejects) + len(images))
-    commonest = rejects["reason"].value_counts().head(8)
-    reasons = "".join(f"\n  {count:6,} {reason}" for reason, count in commonest.items())
+    kinds = rejects.groupby(kind_of_reason(rejects["reason"]))["image_id"]
+    reasons = "".join(
+        f"\n  {len(ids):6,} {kind}: {first_few(sorted(ids))}"
+        for kind, ids in sorted(kinds, key=lambda pair: -len(pair[1]))
+    )
     if share > limit:
-        raise UserError(
+        raise UnusableDataError(
+            rejects,
             f"{len(rejects):,} of {len(rejects) + len(images):,} images ({share:.1%}) must be set aside, "
             f"more than clean.max_rejected allows ({limit:.1%}):{reasons}\n"
-            "Mend the data, or raise clean.max_rejected in params.yaml if this is as it should be."
+            "Mend the data, or raise clean.max_rejected in params.yaml if this is as it should be.",
         )
     empty = [label for label in classes if label not in set(images["label"])]
     if empty:
-        raise UserError(
+        raise UnusableDataError(
+            rejects,
             f"of {', '.join(empty)} no image can be used, and of every class at least three are needed. "
-            f"Mend the images, or take the class out of the table. Set aside were:{reasons}"
+            f"Mend the images, or take the class out of the table. Set aside were:{reasons}",
         )

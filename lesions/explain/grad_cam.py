@@ -40,7 +40,7 @@ def heat_maps(
     starts = range(0, len(pixels), BATCH)
     for start in tqdm(starts, desc=what, unit=" batches", disable=None if what else True):
         chosen = slice(start, start + BATCH)
-        fine = compiled(pixels[chosen].astype(np.float32), classes[chosen]).numpy()
+        fine = compiled(tf.constant(pixels[chosen], tf.float32), tf.constant(classes[chosen])).numpy()
         highest = fine.max(axis=(1, 2), keepdims=True)
         np.divide(fine, highest, out=found[chosen], where=highest > 0)
     return found
@@ -52,7 +52,6 @@ def _compiled(model: keras.Model) -> Callable[..., tf.Tensor]:
     parts = split_at_features(model)
     height, width, channels = model.input_shape[1:]
 
-    @tf.function(input_signature=[tf.TensorSpec((None, height, width, channels)), tf.TensorSpec((None,), tf.int64)])
     def unscaled(x: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -64,4 +63,6 @@ def _compiled(model: keras.Model) -> Callable[..., tf.Tensor]:
         coarse = tf.nn.relu(tf.reduce_sum(alpha * a, axis=3, keepdims=True))
         return tf.image.resize(coarse, (height, width))[..., 0]
 
-    return unscaled
+    signature = [tf.TensorSpec((None, height, width, channels)), tf.TensorSpec((None,), tf.int64)]
+    compiled: Callable[..., tf.Tensor] = tf.function(unscaled, input_signature=signature).get_concrete_function()
+    return compiled

@@ -109,8 +109,9 @@ def _refuse_few_groups(counts: pd.DataFrame, fractions: dict[str, float]) -> Non
     for label, groups in (counts > 0).sum().items():
         if groups < len(fractions):
             raise UserError(
-                f"class {label!r} has {groups} independent lesion(s), and {', '.join(fractions)} need at "
-                f"least one each ({len(fractions)}). Add images of it, or leave the class out."
+                f"class {label!r} has {groups} group(s) (the images of one lesion or patient, and "
+                f"duplicates, are one), and {', '.join(fractions)} need at least one each ({len(fractions)}). "
+                "data/clean/duplicates.csv lists the duplicates. Add images of the class, or leave it out."
             )
 
 

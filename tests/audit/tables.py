@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 
 from lesions.audit.associations import uncertainty_coefficients
 from lesions.audit.bias_checks import Finding, find_warnings
+from lesions.audit.classes import class_table
 from lesions.audit.normalise import normalise
 from lesions.params.clean import Clean
 from tests.conftest import ROOT
@@ -40,7 +41,7 @@ def images(rows: int, **columns: object) -> pd.DataFrame:
 
 
 def warnings_of(data: pd.DataFrame) -> list[Finding]:
-    return find_warnings(data, uncertainty_coefficients(data), {}, [])
+    return find_warnings(data, class_table(data, params()), uncertainty_coefficients(data), {}, [])
 
 
 def keys(data: pd.DataFrame) -> list[str]:

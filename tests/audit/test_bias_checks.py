@@ -112,3 +112,10 @@ def test_uncertainty_coefficients_ignore_order_and_duplicates() -> None:
     assert uncertainty_coefficients(data.sample(frac=1, random_state=1)) == coefficients
     assert uncertainty_coefficients(pd.concat([data, data.head(100)])) == coefficients
     assert uncertainty_coefficients(images(300, dataset=[f"{number}" for number in range(300)]))["source"] == 0
+
+
+def test_classes_of_unknown_malignancy() -> None:
+    named = images(60, label=np.resize(["nv", "melanoma nos"], 60), diagnosis=np.resize(["nv", "melanoma nos"], 60))
+    assert keys(named)[:2] == ["melanoma_unstated", "no_malignant_class"]
+    two = images(60, label=np.resize(["malignant", "benign"], 60), diagnosis=np.resize(["malignant", "benign"], 60))
+    assert not {"melanoma_unstated", "no_malignant_class"} & set(keys(two))

@@ -58,8 +58,8 @@ def test_two_classes_reach_the_tables(raw: Raw) -> None:
     assert data["diagnosis"].value_counts().to_dict() == dict.fromkeys(["nv", "my own mole", "mel", "bcc"], 10)
     described = read_csv(Path("data/clean/classes.csv"))
     assert described.to_numpy().tolist() == [
-        ["benign", "benign", "benign", "nv; my own mole"],
         ["malignant", "malignant", "malignant", "mel; bcc"],
+        ["benign", "benign", "benign", "nv; my own mole"],
     ]
 
 

@@ -112,7 +112,7 @@ STOPS: dict[str, tuple[Callable[[Path], None], str]] = {
     "missing column": (rename_column, "has no column dx"),
     "duplicate ids": (double_an_id, "image_ids in more than one row"),
     "truncated archive": (truncate, "images_part_2.zip cannot be opened as a zip archive"),
-    "too few lesions": (leave_two_lesions, "class 'df' has 2 independent lesion(s)"),
+    "too few lesions": (leave_two_lesions, "class 'df' has 2 group(s)"),
     "a class without images": (break_a_class, "of vasc no image can be used"),
     "too many rejects": (
         lambda own: break_images(own, ids_of(own, "nv")),

@@ -58,7 +58,10 @@ PRETRAINED: dict[str, dict[str, Any]] = {
 
 SITUATIONS = {
     "usual": Situation(
-        [r"predicts a probability for each of 3 diagnoses", "Rare classes were oversampled", r"58 dermatologists"],
+        [
+            r"takes one dermoscopy image of a skin lesion and predicts a probability for each of 3 diagnoses: mel, mel",
+            *("were oversampled with augmented images", r"58 dermatologists", "trained on dermoscopy"),
+        ],
         ["leaky", "drawings only", "not shown to be better than chance", "The data name no lesions"],
     ),
     "cosine to the last epoch": Situation(
@@ -100,6 +103,11 @@ SITUATIONS = {
         [r"> \*\*This model has seen drawings only"],
         ["58 dermatologists", "dermatologists' sensitivity", "trained on dermoscopy"],
         source="synthetic",
+    ),
+    "a folder of one's own": Situation(
+        ["takes one image of a skin lesion", "Whether its images were taken through a dermatoscope is not stated"],
+        ["trained on dermoscopy"],
+        source="folder",
     ),
     "one source": Situation([r"that sensitivity for melanomas differs between sources is not known"]),
     "three sources": Situation(

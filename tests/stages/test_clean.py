@@ -233,8 +233,17 @@ def test_too_many_rejects(raw: Raw) -> None:
     edit_params(raw.folder, clean={"max_rejected": 0.1})
     raw.members |= {f"images/p{number:02}.jpg": b"x" for number in range(10)}
     raw.write()
-    with pytest.raises(UserError, match=r"10 of 40 images \(25.0%\) must be set aside, more than clean.max_rejected"):
+    with pytest.raises(
+        UserError, match=r"10 of 40 images \(25.0%\) must be set aside, more than clean.max_rejected"
+    ) as found:
         clean.main()
+    assert "10 no image" in str(found.value)
+    assert "p00, p01, p02, p03, and 6 more" in str(found.value)
+    listed = read_csv(Path("data/rejected.csv"))
+    assert list(listed["image_id"]) == [f"p{number:02}" for number in range(10)]
+    edit_params(raw.folder, clean={"max_rejected": 0.5})
+    clean.main()
+    assert not Path("data/rejected.csv").exists()
 
 
 def test_class_without_usable_image(raw: Raw) -> None:

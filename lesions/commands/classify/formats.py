@@ -12,25 +12,26 @@ from lesions.taxonomy import about
 
 NOTICE = "No medical device: made for research, never to decide what is done with a person's skin."
 OOD = "no answer: unlike the training images"
-HEAD = ("image", "diagnosis", "probability", "not excluded", "malignant", "melanoma", "")
+HEAD = ("image", "diagnosis", "probability", "not excluded", "malignant", "melanoma")
 
 
 def write_table(predictions: Iterable[Prediction], classifier: Classifier, out: TextIO) -> None:
-    """Write one line per image, and below what the columns mean."""
+    """Write one line per image, and below what the columns mean, where an image is classified."""
     rows = [HEAD, *(_row(one, classifier) for one in predictions)]
     whole = [row for row in rows if len(row) == len(HEAD)]
     widths = [max(len(row[column]) for row in whole) for column in range(len(HEAD))]
     widths[0] = max(len(row[0]) for row in rows)
     for row in rows:
         out.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() + "\n")
-    out.write("\n" + "\n".join(notes(classifier)) + "\n")
+    if len(whole) > 1:
+        out.write("\nWhat the columns mean:\n" + "".join(f"- {note}\n" for note in notes(classifier)))
 
 
 def _row(found: Prediction, classifier: Classifier) -> tuple[str, ...]:
     if found.problem:
         return sanitize(found.name), sanitize(found.problem)
     if found.is_ood:
-        return sanitize(found.name), "-", "-", "-", "-", "-", OOD
+        return sanitize(found.name), OOD, "-", "-", "-", "-"
     malignant = malignant_probability(found, classifier)
     return (
         sanitize(found.name),
@@ -39,7 +40,6 @@ def _row(found: Prediction, classifier: Classifier) -> tuple[str, ...]:
         sanitize(", ".join(found.prediction_set)) or "-",
         "-" if malignant is None else f"{_yes(found.alerts['malignant'])} ({malignant:.2f})",
         {True: "ALERT", False: "no alert", None: "-"}[found.alerts.get("melanoma")],
-        "",
     )
 
 
@@ -56,17 +56,20 @@ def malignant_probability(found: Prediction, classifier: Classifier) -> float | 
 def notes(classifier: Classifier) -> list[str]:
     """Return sentences that say what the predictions mean, and what they do not."""
     found = []
-    for task, word in (("melanoma", "ALERT"), ("malignant", "malignant: yes")):
+    for task, word in (("melanoma", "ALERT"), ("malignant", "yes")):
+        if task not in classifier.thresholds.tasks:
+            found.append(f"{task}: no alert, since no class of this model is known to be {task}.")
+            continue
         threshold = classifier.thresholds.value(task, "sensitivity", classifier.sensitivity)
         if threshold is not None:
             spread = _sensitivity_by_source(classifier.thresholds.find(task, "sensitivity", classifier.sensitivity))
             positive = " + ".join(sanitize(name) for name in classifier.thresholds.tasks[task].positive)
             found.append(
-                f"{word}: the uncalibrated probability of {positive} is at least {threshold:.3g}, which had a "
-                f"sensitivity of at least {classifier.sensitivity:.0%} on validation. {spread}"
+                f'{task}: "{word}" where the uncalibrated probability of {positive} is at least {threshold:.3g}, '
+                f"which had a sensitivity of at least {classifier.sensitivity:.0%} on validation. {spread}"
             )
         else:
-            found.append(f"{word.partition(':')[0]}: no threshold is known for this model, so none is given.")
+            found.append(f"{task}: no threshold is known for this model, so no alert is given.")
     if sets := classifier.thresholds.prediction_sets:
         never = sanitize(", ".join(sets.never_excluded))
         found.append(

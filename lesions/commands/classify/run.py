@@ -54,6 +54,8 @@ def classify(
         predictions = _save_heat_maps(predictions, classifier, heatmap)
     problems: list[str] = []
     WRITERS[form](_collect_problems(predictions, problems), classifier, sys.stdout)
+    if heatmap is not None:
+        print(f"{heatmap}: {len(images) - len(problems):,} images beside their heat maps", file=sys.stderr)
     if problems:
         print(f"{len(problems):,} of {len(images):,} images could not be classified.", file=sys.stderr)
     return not problems

@@ -106,9 +106,9 @@ class Static(Handler):
 class Classify(Handler):
     """An image's bytes in, JSON out; a request waits until those before it are done."""
 
-    def initialize(self, site: Site) -> None:
+    def initialize(self, site: Site, content: bytes = b"", kind: str = "html", policy: str = POLICY) -> None:
         """Begin without any part of an image."""
-        super().initialize(site)
+        super().initialize(site, content, kind, policy)
         self.chunks: list[bytes] = []
 
     def data_received(self, chunk: bytes) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from lesions.audit.duplicates import label_conflicts
 from lesions.audit.matching import REJECTS, set_aside
-from lesions.audit.summary import kind_of_reason
+from lesions.audit.matching import kind_of_reason
 from lesions.audit.usable import with_groups
 from lesions.classifier import Classifier
 from lesions.commands.options import make_writable, read_bootstrap

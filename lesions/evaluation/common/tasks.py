@@ -66,7 +66,7 @@ def binary_tasks(classes: pd.DataFrame) -> dict[str, BinaryTask | str]:
         else "no class is melanoma alone",
         "malignant": BinaryTask(positive=malignant, negative=benign)
         if malignant and benign
-        else "data/clean/classes.csv states no malignant class, or no benign one",
+        else "no class is known to be malignant, or none to be benign: state it by clean.classes in params.yaml",
     }
 
 

@@ -1,5 +1,6 @@
 """What a training prints: a bar while an epoch runs, on a terminal, and a line of 80 characters after it."""
 
+import time
 from collections.abc import Callable
 
 import keras
@@ -21,9 +22,11 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._params, self._best = params, best
         self._bar = tqdm(disable=True)
+        self._begun = time.monotonic()
 
     def on_epoch_begin(self, epoch: int, _logs: object = None) -> None:
         """Begin a bar."""
+        self._begun = time.monotonic()
         name = f"Epoch {epoch + 1}/{self._params.epochs}"
         self._bar = tqdm(total=self.params["steps"], desc=name, unit=" batches", leave=False, disable=None)
 
@@ -36,7 +39,7 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
         """Print the line."""
         self._bar.close()
         best = self._params.restore_best_weights and self._best() == epoch
-        line = epoch_line(epoch, self._params, logs)
+        line = f"{epoch_line(epoch, self._params, logs)}, {time.monotonic() - self._begun:.0f} s"
         print(f"{line}, best" if best else line, flush=True)
 
 

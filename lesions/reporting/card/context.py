@@ -11,7 +11,7 @@ from lesions.core.csv_files import read_csv
 from lesions.core.json_files import read_json
 from lesions.reporting.card.flow import image_flow
 from lesions.reporting.card.plots import DERMATOLOGISTS, write_plots
-from lesions.reporting.card.subgroups import comparison_rows, findings, source_rows, subgroup_rows
+from lesions.reporting.card.subgroups import comparison_rows, findings, reasons, source_rows, subgroup_rows
 from lesions.reporting.common.names import SPLITS
 from lesions.reporting.common.numbers import decimal
 from lesions.reporting.common.provenance import origin
@@ -81,6 +81,7 @@ def card_context(params: Json, folder: Path) -> Json:
         "image_only": report.get("image_only", {}).get(split_name),
         "melanoma": any("melanoma_groups" in row for rows in groups.values() for row in rows),
         "subgroups": subgroup_rows(groups),
+        "subgroups_reasons": reasons(groups),
         "tests": comparisons.get("tests", 0),
         "comparisons": comparison_rows(comparisons),
         "findings": findings(comparisons),

@@ -12,11 +12,20 @@ SIGNIFICANCE = 0.05
 """Below it, a p-value is said to show a difference."""
 
 
+def reasons(groups: dict[str, list[Json]]) -> list[str]:
+    """Return the reasons for which metrics of subgroups are not defined, each once."""
+    cells = (value for rows in groups.values() for row in rows for value in row.values())
+    return sorted({one["reason"] for one in cells if isinstance(one, dict) and one.get("value", 0) is None})
+
+
 def subgroup_rows(groups: dict[str, list[Json]]) -> list[Json]:
-    """Return a row a subgroup, the first of each column with that column's name."""
+    """Return a row a subgroup, the first of each column with that column's name; see `reasons` for what is "–"."""
     return [
         {"column": column.replace("_", " ") if number == 0 else ""}
-        | row
+        | {
+            name: Markdown("–") if isinstance(value, dict) and value.get("value", 0) is None else value
+            for name, value in row.items()
+        }
         | ({"balanced_accuracy": "suppressed"} if "suppressed" in row else {})
         for column, rows in groups.items()
         for number, row in enumerate(rows)
