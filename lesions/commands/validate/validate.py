@@ -12,8 +12,7 @@ from typing import Any
 import pandas as pd
 
 from lesions.audit.duplicates import label_conflicts
-from lesions.audit.matching import REJECTS, set_aside
-from lesions.audit.matching import kind_of_reason
+from lesions.audit.matching import REJECTS, kind_of_reason, set_aside
 from lesions.audit.usable import with_groups
 from lesions.classifier import Classifier
 from lesions.commands.options import make_writable, read_bootstrap
