@@ -31,6 +31,12 @@ def end_at_once() -> None:
     _handle(_end)
 
 
+def end_no_more() -> None:
+    """From now on ignore all of `ENDING`: what was to be done is done, and must not look as if it had failed."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def not_ended() -> Iterator[None]:
     """Ignore all of `ENDING` within, where what was begun is cleared up: a second Ctrl-C would leave a part of it."""

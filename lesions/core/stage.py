@@ -1,5 +1,6 @@
 """How a stage starts, and how it ends when something is wrong."""
 
+import atexit
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -9,7 +10,7 @@ from typing import Any, TypeAlias
 from ruamel.yaml import YAML
 
 from lesions.core.errors import UserError, system_error
-from lesions.core.signals import end_like_ctrl_c, end_with_dvc, is_interrupt, not_ended
+from lesions.core.signals import end_like_ctrl_c, end_no_more, end_with_dvc, is_interrupt, not_ended
 
 RESTORE = (
     "Nothing is lost: once this is mended, `dvc repro` goes on from here.\n"
@@ -44,6 +45,7 @@ def run_stage(main: Callable[[], None], *, makes_stale: bool = True) -> None:
             _remove(stale_results(stages, stage))
         main()
         finished = True
+        atexit.register(end_no_more)
     except UserError as error:
         # Names from archives and folders may hold what a terminal obeys.
         printable = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(error))
