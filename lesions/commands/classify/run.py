@@ -11,7 +11,7 @@ from pathlib import Path
 from lesions.classifier import Classifier, Prediction
 from lesions.commands.classify import formats
 from lesions.commands.classify.inputs import ImageFile
-from lesions.commands.options import make_writable
+from lesions.commands.options import make_writable, writing
 from lesions.explain.overlay import beside, overlay
 from lesions.inference.predict import BATCH_SIZE
 from lesions.models.calibration.metadata_prior import PatientMetadata
@@ -78,5 +78,6 @@ def _save_heat_maps(predictions: Iterator[Prediction], classifier: Classifier, f
                 image = beside(overlay(one.pixels, next(maps), BOX))
                 file = folder / f"{number:05d}-{Path(one.name).stem[:50]}.png"
                 file.unlink(missing_ok=True)  # what a link there names stays as it is
-                image.save(file)
+                with writing(file):
+                    image.save(file)
             yield one
