@@ -56,9 +56,9 @@ def main() -> None:
 
 
 def _can_print() -> bool:
-    """Whether what is printed gets where it should."""
+    """Whether there is room where what is printed goes, tried with a line's end: what failed is not tried again."""
     try:
-        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), b"\n")
     except OSError:
         return False
     return True

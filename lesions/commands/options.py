@@ -1,11 +1,9 @@
 """What several commands make of their options, before the work."""
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from lesions.core.errors import UserError, system_error
+from lesions.core.errors import UserError
 from lesions.core.params import FILE
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.params.evaluate import Evaluate
@@ -30,19 +28,6 @@ def make_writable(folder: Path, what: str) -> None:
             pass
     except OSError as error:
         raise UserError(f"{folder} is no folder to write {what} into: {error.strerror}.") from None
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Name the file whose writing fails inside; the system's own error names none once the disk is full.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise UserError(system_error(OSError(error.errno, error.strerror, str(path)))) from None
 
 
 def read_bootstrap(resamples: int | None) -> Bootstrap:

@@ -66,6 +66,19 @@ def reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name the file whose writing fails inside; the system's own error names none once the disk is full.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(system_error(OSError(error.errno, error.strerror, str(path)))) from None
+
+
+@contextmanager
 def needs_extra(name: str) -> Iterator[None]:
     """Say which command installs what an import needs, for use around imports alone.
 

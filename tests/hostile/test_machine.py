@@ -117,23 +117,19 @@ def test_full_temporary_folder_is_named(tmp_path: Path, work: str) -> None:
     assert "export TMPDIR=" in said
 
 
-@needs_mount
 def test_no_temporary_folder_at_all(tmp_path: Path) -> None:
-    setup = f"cd /; mount --bind {ROOT} {tmp_path}; for d in /tmp /var/tmp /usr/tmp /dev/shm; do [ ! -d $d ] || "
-    setup += "mount -t tmpfs -o ro tmpfs $d; done"
-    if tmp_path.is_relative_to("/tmp"):  # noqa: S108
-        setup = setup.replace("/tmp /var/tmp", "/var/tmp")
-        pytest.skip("the tests' own folders lie in the only temporary folder")
-    said = refused(PYTHON, "-c", TEMPORARY.format(work="pass"), folder=tmp_path, setup=setup)
+    limited = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", PYTHON, "-c", TEMPORARY.format(work="pass")]
+    said = refused(*limited, folder=tmp_path)
+    assert said.startswith("ERROR: No usable temporary directory found")
     assert "export TMPDIR=" in said
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-@pytest.mark.parametrize("command", [["sources"], ["preset"], ["check"]])
-def test_full_disk_under_standard_output(project: Path, command: list[str]) -> None:
+@pytest.mark.parametrize("command", ["sources", "check"])
+def test_full_disk_under_standard_output(project: Path, command: str) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [PYTHON, "-c", LESIONS, *command],
+            [PYTHON, "-c", LESIONS, command],
             cwd=project,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=full,
@@ -152,8 +148,7 @@ def test_full_disk_under_a_file_of_a_command(tmp_path: Path) -> None:
     write = """
 from pathlib import Path
 from PIL import Image
-from lesions.commands.options import writing
-from lesions.core.errors import UserError
+from lesions.core.errors import UserError, writing
 try:
     with writing(Path("small/a.png")):
         Image.effect_noise((900, 900), 90).save("small/a.png")
@@ -205,9 +200,7 @@ def test_git_that_is_not_installed(project: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder to somebody else")
-@pytest.mark.parametrize(
-    "command", [["metrics"], ["compare", "HEAD"], ["study"], ["new", "../mine"], ["update"]], ids=lambda words: words[0]
-)
+@pytest.mark.parametrize("command", [["compare", "HEAD"], ["study"], ["new", "../mine"]], ids=lambda words: words[0])
 def test_repository_of_another_owner(project: Path, tmp_path: Path, command: list[str]) -> None:
     for path in (project, project / ".git"):
         os.chown(path, 1234, 1234)

@@ -11,7 +11,8 @@ from pathlib import Path
 from lesions.classifier import Classifier, Prediction
 from lesions.commands.classify import formats
 from lesions.commands.classify.inputs import ImageFile
-from lesions.commands.options import make_writable, writing
+from lesions.commands.options import make_writable
+from lesions.core.errors import writing
 from lesions.explain.overlay import beside, overlay
 from lesions.inference.predict import BATCH_SIZE
 from lesions.models.calibration.metadata_prior import PatientMetadata

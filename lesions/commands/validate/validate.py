@@ -15,7 +15,7 @@ from lesions.audit.matching import REJECTS, set_aside
 from lesions.audit.summary import kind_of_reason
 from lesions.audit.usable import with_groups
 from lesions.classifier import Classifier
-from lesions.commands.options import make_writable, read_bootstrap, writing
+from lesions.commands.options import make_writable, read_bootstrap
 from lesions.commands.validate import report as reports
 from lesions.commands.validate import train_overlap
 from lesions.commands.validate.collection import Collection, parse_mapping
@@ -29,7 +29,7 @@ from lesions.commands.validate.evaluate import (
 )
 from lesions.commands.validate.train_overlap import ModelImages, find_overlap, training_labels
 from lesions.core.csv_files import EXACT
-from lesions.core.errors import UserError
+from lesions.core.errors import UserError, writing
 from lesions.core.json_files import write_json
 from lesions.core.sanitize import sanitize
 from lesions.core.temporary import temporary_folder
