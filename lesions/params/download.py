@@ -70,14 +70,14 @@ def check_folder(folder: Path) -> None:
     for parent, folders, names in os.walk(folder, onerror=_refuse):
         for name in (*folders, *names):
             path = os.path.join(parent, name)  # noqa: PTH118 - ten times as fast, and there may be 100,000
-            if reason := _why_not(path, home):
+            if reason := _unfit_reason(path, home):
                 raise UserError(
                     f"{path} {reason}. Mend it, or take it out of {folder} (the pipeline's is download.folder in "
                     "params.yaml)."
                 )
 
 
-def _why_not(path: str, home: Path) -> str:
+def _unfit_reason(path: str, home: Path) -> str:
     """Say why a file or folder below `home` cannot be one of a person's images, or ""."""
     try:
         path.encode()
