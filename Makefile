@@ -9,6 +9,8 @@ BIN := .venv/bin
 # The pipeline's stages call `python`: it must be the environment's own.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
+# DVC wants a name, which a container's user id may lack.
+export USER ?= lesions
 # Tests of one file share what they prepare.
 TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
 

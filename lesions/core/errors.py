@@ -67,7 +67,7 @@ def reading(path: Path) -> Iterator[None]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Name the file whose writing fails inside; the system's own error names none once the disk is full.
+    """Name the file whose writing fails inside, where the system's error names none, as once the disk is full.
 
     Raises:
         UserError: it cannot be written.
@@ -75,7 +75,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(system_error(OSError(error.errno, error.strerror, str(path)))) from None
+        raise UserError(system_error(error, str(path))) from None
 
 
 @contextmanager

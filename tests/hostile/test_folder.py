@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lesions.core.errors import UserError
+from lesions.core.stage import read_stages
 from lesions.params.inputs import check_inputs
 from stages import download
 from tests.conftest import ROOT, edit_params, run
@@ -103,6 +104,16 @@ def test_folder_is_checked_before_dvc_reads_it(project: Path, what: str) -> None
         assert words in str(error.value)
         assert "take it out" in str(error.value)
     assert not list((project / "data/raw").glob("*.zip"))
+
+
+@pytest.mark.usefixtures("project")
+def test_check_runs_first_and_always() -> None:
+    """Else DVC would read the folder unchecked, where params.yaml is as before."""
+    stages = read_stages()
+    assert stages["check"]["always_changed"]
+    for stage in stages.values():
+        if any(dep.startswith("${") for dep in stage["deps"]):
+            assert set(stages["check"]["outs"]) <= set(stage["deps"])
 
 
 def test_command_prints_what_a_terminal_obeys_as_text(project: Path) -> None:

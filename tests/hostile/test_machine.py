@@ -194,6 +194,15 @@ def test_checkout_without_git(project: Path) -> None:
     assert config.stdout == "true\n"
 
 
+def test_user_without_a_name(project: Path) -> None:
+    """As of a container's user id: DVC asks as here, and would not start."""
+    (project / "ask.mk").write_text(f"ask:\n\t@{PYTHON} -c 'import getpass; print(getpass.getuser())'\n")
+    nameless = ["env", *(f"--unset={name}" for name in ("LOGNAME", "USER", "LNAME", "USERNAME"))]
+    command = [*nameless, "make", "--silent", "-f", "Makefile", "-f", "ask.mk", "ask"]
+    done = subprocess.run(command, cwd=project, check=True, capture_output=True, text=True)
+    assert done.stdout == "lesions\n"
+
+
 def test_git_that_is_not_installed(project: Path) -> None:
     said = refused(PYTHON, "-c", LESIONS, "metrics", folder=project, PATH="/nowhere")
     assert said == "ERROR: Git is not installed, and experiments are kept in it: install it.\n"
