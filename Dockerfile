@@ -10,8 +10,9 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* \
  && git config --system --add safe.directory /lesions
 
-# Outside of /lesions, which the clone covers. Caches, such as the checkpoints, must be of whoever runs it.
-ENV PATH=/opt/environment/bin:$PATH HOME=/tmp DVC_NO_ANALYTICS=1
+# Outside of /lesions, which the clone covers. Caches, such as the checkpoints, must be of whoever runs it. DVC wants a
+# user's name, which the id of another machine has none of here.
+ENV PATH=/opt/environment/bin:$PATH HOME=/tmp USER=lesions DVC_NO_ANALYTICS=1
 COPY requirements.txt /opt/
 RUN python -m venv /opt/environment \
  && python -m pip install --no-cache-dir --disable-pip-version-check --require-hashes --requirement /opt/requirements.txt

@@ -9,6 +9,8 @@ BIN := .venv/bin
 # The pipeline's stages call `python`: it must be the environment's own.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
+# DVC wants a name, which a container's user id may lack.
+export USER ?= lesions
 # Tests of one file share what they prepare.
 TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -38,7 +40,14 @@ Next:
 endef
 export NEXT
 
-.PHONY: install repro test test-long release-check lint lock bench clean help
+define NO_GIT
+ERROR: this folder has no .git: it came as an archive, without its history. Clone the project instead; or, to run it
+without experiments and comparisons:
+  printf '[core]\n    no_scm = true\n' >> .dvc/config.local
+endef
+export NO_GIT
+
+.PHONY: can-run install repro test test-long release-check lint lock bench clean help
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -46,9 +55,16 @@ help:  ## this list
 
 install: .venv/installed  ## build the environment alone
 
-repro: .dvc/plots_page.html  ## build the environment, then run the pipeline
+repro: can-run .dvc/plots_page.html  ## build the environment, then run the pipeline
+	lesions check
 	dvc repro
 	@printf '%s\n' "$$NEXT"
+
+# Before minutes of installing: DVC needs Git, unless told otherwise, and a folder that it can write.
+can-run:
+	@[ -w . ] || { echo "ERROR: $(CURDIR) cannot be written. Copy the project to a folder that can." >&2; exit 1; }
+	@[ -e .git ] || git rev-parse --git-dir > /dev/null 2>&1 || grep -qs 'no_scm = true' .dvc/config .dvc/config.local \
+	  || { printf '%s\n' "$$NO_GIT" >&2; exit 1; }
 
 test: .venv/installed-dev  ## every test that needs no long training
 	python -m pytest $(TWO_AT_A_TIME) -m "not long and not release"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from lesions.core.errors import UserError, needs_extra, system_error
+from lesions.core.sanitize import printable
 from lesions.core.signals import end_like_ctrl_c, is_interrupt
 
 AddCommand: TypeAlias = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]
@@ -42,16 +43,25 @@ def main() -> None:
         arguments.run(arguments)
         sys.stdout.flush()  # a full disk beneath it is said here
     except UserError as error:
-        sys.exit(f"ERROR: {error}")
+        sys.exit(f"ERROR: {printable(str(error))}")
     except BrokenPipeError:  # whoever read the answers, such as `head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        sys.exit(f"ERROR: {system_error(error)}")
+        sys.exit(f"ERROR: {printable(system_error(error, '' if _can_print() else 'standard output'))}")
     except (Exception, KeyboardInterrupt) as error:
         if not is_interrupt(error):
             raise
         sys.exit("\nInterrupted.")
+
+
+def _can_print() -> bool:
+    """Whether there is room where what is printed goes, tried with a line's end: what failed is not tried again."""
+    try:
+        os.write(sys.stdout.fileno(), b"\n")
+    except OSError:
+        return False
+    return True
 
 
 def a_name(text: str) -> str:
@@ -139,10 +149,12 @@ def add_project_commands(command: AddCommand) -> None:
 
 
 def check_params(_: argparse.Namespace) -> None:
-    """Check params.yaml in the current folder."""
+    """Check params.yaml in the current folder, and the folder of images that it names."""
     from lesions.params.all import check_all
+    from lesions.params.inputs import check_inputs
 
     check_all()
+    check_inputs()
     print("params.yaml holds what the stages expect.")
 
 

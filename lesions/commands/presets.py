@@ -18,7 +18,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
 from lesions.core.errors import UserError
-from lesions.core.params import FILE, did_you_mean, read_file
+from lesions.core.params import FILE, did_you_mean, read_file, read_text
 from lesions.params.all import SECTIONS, check_sections
 
 FOLDER = Path("presets")
@@ -56,7 +56,7 @@ def apply_preset(name: str, file: Path = FILE, folder: Path = FOLDER) -> str:
         UserError: there is no such preset, or params.yaml would hold what no stage understands.
     """
     before = read_file(file)
-    text = file.read_text(encoding="utf-8")
+    text = read_text(file)
     wanted = merged(before, read_preset(name, folder))
     try:
         check_sections(wanted, file)

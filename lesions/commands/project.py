@@ -116,6 +116,8 @@ def _need_clone() -> None:
     """Raise a UserError where the current folder is not a whole clone of this project."""
     top = _run("git", "rev-parse", "--show-toplevel")
     here = Path.cwd()
+    if "dubious ownership" in top.stderr:
+        raise UserError(f"`git` says: {top.stderr.strip()}")
     if top.returncode or Path(top.stdout.strip()).resolve() != here.resolve() or not Path("dvc.yaml").is_file():
         raise UserError(f"{here} is no clone of Lesion Pipeline: go to the folder of one that has dvc.yaml and .git.")
 

@@ -17,23 +17,34 @@ class UserError(Exception):
     """
 
 
-def system_error(error: OSError) -> str:
+def system_error(error: OSError, nameless: str = "") -> str:
     """Return a sentence on an error of the system: of which file, what, and what to do.
+
+    Args:
+        error: the system's.
+        nameless: what it is of, where it names no file.
 
     Raises:
         OSError: the error itself, where it has no number, and so is a library's own.
     """
     if error.errno is None:
         raise error
-    where = f"{error.filename}: " if error.filename else ""
+    where = f"{error.filename or nameless}: ".removeprefix(": ")
     mend = (
         "Make room on the disk"
         if error.errno in NO_ROOM
+        else "Choose a shorter name"
+        if error.errno == errno.ENAMETOOLONG
         else "See to the rights of the file and its folder"
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
         else "See to the file, or to the disk and the network that hold it"
     )
     return f"{where}{os.strerror(error.errno)}. {mend}, then run it again."
+
+
+def is_no_room(error: Exception) -> bool:
+    """Whether an error is of a full disk, or what a library in C made of one."""
+    return (isinstance(error, OSError) and error.errno in NO_ROOM) or os.strerror(errno.ENOSPC) in str(error)
 
 
 @contextmanager
@@ -52,6 +63,19 @@ def reading(path: Path) -> Iterator[None]:
         raise UserError(
             f"{path} is damaged ({reason}). Remove it: `dvc checkout` then brings it back, or `dvc repro` makes it."
         ) from None
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name the file whose writing fails inside, where the system's error names none, as once the disk is full.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(system_error(error, str(path))) from None
 
 
 @contextmanager

@@ -67,12 +67,9 @@ def read_file(file: Path = FILE) -> dict[str, Any]:
     It is read as DVC reads it (YAML 1.2), so that both see the same values: `1e-3` is a number.
 
     Raises:
-        UserError: the file is missing, is no YAML, or is no mapping of sections.
+        UserError: the file is missing, is no text in UTF-8, is no YAML, or is no mapping of sections.
     """
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{file} is missing; `git checkout {file}` brings it back.") from None
+    text = read_text(file)
     try:
         content = YAML(typ="safe").load(text)
     except YAMLError as error:
@@ -80,6 +77,33 @@ def read_file(file: Path = FILE) -> dict[str, Any]:
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise UserError(f"{file} must hold named sections, such as `split:`.")
     return content
+
+
+def read_text(file: Path = FILE) -> str:
+    """Return the text of params.yaml, or of a part of one.
+
+    Raises:
+        UserError: the file is missing, or is no text in UTF-8.
+    """
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{file} is missing; `git checkout {file}` brings it back.") from None
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        found = f"line {line} holds a byte that is none"
+    else:
+        if "\0" not in text:
+            return text.replace("\r\n", "\n")
+        found = "it holds NUL"
+    if b"\0" in content:
+        found = "it looks like UTF-16, as PowerShell's `>` writes it"
+    raise UserError(
+        f"{file} is no text in UTF-8: {found}. Save it as UTF-8 in an editor, or in PowerShell: "
+        f"`(Get-Content {file}) | Set-Content -Encoding utf8 {file}`."
+    )
 
 
 class Section(BaseModel):

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from ruamel.yaml import YAML
 
 from lesions.core.errors import UserError, system_error
+from lesions.core.sanitize import printable
 from lesions.core.signals import end_like_ctrl_c, end_no_more, end_with_dvc, is_interrupt, not_ended
 
 RESTORE = (
@@ -37,19 +38,19 @@ def run_stage(main: Callable[[], None], *, makes_stale: bool = True) -> None:
         main: in a module of the stage's name.
         makes_stale: whether the results of later stages are removed as the stage starts.
     """
-    stage, stages, finished = Path(main.__code__.co_filename).stem, read_stages(), False
+    stage, made, finished = Path(main.__code__.co_filename).stem, list[Path](), False
     end_like_ctrl_c()
     end_with_dvc()
     try:
+        stages = read_stages()
+        made = list(outputs(stages[stage]))
         if makes_stale:
             _remove(stale_results(stages, stage))
         main()
         finished = True
         atexit.register(end_no_more)
     except UserError as error:
-        # Names from archives and folders may hold what a terminal obeys.
-        printable = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(error))
-        sys.exit(f"\nERROR: {printable}\n{RESTORE}")
+        sys.exit(f"\nERROR: {printable(str(error))}\n{RESTORE}")
     except OSError as error:
         sys.exit(f"\nERROR: {system_error(error)}\n{RESTORE}")
     except (Exception, KeyboardInterrupt) as error:
@@ -59,7 +60,7 @@ def run_stage(main: Callable[[], None], *, makes_stale: bool = True) -> None:
     finally:
         if not finished:
             with not_ended():
-                _remove(outputs(stages[stage]))
+                _remove_if_possible(made)
 
 
 def read_stages() -> Stages:
@@ -100,6 +101,14 @@ def stale_results(stages: Stages, stage: str) -> list[Path]:
 
 def _reads(dep: str, outs: Iterable[Path]) -> bool:
     return any(Path(dep).is_relative_to(out) or out.is_relative_to(dep) for out in outs)
+
+
+def _remove_if_possible(paths: Iterable[Path]) -> None:
+    for path in paths:
+        try:
+            _remove([path])
+        except OSError as error:
+            say(f"{path} could not be removed: {error.strerror}.")
 
 
 def _remove(paths: Iterable[Path]) -> None:

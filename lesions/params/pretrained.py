@@ -31,6 +31,8 @@ class Pretrained(Section):
     def _whole_path(cls, path: str) -> str:
         if path.startswith("~"):
             raise ValueError("write the whole path; ~ is not replaced")
+        if "\0" in path:
+            raise ValueError("no file has the character NUL in its name")
         if path != NO_FILE and not path.endswith((".h5", ".keras")):
             raise ValueError(f"expected a file .h5, .weights.h5 or .keras, or {NO_FILE} for none")
         return path

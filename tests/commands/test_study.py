@@ -208,7 +208,7 @@ def test_study_runs_and_reports(clone: Path) -> None:
     printed = run("lesions study draws", clone)
     assert "=== 1 of 2: draws-draw-2 ===" in printed
     assert re.search(r"elsewhere +cannot run here: no folder \S+data/incoming", printed)
-    assert stages_run(printed) == ["check", "evaluate", "report"]
+    assert stages_run(printed) == ["evaluate", "report"]
     assert "2 of 3 done" in printed
     page = (clone / "docs/draws.md").read_text()
     assert "| `elsewhere` | its images are not here |" in page

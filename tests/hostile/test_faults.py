@@ -5,6 +5,7 @@ own functions fail. Which error or signal meets which output or moment is counte
 """
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -43,7 +44,8 @@ OUTPUTS = [(stage, path) for stage, paths in STAGES.items() for path in paths]
 
 def marked(cases: list[tuple[str, str, int]]) -> list[object]:
     """The first case of each quick stage for `make test`, the others for `make test-long`."""
-    found, quick = [], set(QUICK)
+    found: list[object] = []
+    quick = set(QUICK)
     for stage, where, number in cases:
         marks = () if stage in quick else (pytest.mark.long,)
         quick.discard(stage)
@@ -84,7 +86,7 @@ def assert_nothing_is_lost(project: Path, stage: str) -> None:
     run("git checkout metrics reports", project)
     run("dvc checkout", project)
     assert run("git status --porcelain", project) == ""
-    assert "up to date" in run("dvc status", project)
+    assert json.loads(run("dvc status --json", project)) == {"check": ["always changed"]}
 
 
 @pytest.mark.parametrize(

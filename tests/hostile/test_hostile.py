@@ -2,7 +2,6 @@
 
 import io
 import os
-import socket
 import struct
 import subprocess
 import sys
@@ -645,21 +644,6 @@ def test_table_of_a_source_is_checked() -> None:
 # A person's folder
 
 
-def special_files(folder: Path) -> list[str]:
-    """Put what is no file into a folder, and return what could be made here."""
-    os.mkfifo(folder / "pipe.jpg")
-    os.mkfifo(folder / "pipe.csv")
-    os.mkfifo(folder / "pipe.zip")
-    with socket.socket(socket.AF_UNIX) as listening:
-        here = Path.cwd()
-        os.chdir(folder)  # a socket's path must be short
-        listening.bind("socket.jpg")
-        os.chdir(here)
-    (folder / "zero.jpg").symlink_to("/dev/zero")
-    (folder / "zero.csv").symlink_to("/dev/zero")
-    return sorted(path.name for path in folder.iterdir())
-
-
 def drawn_folder(folder: Path) -> None:
     """Make a folder of 24 images of two classes and their table."""
     folder.mkdir()
@@ -683,7 +667,6 @@ def test_hostile_folder_through_the_stages(
     with (mine / "table.csv").open("a") as table:
         table.write('bomb,mel,,\n"=1+1",mel,,\nlink,nv,,\nformula,nv,@x,\n\x1b[2J,nv,,\nshell,nv,,-1+1\n')
     os.link(mine / "p00.jpg", mine / "hard link.jpg")
-    special_files(mine)
     hostile = [
         *(entry for entry, _ in SET_ASIDE.values()),
         *(entry for entry, _ in READ_IN_VAIN.values()),
@@ -717,18 +700,3 @@ def test_hostile_folder_through_the_stages(
     assert not [name for name in written if not name.startswith(outs)]
     printed = "".join(capfd.readouterr())
     assert not any(unsafe_reason(line).startswith("holds") for line in printed.splitlines())
-
-
-def test_special_files_do_not_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    special_files(mine)
-    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    edit_params(tmp_path, download={"source": "folder", "folder": str(mine)})
-    refused(download.main, "holds no images")
-    (mine / "round.jpg").symlink_to("round.jpg")
-    refused(download.main, "round.jpg cannot be read", "link to nothing")
-    (mine / "round.jpg").unlink()
-    (mine / "up").symlink_to("..")
-    refused(download.main, "up is a link")

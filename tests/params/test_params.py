@@ -64,7 +64,11 @@ def test_every_key_has_a_comment() -> None:
         ("rebalance", "target", "half", "rebalance.target: expected max"),
         ("rebalance", "target", 10**9, "rebalance.target: expected max"),
         ("download", "folder", "~/images", "download.folder: write the whole path; ~ is not replaced"),
-        ("download", "folder", "data", "download.folder: the folder must lie apart from what the pipeline writes"),
+        ("download", "folder", "a\0b", "download.folder: no folder has the character NUL in its name"),
+        ("download", "folder", None, "download.folder: input should be a valid string; found None"),
+        ("download", "folder", 5, "download.folder: input should be a valid string; found 5"),
+        ("download", "folder", ["a"], "download.folder: input should be a valid string; found ['a']"),
+        ("pretrained", "path", "a\0b.h5", "pretrained.path: no file has the character NUL in its name"),
         ("download", "folder", "", "download.folder: string should have at least 1 character"),
         ("rebalance", "operations", [{"operation": "rotat", "probability": 1}], 'did you mean "rotate"?'),
         (

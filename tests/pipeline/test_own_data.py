@@ -200,7 +200,7 @@ def test_experiment_runs_without_the_folder(own: Path, how: str) -> None:
         run("dvc queue start --jobs 1", own)
         run("dvc queue logs --follow far", own)
         printed = run("dvc queue logs far", own)
-    assert stages_run(printed) == ["check", "train", "predict", "calibrate", "evaluate", "explain", "report"]
+    assert stages_run(printed) == ["train", "predict", "calibrate", "evaluate", "explain", "report"]
     assert "far" in run("dvc exp list --name-only", own)
 
 

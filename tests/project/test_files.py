@@ -126,10 +126,12 @@ def test_image_has_what_its_build_reads() -> None:
 
 
 def test_make_ends_with_what_to_open(tmp_path: Path) -> None:
-    """The recipe of `make repro`, with a `dvc` that does nothing."""
+    """The recipe of `make repro`, with a `dvc` and a `lesions` that do nothing."""
     (tmp_path / ".venv/bin").mkdir(parents=True)
-    (tmp_path / ".venv/bin/dvc").symlink_to("/bin/true")
-    (tmp_path / ".dvc").mkdir()
+    for name in ("dvc", "lesions"):
+        (tmp_path / ".venv/bin" / name).symlink_to("/bin/true")
+    for name in (".dvc", ".git"):
+        (tmp_path / name).mkdir()
     copyfile(ROOT / "Makefile", tmp_path / "Makefile")
     printed = run("make --no-print-directory repro --old-file=.dvc/plots_page.html", tmp_path)
     paths = re.findall(r"^  ([\w/.]+\.html) ", printed, re.MULTILINE)

@@ -175,10 +175,12 @@ def test_two_different_images_of_one_name(folder: Path, fetched: Fetch, archived
 
 
 def test_linked_files_are_copied_as_files(folder: Path, raw: Path, fetched: Fetch, tmp_path: Path) -> None:
-    stored = put_archive(tmp_path / "cache" / "0f", {"a.jpg": image(1)})
+    """Links within the folder, and into DVC's cache."""
+    cache, name = tmp_path / "cache/files/md5", "0" * 30
+    stored = put_archive(folder / "stored" / "one", {"a.jpg": image(1)})
     (folder / "part.zip").symlink_to(stored)
-    (folder / "b.jpg").symlink_to(put(tmp_path / "cache" / "1a", image(2)))
-    (folder / "t.csv").symlink_to(put(tmp_path / "cache" / "2b", "image_id,dx\na,mel\n"))
+    (folder / "b.jpg").symlink_to(put(cache / "1a" / name, image(2)))
+    (folder / "t.csv").symlink_to(put(cache / "2b" / name, "image_id,dx\na,mel\n"))
     files = fetched().provenance["files"]
     assert [file["name"] for file in files] == ["images.zip", "part.zip", "t.csv"]
     assert not (raw / "part.zip").is_symlink()
@@ -462,7 +464,7 @@ def test_links_to_nothing_and_to_folders(folder: Path, fetched: Fetch, tmp_path:
     put(folder / "b.jpg", b"")
     put(folder / "t.csv", "image_id,dx\na,mel\n")
     (folder / "a.jpg").symlink_to(tmp_path / "gone")
-    stops(fetched, "a.jpg", "link to nothing")
+    stops(fetched, "a.jpg", "is a link to", "gone, which is not there")
     (folder / "a.jpg").unlink()
     (folder / "all").symlink_to(folder)
     stops(fetched, "all", "is a link", "download.folder")

@@ -12,6 +12,7 @@ from lesions.classifier import Classifier, Prediction
 from lesions.commands.classify import formats
 from lesions.commands.classify.inputs import ImageFile
 from lesions.commands.options import make_writable
+from lesions.core.errors import writing
 from lesions.explain.overlay import beside, overlay
 from lesions.inference.predict import BATCH_SIZE
 from lesions.models.calibration.metadata_prior import PatientMetadata
@@ -80,5 +81,6 @@ def _save_heat_maps(predictions: Iterator[Prediction], classifier: Classifier, f
                 image = beside(overlay(one.pixels, next(maps), BOX))
                 file = folder / f"{number:05d}-{Path(one.name).stem[:50]}.png"
                 file.unlink(missing_ok=True)  # what a link there names stays as it is
-                image.save(file)
+                with writing(file):
+                    image.save(file)
             yield one

@@ -7,6 +7,7 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc_data.index import DataIndexError
 
+from lesions.commands.study.plan import git
 from lesions.core.errors import UserError
 from lesions.evaluation.common import predictions
 from lesions.evaluation.common.predictions import SplitPredictions
@@ -70,6 +71,8 @@ def _tables(revision: str) -> list[pd.DataFrame]:
     """Return the tables of `READ`, all text, as `lesions.core.csv_files` reads them."""
     found = []
     file = ""
+    if revision != WORKSPACE:
+        git("rev-parse", "--git-dir")  # which says what DVC's own library does not, such as that another owns it
     try:
         files = DVCFileSystem(rev=None if revision == WORKSPACE else revision)
         for file, columns in READ.items():

@@ -4,7 +4,6 @@ import logging
 import os
 import re
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,7 +20,8 @@ from numpy.typing import NDArray
 
 from lesions.commands.classify.formats import NOTICE
 from lesions.commands.export.export_model import INPUT, Outputs
-from lesions.core.errors import UserError
+from lesions.core.errors import UserError, is_no_room
+from lesions.core.temporary import temporary_folder
 
 OPSET = 18
 """Of 2022, so that runtimes in use know it; and the last that the converter is tested with."""
@@ -44,8 +44,8 @@ def to_onnx(model: keras.Model, network: keras.Model) -> onnx.ModelProto:
     Raises:
         UserError: ONNX has no counterpart of a layer.
     """
-    with tempfile.TemporaryDirectory() as folder, _converting(network, "ONNX"):
-        file = Path(folder, "model.onnx")
+    with temporary_folder() as folder, _converting(network, "ONNX"):
+        file = folder / "model.onnx"
         _export(model, file, None, format="onnx", opset_version=OPSET)
         proto = onnx.load(file)
         onnx.checker.check_model(proto, full_check=True)
@@ -64,8 +64,8 @@ def to_litert(model: keras.Model, network: keras.Model) -> bytes:
     """
     # Without TensorFlow's own operations, which runtimes on phones do not have.
     builtins = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
-    with tempfile.TemporaryDirectory() as folder, _converting(network, "LiteRT"):
-        file = Path(folder, "model.tflite")
+    with temporary_folder() as folder, _converting(network, "LiteRT"):
+        file = folder / "model.tflite"
         _export(model, file, 1, format="litert", target_spec=builtins)
         return file.read_bytes()
 
@@ -172,6 +172,8 @@ def _converting(network: keras.Model, form: str) -> Iterator[None]:
         with _quiet():
             yield
     except Exception as error:  # whatever a converter raises
+        if is_no_room(error):
+            raise
         found: dict[str, str] = {}
         for pattern in UNKNOWN_OPERATIONS:
             found = found or {match["kind"]: match["place"] for match in pattern.finditer(str(error))}

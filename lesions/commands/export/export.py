@@ -19,7 +19,7 @@ from lesions.classifier import Classifier
 from lesions.commands.classify.formats import NOTICE
 from lesions.commands.export import convert
 from lesions.commands.export.export_model import INPUT, Outputs, export_model, keras_outputs
-from lesions.core.errors import UserError
+from lesions.core.errors import UserError, writing
 from lesions.core.stage import say
 from lesions.images.ood_images import generated
 from lesions.taxonomy import about
@@ -138,12 +138,10 @@ def _differences(files: dict[str, bytes], expected: Outputs, images: NDArray[np.
 
 def _write(out: Path, files: dict[str, bytes]) -> None:
     """Put the files there, each whole or not at all."""
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out, prefix=".unfinished-") as folder:
             for name, content in files.items():
                 Path(folder, name).write_bytes(content)
             for name in files:
                 Path(folder, name).replace(out / name)
-    except OSError as error:
-        raise UserError(f"{error.filename or out} cannot be written: {error.strerror}.") from None

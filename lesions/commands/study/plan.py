@@ -62,7 +62,10 @@ class Planned:
 
 def git(*words: str) -> str:
     """Return what a Git command prints; raise a UserError with what it says where it fails."""
-    done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    try:
+        done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)  # noqa: S603, S607
+    except FileNotFoundError:
+        raise UserError("Git is not installed, and experiments are kept in it: install it.") from None
     if done.returncode:
         raise UserError(f"`git {' '.join(words[:2])}` failed: {done.stderr.strip()}. Run this in the project's folder.")
     return done.stdout
@@ -222,6 +225,7 @@ def progress(study: Study, planned: list[Planned]) -> str:
 
 def all_progress() -> str:
     """Return `progress` of every study; of an invalid file, what is wrong."""
+    git("rev-parse", "HEAD")  # what is wrong with the repository is said once
     parts = []
     for name in list_studies():
         try:

@@ -74,7 +74,7 @@ def _run_experiment(commit: str, name: str, options: list[str], versions: dict[s
         return
     _tell(name, "started")
     with TemporaryDirectory(prefix="experiment-", dir=worker.local_directory, ignore_cleanup_errors=True) as scratch:
-        # Where DVC has its own copies: stages find the downloads from there, and may lack a folder of images.
+        # Where DVC has its own copies: stages find the downloads from there.
         clone = Path(scratch) / ".dvc/tmp/exps/clone"
         (Path(scratch) / "data").symlink_to(Path("data").absolute())
         _call(name, ".", "git", "clone", "--quiet", "--no-checkout", origin, str(clone))

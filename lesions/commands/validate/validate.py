@@ -3,7 +3,6 @@
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
 
 # isort: split
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,9 +28,10 @@ from lesions.commands.validate.evaluate import (
 )
 from lesions.commands.validate.train_overlap import ModelImages, find_overlap, training_labels
 from lesions.core.csv_files import EXACT
-from lesions.core.errors import NO_ROOM, UserError
+from lesions.core.errors import UserError, writing
 from lesions.core.json_files import write_json
 from lesions.core.sanitize import sanitize
+from lesions.core.temporary import temporary_folder
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.evaluation.common.predictions import IMAGE_COLUMNS, split_predictions
 from lesions.evaluation.split_metrics import overall_with_intervals
@@ -69,15 +69,10 @@ def validate(
     _check_place(out, folder)
     classifier = Classifier.of_folder(models)
     label_of = parse_mapping(mapping, classifier.thresholds.classes)
-    try:
-        with TemporaryDirectory() as raw:
-            report, tables = _evaluate(folder, data, classifier, label_of, Path(raw), bootstrap)
+    with temporary_folder() as raw:
+        report, tables = _evaluate(folder, data, classifier, label_of, raw, bootstrap)
+    with writing(out):
         _write(out, report, tables)
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        raise UserError(f"{where}{os.strerror(error.errno)}. Make room on the disk.") from None
     return reports.headline(report, out)
 
 

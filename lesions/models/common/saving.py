@@ -5,7 +5,6 @@ so that two trainings with the same result have the same hash.
 """
 
 import json
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from lesions.core.deterministic_zip import write_archive
 from lesions.core.errors import UserError
 from lesions.core.stage import say
+from lesions.core.temporary import temporary_folder
 from lesions.models.common.batch_norm import plain_layer
 
 MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
@@ -27,8 +27,8 @@ def save(model: keras.Model, path: Path) -> None:
     unready = keras.Model(model.input, model.output, name=model.name)  # else the loss would have to be cloned as well
     bare = keras.models.clone_model(unready, clone_function=plain_layer)
     bare.set_weights(model.get_weights())
-    with tempfile.TemporaryDirectory() as folder:
-        original = Path(folder) / "model.keras"
+    with temporary_folder() as folder:
+        original = folder / "model.keras"
         bare.save(original)
         with zipfile.ZipFile(original) as archive:
             content = {name: archive.read(name) for name in MEMBERS}

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from lesions.archives import MAX_BYTES, Member, is_image, list_members
 from lesions.core.deterministic_zip import write_archive
 from lesions.core.errors import UserError
-from lesions.params.download import Download
+from lesions.params.download import Download, check_folder
 from lesions.sources.common.metadata_table import (
     SPLITS,
     check_table,
@@ -125,32 +125,19 @@ def _list_files(folder: Path) -> list[PurePosixPath]:
             f"The folder {folder} {found}; expected your images and their diagnoses in it, {LAYOUTS}\n"
             "Make it, or name another one (the pipeline's is download.folder in params.yaml)."
         )
+    check_folder(folder)
     files = []
-    for parent, folders, names in os.walk(folder, onerror=_refuse):
+    for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".") and name != "__MACOSX"]
-        for name in folders:
-            if (link := Path(parent, name)).is_symlink():
-                raise UserError(
-                    f"{link} is a link; expected a folder, since links to folders are not followed. Put the "
-                    "images themselves there, or name the other folder (the pipeline's is download.folder in "
-                    "params.yaml)."
-                )
         for name in names:
             path = Path(parent, name)
             wanted = path.suffix.lower() in TABLES | {".zip"} or is_image(name)
             if not wanted or name.startswith("."):
                 continue
-            if not os.access(path, os.R_OK):
-                raise UserError(f"{path} cannot be read: no permission, or a link to nothing. Mend or remove it.")
-            if is_image(name) and path.is_file() and path.stat().st_size > MAX_BYTES:
+            if is_image(name) and path.stat().st_size > MAX_BYTES:
                 raise UserError(f"{path} has more than {MAX_BYTES:,} bytes; expected an image. Take it out.")
-            if path.is_file():
-                files.append(PurePosixPath(path.relative_to(folder)))
+            files.append(PurePosixPath(path.relative_to(folder)))
     return sorted(files, key=str)
-
-
-def _refuse(error: OSError) -> None:
-    raise UserError(f"The folder {error.filename} cannot be read: {error.strerror}. Mend or remove it.")
 
 
 def _recognise(folder: Path, files: list[PurePosixPath]) -> tuple[str, list[PurePosixPath]]:

@@ -1,0 +1,64 @@
+"""What `dvc.yaml` takes from params.yaml as an input: DVC hashes it before the stage, and its words name no file."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from lesions.core.errors import UserError
+from lesions.core.params import FILE, read_file
+from lesions.core.stage import outputs, read_stages
+from lesions.params.download import Download, check_folder
+from lesions.params.pretrained import Pretrained
+
+
+def check_inputs() -> None:
+    """Check the folder of `download` and the file of `pretrained`, as params.yaml of the current folder names them.
+
+    Raises:
+        UserError: one is missing, lies where a stage writes, or holds what cannot be hashed; or a folder that stages
+            write into is a link.
+    """
+    made = [out for stage in read_stages().values() for out in outputs(stage)]
+    for top in sorted({out.parts[0] for out in made}):
+        if Path(top).is_symlink():
+            raise UserError(
+                f"{top} is a link; expected a folder, since DVC keeps outputs within the project. For room on another "
+                "disk move DVC's cache there: `dvc cache dir --local FOLDER`, `dvc config --local cache.type symlink`."
+            )
+    folder, file = Path(Download.read().folder), Path(Pretrained.read().path)
+    for key, path in (("download.folder", folder), ("pretrained.path", file)):
+        _check_apart(key, path, made)
+    if folder.is_dir():
+        check_folder(folder)
+    elif not _is_made("download"):
+        raise UserError(
+            f"there is no folder {folder} ({FILE}, download.folder). Make it or name another; for a source that needs "
+            "none, data/none."
+        )
+    if file.exists() and not file.is_file() and not file.is_dir():
+        raise UserError(f"{file} is a pipe, a socket or a device ({FILE}, pretrained.path); expected a file.")
+    if not os.access(file, os.R_OK) and not _is_made("weights"):
+        found = "cannot be read" if file.exists() else "does not exist"
+        raise UserError(f"{file} {found} ({FILE}, pretrained.path). Name another, or data/none for no file.")
+
+
+def _check_apart(key: str, path: Path, made: list[Path]) -> None:
+    """Raise a UserError where one of dvc.yaml's outputs lies in a path, or the other way round."""
+    path = path.resolve()
+    for output in made:
+        if path.is_relative_to(output.resolve()) or output.resolve().is_relative_to(path):
+            raise UserError(
+                f"{FILE}: {key} must lie apart from what the pipeline writes, such as {output}; try data/incoming."
+            )
+
+
+def _is_made(stage: str) -> bool:
+    """Whether dvc.lock has a stage with today's parameters: then its input may be missing, as with --allow-missing."""
+    section = {"download": "download", "weights": "pretrained"}[stage]
+    with suppress(OSError, YAMLError, KeyError, TypeError):
+        lock = YAML(typ="safe").load(Path("dvc.lock").read_text(encoding="utf-8"))
+        return bool(lock["stages"][stage]["params"][FILE.name][section] == read_file()[section])
+    return False
