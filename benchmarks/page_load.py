@@ -92,7 +92,7 @@ def put_load(port: int, server: psutil.Process, minutes: float, clients: int) ->
             found.memory.append(server.memory_info().rss / MIB)
             time.sleep(1)
 
-    def disturb(seed: int) -> None:
+    def attack(seed: int) -> None:
         chance = random.Random(seed)  # noqa: S311 - no secret
         while time.monotonic() < end:
             with suppress(OSError):
@@ -109,7 +109,7 @@ def put_load(port: int, server: psutil.Process, minutes: float, clients: int) ->
         except requests.ConnectionError:
             refused.append(1)
 
-    others = [threading.Thread(target=watch), *(threading.Thread(target=disturb, args=(n,)) for n in range(6))]
+    others = [threading.Thread(target=watch), *(threading.Thread(target=attack, args=(n,)) for n in range(6))]
     for thread in others:
         thread.start()
     with ThreadPoolExecutor(clients) as pool:
