@@ -36,6 +36,11 @@ def unsafe_label(label: str) -> str:
     return unsafe_reason(label)
 
 
+def printable(text: str) -> str:
+    """Return a text of any length, lines kept, in which a terminal finds nothing to obey."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
 def sanitize(text: str) -> str:
     """Return a text made safe, for a person to read: on one line, shortened, formulas behind an apostrophe."""
     escaped = _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text[:LONGEST])

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from ruamel.yaml import YAML
 
 from lesions.core.errors import UserError, system_error
+from lesions.core.sanitize import printable
 from lesions.core.signals import end_like_ctrl_c, end_with_dvc, is_interrupt, not_ended
 
 RESTORE = (
@@ -46,8 +47,7 @@ def run_stage(main: Callable[[], None], *, makes_stale: bool = True) -> None:
         finished = True
     except UserError as error:
         # Names from archives and folders may hold what a terminal obeys.
-        printable = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in str(error))
-        sys.exit(f"\nERROR: {printable}\n{RESTORE}")
+        sys.exit(f"\nERROR: {printable(str(error))}\n{RESTORE}")
     except OSError as error:
         sys.exit(f"\nERROR: {system_error(error)}\n{RESTORE}")
     except (Exception, KeyboardInterrupt) as error:
