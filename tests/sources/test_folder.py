@@ -259,9 +259,9 @@ def test_two_unknown_classes(folder: Path, raw: Path, fetched: Fetch) -> None:
     ]
     # What lies in no class folder is packed and not listed: the next stage sets it aside and says so.
     assert packed(raw) == {
-        "needs_biopsy_a.jpg": b"1",
-        "harmless_a.jpg": b"3",
-        "b.jpg": b"2",
+        "Needs_biopsy/needs_biopsy_a.jpg": b"1",
+        "harmless/harmless_a.jpg": b"3",
+        "harmless/b.jpg": b"2",
         "cover.jpg": b"4",
     }
 

@@ -227,7 +227,7 @@ def _read_class_folders(folder: Path, loose: list[PurePosixPath]) -> pd.DataFram
     table["image_id"] = unique_ids(table)
     # The path in the folder, by which rejects.csv names a file; but for the name, where several files have it.
     paths = zip(table["file"], table["image_id"], strict=True)
-    table["member"] = [_safe_name(str(file.with_name(image_id + file.suffix))) for file, image_id in paths]
+    table["member"] = [_safe_name(str(file.parent / (image_id + file.suffix))) for file, image_id in paths]
     return table if table["split"].any() else table.drop(columns="split")
 
 
