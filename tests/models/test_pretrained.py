@@ -9,6 +9,7 @@ import os
 import pickle
 import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from shutil import copyfile
 
@@ -164,7 +165,7 @@ def in_sequential(network: keras.Model) -> keras.Model:
     return keras.Sequential([keras.Input((32, 32, 3)), layers.Rescaling(1 / 255), network, layers.Flatten()])
 
 
-AROUND = {
+AROUND: dict[str, Callable[[keras.Model], keras.Model]] = {
     "alone": lambda network: network,
     "head": lambda network: keras.Model(network.input, head(network.output)),
     "Sequential": in_sequential,
