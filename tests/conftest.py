@@ -26,6 +26,7 @@ ROOT = Path(__file__).parent.parent
 
 # No test is timed: a slow machine is no defect.
 settings.register_profile("untimed", deadline=None)
+settings.register_profile("many", deadline=None, max_examples=20_000)
 settings.load_profile("untimed")
 
 # A run in the background begins with Ctrl-C ignored, and so would all that the tests start, and interrupt.

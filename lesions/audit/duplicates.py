@@ -89,6 +89,7 @@ def label_conflicts(images: pd.DataFrame, pairs: pd.DataFrame, policy: Policy) -
         found = "".join(f"\n  {reason}" for reason in sorted(set(reasons) - {""})[:_NAMED])
         raise UserError(
             f"{(reasons != '').sum()} images contradict their duplicates:{found}\n"
-            "Mend the table, or let clean.label_conflicts in params.yaml be drop or keep_first."
+            "Mend their diagnoses (in the table, or by the class's folder that a file is in), or let "
+            "clean.label_conflicts in params.yaml be drop or keep_first."
         )
     return reasons

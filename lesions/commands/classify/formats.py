@@ -104,13 +104,13 @@ def write_csv(predictions: Iterable[Prediction], classifier: Classifier, out: Te
     head = ["image", "problem", "diagnosis", *(f"probability_{name}" for name in classes)]
     tasks = list(classifier.thresholds.tasks)
     more = ["prediction_set", *tasks, "ood_score", "is_ood"]
-    writer.writerow([*head, *more])
+    writer.writerow(map(sanitize, [*head, *more]))
     for found in predictions:
-        texts = [sanitize(found.name), sanitize(found.problem), found.diagnosis]
+        texts = [sanitize(found.name), sanitize(found.problem), sanitize(found.diagnosis)]
         if found.problem:
             writer.writerow([*texts, *[""] * (len(classes) + len(more))])
             continue
-        members = ";".join(found.prediction_set)  # a label may hold spaces
+        members = sanitize(";".join(found.prediction_set))  # a label may hold spaces
         if found.is_ood:  # the probabilities stay, and nothing that reads as an answer
             texts[2] = members = ""
         probabilities = [f"{found.probabilities[name]:.9g}" for name in classes]

@@ -13,6 +13,7 @@ from lesions.commands.classify import formats
 from lesions.commands.classify.inputs import ImageFile
 from lesions.commands.options import make_writable
 from lesions.core.errors import writing
+from lesions.core.sanitize import printable
 from lesions.explain.overlay import beside, overlay
 from lesions.inference.predict import BATCH_SIZE
 from lesions.models.calibration.metadata_prior import PatientMetadata
@@ -49,7 +50,7 @@ def classify(
     classifier = Classifier.of_folder(models, sensitivity)
     known = read_patient(metadata, classifier.prior)
     for warning in classifier.warnings:
-        print(f"WARNING: {warning}", file=sys.stderr)
+        print(f"WARNING: {printable(warning)}", file=sys.stderr)
     predictions = classifier.classify_all(images, len(images), [known] * len(images))
     if heatmap is not None:
         predictions = _save_heat_maps(predictions, classifier, heatmap)

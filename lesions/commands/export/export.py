@@ -5,6 +5,7 @@ import lesions.models.common.determinism  # noqa: F401 - before all that imports
 # isort: split
 import io
 import json
+import shutil
 import sys
 import tempfile
 import zipfile
@@ -29,6 +30,7 @@ TOLERANCE = 1e-4
 """By which a probability in a file may differ from Keras's."""
 EACH = 3
 """Every third of the generated images is one on which that is checked."""
+UNFINISHED = ".unfinished-"
 
 
 def export(models: Path, out: Path) -> None:
@@ -140,7 +142,9 @@ def _write(out: Path, files: dict[str, bytes]) -> None:
     """Put the files there, each whole or not at all."""
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out, prefix=".unfinished-") as folder:
+        for left in out.glob(f"{UNFINISHED}*"):  # by an export that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=out, prefix=UNFINISHED) as folder:
             for name, content in files.items():
                 Path(folder, name).write_bytes(content)
             for name in files:

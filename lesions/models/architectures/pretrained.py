@@ -4,10 +4,13 @@ Which one, at which width, and from which weights, params.yaml says under `pretr
 """
 
 import re
-import warnings
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count, takewhile
 from pathlib import Path
+from typing import NamedTuple
 
+import h5py
 import keras
 import numpy as np
 from keras import KerasTensor, layers
@@ -18,6 +21,8 @@ from lesions.models.common.batch_norm import fused
 
 WEIGHTS = Path("data/weights")
 DROPOUT = 0.2
+LAYERS = "layers"
+"""What a model's layers stand under in a `.weights.h5`."""
 WIDE = ("mobilenet", "mobilenet_v2", "mobilenet_v3")
 """Keras's modules whose networks have a width, `alpha`."""
 
@@ -49,7 +54,7 @@ def build(shape: tuple[int, int, int], classes: int, folder: Path = WEIGHTS) -> 
     application = getattr(keras.applications, wanted["model"])
     backbone = fused(_backbone(application, wanted["alpha"], pixels))
     if wanted["file"]:
-        _load(backbone, folder / wanted["file"], wanted)
+        load_backbone(backbone, folder / wanted["file"], wanted)
     x = layers.GlobalAveragePooling2D(name="head_pooling")(backbone.output)
     x = layers.Dropout(DROPOUT, name="head_dropout")(x)
     return keras.Model(backbone.inputs[0], layers.Dense(classes, activation="softmax", name="probabilities")(x))
@@ -108,21 +113,144 @@ def _backbone(application: Callable[..., keras.Model], alpha: float, pixels: Ker
         ) from None
 
 
-def _load(backbone: keras.Model, file: Path, wanted: dict[str, object]) -> None:
-    """Give the backbone its weights; the file's description of a model, if it has one, is not read."""
-    floats = [weight for weight in backbone.weights if keras.backend.is_float_dtype(weight.dtype)]
-    for weight in floats:
-        weight.assign(np.full(weight.shape, np.nan, weight.dtype))
+class LayerWeights(NamedTuple):
+    """The weights of one layer, of a file or of the network.
+
+    Attributes:
+        key: what `.weights.h5` calls it, by its class and its number in its model; "" in a `.h5`, where order counts.
+        name: the layer's, "" where unknown.
+        arrays: in Keras's order.
+    """
+
+    key: str
+    name: str
+    arrays: list[h5py.Dataset | keras.Variable]
+
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Return the arrays' shapes."""
+        return [tuple(array.shape) for array in self.arrays]
+
+
+def load_backbone(backbone: keras.Model, file: Path, wanted: dict[str, object]) -> None:
+    """Give a network the weights of a file, in which it may stand alone, with a head, or within another model.
+
+    Args:
+        backbone: without a head.
+        file: as the stage weights wrote it; no description of a model is read.
+        wanted: weights.json, for the message.
+
+    Raises:
+        UserError: the file does not hold just one such network, of finite numbers.
+    """
+    layers_, expected = zip(*_layers_of(backbone), strict=True)
     try:
-        with warnings.catch_warnings(action="ignore"):  # of what it does not find; we look ourselves
-            backbone.load_weights(file)
-        wrong = sum(not np.isfinite(weight.numpy()).all() for weight in floats)
-        reason = f"missing from it, or no finite numbers: {wrong} of {len(floats)} arrays" if wrong else ""
-    except (ValueError, OSError, KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).strip().partition("\n")[0][:300]
+        with h5py.File(file, "r") as opened:
+            models = [*_model_in_order(opened), *_models_by_key(opened)]
+            found = [place for stored in models for place in _places(stored, expected)]
+            # A model within a model is found in both.
+            places = list({tuple(one.arrays[0].name for one in place): place for place in found}.values())
+            reason = "" if places else _misfit(max(models, key=len, default=[]), expected)
+            if len(places) > 1:
+                reason = "it holds that network more than once, and nothing says which is meant"
+            for layer, one in zip(layers_, places[0] if places else [], strict=False):
+                arrays = {str(number): np.asarray(array) for number, array in enumerate(one.arrays)}
+                if not all(np.isfinite(array).all() for array in arrays.values()):
+                    reason = reason or f"its layer {one.name or one.key} holds NaN or infinity"
+                layer.load_own_variables(arrays)
+    except (ValueError, OSError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        reason = str(error).strip().partition("\n")[0][:300] or "it is damaged"
     if reason:
         raise UserError(
-            f"The weights from {wanted['source']} do not fit {wanted['model']} at alpha {wanted['alpha']} without "
-            f"its last layer: {reason}\nExpected weights of that network (Keras's files for it end in notop.h5 or "
-            "no_top.h5): mend pretrained.model, pretrained.alpha or pretrained.path in params.yaml."
+            f"The weights from {wanted['source']} do not fit {wanted['model']} at alpha {wanted['alpha']}: {reason}.\n"
+            "Expected weights of that network: alone, with a head, or as a model within a model. Mend "
+            "pretrained.model, pretrained.alpha or pretrained.path in params.yaml."
         )
+
+
+def _layers_of(model: keras.Model, inside: str = "") -> Iterator[tuple[keras.layers.Layer, LayerWeights]]:
+    """Yield the layers that have weights, in order, and their weights as a file of Keras would name them."""
+    numbers: Counter[str] = Counter()
+    for layer in model.layers:
+        words = re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", type(layer).__name__)).lower()
+        key = f"{inside}{words}_{numbers[words]}" if numbers[words] else inside + words
+        numbers[words] += 1
+        if isinstance(layer, keras.Model):  # ConvNeXt has some
+            yield from _layers_of(layer, f"{key}/{LAYERS}/")
+        elif layer.weights:
+            yield layer, LayerWeights(key, layer.name, layer.weights)
+
+
+def _model_in_order(file: h5py.File) -> list[list[LayerWeights]]:
+    """Return the layers of a `.h5`, those of a model within it in its place; [] for another file."""
+    root = file.get("model_weights", file)
+    found: dict[str, LayerWeights] = {}
+    for layer in _names(root, "layer_names"):
+        names = _names(root[layer], "weight_names")
+        inner = {name.rpartition("/")[0] for name in names}
+        for name in names:
+            path = name.rpartition("/")[0]
+            own = path.rpartition("/")[2] if len(inner) > 1 else layer
+            found.setdefault(f"{layer}/{path}", LayerWeights("", own, [])).arrays.append(root[layer][name])
+    return [list(found.values())] if found else []
+
+
+def _names(group: h5py.Group, attribute: str) -> list[str]:
+    """Return a list of names, which Keras parts in pieces where it is long."""
+    pieces = takewhile(group.attrs.__contains__, (f"{attribute}{number}" for number in count()))
+    whole = [attribute] if attribute in group.attrs else pieces
+    return [name.decode() if isinstance(name, bytes) else str(name) for piece in whole for name in group.attrs[piece]]
+
+
+def _models_by_key(file: h5py.File) -> list[list[LayerWeights]]:
+    """Return the layers of each model in a `.weights.h5`, with those of models within it; [] for another file."""
+    found: defaultdict[str, list[LayerWeights]] = defaultdict(list)
+
+    def note(path: str, group: object) -> None:
+        path = path.replace("_layer_checkpoint_dependencies", LAYERS)  # as some of TensorFlow 2.12 have it
+        if path.endswith("/vars") and isinstance(group, h5py.Group) and len(group):
+            arrays = [group[str(number)] for number in range(len(group))]
+            for place in re.finditer(rf"(?:^|/){LAYERS}/", path):
+                key = path[place.end() :].removesuffix("/vars")
+                found[path[: place.end()]].append(LayerWeights(key, str(group.attrs.get("name", "")), arrays))
+
+    file.visititems(note)
+    return list(found.values())
+
+
+def _places(stored: list[LayerWeights], expected: Sequence[LayerWeights]) -> list[list[LayerWeights]]:
+    """Return where in a model of the file the expected layers are: by keys, by names, or one after the other."""
+
+    def fit(found: Sequence[LayerWeights | None]) -> bool:
+        return all(
+            one is not None and one.shapes() == layer.shapes() for one, layer in zip(found, expected, strict=True)
+        )
+
+    for field in ("key", "name"):
+        ids = Counter(getattr(one, field) for one in stored)
+        known = {getattr(one, field): one for one in stored if ids[getattr(one, field)] == 1}
+        found = [known.get(getattr(layer, field), LayerWeights("", "", [])) for layer in expected]
+        if fit(found):
+            return [found]
+    if not stored or stored[0].key:
+        return []
+    # A model within a model has first the weights that can be trained, of all its layers.
+    fixed = [not any(weight.trainable for weight in layer.arrays) for layer in expected]
+    ends = range(len(expected), len(stored) + 1)
+    runs = [stored[end - len(expected) : end] for end in ends]
+    later = np.argsort(np.argsort(fixed, kind="stable"))
+    orders = [np.arange(len(expected)), *([later] if any(fixed) else [])]
+    return [found for run in runs for order in orders if fit(found := [run[place] for place in order])]
+
+
+def _misfit(stored: list[LayerWeights], expected: Sequence[LayerWeights]) -> str:
+    """Say what a file holds in place of the expected layers."""
+    known = {one.name: one for one in stored} | {one.key: one for one in stored}
+    for layer in expected:
+        one = known.get(layer.key) or known.get(layer.name)
+        if one is None or one.shapes() != layer.shapes():
+            found = f"is {one.shapes()} there" if one else "is not there"
+            return (
+                f"of {len(stored)} layers with weights in it, no {len(expected)} are that network's; for instance "
+                f"{layer.name}, expected as {layer.shapes()}, {found}"
+            )
+    return f"the {len(stored)} layers with weights in it have another order"

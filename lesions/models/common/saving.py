@@ -5,6 +5,7 @@ so that two trainings with the same result have the same hash.
 """
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ import numpy as np
 from lesions.core.deterministic_zip import write_archive
 from lesions.core.errors import UserError
 from lesions.core.stage import say
-from lesions.core.temporary import temporary_folder
 from lesions.models.common.batch_norm import plain_layer
 
 MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
@@ -27,11 +27,16 @@ def save(model: keras.Model, path: Path) -> None:
     unready = keras.Model(model.input, model.output, name=model.name)  # else the loss would have to be cloned as well
     bare = keras.models.clone_model(unready, clone_function=plain_layer)
     bare.set_weights(model.get_weights())
-    with temporary_folder() as folder:
+    folder = path.with_name(f"{path.name}.tmp")
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
+    folder.mkdir()
+    try:
         original = folder / "model.keras"
         bare.save(original)
         with zipfile.ZipFile(original) as archive:
             content = {name: archive.read(name) for name in MEMBERS}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     metadata = json.loads(content["metadata.json"]) | {"date_saved": "1980-01-01@00:00:00"}
     content["metadata.json"] = json.dumps(metadata).encode()
     content["config.json"] = json.dumps(_renumbered(json.loads(content["config.json"]), {})).encode()

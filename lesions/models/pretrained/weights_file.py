@@ -1,8 +1,8 @@
 """Weights in HDF5, from a file that somebody gave us: numbers are taken from it, and nothing else.
 
-Keras's formats that hold them are three. `.h5`, of Keras 1 and 2: layers in order. `.weights.h5`, of Keras 3: a path
-a variable. `.keras`: a zip archive with a `.weights.h5` in it, beside a description of the model, which may hold
-code and is never read.
+Keras's formats that hold them are three. `.h5`, of Keras 1 and 2: layers in order, those of a model within a model as
+one. `.weights.h5`, of Keras 3: layers by their class and number, and a model in a model as one of them. `.keras`: a
+zip archive with a `.weights.h5` in it, beside a description of the model, which may hold code and is never read.
 """
 
 import zipfile
@@ -18,6 +18,8 @@ MOST_BYTES = 2_000_000_000
 """Of a file of weights. The largest of Keras Applications has 1.4 GB."""
 MEMBER = "model.weights.h5"
 """The weights in a `.keras` archive."""
+KERAS_3 = ("layers", "_layer_checkpoint_dependencies")
+"""What a model's layers stand under in a `.weights.h5`; the second in some of TensorFlow 2.12."""
 
 
 def copy_weights(path: Path, folder: Path) -> Path:
@@ -28,7 +30,7 @@ def copy_weights(path: Path, folder: Path) -> Path:
         folder: where it goes.
 
     Returns:
-        `backbone.h5` or `backbone.weights.h5`, by what the file is, since Keras tells them apart by the name.
+        `weights.h5` there.
 
     Raises:
         UserError: the file is missing, too large or damaged, or holds anything but numbers.
@@ -47,9 +49,8 @@ def copy_weights(path: Path, folder: Path) -> Path:
                 _copy(file, out, path)
     except (zipfile.BadZipFile, KeyError, EOFError, RuntimeError, zlib.error):
         raise UserError(f"{path} is no .keras file, or a damaged one: it holds no {MEMBER} that can be read.") from None
-    target = folder / ("backbone.h5" if _in_order(copy, path) else "backbone.weights.h5")
-    copy.replace(target)
-    return target
+    _require_weights(copy, path)
+    return copy.replace(folder / "weights.h5")
 
 
 def _opened(archive: zipfile.ZipFile) -> IO[bytes]:
@@ -69,15 +70,15 @@ def _copy(file: IO[bytes], out: IO[bytes], path: Path) -> None:
         out.write(chunk)
 
 
-def _in_order(copy: Path, path: Path) -> bool:
-    """Whether the layers stand in order, as before Keras 3; refuse what is no weights."""
+def _require_weights(copy: Path, path: Path) -> None:
+    """Refuse what is no weights."""
     try:
         with h5py.File(copy, "r") as file:
             _require_numbers(file, copy.stat().st_size, path)
-            if "layer_names" in file.attrs or "model_weights" in file:
-                return True
-            if "layers" in file:
-                return False
+            if "model_weights" in file or any(name.startswith("layer_names") for name in file.attrs):
+                return
+            if file.visit(lambda name: name.rpartition("/")[2] in KERAS_3 or None):
+                return
     except (OSError, RuntimeError, KeyError, ValueError, TypeError):
         raise UserError(f"{path} is no HDF5 file, or a damaged one; expected weights as Keras writes them.") from None
     raise UserError(f"{path} is an HDF5 file, but holds no layers; expected weights as Keras writes them.")

@@ -212,7 +212,9 @@ def _read_class_folders(folder: Path, loose: list[PurePosixPath]) -> pd.DataFram
             "Unpack an archive that holds a whole data set; save a spreadsheet as CSV in UTF-8."
         )
     table["image_id"] = unique_ids(table)
-    table["member"] = table["image_id"] + [file.suffix for file in table["file"]]
+    # The path in the folder, by which rejects.csv names a file; but for the name, where several files have it.
+    paths = zip(table["file"], table["image_id"], strict=True)
+    table["member"] = [_safe_name(str(file.parent / (image_id + file.suffix))) for file, image_id in paths]
     return table if table["split"].any() else table.drop(columns="split")
 
 
