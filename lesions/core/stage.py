@@ -1,6 +1,5 @@
 """How a stage starts, and how it ends when something is wrong."""
 
-import atexit
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -48,7 +47,7 @@ def run_stage(main: Callable[[], None], *, makes_stale: bool = True) -> None:
             _remove(stale_results(stages, stage))
         main()
         finished = True
-        atexit.register(end_no_more)
+        end_no_more()
     except UserError as error:
         sys.exit(f"\nERROR: {printable(str(error))}\n{RESTORE}")
     except OSError as error:

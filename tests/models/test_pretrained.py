@@ -351,6 +351,22 @@ def test_group_that_holds_itself(here: Path) -> None:
     assert copy_weights(here / "given.h5", here).name == "weights.h5"
 
 
+def test_efficientnet_scales_as_imagenet(here: Path) -> None:
+    """Its files hold standard deviations in the place of variances."""
+    network = keras.applications.EfficientNetB0(input_shape=SHAPE, include_top=False, weights=None)
+    scaling = next(layer for layer in network.layers if isinstance(layer, layers.Normalization))
+    mean, spread = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    scaling.set_weights([mean, spread, np.array(0)])
+    network.save(here / "own.keras")
+    edit_params(here, pretrained={"model": "EfficientNetB0", "alpha": 1.0, "weights": "path", "path": "own.keras"})
+    stage.main()
+    built = pretrained.build(SHAPE, 2)
+    (ours,) = [layer for layer in built.layers if isinstance(layer, layers.Normalization)]
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *SHAPE)).astype(np.float32)
+    found = keras.Model(built.inputs, ours.output)(pixels)
+    np.testing.assert_allclose(found, (pixels / 255 - mean) / spread, rtol=1e-4, atol=1e-4)
+
+
 def test_no_code_of_a_file_is_run(here: Path, published: keras.Model) -> None:
     """A Lambda layer stands in the file's description, which is not even copied."""
     hostile = {"class_name": "Lambda", "config": {"function": {"class_name": "__lambda__", "config": {"code": "4wA="}}}}

@@ -23,6 +23,10 @@ WEIGHTS = Path("data/weights")
 DROPOUT = 0.2
 LAYERS = "layers"
 """What a model's layers stand under in a `.weights.h5`."""
+EFFICIENTNET_SPREAD = (0.229, 0.224, 0.225)
+"""ImageNet's standard deviations, which EfficientNet's files have where their layer has a variance. Keras makes up for
+it by a further layer where it fetches the weights itself (keras/src/applications/efficientnet.py); here they are
+squared."""
 WIDE = ("mobilenet", "mobilenet_v2", "mobilenet_v3")
 """Keras's modules whose networks have a width, `alpha`."""
 
@@ -156,6 +160,8 @@ def load_backbone(backbone: keras.Model, file: Path, wanted: dict[str, object]) 
                 arrays = {str(number): np.asarray(array) for number, array in enumerate(one.arrays)}
                 if not all(np.isfinite(array).all() for array in arrays.values()):
                     reason = reason or f"its layer {one.name or one.key} holds NaN or infinity"
+                if isinstance(layer, layers.Normalization) and np.allclose(arrays["1"], EFFICIENTNET_SPREAD):
+                    arrays["1"] = np.square(arrays["1"])
                 layer.load_own_variables(arrays)
     except (ValueError, OSError, KeyError, TypeError, RuntimeError, AttributeError) as error:
         reason = str(error).strip().partition("\n")[0][:300] or "it is damaged"
