@@ -80,6 +80,6 @@ def _require(file: Path, what: str, found: object, expected: object) -> None:
     """Refuse a file that holds something else than the others."""
     if found != expected:
         raise UserError(
-            f"{file} has {what} {found}; expected {expected}, as the files beside it. `dvc repro` or `dvc checkout` "
-            "brings files back that belong together."
+            f"{file} has {what} {found}; expected {expected}, as the files beside it. `dvc repro` "
+            "makes files that belong together; `git checkout dvc.lock`, then `dvc checkout`, bring the last commit's."
         )

@@ -37,6 +37,7 @@ def main() -> None:
     """Clean data/raw."""
     params = Clean.read()
     table = read_csv(RAW / "metadata.csv")
+    say(f"Looking through the images of {len(table):,} rows ...")
     try:
         images, rejects, duplicates, classes, members = find_usable(RAW, table, params)
     except UnusableDataError as error:

@@ -14,6 +14,7 @@ from dvc.repo import Repo
 from lesions.commands.presets import leaves
 from lesions.commands.study.plan import git, list_experiments
 from lesions.core.errors import UserError
+from lesions.core.stage import say
 
 FILE = "metrics/evaluate.json"
 LONGEST_VALUE = 50
@@ -47,6 +48,7 @@ def metrics_table(split: str) -> str:
     Raises:
         UserError: this is no folder of DVC and Git.
     """
+    say("Reading the experiments ...")
     try:
         with Repo() as repo:
             states = [state.dumpd() for state in repo.experiments.show(revs=_baselines())]

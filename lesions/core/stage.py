@@ -12,11 +12,13 @@ from lesions.core.errors import UserError, system_error
 from lesions.core.sanitize import printable
 from lesions.core.signals import end_like_ctrl_c, end_no_more, end_with_dvc, is_interrupt, not_ended
 
-RESTORE = (
-    "Nothing is lost: once this is mended, `dvc repro` goes on from here.\n"
-    "To go back, undo the change: `dvc checkout` brings the last good outputs back, and\n"
-    "`git checkout metrics reports` those that Git holds, as committed."
+BACK = (
+    "To go back to the last commit instead, its params.yaml too:\n"
+    "  git checkout params.yaml dvc.lock metrics reports\n"
+    "  dvc checkout"
 )
+MENDED = f"Nothing is lost: once this is mended, `dvc repro` goes on from here.\n{BACK}"
+INTERRUPTED = f"Interrupted.\nNothing is lost: `dvc repro` goes on from here.\n{BACK}"
 
 Stages: TypeAlias = dict[str, dict[str, Any]]
 """The stages of dvc.yaml."""
@@ -49,13 +51,13 @@ def run_stage(main: Callable[[], None], *, makes_stale: bool = True) -> None:
         finished = True
         end_no_more()
     except UserError as error:
-        sys.exit(f"\nERROR: {printable(str(error))}\n{RESTORE}")
+        sys.exit(f"\nERROR: {printable(str(error))}\n{MENDED}")
     except OSError as error:
-        sys.exit(f"\nERROR: {system_error(error)}\n{RESTORE}")
+        sys.exit(f"\nERROR: {system_error(error)}\n{MENDED}")
     except (Exception, KeyboardInterrupt) as error:
         if not is_interrupt(error):
             raise
-        sys.exit(f"\nInterrupted.\n{RESTORE}")
+        sys.exit(f"\n{INTERRUPTED}")
     finally:
         if not finished:
             with not_ended():

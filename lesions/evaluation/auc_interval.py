@@ -240,4 +240,4 @@ def n_groups_of_kind(positive: NDArray[np.bool_], groups: NDArray[np.int64]) -> 
 
 def too_few_groups(held: int) -> str:
     """Return why there is no interval, where the rarer kind of images is in `held` groups."""
-    return f"needs {MIN_POSITIVE_GROUPS} groups of each kind, and has {held}"
+    return f"needs {MIN_POSITIVE_GROUPS} groups of positives and of negatives, and has {held}"

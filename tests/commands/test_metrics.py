@@ -42,7 +42,9 @@ def project(tmp_path: Path) -> Path:
 def test_experiments_and_their_metrics(project: Path) -> None:
     (project / "metrics/evaluate.json").unlink()  # as a stage does that starts
     branch = run("git branch --show-current", project).strip()
-    lines = [line.split() for line in run("lesions metrics", project).splitlines()]
+    said, *table = run("lesions metrics", project).splitlines()
+    assert said == "Reading the experiments ..."
+    lines = [line.split() for line in table]
     expected = ["0.500"] * 5
     assert lines[1][0] == "val"
     assert lines[2:] == [

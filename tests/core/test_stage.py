@@ -89,7 +89,7 @@ def test_failed_stage_leaves_nothing_half_written(folder: Path) -> None:
         run_stage(main)
     message = str(failure.value)
     assert "ERROR: the table is empty" in message
-    assert "`dvc checkout` brings" in message
+    assert "git checkout params.yaml dvc.lock metrics reports\n  dvc checkout" in message
     assert "`git checkout metrics reports`" in message
     assert not (folder / "data/made").exists()
     assert not (folder / "metrics/evaluate.json").exists()

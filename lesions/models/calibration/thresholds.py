@@ -150,8 +150,8 @@ def load(folder: Path) -> Thresholds:
     if other:
         raise UserError(
             f"{folder / FILE} was made for another {' and another '.join(other)} than the one beside it: its "
-            "thresholds mean nothing here. They are of two runs, or a file was changed. `dvc repro` or `dvc checkout` "
-            "brings files back that belong together."
+            "thresholds mean nothing here. They are of two runs, or a file was changed. `dvc repro` "
+            "makes files that belong together; `git checkout dvc.lock`, then `dvc checkout`, bring the last commit's."
         )
     return thresholds
 

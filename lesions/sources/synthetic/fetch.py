@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from lesions.core.deterministic_zip import write_archive
 from lesions.core.errors import UserError
+from lesions.core.stage import say
 from lesions.params.download import Download
 from lesions.sources.common.raw_data import Fetched, describe_file
 from lesions.sources.synthetic.drawing import CAMERAS, draw
@@ -80,6 +81,7 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
     rows = _add_defects(_describe_lesions(params.n_images - n_duplicates, rng), n_duplicates, rng)
     rows["image_id"] = [f"SYN_{FIRST_IMAGE + n}" for n in rng.permutation(len(rows))]
     rows = rows.sort_values("image_id", ignore_index=True)
+    say(f"Drawing {len(rows):,} images ...")
     archives = [raw / "images_part_1.zip", raw / "images_part_2.zip"]
     try:
         drawn = Parallel(n_jobs=workers, return_as="generator")(
