@@ -42,7 +42,7 @@ def project(tmp_path: Path) -> Path:
 def test_experiments_and_their_metrics(project: Path) -> None:
     (project / "metrics/evaluate.json").unlink()  # as a stage does that starts
     branch = run("git branch --show-current", project).strip()
-    said, *table = run("lesions metrics", project).splitlines()
+    *table, said = run("lesions metrics", project).splitlines()  # stdout, then stderr
     assert said == "Reading the experiments ..."
     lines = [line.split() for line in table]
     expected = ["0.500"] * 5
