@@ -2,11 +2,9 @@
 
 import os
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn, TypeAlias
 
@@ -28,24 +26,20 @@ def end_at_once() -> None:
 
     A KeyboardInterrupt there would end in a traceback, or be taken for a module that is missing.
     """
-    _handle(_end)
+    stderr = os.dup(2)  # since TensorFlow loads with stderr closed
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        del number, frame
+        os.write(stderr, b"\nInterrupted.\n")
+        os._exit(1)
+
+    _handle(end)
 
 
 def end_no_more() -> None:
-    """From now on ignore all of `ENDING`: what was to be done is done, and must not look as if it had failed."""
+    """From now on ignore all of `ENDING`: what is done must not seem to fail, nor clearing up stop halfway."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
-
-
-@contextmanager
-def not_ended() -> Iterator[None]:
-    """Ignore all of `ENDING` within, where what was begun is cleared up: a second Ctrl-C would leave a part of it."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def is_interrupt(error: BaseException | None) -> bool:
@@ -74,10 +68,3 @@ def _handle(handler: Handler) -> None:
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
-
-
-def _end(number: int, frame: FrameType | None) -> NoReturn:
-    del number, frame
-    sys.stderr.write("\nInterrupted.\n")
-    sys.stderr.flush()
-    os._exit(1)

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from lesions.core.errors import UserError, system_error
 from lesions.core.sanitize import printable
-from lesions.core.signals import end_like_ctrl_c, end_no_more, end_with_dvc, is_interrupt, not_ended
+from lesions.core.signals import end_like_ctrl_c, end_no_more, end_with_dvc, is_interrupt
 
 BACK = (
     "To go back to the last commit instead, its params.yaml too:\n"
@@ -48,8 +48,8 @@ def run_stage(main: Callable[[], None], *, makes_stale: bool = True) -> None:
         if makes_stale:
             _remove(stale_results(stages, stage))
         main()
-        finished = True
         end_no_more()
+        finished = True
     except UserError as error:
         sys.exit(f"\nERROR: {printable(str(error))}\n{MENDED}")
     except OSError as error:
@@ -59,9 +59,9 @@ def run_stage(main: Callable[[], None], *, makes_stale: bool = True) -> None:
             raise
         sys.exit(f"\n{INTERRUPTED}")
     finally:
+        end_no_more()  # a second Ctrl-C would leave a part
         if not finished:
-            with not_ended():
-                _remove_if_possible(made)
+            _remove_if_possible(made)
 
 
 def read_stages() -> Stages:

@@ -1,6 +1,6 @@
-"""Faults of the machine in every stage: a disk that is full, forbidden, read-only or failing, and signals.
+"""Faults of the machine in each stage and command: a disk that is full, forbidden, read-only or failing, and signals.
 
-The faults are real to the stage's process: a library (`faults.c`) is loaded before all others, and makes the system's
+The faults are real to the process: a library (`faults.c`) is loaded before all others, and makes the system's
 own functions fail. Which error or signal meets which output or moment is counted through, not chosen.
 """
 
@@ -12,11 +12,12 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import product
 from pathlib import Path
-from shutil import copytree, rmtree, which
+from shutil import copyfile, copytree, rmtree, which
 
 import pytest
 
@@ -152,3 +153,79 @@ def catches_signals(process: int) -> bool:
         (caught,) = re.findall(r"SigCgt:\s*(\w+)", Path(f"/proc/{process}/status").read_text())
         return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
     return False
+
+
+COMMANDS = {
+    "classify": "classify images --heatmap out",
+    "validate": "validate images --out out --data none --resamples 100",
+    "export": "export --out out",
+    "preset": "preset ham10000",
+    "new": "new out",
+}
+PLACES = dict.fromkeys(COMMANDS, "/out") | {"preset": "params"}
+"""Where each writes, as a part of the path."""
+
+
+@pytest.fixture(scope="module")
+def images(project: Path) -> Path:
+    """Images and their table, in a clone of the project with a model."""
+    folder = project / "images"
+    folder.mkdir()
+    for archive in sorted((project / "data/raw").glob("*.zip")):
+        with zipfile.ZipFile(archive) as opened:
+            opened.extractall(folder)
+    copyfile(project / "data/raw/metadata.csv", folder / "metadata.csv")
+    (project / ".git/info/exclude").write_text("images\n")
+    return folder
+
+
+def command(project: Path, log: Path, name: str, out: Path, **environment: str) -> "subprocess.Popen[bytes]":
+    """Start a command that writes to a folder."""
+    words = [word.replace("out", str(out)) if word == "out" else word for word in COMMANDS[name].split()]
+    return subprocess.Popen(
+        [str(Path(sys.executable).with_name("lesions")), *words],
+        cwd=project,
+        stdout=log.open("wb"),
+        stderr=subprocess.STDOUT,
+        env=os.environ | environment,
+        preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in ENDING],  # noqa: PLW1509
+    )
+
+
+def assert_nothing_is_left(project: Path, out: Path) -> None:
+    """No half of a file, and the project is as it was."""
+    assert not [path for path in out.rglob("*") if path.is_file() and path.suffix in (".part", ".tmp", ".lock")]
+    assert not list(out.glob(".*"))
+    assert run("git status --porcelain", project) == ""
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("images")
+@pytest.mark.parametrize(("name", "number"), list(product(COMMANDS, ERRORS)))
+def test_disk_fails_under_a_command(project: Path, library: Path, tmp_path: Path, name: str, number: int) -> None:
+    seen, log, out = tmp_path / "seen", tmp_path / "log", tmp_path / "out"
+    faults = {"FAULT_PATH": PLACES[name], "FAULT_ERRNO": str(number), "FAULT_SEEN": str(seen)}
+    status = command(project, log, name, out, LD_PRELOAD=str(library), **faults).wait(300)
+    said = log.read_text()
+    assert seen.exists(), f"{name} wrote nothing: {said}"
+    assert status == 1, said
+    assert "Traceback" not in said, said
+    assert len([line for line in said.splitlines() if line.startswith("ERROR: ")]) == 1, said
+    assert_nothing_is_left(project, out)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("images")
+@pytest.mark.parametrize(("name", "number"), list(product(COMMANDS, ENDING)))
+@pytest.mark.parametrize("moment", ["import", "late"])
+def test_signal_ends_the_command(project: Path, tmp_path: Path, name: str, number: int, moment: str) -> None:
+    log, out = tmp_path / "log", tmp_path / "out"
+    running = command(project, log, name, out)
+    while running.poll() is None and not (catches_signals(running.pid) if moment == "import" else out.exists()):
+        time.sleep(0.005)
+    running.send_signal(number)
+    status, said = running.wait(300), log.read_text()
+    run("git checkout params.yaml", project)  # of `preset`, which may be done
+    assert "Traceback" not in said, said
+    assert status == 0 or (status == 1 and "Interrupted." in said), said
+    assert_nothing_is_left(project, out)
