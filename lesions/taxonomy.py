@@ -1,12 +1,14 @@
 """Vocabularies: diagnoses (code, name, benign or malignant, and every data set's names for them), body sites, sexes.
 
-The diagnoses' sources: HAM10000 (Tschandl et al., Scientific Data 5, 180161, 2018) for the first seven codes; the ISIC
-2019 challenge for AK and SCC, which HAM10000's `akiec` covers in part; the ISIC-9 collection for the two
-benign keratoses, which HAM10000's `bkl` covers. `malignant` and `benign` are the whole diagnosis in data sets of two
-classes.
+The diagnoses' sources: HAM10000 (Tschandl et al., Scientific Data 5, 180161, 2018) for the first seven codes, and for
+what they hold: `akiec` carcinoma in situ, `bkl` solar lentigines and lichen-planus-like keratoses, `vasc` angiomas,
+angiokeratomas and pyogenic granulomas; the ISIC archive and PAD-UFES-20 for further names; the ISIC 2019 challenge
+for AK and SCC, which HAM10000's `akiec` covers in part; the ISIC-9 collection for the two benign keratoses, which
+HAM10000's `bkl` covers. `malignant` and `benign` are the whole diagnosis in data sets of two classes.
 """
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,24 +33,64 @@ class Diagnosis:
 
 
 DIAGNOSES = (
-    Diagnosis("mel", "melanoma", "malignant"),
-    Diagnosis("bcc", "basal cell carcinoma", "malignant"),
+    Diagnosis(
+        "mel",
+        "melanoma",
+        "malignant",
+        (
+            *("melanoma nos", "melanoma in situ", "melanoma invasive", "melanoma metastasis", "malignant melanoma"),
+            "malignant melanocytic proliferations (melanoma)",
+        ),
+    ),
+    Diagnosis(
+        "bcc",
+        "basal cell carcinoma",
+        "malignant",
+        tuple(f"basal cell carcinoma {kind}" for kind in ("nos", "nodular", "superficial", "infiltrating")),
+    ),
     Diagnosis(
         "akiec",
         "actinic keratosis / intraepithelial carcinoma",
         "malignant",
-        ("actinic keratoses and intraepithelial carcinoma", "bowen's disease"),
+        (
+            *("actinic keratoses and intraepithelial carcinoma", "bowen's disease", "bowen disease"),
+            "squamous cell carcinoma in situ",
+        ),
     ),
-    Diagnosis("ak", "actinic keratosis", "unstated", ("actinic keratoses",)),
-    Diagnosis("scc", "squamous cell carcinoma", "malignant"),
-    Diagnosis("bkl", "benign keratosis-like lesion", "benign", ("benign keratosis", "benign keratosis-like lesions")),
-    Diagnosis("sk", "seborrheic keratosis", "benign", ("seborrhoeic keratosis",)),
+    Diagnosis("ak", "actinic keratosis", "unstated", ("actinic keratoses", "solar or actinic keratosis", "ack")),
+    Diagnosis(
+        "scc",
+        "squamous cell carcinoma",
+        "malignant",
+        ("squamous cell carcinoma nos", "squamous cell carcinoma invasive", "scc nos"),
+    ),
+    Diagnosis(
+        "bkl",
+        "benign keratosis-like lesion",
+        "benign",
+        (
+            *("benign keratosis", "benign keratosis-like lesions", "solar lentigo"),
+            *("lichen planus like keratosis", "lichenoid keratosis"),
+        ),
+    ),
+    Diagnosis("sk", "seborrheic keratosis", "benign", ("seborrhoeic keratosis", "sek")),
     Diagnosis("pbk", "pigmented benign keratosis", "benign"),
     Diagnosis(
-        "nv", "melanocytic nevus", "benign", ("nevus", "nevi", "melanocytic nevi", "naevus", "melanocytic naevus")
+        "nv",
+        "melanocytic nevus",
+        "benign",
+        ("nevus", "nevi", "nev", "nevus nos", "melanocytic nevi", "naevus", "naevi", "melanocytic naevus"),
     ),
     Diagnosis("df", "dermatofibroma", "benign"),
-    Diagnosis("vasc", "vascular lesion", "benign", ("vascular lesions",)),
+    Diagnosis(
+        "vasc",
+        "vascular lesion",
+        "benign",
+        (
+            *("vascular lesions", "angioma", "hemangioma", "haemangioma", "angiokeratoma", "pyogenic granuloma"),
+            "benign soft tissue proliferations - vascular",
+        ),
+    ),
     Diagnosis("malignant", "malignant", "malignant"),
     Diagnosis("benign", "benign", "benign"),
 )
@@ -62,11 +104,23 @@ _BY_CODE = {diagnosis.code: diagnosis for diagnosis in DIAGNOSES}
 def code_of(name: str) -> str:
     """Return the code of a diagnosis as a data set writes it; a name not known stays, tidied.
 
-    >>> code_of("Basal cell carcinoma"), code_of("MEL"), code_of("  My own_class ")
+    >>> code_of("Basal cell carcinoma"), code_of("Melanoma, NOS"), code_of("  My own_class ")
     ('bcc', 'mel', 'my own class')
     """
     tidy = " ".join(unicodedata.normalize("NFC", name).replace("_", " ").lower().split())
-    return _BY_NAME[tidy].code if tidy in _BY_NAME else tidy
+    known = _BY_NAME.get(tidy) or _BY_NAME.get(tidy.replace(",", ""))
+    return known.code if known else tidy
+
+
+def deepest_code(names: Sequence[str]) -> str:
+    """Return the code of the first name that is known, else the first name; "" where there is none.
+
+    Args:
+        names: of one diagnosis, the most exact first, as the five levels of the ISIC archive's.
+    """
+    codes = [code_of(name) for name in names if name.strip()]
+    exact = _BY_CODE.keys() - {"malignant", "benign"}
+    return next((code for code in codes if code in exact), codes[0] if codes else "")
 
 
 def about(code: str) -> Diagnosis:

@@ -28,7 +28,8 @@ from lesions.core.errors import UserError
 from lesions.core.sanitize import sanitize, unsafe_reason
 from lesions.images import decode
 from lesions.sources.common import metadata_table
-from lesions.sources.common.metadata_table import check_table, read_ham10000, read_header, read_table
+from lesions.sources.common.diagnosis_table import read_ham10000
+from lesions.sources.common.metadata_table import check_table, read_header, read_table
 from stages import clean, download, prepare
 from tests.conftest import ROOT, edit_params
 

@@ -29,7 +29,7 @@ from lesions.core.params import read_file
 from lesions.core.sanitize import unsafe_reason
 from lesions.params.all import SECTIONS, check_sections
 from lesions.params.clean import Clean
-from lesions.sources.common.metadata_table import read_ham10000
+from lesions.sources.common.diagnosis_table import read_ham10000
 from lesions.taxonomy import ordered
 from tests.conftest import ROOT
 

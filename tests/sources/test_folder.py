@@ -432,8 +432,54 @@ def test_table_with_duplicate_ids(folder: Path, fetched: Fetch) -> None:
 
 def test_table_of_other_images(folder: Path, fetched: Fetch) -> None:
     put(folder / "a.jpg", b"")
-    put(folder / "t.csv", "image_id,dx\na.jpg,mel\n")
-    stops(fetched, "t.csv", "a.jpg in the table", "a in the folder", "without folder and extension")
+    put(folder / "t.csv", "image_id,dx\nb.jpg,mel\n")
+    stops(fetched, "t.csv", "b in the table", "a in the folder", "without folder and extension")
+
+
+ARCHIVE = (
+    "isic_id,attribution,copyright_license,age_approx,anatom_site_1,anatom_site_2,diagnosis_1,diagnosis_2,diagnosis_3"
+)
+TABLES = {
+    "ISIC archive": (
+        f"{ARCHIVE},sex\na,Clinic,CC-0,55,Trunk,Back,Malignant,Malignant melanocytic proliferations (Melanoma),"
+        "Melanoma in situ,male\nb,Clinic,CC-0,40,,,Benign,Benign melanocytic proliferations,Nevus,female\n",
+        {"dx": ["mel", "nv"], "age": ["55", "40"], "localization": ["Trunk:Back", ""], "dataset": ["Clinic", "Clinic"]},
+        "does not read copyright_license",
+    ),
+    "ISIC 2020": (
+        "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target\n"
+        "a,P1,male,45,torso,melanoma,malignant,1\nb,P2,female,30,torso,unknown,benign,0\n",
+        {"dx": ["melanoma", "benign"], "patient_id": ["P1", "P2"], "localization": ["torso", "torso"]},
+        "diagnosis as dx",
+    ),
+    "target alone": ("image_name,target\na,1\nb,0\n", {"dx": ["malignant", "benign"]}, "target as dx"),
+    "PAD-UFES-20": (
+        "patient_id,lesion_id,age,gender,region,diagnostic,img_id\nP1,L1,60,MALE,FACE,ACK,a.jpg\nP1,L2,60,MALE,ARM,NEV,b.jpg\n",
+        {"dx": ["ACK", "NEV"], "lesion_id": ["L1", "L2"], "sex": ["MALE", "MALE"], "localization": ["FACE", "ARM"]},
+        "img_id as image_id",
+    ),
+    "names with folders": ("filename,label\nx/a.jpg,mel\nx\\b.JPG,nv\n", {"image_id": ["a", "b"]}, "label as dx"),
+    "both names": ("image,image_id,diagnosis,dx\nq,a,q,mel\nq,b,q,nv\n", {"dx": ["mel", "nv"]}, "does not read"),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_columns_by_other_names(folder: Path, fetched: Fetch, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text, expected, said = TABLES[kind]
+    for name in ("a", "b"):
+        put(folder / f"{name}.jpg", name.encode())
+    put(folder / "t.csv", text)
+    table = fetched().table
+    for column, values in expected.items():
+        assert list(table[column]) == values, column
+    assert said in capsys.readouterr().out
+
+
+def test_truth_of_isic_2017(folder: Path, fetched: Fetch) -> None:
+    for name in ("a", "b", "c"):
+        put(folder / f"{name}.jpg", name.encode())
+    put(folder / "t.csv", "image_id,melanoma,seborrheic_keratosis\na,1.0,0.0\nb,0.0,1.0\nc,0.0,0.0\n")
+    assert list(fetched().table["dx"]) == ["mel", "sk", "nv"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive at all", "truncated"])

@@ -13,8 +13,7 @@ from tqdm import tqdm
 
 from lesions.core.errors import UserError
 from lesions.sources.common.http import get_json
-from lesions.sources.common.metadata_table import CODES
-from lesions.taxonomy import code_of
+from lesions.taxonomy import deepest_code
 
 API = "https://api.isic-archive.com/api/v2/"
 LIMIT = 100
@@ -28,19 +27,6 @@ LEVELS = (5, 4, 3, 2, 1)
 
 MAX_UNLISTED_SHARE = 0.01
 """The share of images by which a listing may fall short of the count on its first page, which is cached."""
-
-NAMES = {
-    "malignant melanocytic proliferations (melanoma)": "mel",
-    "solar or actinic keratosis": "ak",
-    "squamous cell carcinoma, nos": "scc",
-    "squamous cell carcinoma, invasive": "scc",
-    "squamous cell carcinoma in situ": "akiec",
-    "solar lentigo": "bkl",
-    "lichen planus like keratosis": "bkl",
-    "benign soft tissue proliferations - vascular": "vasc",
-}
-"""The archive's names that no other data set uses, and our codes; in lower case. As HAM10000 has it, `akiec` holds
-carcinoma in situ, and `bkl` solar lentigines and lichen-planus-like keratoses (Tschandl et al. 2018)."""
 
 
 class Image(NamedTuple):
@@ -116,7 +102,7 @@ def read_record(record: dict[str, Any], resolution: str) -> Image:
     row = {
         "lesion_id": clinical.get("lesion_id", ""),
         "image_id": _text(record["isic_id"]),
-        "dx": _diagnosis([clinical.get(f"diagnosis_{level}", "") for level in LEVELS]),
+        "dx": deepest_code([clinical.get(f"diagnosis_{level}", "") for level in LEVELS]),
         "dx_type": clinical.get("diagnosis_confirm_type", ""),
         "age": clinical.get("age_approx", ""),
         "sex": clinical.get("sex", ""),
@@ -168,13 +154,6 @@ def _read_page(page: Any, address: str) -> tuple[list[dict[str, Any]], str | Non
             "The archive's interface may have changed."
         )
     return results, following
-
-
-def _diagnosis(names: list[str]) -> str:
-    """Return the code of the first name that the taxonomy knows, else the first name; "" stands for none."""
-    given = [" ".join(name.lower().split()) for name in names if name]
-    codes = [NAMES.get(name, code_of(name)) for name in given]
-    return next((code for code in codes if code in CODES), codes[0] if codes else "")
 
 
 def _dictionary(value: Any, *keys: str) -> dict[str, Any]:

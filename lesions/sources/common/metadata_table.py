@@ -12,18 +12,9 @@ import pandas as pd
 from lesions.archives import open_archive, read_member
 from lesions.core.errors import UserError
 from lesions.core.sanitize import sanitize, unsafe_reason
-from lesions.sources.common.column_names import ISIC_COLUMNS, column_name
+from lesions.sources.common.column_names import column_name
 from lesions.sources.common.raw_data import COLUMNS, NEEDED
-from lesions.taxonomy import DIAGNOSES, code_of
 
-SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
-"""What people call the parts of a split, and what we call them."""
-
-CODES = {diagnosis.code for diagnosis in DIAGNOSES}
 SEPARATORS = ",;\t"
 MAX_BYTES = 300_000_000
 MAX_COLUMNS = 1_000
@@ -91,7 +82,7 @@ def read_table(path: Path) -> pd.DataFrame:
     twice = sorted(name for name, times in Counter(header).items() if name and times > 1)
     if twice:
         raise UserError(
-            f"{file} has more than one column called {_join(twice)} (case, and what stands between "
+            f"{file} has more than one column called {first_names(twice)} (case, and what stands between "
             "the letters, do not count). Rename or remove all but one."
         )
     return pd.DataFrame(rows, columns=pd.Index(header, dtype=str), dtype=str)
@@ -115,7 +106,7 @@ def check_table(table: pd.DataFrame, name: str) -> None:
         close = {column: difflib.get_close_matches(column, found, n=1, cutoff=0.5) for column in missing}
         hints = [f'Is "{sanitize(near[0])}" meant to be "{column}"? ' for column, near in close.items() if near]
         raise UserError(
-            f"{name} has no column {' and no column '.join(missing)}; found: {_join(found)}; expected: "
+            f"{name} has no column {' and no column '.join(missing)}; found: {first_names(found)}; expected: "
             f"{', '.join(NEEDED)}, and if known {', '.join(name for name in COLUMNS if name not in NEEDED)}. "
             f"{''.join(hints)}Mend the names in the first line."
         )
@@ -132,13 +123,13 @@ def check_table(table: pd.DataFrame, name: str) -> None:
     if len(counts):
         named = [f"{image_id} ({count} times)" for image_id, count in counts.items()]
         raise UserError(
-            f"{name} has {len(counts)} image_ids in more than one row: {_join(named)}; expected one row a "
+            f"{name} has {len(counts)} image_ids in more than one row: {first_names(named)}; expected one row a "
             "image. Remove the rows that are wrong."
         )
     diagnoses = [" ".join(diagnosis.split()) for diagnosis in table["dx"].unique()]
     if len(diagnoses) > MAX_DIAGNOSES:
         raise UserError(
-            f"{name} has {len(diagnoses):,} diagnoses, such as {_join(diagnoses[:3])}; expected at most "
+            f"{name} has {len(diagnoses):,} diagnoses, such as {first_names(diagnoses[:3])}; expected at most "
             f"{MAX_DIAGNOSES:,}. Is another column the one that should be called dx?"
         )
     for diagnosis in diagnoses:
@@ -146,89 +137,6 @@ def check_table(table: pd.DataFrame, name: str) -> None:
             raise UserError(
                 f"{name}: the diagnosis {sanitize(diagnosis)} {reason}; expected its name. Mend or remove it."
             )
-
-
-def keep_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns that `metadata.csv` has, in HAM10000's order, the values on one line each."""
-    kept = table[[name for name in COLUMNS if name in table]].replace(r"[\t\n\v\f\r]+", " ", regex=True)
-    return kept.map(str.strip)
-
-
-def table_kind(header: list[str]) -> str:
-    """Return "HAM10000" or "ISIC challenge" for the header of a table with diagnoses.
-
-    It is "ISIC companion" for a challenge's lesion groupings or metadata, "" for any other.
-    """
-    names = set(header)
-    if {"image_id", "dx"} <= names:
-        return "HAM10000"
-    if "image" in names and len({code_of(name) for name in names} & CODES) > 1:
-        return "ISIC challenge"
-    return "ISIC companion" if "image" in names and names & {"lesion_id", *ISIC_COLUMNS} - {"image"} else ""
-
-
-def read_ham10000(path: Path) -> pd.DataFrame:
-    """Read a table with the columns `image_id` and `dx`, and any of HAM10000's others.
-
-    Raises:
-        UserError: as `read_table` and `check_table`.
-    """
-    table = read_table(path)
-    check_table(table, path.name)
-    if "split" in table:
-        table["split"] = [SPLITS.get(name.strip().lower(), name) for name in table["split"]]
-    return keep_columns(table)
-
-
-def read_isic(paths: list[Path]) -> pd.DataFrame:
-    """Read an ISIC challenge's ground truth, and join its lesion groupings and its metadata.
-
-    Args:
-        paths: the ground truth (`image,MEL,NV,…`), then the tables to join; the first that knows a value
-            gives it.
-
-    Returns:
-        HAM10000's columns; dx is "" where no diagnosis is 1, or UNK is.
-
-    Raises:
-        UserError: as `read_table` and `check_table`; or a row has several diagnoses, or a value other than
-            0 and 1.
-    """
-    truth, *companions = (read_table(path).rename(columns=ISIC_COLUMNS) for path in paths)
-    truth["dx"] = _read_one_hot(truth, sanitize(paths[0].name))
-    check_table(truth, paths[0].name)
-    table = keep_columns(truth)
-    for path, companion in zip(paths[1:], companions, strict=True):
-        check_table(companion.assign(dx=""), path.name)
-        known = keep_columns(companion).set_index("image_id")
-        for column in known:
-            values = table["image_id"].map(known[column]).fillna("")
-            table[column] = table[column].where(table[column] != "", values) if column in table else values
-    return keep_columns(table)
-
-
-def _read_one_hot(truth: pd.DataFrame, name: str) -> "pd.Series[str]":
-    marks = truth[[column for column in truth if column not in ("image_id", "")]]
-    numbers = marks.apply(pd.to_numeric, errors="coerce")
-    for column in numbers:
-        wrong = ~numbers[column].isin([0, 1])
-        if wrong.any():
-            row = wrong.idxmax()
-            raise UserError(
-                f'{name}: {sanitize(truth["image_id"][row])} has "{sanitize(marks[column][row])}" in the column '
-                f"{column}; expected 1 in the column of its diagnosis and 0 in the others. Mend or remove the row."
-            )
-    ones = numbers.sum(axis=1)
-    if (ones > 1).any():
-        row = (ones > 1).idxmax()
-        found = _join([column for column in numbers if numbers[column][row] == 1])
-        raise UserError(
-            f"{name}: {sanitize(truth['image_id'][row])} has more than one diagnosis ({found}), as have "
-            f"{(ones > 1).sum() - 1} other rows; expected at most one 1 in a row. Mend or remove them."
-        )
-    codes = numbers.idxmax(axis=1).map(code_of)
-    known: pd.Series[str] = codes.where((ones == 1) & (codes != "unk"), "")
-    return known
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -242,7 +150,7 @@ def _read_bytes(path: Path) -> bytes:
         if name not in members or members[name].file_size > MAX_ZIPPED_BYTES:
             raise UserError(
                 f"{path} does not hold the table {name}, of less than {MAX_ZIPPED_BYTES:,} bytes; it holds "
-                f"{_join(sorted(members))}. Delete it, and run again: it is then fetched anew."
+                f"{first_names(sorted(members))}. Delete it, and run again: it is then fetched anew."
             )
         try:
             return read_member(archive, members[name])
@@ -284,6 +192,7 @@ def _check_limit(file: str, found: int, limit: int, what: str) -> None:
         )
 
 
-def _join(names: list[str]) -> str:
+def first_names(names: list[str]) -> str:
+    """Return the first names of a list, made safe, and how many more there are; "none" where there is none."""
     more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
     return (", ".join(map(sanitize, names[:_MAX_NAMED])) or "none") + more

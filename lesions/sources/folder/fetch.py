@@ -26,16 +26,9 @@ from lesions.archives import MAX_BYTES, Member, is_image, list_members
 from lesions.core.deterministic_zip import write_archive
 from lesions.core.errors import UserError
 from lesions.params.download import Download, check_folder
-from lesions.sources.common.metadata_table import (
-    SPLITS,
-    check_table,
-    keep_columns,
-    read_ham10000,
-    read_header,
-    read_isic,
-    read_table,
-    table_kind,
-)
+from lesions.sources.common.column_names import our_names
+from lesions.sources.common.diagnosis_table import SPLITS, keep_columns, read_ham10000, read_isic, table_kind
+from lesions.sources.common.metadata_table import check_table, read_header, read_table
 from lesions.sources.common.raw_data import Fetched, describe_file
 from lesions.taxonomy import code_of
 
@@ -154,7 +147,9 @@ def _recognise(folder: Path, files: list[PurePosixPath]) -> tuple[str, list[Pure
     if main:
         companions = [file for file in tables if kinds[file] == "ISIC companion"]
         return kinds[main[0]], main + companions * (kinds[main[0]] == "ISIC challenge")
-    known_columns = {file: len({"image_id", "dx", "image"} & set(header)) for file, header in headers.items()}
+    known_columns = {
+        file: len({"image_id", "dx"} & {*header, *our_names(header).values()}) for file, header in headers.items()
+    }
     others = [file for file in tables if known_columns[file] or file.suffix.lower() not in ("", ".txt")]
     if others:
         # Taking folders for classes although there is a table could make a diagnosis of `images_part_1`.

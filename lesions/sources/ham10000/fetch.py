@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lesions.core.errors import UserError
 from lesions.params.download import Download
+from lesions.sources.common.diagnosis_table import read_ham10000
 from lesions.sources.common.download import DOWNLOADS, copy_to, download
-from lesions.sources.common.metadata_table import read_ham10000
 from lesions.sources.common.raw_data import Fetched, Offer, describe_file
 from lesions.sources.common.remote_file import RemoteFile
 

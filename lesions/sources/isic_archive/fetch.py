@@ -19,10 +19,10 @@ from tqdm import tqdm
 from lesions.core.deterministic_zip import write_archive
 from lesions.core.errors import UserError
 from lesions.params.download import Download
+from lesions.sources.common.diagnosis_table import keep_columns
 from lesions.sources.common.download import DOWNLOADS, download_many
 from lesions.sources.common.http import WebError
 from lesions.sources.common.isic_api import Image, check_record, read_record, search, search_address
-from lesions.sources.common.metadata_table import keep_columns
 from lesions.sources.common.raw_data import Fetched, Offer, describe_file
 from lesions.sources.common.remote_file import RemoteFile
 

@@ -12,8 +12,8 @@ import pandas as pd
 from lesions.archives import is_image, open_archive
 from lesions.core.errors import UserError
 from lesions.params.download import Download
+from lesions.sources.common.diagnosis_table import read_isic
 from lesions.sources.common.download import copy_to, download
-from lesions.sources.common.metadata_table import read_isic
 from lesions.sources.common.raw_data import Fetched, Offer, describe_file
 from lesions.sources.common.remote_file import RemoteFile
 
