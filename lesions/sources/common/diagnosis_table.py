@@ -83,9 +83,7 @@ def with_our_names(table: pd.DataFrame) -> pd.DataFrame:
     if sites and "localization" not in found:
         found["localization"] = [":".join(filter(None, row)) for row in found[sites].to_numpy().tolist()]
     if names.get("target") == "dx":
-        found["dx"] = (
-            found["dx"].str.strip().replace({"0": "benign", "1": "malignant", "0.0": "benign", "1.0": "malignant"})
-        )
+        found["dx"] = found["dx"].str.strip().replace(TARGETS)
     if "benign_malignant" in found:
         unknown = found["dx"].str.strip().str.lower().isin(["", "unknown"])
         found["dx"] = found["dx"].where(~unknown, found["benign_malignant"])
