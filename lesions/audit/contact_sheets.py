@@ -16,6 +16,8 @@ MAX_PAIRS, EACH = 200, 10
 """Pairs of duplicates, and examples of a class, at most."""
 HEIGHT, WIDTH = 90, 120
 """Of a thumbnail, in pixels."""
+LONGEST_ID = 32
+"""Letters of an image's name over its pair."""
 
 
 def class_examples(raw: Path, images: pd.DataFrame, classes: list[str]) -> list[tuple[str, Thumbnails]]:
@@ -50,7 +52,8 @@ def duplicate_pairs(raw: Path, images: pd.DataFrame, duplicates: pd.DataFrame) -
     thumbnails = iter(_thumbnails(raw, members.loc[pairs[["one", "other"]].to_numpy().ravel()]))
     cells = []
     for pair in pairs.itertuples():
-        text = f"{pair.one} {pair.other}\n{pair.shown}{'' if pair.one_lesion else ', 2 lesions'}"
+        ids = (str(image_id)[:LONGEST_ID] for image_id in (pair.one, pair.other))
+        text = "\n".join([*ids, f"{pair.shown}{'' if pair.one_lesion else ', 2 lesions'}"])
         cells.append((text, [next(thumbnails), next(thumbnails)]))
     return cells or [("No image is a duplicate of another.", [])]
 

@@ -73,8 +73,11 @@ def apply_preset(name: str, file: Path = FILE, folder: Path = FOLDER) -> str:
             f"and keys one a line, as in the project's own: `git diff {file}` shows what was changed."
         )
     part = file.resolve().with_suffix(".part")
-    part.write_text(changed, encoding="utf-8")
-    part.replace(file.resolve())
+    try:
+        part.write_text(changed, encoding="utf-8")
+        part.replace(file.resolve())
+    finally:
+        part.unlink(missing_ok=True)
     names = (f"{file} before", f"{file} with the preset {name}")
     return "".join(difflib.unified_diff(text.splitlines(True), changed.splitlines(True), *names, n=1))
 

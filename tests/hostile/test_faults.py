@@ -227,5 +227,6 @@ def test_signal_ends_the_command(project: Path, tmp_path: Path, name: str, numbe
     status, said = running.wait(300), log.read_text()
     run("git checkout params.yaml", project)  # of `preset`, which may be done
     assert "Traceback" not in said, said
-    assert status == 0 or (status == 1 and "Interrupted." in said), said
+    done = status == 0 or (status == -number and moment == "late")  # its work was done before the signal came
+    assert done or (status == 1 and "Interrupted." in said), said
     assert_nothing_is_left(project, out)

@@ -60,7 +60,7 @@ SITUATIONS = {
     "usual": Situation(
         [
             r"takes one dermoscopy image of a skin lesion and predicts a probability for each of 3 diagnoses: mel, mel",
-            *("were oversampled with augmented images", r"58 dermatologists", "trained on dermoscopy"),
+            *("Augmented images were added to each class", r"58 dermatologists", "trained on dermoscopy"),
         ],
         ["leaky", "drawings only", "not shown to be better than chance", "The data name no lesions"],
     ),

@@ -37,6 +37,10 @@ from lesions.evaluation.common.predictions import IMAGE_COLUMNS, split_predictio
 from lesions.evaluation.split_metrics import overall_with_intervals
 from lesions.models.calibration.metadata_prior import FIELDS
 
+NO_CASES = (
+    "the collection names no lesions and no patients, so none could be compared with those of training, and each image "
+    "counts as a lesion of its own: where it has several of one lesion, the intervals are too narrow."
+)
 KINDS = {
     "train overlap": "the model was made from them, or from images of the same lesion or patient",
     "unusable": "no image, no row in the table, no diagnosis, or not readable",
@@ -98,12 +102,13 @@ def _evaluate(
     left_out["unknown class"] = set_aside(images, unknown.where(~known, ""))
 
     aside = pd.concat([rows.assign(kind=kind) for kind, rows in left_out.items()], ignore_index=True)
+    names_cases = bool((images[["lesion_id", "patient_id"]] != "").to_numpy().any())
     evaluated = images[known].assign(split=NAME, leakage=thresholds.leakage)
     report = {
         "leakage": thresholds.leakage,
         "folder": sanitize(folder.resolve().name),
         # A leak is the last of the classifier's, and the first that a reader must know.
-        "warnings": [*classifier.warnings, *model_images.warnings],
+        "warnings": [*classifier.warnings, *model_images.warnings, *([] if names_cases else [NO_CASES])],
         "model": thresholds.model.model_dump(),
         "files": found.files,
         "mapping": [
@@ -114,6 +119,7 @@ def _evaluate(
             "train_and_val": len(model_images.table),
             "with_fingerprint": len(model_images.luma),
             "left_out": len(left_out["train overlap"]),
+            "by_lesion_or_patient": names_cases,
         },
         "left_out": {kind: _counts(aside.loc[aside["kind"] == kind, "reason"], kind) for kind in KINDS},
         **_metrics(evaluated, predicted.only(known), classifier, model_images, bootstrap),

@@ -12,6 +12,8 @@ SYNONYMS = {
     "dx_type": ("diagnosis_confirm_type",),
     "age": ("age_approx",),
     "sex": ("gender",),
+    "lesion_id": ("lesion",),
+    "patient_id": ("patient", "subject_id"),
     "localization": (
         *("anatom_site_general", "anatom_site_general_challenge", "anatom_site", "site", "location", "region"),
     ),

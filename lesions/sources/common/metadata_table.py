@@ -123,8 +123,8 @@ def check_table(table: pd.DataFrame, name: str) -> None:
     if len(counts):
         named = [f"{image_id} ({count} times)" for image_id, count in counts.items()]
         raise UserError(
-            f"{name} has {len(counts)} image_ids in more than one row: {first_names(named)}; expected one row a "
-            "image. Remove the rows that are wrong."
+            f"{name} has {len(counts)} image_ids in more than one row: {first_names(named)}; expected one row an "
+            "image. Remove the rows that are wrong; where several files have one name, rename them."
         )
     diagnoses = [" ".join(diagnosis.split()) for diagnosis in table["dx"].unique()]
     if len(diagnoses) > MAX_DIAGNOSES:
