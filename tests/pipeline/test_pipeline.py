@@ -203,16 +203,18 @@ def test_experiment_in_a_workspace_runs_its_code(workspace: Path, tmp_path: Path
     assert re.search(r"reports/gallery: \d+ images of val\.", printed)
 
 
-def test_failure_names_dvc_checkout(workspace: Path, tmp_path: Path) -> None:
+def test_failure_names_the_way_back(workspace: Path, tmp_path: Path) -> None:
     clone = copytree(workspace, tmp_path / "clone", symlinks=True)
     before = (clone / "data/clean/images.csv").read_bytes()
     edit_params(clone, clean={"max_rejected": 0.0})
     printed = run("dvc repro", clone, fails=True)
     assert "more than clean.max_rejected allows (0.0%)" in printed
-    assert "`dvc checkout` brings the last good outputs back" in printed
+    back = [line.strip() for line in printed.partition("To go back")[2].splitlines()[1:3]]
+    assert back == ["git checkout params.yaml dvc.lock metrics reports", "dvc checkout"]
     assert "Traceback" not in printed
     assert not (clone / "data/clean/images.csv").exists()
-    run("dvc checkout", clone)
+    for command in back:
+        run(command, clone)
     assert (clone / "data/clean/images.csv").read_bytes() == before
 
 
