@@ -144,7 +144,7 @@ def test_error_has_a_reason_and_loses_nothing(own: Path, what: str) -> None:
     printed = run("dvc repro", own, fails=True)
     assert words in printed
     assert "Traceback" not in printed
-    assert "`dvc checkout` brings the last good outputs back" in printed
+    assert "  git checkout params.yaml dvc.lock metrics reports\n  dvc checkout" in printed
     run("git checkout --quiet .", own)
     run("dvc checkout", own)
     assert outputs(own) == before

@@ -135,7 +135,7 @@ def test_splits_have_the_same_views() -> None:
 
 def test_page_keeps_local_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert f"repro: {dvc_plots_page.PAGE}" in make
+    assert f"repro: can-run {dvc_plots_page.PAGE}" in make
     assert f"python -m {dvc_plots_page.__name__}" in make
     copytree(ROOT / ".dvc/plots", tmp_path / ".dvc/plots")
     theirs = "[plots]\nauto_open = true\n['remote \"team\"']\nurl = s3://a/b\nprofile = anna\n"
