@@ -18,6 +18,8 @@ TWO_AT_A_TIME := -n 2 --dist loadfile --no-loadscope-reorder
 ifneq ($(filter-out $(CURDIR)/$(BIN)/%,$(shell command -v uv)),)
 VENV := uv venv --quiet --python $(PYTHON) .venv
 INSTALL := uv pip install --python $(BIN)/python
+# As pip does by itself: else the first run would, one package after the other.
+BYTECODE := --compile-bytecode
 else
 VENV := $(PYTHON) -m venv .venv
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
@@ -107,11 +109,10 @@ extra-%: .venv/installed  ## what only some need: extra-cluster, extra-export, e
 .venv/installed: requirements.txt pyproject.toml
 	rm -rf .venv
 	$(VENV)
-	@echo "Installing what requirements.txt locks into .venv: 2.1 GB (0.5 to fetch), most of it TensorFlow."
-	$(INSTALL) --require-hashes --requirement requirements.txt
+	@echo "Installing what requirements.txt locks into .venv: 2.1 GB (0.5 to fetch), most of it TensorFlow. The packages are"
+	@echo "then compiled, which takes a minute or less on two idle cores."
+	$(INSTALL) $(BYTECODE) --require-hashes --requirement requirements.txt
 	$(INSTALL) --no-deps --no-build-isolation --editable .
-	@echo "Compiling the packages, which the first run would do one by one: a minute or less on two idle cores."
-	@$(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null || true # a few files are of other Pythons
 	touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.txt

@@ -26,7 +26,7 @@ def end_at_once() -> None:
 
     A KeyboardInterrupt there would end in a traceback, or be taken for a module that is missing.
     """
-    stderr = os.dup(2)  # since TensorFlow loads with stderr closed
+    stderr = os.dup(2)  # since TensorFlow loads while stderr leads nowhere
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
         del number, frame

@@ -46,7 +46,7 @@ def heat_maps(
     return found
 
 
-@lru_cache(maxsize=1)  # a page asks one model for one image at a time, and each compiling takes as long as ten of these
+@lru_cache(maxsize=1)  # a page asks one model for one image at a time, and compiling takes longer than a map
 def _compiled(model: keras.Model) -> Callable[..., tf.Tensor]:
     """Return what makes the unscaled maps of a batch; the letters are the paper's."""
     parts = split_at_features(model)

@@ -43,33 +43,21 @@ static int opened(int file, const char *path, int flags) {
     return file;
 }
 
-#define OPEN(name)                                                                     \
-    int name(const char *path, int flags, ...) {                                       \
-        static int (*real)(const char *, int, ...);                                    \
+#define OPENS(name, parameters, arguments)                                             \
+    int name parameters {                                                              \
+        static int (*real) parameters;                                                 \
         if (!real) real = dlsym(RTLD_NEXT, #name);                                     \
         va_list more;                                                                  \
         va_start(more, flags);                                                         \
         mode_t mode = (flags & (O_CREAT | __O_TMPFILE)) ? va_arg(more, mode_t) : 0;    \
         va_end(more);                                                                  \
         if ((flags & (O_WRONLY | O_RDWR)) && is_below(path) && fails_when_opened()) return fail(); \
-        return opened(real(path, flags, mode), path, flags);                           \
+        return opened(real arguments, path, flags);                                    \
     }
-OPEN(open)
-OPEN(open64)
-
-#define OPENAT(name)                                                                   \
-    int name(int folder, const char *path, int flags, ...) {                           \
-        static int (*real)(int, const char *, int, ...);                               \
-        if (!real) real = dlsym(RTLD_NEXT, #name);                                     \
-        va_list more;                                                                  \
-        va_start(more, flags);                                                         \
-        mode_t mode = (flags & (O_CREAT | __O_TMPFILE)) ? va_arg(more, mode_t) : 0;    \
-        va_end(more);                                                                  \
-        if ((flags & (O_WRONLY | O_RDWR)) && is_below(path) && fails_when_opened()) return fail(); \
-        return opened(real(folder, path, flags, mode), path, flags);                   \
-    }
-OPENAT(openat)
-OPENAT(openat64)
+OPENS(open, (const char *path, int flags, ...), (path, flags, mode))
+OPENS(open64, (const char *path, int flags, ...), (path, flags, mode))
+OPENS(openat, (int folder, const char *path, int flags, ...), (folder, path, flags, mode))
+OPENS(openat64, (int folder, const char *path, int flags, ...), (folder, path, flags, mode))
 
 #define FOPEN(name)                                                                    \
     FILE *name(const char *path, const char *mode) {                                   \

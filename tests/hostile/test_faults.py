@@ -79,8 +79,13 @@ def start(project: Path, said: Path, stage: str, **environment: str) -> "subproc
             rmtree(project / path)
         else:
             (project / path).unlink(missing_ok=True)
+    return run_apart(project, said, [sys.executable, "-m", f"stages.{stage}"], environment)
+
+
+def run_apart(project: Path, said: Path, words: list[str], environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+    """Start a process that no signal is kept from; what it says goes into a file."""
     return subprocess.Popen(
-        [sys.executable, "-m", f"stages.{stage}"],
+        words,
         cwd=project,
         stdout=said.open("wb"),
         stderr=subprocess.STDOUT,
@@ -173,7 +178,8 @@ def images(project: Path) -> Path:
     folder.mkdir()
     for archive in sorted((project / "data/raw").glob("*.zip")):
         with zipfile.ZipFile(archive) as opened:
-            opened.extractall(folder)
+            for member in opened.namelist():
+                (folder / Path(member).name).write_bytes(opened.read(member))
     copyfile(project / "data/raw/metadata.csv", folder / "metadata.csv")
     (project / ".git/info/exclude").write_text("images\n")
     return folder
@@ -181,15 +187,8 @@ def images(project: Path) -> Path:
 
 def command(project: Path, log: Path, name: str, out: Path, **environment: str) -> "subprocess.Popen[bytes]":
     """Start a command that writes to a folder."""
-    words = [word.replace("out", str(out)) if word == "out" else word for word in COMMANDS[name].split()]
-    return subprocess.Popen(
-        [str(Path(sys.executable).with_name("lesions")), *words],
-        cwd=project,
-        stdout=log.open("wb"),
-        stderr=subprocess.STDOUT,
-        env=os.environ | environment,
-        preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in ENDING],  # noqa: PLW1509
-    )
+    words = [str(out) if word == "out" else word for word in COMMANDS[name].split()]
+    return run_apart(project, log, [str(Path(sys.executable).with_name("lesions")), *words], environment)
 
 
 def assert_nothing_is_left(project: Path, out: Path) -> None:
