@@ -22,7 +22,7 @@ from lesions.evaluation.metrics import undefined_reason
 MIN_POSITIVE_GROUPS = 5
 """With fewer groups that hold positives, or that hold negatives, no interval is given."""
 STEADYING_GROUPS = 10
-"""Positive groups that the variance of Hanley and McNeil counts as; with many more, the observed one decides."""
+"""Groups of the rarer kind that Hanley and McNeil's variance counts as; with many more, the observed one decides."""
 AREAS = expit(np.linspace(-8, 12, 4001))
 """The areas of which an interval is made."""
 
@@ -116,9 +116,10 @@ def auc_interval(auc: float, variance: float, positives: int, negatives: int) ->
         positives: how many groups hold positives.
         negatives: how many groups hold negatives.
     """
-    # The observed variance is itself uncertain, and 0 for a perfect ranking.
+    # The observed variance is itself uncertain, and 0 for a perfect ranking. The rarer kind decides, positives or not:
+    # of two classes, the areas of the one and of the other are one area.
     ratio = _ratio(auc, variance, positives, negatives)
-    reach = student.ppf((1 + LEVEL) / 2, positives - 1) * np.sqrt(
+    reach = student.ppf((1 + LEVEL) / 2, min(positives, negatives) - 1) * np.sqrt(
         ratio * expected_variance(AREAS, positives, negatives)
     )
     within = AREAS[np.abs(auc - AREAS) <= reach]
@@ -132,9 +133,10 @@ def steadied_variance(auc: float, variance: float, positives: int, negatives: in
 
 
 def _ratio(auc: float, variance: float, positives: int, negatives: int) -> float:
-    """Return by how much an area varies more than is expected, shrunk to 1 where positive groups are few."""
+    """Return by how much an area varies more than is expected, shrunk to 1 where groups of the rarer kind are few."""
+    rarer = min(positives, negatives)
     expected = float(expected_variance(np.clip(np.array(auc), AREAS[0], AREAS[-1]), positives, negatives))
-    return ((positives - 1) * variance / expected + STEADYING_GROUPS) / (positives - 1 + STEADYING_GROUPS)
+    return ((rarer - 1) * variance / expected + STEADYING_GROUPS) / (rarer - 1 + STEADYING_GROUPS)
 
 
 def auc_estimate(positive: NDArray[np.bool_], score: NDArray[np.float64], groups: NDArray[np.int64]) -> Json:

@@ -71,6 +71,16 @@ def test_covariance_between_classes() -> None:
     assert covariance[0, 1] == pytest.approx(covariance[0, 0], rel=0.06)  # but for the correction of small samples
 
 
+@pytest.mark.parametrize("positives", [10, 60, 90])
+def test_opposite_classes_have_one_interval(positives: int) -> None:
+    positive, score, groups = drawn(np.random.default_rng(4), positives, 100 - positives, 1)
+    found = auc_estimate(positive, score, groups)
+    assert auc_estimate(~positive, -score, groups) == pytest.approx(found)
+    probability = np.column_stack([score, -score])
+    macro = macro_auc_estimate((~positive).astype(np.int64), probability, groups)
+    assert macro == pytest.approx(found, abs=0.01)
+
+
 def test_difference_from_itself_has_no_interval() -> None:
     positive, score, groups = drawn(np.random.default_rng(2), 20, 80, 1)
     same = auc_interval.auc_difference(positive[None], [score[None]], [score[None]], groups)
