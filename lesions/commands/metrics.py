@@ -72,11 +72,13 @@ def _baselines() -> list[str]:
 
 def _row(name: str, one: dict[str, Any], commit: dict[str, Any], split: str, state: str = "success") -> Row:
     data = one["data"] or {}
-    found = ((data.get("metrics") or {}).get(FILE) or {}).get("data") or {}
+    file = (data.get("metrics") or {}).get(FILE) or {}
+    found = file.get("data") or {}
     if state != "success":
         found = {}
     changed = [f"{key}={value}" for key, value in (_params(one) or {}).items() if _params(commit).get(key) != value]
-    missing = state if state != "success" else "no metrics"
+    damaged = not isinstance(file.get("error"), FileNotFoundError | None)
+    missing = state if state != "success" else f"{FILE} is damaged" if damaged else "no metrics"
     return Row(name, found.get(split, {}), found.get("leakage", "none"), missing, changed)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lesions.commands.metrics import Row, format_rows
+from lesions.commands.metrics import FILE, Row, format_rows
 from tests.conftest import commit, run
 
 NAMES = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "log_loss", "melanoma_auc")
@@ -55,6 +55,8 @@ def test_experiments_and_their_metrics(project: Path) -> None:
         ["waiting", "queued"],
         ["train.epochs=9"],
     ]
+    (project / FILE).write_text('{"val"')
+    assert f"{FILE} is damaged" in run("lesions metrics", project)
     run("git commit --quiet --allow-empty --message later", project)
     assert "kept" in run("lesions metrics --split test", project)
 
