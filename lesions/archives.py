@@ -1,10 +1,12 @@
-"""Images inside zip archives: found and read in place, with nothing in an archive trusted.
+"""Images inside archives, zip or HDF5: found and read in place, with nothing in an archive trusted.
 
-No member's name is ever used as a path. What cannot be read safely gets a reason instead of bytes.
+No member's name is ever used as a path. What cannot be read safely gets a reason instead of bytes. An HDF5 file is an
+archive where each dataset at its top is the bytes of an image's file, as ISIC's of 2024 is.
 """
 
 import io
 import stat
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -12,11 +14,16 @@ from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from posixpath import splitext
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lesions.core.errors import UserError
 from lesions.core.sanitize import sanitize, unsafe_reason
 
+if TYPE_CHECKING:
+    import h5py
+
+ARCHIVES = {".zip", ".hdf5", ".h5"}
+"""How archives' names end."""
 EXTENSIONS = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp"),
     *(".gif", ".heic", ".heif", ".avif", ".jp2"),
@@ -39,7 +46,7 @@ class Member(NamedTuple):
         archive: the archive's file name.
         name: the member's name in the archive; a key, never a path.
         image_id: the name's last part without its extension.
-        crc: the CRC-32 of its bytes, as the archive says.
+        crc: the CRC-32 of its bytes, as the archive says; 0 in HDF5.
         problem: why it cannot be read, or "".
     """
 
@@ -82,8 +89,38 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
+@contextmanager
+def open_hdf5(path: Path) -> "Iterator[h5py.File]":
+    """Open an HDF5 file.
+
+    Raises:
+        UserError: it is truncated or no HDF5 file; or its own name is unsafe in our tables.
+    """
+    import h5py  # only where there is such a file
+
+    if reason := unsafe_reason(path.name):
+        raise UserError(f"The name of the archive {sanitize(path.name)} {reason}; expected a plain one. Rename it.")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise UserError(
+            f"{sanitize(str(path))} cannot be opened as an HDF5 file ({sanitize(str(error))}): it is truncated or "
+            "damaged. Copy or download it again."
+        ) from None
+    with file:
+        yield file
+
+
+def list_archives(folder: Path) -> list[Path]:
+    """Return the archives that lie in a folder, sorted by name."""
+    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in ARCHIVES]
+
+
 def list_members(path: Path) -> list[Member]:
     """List the images of one archive, in its own order; other files and folders are passed over."""
+    if path.suffix.lower() != ".zip":
+        with open_hdf5(path) as file:
+            return [Member(path.name, name, image_name(name), 0, _hdf5_problem(file, name)) for name in file]
     with open_archive(path) as archive:
         infos = archive.infolist()
     overlapping = _overlapping(infos)
@@ -93,7 +130,7 @@ def list_members(path: Path) -> list[Member]:
         problem = "name occurs twice in the archive" if info.filename in seen else _problem(info)
         if not problem and info.header_offset in overlapping:
             problem = "shares its bytes with another member of the archive"
-        members.append(Member(path.name, info.filename, splitext(_parts(info.filename)[-1])[0], info.CRC, problem))
+        members.append(Member(path.name, info.filename, image_name(info.filename), info.CRC, problem))
         seen.add(info.filename)
     return members
 
@@ -118,18 +155,51 @@ def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 def read_members(folder: Path, members: Iterable[tuple[str, str]]) -> Iterator[bytes | ValueError]:
     """Yield the bytes of each (archive, member name), or a `ValueError` that says why there are none."""
-    archives: dict[str, zipfile.ZipFile] = {}
-    infos: dict[str, dict[str, zipfile.ZipInfo]] = {}
+    readers: dict[str, _ZipReader | _Hdf5Reader] = {}
     with ExitStack() as stack:
         for archive, name in members:
-            if archive not in archives:
-                archives[archive] = stack.enter_context(open_archive(folder / archive))
-                # Of a doubled name the first, which is the one that was checked; zipfile takes the last.
-                infos[archive] = {info.filename: info for info in reversed(archives[archive].infolist())}
+            if archive not in readers:
+                path = folder / archive
+                readers[archive] = (
+                    _ZipReader(stack.enter_context(open_archive(path)))
+                    if path.suffix.lower() == ".zip"
+                    else _Hdf5Reader(stack.enter_context(open_hdf5(path)))
+                )
             try:
-                yield read_member(archives[archive], infos[archive][name])
+                yield readers[archive].read(name)
             except ValueError as error:
                 yield error
+
+
+class _ZipReader:
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        # Of a doubled name the first, which is the one that was checked; zipfile takes the last.
+        self._infos = {info.filename: info for info in reversed(archive.infolist())}
+
+    def read(self, name: str) -> bytes:
+        return read_member(self._archive, self._infos[name])
+
+
+class _Hdf5Reader:
+    def __init__(self, file: "h5py.File") -> None:
+        self._file = file
+
+    def read(self, name: str) -> bytes:
+        try:
+            content = self._file[name][()]
+        except (OSError, RuntimeError, KeyError) as error:
+            raise ValueError(f"damaged in the archive: {sanitize(str(error))}") from None
+        return content if isinstance(content, bytes) else content.tobytes()
+
+
+def image_name(name: str) -> str:
+    """Return what an image is called by its file's name: the last part without its extension, in Unicode's NFC.
+
+    A Mac writes an accent as a character of its own, and most tables do not.
+    """
+    last = unicodedata.normalize("NFC", _parts(name)[-1])
+    return splitext(last)[0] if splitext(last)[1].lower() in EXTENSIONS else last
 
 
 def is_image(name: str) -> bool:
@@ -162,6 +232,25 @@ def _problem(info: zipfile.ZipInfo) -> str:
     if info.file_size > max(1_000_000, MAX_RATIO * info.compress_size):
         return f"unpacks to more than {MAX_RATIO} times its bytes"
     return ""
+
+
+def _hdf5_problem(file: "h5py.File", name: str) -> str:
+    """Say why a member cannot be read safely: a link leads to another file, and so may a dataset kept outside."""
+    import h5py
+
+    if reason := unsafe_reason(name):
+        return f"name {reason}"
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        return "a link, no image"
+    item = file[name]
+    if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
+        return "no dataset of its own"
+    if item.dtype.kind not in "SVO" and item.dtype.itemsize != 1:
+        return "not the bytes of an image's file"
+    n_bytes = (item.size or 0) * item.dtype.itemsize
+    if n_bytes > MAX_BYTES:
+        return f"declares more than {MAX_BYTES:,} bytes"
+    return "" if n_bytes else "empty file"
 
 
 def _overlapping(infos: list[zipfile.ZipInfo]) -> set[int]:

@@ -2,11 +2,12 @@
 
 The diagnoses' sources: HAM10000 (Tschandl et al., Scientific Data 5, 180161, 2018) for the first seven codes, and for
 what they hold: `akiec` carcinoma in situ, `bkl` solar lentigines and lichen-planus-like keratoses, `vasc` angiomas,
-angiokeratomas and pyogenic granulomas; the ISIC archive and PAD-UFES-20 for further names; the ISIC 2019 challenge
-for AK and SCC, which HAM10000's `akiec` covers in part; the ISIC-9 collection for the two benign keratoses, which
-HAM10000's `bkl` covers. `malignant` and `benign` are the whole diagnosis in data sets of two classes.
+angiokeratomas and pyogenic granulomas; the ISIC archive, PAD-UFES-20, derm7pt and PH2 for further names; the ISIC 2019
+challenge for AK and SCC, which HAM10000's `akiec` covers in part; the ISIC-9 collection for the two benign keratoses,
+which HAM10000's `bkl` covers. `malignant` and `benign` are the whole diagnosis in data sets of two classes.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,12 @@ class Diagnosis:
     malignancy: Malignancy
     aliases: tuple[str, ...] = ()
 
+
+NEVI = (
+    *("atypical", "blue", "clark", "combined", "common", "congenital", "dermal", "dysplastic", "recurrent"),
+    *("reed or spitz", "spitz"),
+)
+"""Kinds of nevi, as derm7pt and PH2 name them."""
 
 DIAGNOSES = (
     Diagnosis(
@@ -79,7 +86,10 @@ DIAGNOSES = (
         "nv",
         "melanocytic nevus",
         "benign",
-        ("nevus", "nevi", "nev", "nevus nos", "melanocytic nevi", "naevus", "naevi", "melanocytic naevus"),
+        (
+            *("nevus", "nevi", "nev", "nevus nos", "melanocytic nevi", "naevus", "naevi", "melanocytic naevus"),
+            *(f"{kind} nevus" for kind in NEVI),
+        ),
     ),
     Diagnosis("df", "dermatofibroma", "benign"),
     Diagnosis(
@@ -104,11 +114,12 @@ _BY_CODE = {diagnosis.code: diagnosis for diagnosis in DIAGNOSES}
 def code_of(name: str) -> str:
     """Return the code of a diagnosis as a data set writes it; a name not known stays, tidied.
 
-    >>> code_of("Basal cell carcinoma"), code_of("Melanoma, NOS"), code_of("  My own_class ")
-    ('bcc', 'mel', 'my own class')
+    >>> [code_of(name) for name in ("Basal cell carcinoma", "Melanoma, NOS", "melanoma (in situ)", "  My own_class ")]
+    ['bcc', 'mel', 'mel', 'my own class']
     """
     tidy = " ".join(unicodedata.normalize("NFC", name).replace("_", " ").lower().split())
-    known = _BY_NAME.get(tidy) or _BY_NAME.get(tidy.replace(",", ""))
+    plain = tidy.replace(",", "")
+    known = _BY_NAME.get(tidy) or _BY_NAME.get(plain) or _BY_NAME.get(re.sub(r" \(.*\)$", "", plain))
     return known.code if known else tidy
 
 

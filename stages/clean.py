@@ -5,18 +5,23 @@ Each row of the table and each image of the archives is either usable (`images.c
 was found, and `reports/data.html` explains it.
 """
 
+import shutil
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from lesions.audit.associations import uncertainty_coefficients
 from lesions.audit.bias_checks import find_warnings
 from lesions.audit.classes import absent_diagnoses
 from lesions.audit.contact_sheets import class_examples, duplicate_pairs
+from lesions.audit.label_conflicts import conflict_lines
 from lesions.audit.matching import kind_of_reason
 from lesions.audit.normalise import unreadable_values
 from lesions.audit.plots import draw_views, plot_data
 from lesions.audit.report import write_report
-from lesions.audit.summary import summarise
-from lesions.audit.usable import UnusableDataError, find_usable
+from lesions.audit.summary import published_counts, summarise
+from lesions.audit.usable import Audit, find_usable
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.core.json_files import read_json, write_json
@@ -26,10 +31,8 @@ from lesions.reporting.common.contact_sheet import contact_sheet
 
 RAW = Path("data/raw")
 CLEAN = Path("data/clean")
-REJECTED = Path("data/rejected.csv")
-"""What was set aside by a run that stopped for it: DVC removes `data/clean` then."""
-EXAMPLES = Path("plots/contact_sheet.jpg")
-DUPLICATES = Path("plots/near_duplicates.jpg")
+STOPPED = Path("data/stopped")
+"""Where a run that stops says what it found: DVC removes `data/clean` then."""
 REPORT = Path("reports/data.html")
 
 
@@ -38,37 +41,55 @@ def main() -> None:
     params = Clean.read()
     table = read_csv(RAW / "metadata.csv")
     say(f"Looking through the images of {len(table):,} rows ...")
-    try:
-        images, rejects, duplicates, classes, members = find_usable(RAW, table, params)
-    except UnusableDataError as error:
-        error.rejects.to_csv(REJECTED, index=False)
-        raise UserError(f"{error}\n{REJECTED} lists all of them.") from None
-    REJECTED.unlink(missing_ok=True)
-    say(f"Counting and drawing what is in {len(images):,} images ...")
-    CLEAN.mkdir(parents=True, exist_ok=True)
-    images.to_csv(CLEAN / "images.csv", index=False)
-    rejects.to_csv(CLEAN / "rejects.csv", index=False)
-    duplicates.to_csv(CLEAN / "duplicates.csv", index=False)
-    classes.to_csv(CLEAN / "classes.csv", index=False)
+    audit = find_usable(RAW, table, params)
+    say(f"Counting and drawing what is in {len(audit.images):,} images ...")
+    for line in conflict_lines(audit.conflicts):
+        print(line)
+    shutil.rmtree(STOPPED, ignore_errors=True)
+    if audit.problem:
+        _write_tables(audit, STOPPED)
+        if len(audit.images):
+            _write_report(audit, table, params, STOPPED, STOPPED / "data.html")
+        raise UserError(
+            f"{audit.problem}\n{STOPPED}/rejects.csv lists all of them, and {STOPPED}/data.html shows the data."
+        )
+    _write_tables(audit, CLEAN)
+    summary = _write_report(audit, table, params, Path("plots"), REPORT)
+    write_json(Path("metrics/data.json"), summary)
 
+    rejects = audit.rejects
+    print(f"{CLEAN}: {len(audit.images):,} usable images in {summary['groups']:,} groups, {len(rejects):,} set aside")
+    if len(rejects):
+        print(kind_of_reason(rejects["reason"]).value_counts().to_string(header=False))
+    for warning in summary["warnings"]:
+        print(f"Warning: {warning['found']}")
+    print(f"{REPORT} says all of this in words, with plots, and what to do.")
+
+
+def _write_tables(audit: Audit, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    audit.images.to_csv(folder / "images.csv", index=False)
+    audit.rejects.to_csv(folder / "rejects.csv", index=False)
+    audit.duplicates.to_csv(folder / "duplicates.csv", index=False)
+    audit.classes.to_csv(folder / "classes.csv", index=False)
+
+
+def _write_report(audit: Audit, table: pd.DataFrame, params: Clean, plots: Path, report: Path) -> dict[str, Any]:
+    """Draw the plots and write the page; return the summary."""
+    images, classes = audit.images, audit.classes
     unreadable = unreadable_values(table[table["image_id"].isin(images["image_id"])])
     coefficients = uncertainty_coefficients(images)
     warnings = find_warnings(images, classes, coefficients, unreadable, absent_diagnoses(table, params))
-    summary = summarise(images, rejects, duplicates, classes, coefficients, unreadable, warnings)
-    write_json(Path("metrics/data.json"), summary)
+    summary = summarise(audit, published_counts(table, images), coefficients, unreadable, warnings)
+    plots.mkdir(parents=True, exist_ok=True)
     views = list(draw_views(images))
-    plot_data(views, Path("plots/data.png"))
-    contact_sheet(class_examples(RAW, images, list(classes["label"])), EXAMPLES)
-    contact_sheet(duplicate_pairs(RAW, members, duplicates), DUPLICATES, columns=4)
+    plot_data(views, plots / "data.png")
+    examples, duplicates = plots / "contact_sheet.jpg", plots / "near_duplicates.jpg"
+    contact_sheet(class_examples(RAW, images, list(classes["label"])), examples)
+    contact_sheet(duplicate_pairs(RAW, audit.members, audit.duplicates), duplicates, columns=4)
     provenance = read_json(RAW / "provenance.json")
-    write_report(REPORT, images, rejects, classes, summary, params, provenance, views, EXAMPLES, DUPLICATES)
-
-    print(f"{CLEAN}: {len(images):,} usable images in {summary['groups']:,} groups, {len(rejects):,} set aside")
-    if len(rejects):
-        print(kind_of_reason(rejects["reason"]).value_counts().to_string(header=False))
-    for warning in warnings:
-        print(f"Warning: {warning.found}")
-    print(f"{REPORT} says all of this in words, with plots, and what to do.")
+    write_report(report, audit, summary, params, provenance, views, examples, duplicates)
+    return summary
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ what each file is. Nothing after this stage knows any source.
 import importlib
 from pathlib import Path
 
+from lesions.archives import list_archives
 from lesions.core.json_files import write_json
 from lesions.core.stage import run_stage
 from lesions.params.download import Download
@@ -25,7 +26,7 @@ def main() -> None:
     check_table(fetched.table, f"the table of the source {params.source!r}")
     fetched.table.to_csv(RAW / "metadata.csv", index=False)
     write_json(RAW / "provenance.json", fetched.provenance)
-    print(f"{RAW}: {len(fetched.table):,} rows of metadata and {len(list(RAW.glob('*.zip')))} archive(s)")
+    print(f"{RAW}: {len(fetched.table):,} rows of metadata and {len(list_archives(RAW))} archive(s)")
 
 
 if __name__ == "__main__":

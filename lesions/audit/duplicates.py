@@ -1,6 +1,4 @@
-"""Find duplicates, by bytes and by sight, and the label conflicts among them."""
-
-from typing import Literal
+"""Find duplicates, by bytes and by sight."""
 
 import numpy as np
 import pandas as pd
@@ -8,12 +6,8 @@ from numpy.typing import NDArray
 
 from lesions.audit.groups import components
 from lesions.audit.near_duplicates import find_near_duplicates
-from lesions.core.errors import UserError
-from lesions.reporting.common.numbers import first_few
 
-Policy = Literal["drop", "keep_first", "error"]
 SAME_BYTES, NEAR_DUPLICATE = "same bytes", "near-duplicate"
-_NAMED = 5
 
 
 def find_duplicates(images: pd.DataFrame, luma: NDArray[np.uint8], colour: NDArray[np.float32]) -> pd.DataFrame:
@@ -61,35 +55,3 @@ def near_duplicate_ids(images: pd.DataFrame, pairs: pd.DataFrame) -> pd.Series:
     ours = pairs[pairs[["one", "other"]].isin(set(images["image_id"])).all(axis=1)]
     component = components(images, [], list(zip(ours["one"], ours["other"], strict=True)))
     return component.where(component.duplicated(keep=False), "").rename("near_duplicate_id")
-
-
-def label_conflicts(images: pd.DataFrame, pairs: pd.DataFrame, policy: Policy) -> pd.Series:
-    """Give a reason to set an image aside whose duplicate has another diagnosis, else "".
-
-    Args:
-        images: one row per image, with `image_id` and `label`.
-        pairs: as `find_duplicates` returns them.
-        policy: `drop` sets all duplicates aside, since nobody knows which diagnosis is right; `keep_first` those
-            whose diagnosis is not that of the first, by `image_id`; `error` stops.
-
-    Raises:
-        UserError: there is a conflict, and the policy is `error`.
-    """
-    reasons = pd.Series("", index=images.index)
-    table = images.assign(near_duplicate_id=near_duplicate_ids(images, pairs)).sort_values("image_id")
-    table = table[table["near_duplicate_id"] != ""]
-    for _, ours in table.groupby("near_duplicate_id"):
-        if ours["label"].nunique() > 1:
-            labels = " and ".join(sorted(set(ours["label"])))
-            others = ours.index if policy != "keep_first" else ours.index[ours["label"] != ours["label"].iloc[0]]
-            reasons[others] = (
-                f"the same image is diagnosed as {labels}: {first_few(list(ours['image_id']), most=_NAMED)}"
-            )
-    if policy == "error" and (reasons != "").any():
-        found = "".join(f"\n  {reason}" for reason in sorted(set(reasons) - {""})[:_NAMED])
-        raise UserError(
-            f"{(reasons != '').sum()} images contradict their duplicates:{found}\n"
-            "Mend their diagnoses (in the table, or by the class's folder that a file is in), or let "
-            "clean.label_conflicts in params.yaml be drop or keep_first."
-        )
-    return reasons

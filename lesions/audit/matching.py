@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from lesions.archives import Member, list_members
+from lesions.archives import Member, list_archives, list_members
 from lesions.core.sanitize import sanitize, unsafe_reason
 
+UNLISTED = "not listed in the table"
+"""Why an image is not used that is there."""
 REJECTS = ["image_id", "archive", "member", "reason"]
 
 
@@ -22,14 +24,13 @@ def find_members(raw: Path, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataF
         The rows that have one readable member and no value that is unsafe in our tables, with `archive` and
         `member`; and what is set aside, as `set_aside` gives it.
     """
-    archives = [path for path in sorted(raw.iterdir()) if path.suffix.lower() == ".zip"]
     unsafe = dict(zip(table["image_id"], _unsafe_values(table), strict=True))
     first: dict[str, Member] = {}
     rejects: list[tuple[str, str, str, str]] = []
-    for member in (member for path in archives for member in list_members(path)):
+    for member in (member for path in list_archives(raw) for member in list_members(path)):
         problem = member.problem
         if not problem:
-            problem = unsafe.get(member.image_id, "not listed in the table")
+            problem = unsafe.get(member.image_id, UNLISTED)
         if not problem and member.image_id in first:
             problem = f"a second image of this id; the first is {first[member.image_id].name}"
         if problem:

@@ -11,8 +11,10 @@ from typing import Any
 import pandas as pd
 
 from lesions.audit.associations import COLUMNS
+from lesions.audit.label_conflicts import left_rows
 from lesions.audit.matching import kind_of_reason
 from lesions.audit.plots import View
+from lesions.audit.usable import Audit
 from lesions.params.clean import Clean
 from lesions.reporting.common.provenance import origin
 from lesions.reporting.common.templates import render
@@ -55,9 +57,7 @@ _EXAMPLES = 3
 
 def write_report(
     path: Path,
-    images: pd.DataFrame,
-    rejected: pd.DataFrame,
-    classes: pd.DataFrame,
+    audit: Audit,
     summary: dict[str, Any],
     params: Clean,
     provenance: dict[str, Any],
@@ -69,9 +69,7 @@ def write_report(
 
     Args:
         path: of the page.
-        images: `data/clean/images.csv`.
-        rejected: `data/clean/rejects.csv`.
-        classes: `data/clean/classes.csv`.
+        audit: what was found.
         summary: `metrics/data.json`.
         params: the rules that were followed.
         provenance: `data/raw/provenance.json`.
@@ -79,15 +77,26 @@ def write_report(
         sheet: an image of examples of each class.
         duplicates_sheet: an image of duplicates beside one another.
     """
+    images, classes = audit.images, audit.classes
+    left = left_rows(summary["label_conflicts"])
     context = {
+        "problem": audit.problem,
         "summary": summary,
         "params": params,
         "classes": _class_rows(classes, summary),
         "regrouped": bool((classes["diagnoses"] != classes["label"]).any()),
         "by_malignancy": pd.Series(summary["classes"]).groupby(summary["malignancy"]).sum().to_dict(),
-        "rejects": _reject_rows(rejected, summary),
+        "rejects": _reject_rows(audit.rejects, summary),
         "values": {column: sorted(set(images[column]) - {""}) for column in ("dx_type", "source")},
         "uncertainty": _uncertainty(images, summary["tells_the_diagnosis"]),
+        "left_by_policy": left,
+        "policy_columns": {name: name for row in left for name in row},
+        "published_losses": {
+            name: counts
+            for name, counts in summary["published_splits"].items()
+            if counts["usable"] < counts["published"]
+        },
+        "not_read": provenance.get("not_read", {}),
         "origin": origin(provenance),
         "drawn": provenance["source"] == "synthetic",
         "plots": {view.key: (view.title, png) for view, png in views},

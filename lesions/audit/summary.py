@@ -11,16 +11,32 @@ from lesions.audit.matching import kind_of_reason
 from lesions.audit.normalise import count_values, unknown_values
 from lesions.audit.plots import DESCRIPTIVE
 from lesions.audit.skin_tone import SKIN_TONES
+from lesions.audit.usable import Audit
 
 AGE_STATUS = ("given", "placeholder", "missing", "unread", "filled")
 _EXAMPLES = 10
 
 
+def published_counts(table: pd.DataFrame, images: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Count the images of each published split as it came, `published`, and those that are left of it, `usable`.
+
+    Args:
+        table: `data/raw/metadata.csv`.
+        images: `data/clean/images.csv`.
+    """
+    if "split" not in table:
+        return {}
+    published, usable = table["split"].value_counts(), images["published_split"].value_counts()
+    return {
+        name: {"published": int(published[name]), "usable": int(usable.get(name, 0))}
+        for name in ("train", "val", "test")
+        if name in published
+    }
+
+
 def summarise(
-    images: pd.DataFrame,
-    rejected: pd.DataFrame,
-    duplicates: pd.DataFrame,
-    classes: pd.DataFrame,
+    audit: Audit,
+    published_splits: dict[str, dict[str, int]],
     coefficients: dict[str, float],
     unreadable: dict[str, dict[str, int]],
     warnings: list[Finding],
@@ -28,10 +44,8 @@ def summarise(
     """Summarise the data in numbers.
 
     Args:
-        images: `data/clean/images.csv`.
-        rejected: `data/clean/rejects.csv`.
-        duplicates: `data/clean/duplicates.csv`.
-        classes: `data/clean/classes.csv`.
+        audit: what was found.
+        published_splits: of `published_counts`.
         coefficients: of `uncertainty_coefficients`.
         unreadable: of `normalise.unreadable_values`.
         warnings: what a person should know before training.
@@ -40,6 +54,7 @@ def summarise(
         Counts, all of images where nothing else is said. `missing` counts what the table does not say; an age
         that is a placeholder, could not be read, or was filled is none of these: see `ages`.
     """
+    images, rejected, classes = audit.images, audit.rejects, audit.classes
     known = [key for key in ("lesion_id", "patient_id") if (images[key] != "").any()]
     known_pairs = int(images.loc[images["known_pair_id"] != "", "known_pair_id"].duplicated().sum())
     labels = images["label"].value_counts()
@@ -58,7 +73,9 @@ def summarise(
         "near_duplicates": int(images.loc[images["near_duplicate_id"] != "", "sha256"].nunique())
         - int(images.loc[images["near_duplicate_id"] != "", "near_duplicate_id"].nunique()),
         "known_pairs": known_pairs,
-        "duplicates_under_two_lesions": int(under_two_lesions(duplicates).sum()),
+        "duplicates_under_two_lesions": int(under_two_lesions(audit.duplicates).sum()),
+        "label_conflicts": audit.conflicts,
+        "published_splits": published_splits,
         "kept_together": [*known, "duplicates", *(["known_pairs"] if known_pairs else [])],
         "classes": {label: int(labels[label]) for label in classes["label"]},
         "lesions_by_class": {label: int(lesions[label]) for label in classes["label"]},

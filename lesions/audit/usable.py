@@ -1,20 +1,22 @@
 """Decide which images are usable, with a reason for each that is not, and which belong together."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from lesions.audit.classes import NOT_AMONG, class_table, classify, refuse_classes
-from lesions.audit.duplicates import find_duplicates, label_conflicts, near_duplicate_ids
+from lesions.audit.duplicates import find_duplicates, near_duplicate_ids
 from lesions.audit.groups import group_ids
 from lesions.audit.known_pairs import known_pair_ids, with_known_pairs
-from lesions.audit.matching import find_members, kind_of_reason, set_aside
+from lesions.audit.label_conflicts import describe_conflicts, label_conflicts
+from lesions.audit.matching import UNLISTED, find_members, kind_of_reason, set_aside
 from lesions.audit.normalise import fill_ages, normalise
 from lesions.audit.scan import scan_images
-from lesions.core.errors import UserError
 from lesions.params.clean import Clean
 from lesions.reporting.common.numbers import first_few
 from lesions.taxonomy import ordered
@@ -26,17 +28,27 @@ COLUMNS = [
 ]
 
 
-class UnusableDataError(UserError):
-    """Too much of the data cannot be used.
+class Audit(NamedTuple):
+    """What was found in the data.
 
-    Args:
-        rejects: what was set aside, with each one's `reason`.
-        words: the message.
+    Attributes:
+        images: the usable images, sorted by `image_id`, with `COLUMNS`.
+        rejects: what cannot be used, with its `reason`.
+        duplicates: the pairs of `find_duplicates`, some of which may be set aside for a label conflict, and the known
+            pairs.
+        classes: of `class_table`.
+        members: `image_id`, `archive` and `member` of all images in the pairs.
+        conflicts: of `describe_conflicts`.
+        problem: why the data cannot be used as it is, or "".
     """
 
-    def __init__(self, rejects: pd.DataFrame, words: str) -> None:
-        super().__init__(words)
-        self.rejects = rejects
+    images: pd.DataFrame
+    rejects: pd.DataFrame
+    duplicates: pd.DataFrame
+    classes: pd.DataFrame
+    members: pd.DataFrame
+    conflicts: dict[str, Any]
+    problem: str
 
 
 ImagesRead = tuple[pd.DataFrame, NDArray[np.uint8], NDArray[np.float32], pd.DataFrame]
@@ -68,9 +80,7 @@ def without_repeats(rejects: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(rejects).drop_duplicates(key).sort_values(key, ignore_index=True)
 
 
-def find_usable(
-    raw: Path, table: pd.DataFrame, params: Clean
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def find_usable(raw: Path, table: pd.DataFrame, params: Clean) -> Audit:
     """Read all images once, and decide which are usable and which belong together.
 
     Args:
@@ -78,14 +88,8 @@ def find_usable(
         table: `metadata.csv`, all values text.
         params: the classes, the limits, and how gaps in the table are read.
 
-    Returns:
-        The usable images, sorted by `image_id`, with `COLUMNS`; what cannot be used, with its `reason`; the pairs of
-        duplicates, of `find_duplicates`, some of which may be set aside for a label conflict, and the known pairs; the
-        classes, of `class_table`; and `image_id`, `archive` and `member` of all images in the pairs.
-
     Raises:
-        UnusableDataError: too much is set aside, or all of a class.
-        UserError: the classes cannot be used, or duplicates conflict and the policy is to stop.
+        UserError: the classes cannot be used.
     """
     table = table.assign(**classify(table, params))
     classes = ordered(set(table["label"]) - {""})
@@ -96,10 +100,22 @@ def find_usable(
     images = decoded[conflict == ""].sort_values("image_id", ignore_index=True)
     images = with_groups(fill_ages(images, params.impute_age), duplicates)
     rejects = without_repeats([rejects, set_aside(decoded, conflict)])
-    _refuse_if_unusable(images, rejects, classes, params.max_rejected)
-    members = decoded[["image_id", "archive", "member"]]
-    pairs = with_known_pairs(duplicates, decoded)
-    return images[COLUMNS], rejects, pairs, class_table(images, params), members
+    problem = _problem(images, rejects, classes, params.max_rejected)
+    if params.label_conflicts == "error" and (conflict != "").any():
+        problem = (
+            f"{(conflict != '').sum()} images contradict their duplicates:{_by_reason(set_aside(decoded, conflict))}\n"
+            "Mend their diagnoses (in the table, or by the class's folder that a file is in), or let "
+            "clean.label_conflicts in params.yaml be drop or keep_first."
+        )
+    return Audit(
+        images[COLUMNS],
+        rejects,
+        with_known_pairs(duplicates, decoded),
+        class_table(images, params),
+        decoded[["image_id", "archive", "member"]],
+        describe_conflicts(decoded, duplicates),
+        problem,
+    )
 
 
 def with_groups(images: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
@@ -115,26 +131,34 @@ def with_groups(images: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
     return images.assign(group_id=group_ids(images))
 
 
-def _refuse_if_unusable(images: pd.DataFrame, rejects: pd.DataFrame, classes: list[str], limit: float) -> None:
-    """Stop where too much is set aside, or all of a class; what a person left out by `clean.classes` is not counted."""
-    rejects = rejects[rejects["reason"] != NOT_AMONG]
-    share = len(rejects) / (len(rejects) + len(images))
+def _problem(images: pd.DataFrame, rejects: pd.DataFrame, classes: list[str], limit: float) -> str:
+    """Say why too little can be used; "" where enough can.
+
+    What a person left out by `clean.classes` is not counted, nor are images that no table lists: nothing is lost of
+    the data set then.
+    """
+    rejects = rejects[~rejects["reason"].isin([NOT_AMONG, UNLISTED])]
+    total = len(rejects) + len(images)
+    if len(rejects) > limit * total:
+        enough = math.ceil(1000 * len(rejects) / total) / 1000
+        return (
+            f"{len(rejects):,} of {total:,} images ({len(rejects) / total:.1%}) must be set aside, more than "
+            f"clean.max_rejected allows ({limit:.1%}):{_by_reason(rejects)}\n"
+            "Mend the data; or, if this is as it should be, set in params.yaml\n"
+            f"  clean:\n    max_rejected: {enough:g}"
+        )
+    if empty := [label for label in classes if label not in set(images["label"])]:
+        return (
+            f"of {', '.join(empty)} no image can be used, and of every class at least three are needed. "
+            f"Mend the images, or take the class out of the table. Set aside were:{_by_reason(rejects)}"
+        )
+    return ""
+
+
+def _by_reason(rejects: pd.DataFrame) -> str:
+    """Return a line for each kind of reason, the commonest first, with examples."""
     kinds = rejects.groupby(kind_of_reason(rejects["reason"]))["image_id"]
-    reasons = "".join(
+    return "".join(
         f"\n  {len(ids):6,} {kind}: {first_few(sorted(ids))}"
         for kind, ids in sorted(kinds, key=lambda pair: -len(pair[1]))
     )
-    if share > limit:
-        raise UnusableDataError(
-            rejects,
-            f"{len(rejects):,} of {len(rejects) + len(images):,} images ({share:.1%}) must be set aside, "
-            f"more than clean.max_rejected allows ({limit:.1%}):{reasons}\n"
-            "Mend the data, or raise clean.max_rejected in params.yaml if this is as it should be.",
-        )
-    empty = [label for label in classes if label not in set(images["label"])]
-    if empty:
-        raise UnusableDataError(
-            rejects,
-            f"of {', '.join(empty)} no image can be used, and of every class at least three are needed. "
-            f"Mend the images, or take the class out of the table. Set aside were:{reasons}",
-        )

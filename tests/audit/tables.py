@@ -10,6 +10,7 @@ from lesions.audit.associations import uncertainty_coefficients
 from lesions.audit.bias_checks import Finding, find_warnings
 from lesions.audit.classes import class_table
 from lesions.audit.normalise import normalise
+from lesions.audit.usable import Audit
 from lesions.params.clean import Clean
 from tests.conftest import ROOT
 
@@ -47,3 +48,16 @@ def warnings_of(data: pd.DataFrame) -> list[Finding]:
 def keys(data: pd.DataFrame) -> list[str]:
     """The warnings of this data, but for those that all data so small has."""
     return [warning.key for warning in warnings_of(data) if warning.key != "few_lesions"]
+
+
+def as_audit(images: pd.DataFrame, classes: pd.DataFrame) -> Audit:
+    """Return these images as an audit that set nothing aside and found no duplicates."""
+    return Audit(
+        images,
+        pd.DataFrame(columns=["image_id", "archive", "member", "reason"], dtype=str),
+        pd.DataFrame({"lesion_id_one": [], "lesion_id_other": []}, dtype=str),
+        classes,
+        images[["image_id"]],
+        {"pairs": {}, "in_two_published_splits": 0, "conflicts": [], "left": []},
+        "",
+    )

@@ -17,7 +17,7 @@ from lesions.audit.classes import class_table
 from lesions.audit.plots import VIEWS, draw_views
 from lesions.audit.report import REASONS, write_report
 from lesions.audit.summary import summarise
-from tests.audit.tables import AUDIT, images, params
+from tests.audit.tables import AUDIT, as_audit, images, params
 from tests.audit.test_bias_checks import halves
 from tests.stages.test_clean import Raw, cleaned
 from tests.stages.test_clean import raw as raw  # noqa: PLC0414 - the fixture
@@ -86,14 +86,13 @@ def test_report_is_complete_and_self_contained(raw: Raw) -> None:
 def reported(data: pd.DataFrame, folder: Path) -> bytes:
     """Write the report of this data and return the page."""
     classes = class_table(data, params())
-    rejected = pd.DataFrame(columns=["image_id", "archive", "member", "reason"], dtype=str)
     data = data.assign(near_duplicate_id="")
-    pairs = pd.DataFrame({"lesion_id_one": [], "lesion_id_other": []}, dtype=str)
-    summary = summarise(data, rejected, pairs, classes, uncertainty_coefficients(data), {"age": {}, "sex": {}}, [])
+    audit = as_audit(data, classes)
+    summary = summarise(audit, {}, uncertainty_coefficients(data), {"age": {}, "sex": {}}, [])
     sheet = folder / "sheet.jpg"
     views = list(draw_views(data))
     Image.new("RGB", (64, 64)).save(sheet)
-    write_report(folder / "data.html", data, rejected, classes, summary, params(), {"source": "x"}, views, sheet, sheet)
+    write_report(folder / "data.html", audit, summary, params(), {"source": "x"}, views, sheet, sheet)
     return (folder / "data.html").read_bytes()
 
 

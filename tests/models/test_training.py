@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -431,7 +432,16 @@ def test_epoch_line_fits_a_terminal(monitor: str) -> None:
     assert len(f"{line}, best") <= 80
 
 
+@pytest.fixture
+def ends_by_default(number: int) -> Iterator[None]:
+    """Under `nohup` SIGHUP is ignored, and stays so."""
+    before = signal.signal(number, signal.default_int_handler)
+    yield
+    signal.signal(number, before)
+
+
 @pytest.mark.parametrize("number", ENDING)
+@pytest.mark.usefixtures("ends_by_default")
 def test_signal_waits_for_the_step(number: int) -> None:
     arrays, train, _ = data()
     steps = []

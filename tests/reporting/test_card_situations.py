@@ -17,6 +17,7 @@ from lesions.core.json_files import write_json
 from lesions.reporting.card import context
 from lesions.taxonomy import about
 from stages import calibrate, evaluate, report, split
+from tests.audit.tables import as_audit
 from tests.conftest import ROOT, edit_params
 from tests.evaluation.outputs import OUTPUTS, put_corrupted, put_features, put_predictions
 
@@ -178,9 +179,7 @@ def put(situation: Situation) -> None:
 
 
 def summarise_images(images: pd.DataFrame, classes: pd.DataFrame) -> dict[str, Any]:
-    nothing_set_aside = pd.DataFrame({"reason": pd.Series(dtype=str)})
-    no_duplicates = pd.DataFrame({"lesion_id_one": pd.Series(dtype=str), "lesion_id_other": pd.Series(dtype=str)})
-    return summarise(images, nothing_set_aside, no_duplicates, classes, {}, {}, [])
+    return summarise(as_audit(images, classes), {}, {}, {}, [])
 
 
 @pytest.mark.parametrize("name", SITUATIONS)

@@ -239,11 +239,48 @@ def test_too_many_rejects(raw: Raw) -> None:
         clean.main()
     assert "10 no image" in str(found.value)
     assert "p00, p01, p02, p03, and 6 more" in str(found.value)
-    listed = read_csv(Path("data/rejected.csv"))
+    assert "  clean:\n    max_rejected: 0.25\n" in str(found.value)
+    listed = read_csv(Path("data/stopped/rejects.csv"))
     assert list(listed["image_id"]) == [f"p{number:02}" for number in range(10)]
+    assert "10 of 40 images (25.0%) must be set aside" in Path("data/stopped/data.html").read_text()
     edit_params(raw.folder, clean={"max_rejected": 0.5})
     clean.main()
-    assert not Path("data/rejected.csv").exists()
+    assert not Path("data/stopped").exists()
+
+
+def test_images_that_nobody_lists_stop_nothing(raw: Raw) -> None:
+    raw.members |= {f"test/t{number:02}.jpg": image(number) for number in range(50, 90)}
+    raw.write()
+    clean.main()
+    assert len(read_csv(Path("data/clean/images.csv"))) == 40
+    assert set(read_csv(Path("data/clean/rejects.csv"))["reason"]) == {"not listed in the table"}
+
+
+def test_conflicts_are_shown_before_anything_stops(raw: Raw, capsys: pytest.CaptureFixture[str]) -> None:
+    """Six images lie under mel and nv; two of them in two published splits."""
+    raw.members |= {f"images/p{number:02}.jpg": image(number + 20) for number in range(6)}
+    edit_params(raw.folder, clean={"max_rejected": 0.1})
+    raw.table["split"] = ["test"] * 2 + ["train"] * 33 + ["test"] * 5
+    raw.write()
+    with pytest.raises(UserError, match="12 of 40 images"):
+        clean.main()
+    said = capsys.readouterr().out
+    assert "6 pairs of duplicates, 6 of them with the same bytes; 6 under two diagnoses" in said
+    assert "6 mel and nv: 6 of 20 images of mel, 6 of 20 images of nv" in said
+    assert "2 pairs in two published splits" in said
+    rows = [line.split() for line in said.splitlines()]
+    assert ["test", "as", "it", "came", "7", "5", "2"] in rows
+    assert ["test", "drop", "5", "5", "0"] in rows
+    assert ["all", "keep_first", "34", "14", "20"] in rows
+    assert "Of 7 images of the published test" in said
+
+
+def test_contradictions_that_stop(raw: Raw) -> None:
+    edit_params(raw.folder, clean={"label_conflicts": "error"})
+    raw.members["images/p00.jpg"] = image(20)
+    raw.write()
+    with pytest.raises(UserError, match=r"2 images contradict their duplicates[^$]*diagnosed as mel and nv: p00, p20"):
+        clean.main()
 
 
 def test_class_without_usable_image(raw: Raw) -> None:

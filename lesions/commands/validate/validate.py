@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from lesions.audit.duplicates import label_conflicts
+from lesions.audit.label_conflicts import label_conflicts
 from lesions.audit.matching import REJECTS, kind_of_reason, set_aside
 from lesions.audit.usable import with_groups
 from lesions.classifier import Classifier

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lesions.sources.common.raw_data import COLUMNS
 
 SYNONYMS = {
-    "image_id": ("isic_id", "image", "image_name", "img_id", "filename", "file_name"),
+    "image_id": ("isic_id", "image", "image_name", "img_id", "filename", "file_name", "md5hash", "derm"),
     "dx": ("diagnosis", "diagnostic", "label", "class", "benign_malignant", "target"),
     "dx_type": ("diagnosis_confirm_type",),
     "age": ("age_approx",),
@@ -19,8 +19,8 @@ SYNONYMS = {
     ),
     "dataset": ("attribution",),
 }
-"""Our columns, HAM10000's, by what other data sets call them: the ISIC archive and challenges, PAD-UFES-20, and tables
-that people make. Of several that a table has, the first counts."""
+"""Our columns, HAM10000's, by what other data sets call them: the ISIC archive and challenges, PAD-UFES-20,
+Fitzpatrick17k, derm7pt, and tables that people make. Of several that a table has, the first counts."""
 LEVELS = tuple(f"diagnosis_{level}" for level in (5, 4, 3, 2, 1))
 """The ISIC archive's columns of a diagnosis, the deepest first."""
 SITE_LEVELS = tuple(f"anatom_site_{level}" for level in (1, 2, 3, 4, 5))

@@ -1,23 +1,17 @@
 """Reading what a table of images says of each: its diagnosis, and what else is known, by HAM10000's columns."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
-from lesions.archives import is_image
+from lesions.archives import image_name
 from lesions.core.errors import UserError
 from lesions.core.sanitize import sanitize
 from lesions.sources.common.column_names import LEVELS, SITE_LEVELS, our_names
 from lesions.sources.common.metadata_table import check_table, first_names, read_table
 from lesions.sources.common.raw_data import COLUMNS
+from lesions.sources.common.split_names import split_of
 from lesions.taxonomy import DIAGNOSES, code_of, deepest_code
-
-SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
-"""What people call the parts of a split, and what we call them."""
 
 CODES = {diagnosis.code for diagnosis in DIAGNOSES}
 TARGETS = {"0": "benign", "1": "malignant", "0.0": "benign", "1.0": "malignant"}
@@ -33,14 +27,14 @@ def keep_columns(table: pd.DataFrame) -> pd.DataFrame:
 def table_kind(header: list[str]) -> str:
     """Return "HAM10000" or "ISIC challenge" for the header of a table with diagnoses.
 
-    It is "ISIC companion" for a challenge's lesion groupings or metadata, "" for any other.
+    It is "companion" for what says more of images, such as a challenge's lesion groupings, "" for any other.
     """
     names = {*header, *our_names(header).values()}
     if "image_id" in names and names & {"dx", *LEVELS}:
         return "HAM10000"
     if "image_id" in names and len({code_of(name) for name in names} & CODES) > 1:
         return "ISIC challenge"
-    return "ISIC companion" if "image" in header and names & {*COLUMNS} - {"image_id"} else ""
+    return "companion" if "image_id" in names and names & {*COLUMNS} - {"image_id"} else ""
 
 
 def read_ham10000(path: Path) -> pd.DataFrame:
@@ -61,7 +55,7 @@ def read_ham10000(path: Path) -> pd.DataFrame:
         if columns:
             print(f"Of {sanitize(path.name)} it {words} {first_names(columns)}.")
     if "split" in table:
-        table["split"] = [SPLITS.get(name.strip().lower(), name) for name in table["split"]]
+        table["split"] = [split_of(name) or name for name in table["split"]]
     return keep_columns(table)
 
 
@@ -88,14 +82,8 @@ def with_our_names(table: pd.DataFrame) -> pd.DataFrame:
         unknown = found["dx"].str.strip().str.lower().isin(["", "unknown"])
         found["dx"] = found["dx"].where(~unknown, found["benign_malignant"])
     if "image_id" in found:
-        found["image_id"] = found["image_id"].map(_image_name)
+        found["image_id"] = found["image_id"].str.strip().map(image_name)
     return found
-
-
-def _image_name(text: str) -> str:
-    """Return an image's name without folder and extension."""
-    path = PurePosixPath(text.strip().replace("\\", "/"))
-    return path.stem if is_image(path.name) else text
 
 
 def read_isic(paths: list[Path]) -> pd.DataFrame:
@@ -115,9 +103,21 @@ def read_isic(paths: list[Path]) -> pd.DataFrame:
     truth, *companions = (with_our_names(read_table(path)) for path in paths)
     truth["dx"] = _read_one_hot(truth, sanitize(paths[0].name))
     check_table(truth, paths[0].name)
-    table = keep_columns(truth)
-    for path, companion in zip(paths[1:], companions, strict=True):
-        check_table(companion.assign(dx=""), path.name)
+    return join_tables(keep_columns(truth), dict(zip((path.name for path in paths[1:]), companions, strict=True)))
+
+
+def join_tables(table: pd.DataFrame, companions: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Add what tables without diagnoses say of the same images; the first that knows a value gives it.
+
+    Args:
+        table: with `image_id` and any other of our columns.
+        companions: by their files' names, with our columns' names.
+
+    Raises:
+        UserError: as `check_table`.
+    """
+    for name, companion in companions.items():
+        check_table(companion.assign(dx=""), name)
         known = keep_columns(companion).set_index("image_id")
         for column in known:
             values = table["image_id"].map(known[column]).fillna("")

@@ -1,7 +1,6 @@
 """Reading a person's table of images safely, and saying what is wrong with it."""
 
 import csv
-import difflib
 import io
 from collections import Counter
 from collections.abc import Iterator
@@ -33,11 +32,11 @@ def read_header(path: Path) -> list[str]:
 
     Only the first line is read, so that this works on any file.
     """
-    with path.open("rb") as file:
-        line = _first_line(file.readline(1 << 20))
     try:
+        start = _read_bytes(path) if path.suffix == ".zip" else _start(path)
+        line = _first_line(start[: 1 << 20])
         return _split_header(csv.reader([line], delimiter=_separator(line)))
-    except csv.Error:  # no text, or no table
+    except (csv.Error, UserError):  # no text, or no table
         return []
 
 
@@ -103,12 +102,10 @@ def check_table(table: pd.DataFrame, name: str) -> None:
     found = [str(column) for column in table.columns if column]
     missing = [column for column in NEEDED if column not in found]
     if missing:
-        close = {column: difflib.get_close_matches(column, found, n=1, cutoff=0.5) for column in missing}
-        hints = [f'Is "{sanitize(near[0])}" meant to be "{column}"? ' for column, near in close.items() if near]
         raise UserError(
             f"{name} has no column {' and no column '.join(missing)}; found: {first_names(found)}; expected: "
             f"{', '.join(NEEDED)}, and if known {', '.join(name for name in COLUMNS if name not in NEEDED)}. "
-            f"{''.join(hints)}Mend the names in the first line."
+            "Mend the names in the first line."
         )
     if table.empty:
         raise UserError(f"{name} has a header and no rows; expected a row an image. Is it the whole file?")
@@ -158,6 +155,11 @@ def _read_bytes(path: Path) -> bytes:
             raise UserError(f"{name} in {path} cannot be read: {error}. Delete the archive, and run again.") from None
 
 
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.readline(1 << 20)
+
+
 def _check_text(file: str, content: bytes) -> None:
     try:
         content.decode()
@@ -192,7 +194,7 @@ def _check_limit(file: str, found: int, limit: int, what: str) -> None:
         )
 
 
-def first_names(names: list[str]) -> str:
-    """Return the first names of a list, made safe, and how many more there are; "none" where there is none."""
-    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    return (", ".join(map(sanitize, names[:_MAX_NAMED])) or "none") + more
+def first_names(names: list[str], n: int = _MAX_NAMED) -> str:
+    """Return the first `n` names of a list, made safe, and how many more there are; "none" where there is none."""
+    more = f" and {len(names) - n:,} more" if len(names) > n else ""
+    return (", ".join(map(sanitize, names[:n])) or "none") + more
