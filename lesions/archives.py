@@ -4,6 +4,7 @@ No member's name is ever used as a path. What cannot be read safely gets a reaso
 """
 
 import io
+import re
 import stat
 import zipfile
 import zlib
@@ -22,6 +23,8 @@ EXTENSIONS = {
     *(".gif", ".heic", ".heif", ".avif", ".jp2"),
 }
 """What is read; those of the second line are set aside with a reason, instead of passed over."""
+MASK = re.compile(r"_(superpixels|segmentation|attribute_\w+)$", re.IGNORECASE)
+"""How the names of what the ISIC challenges draw over an image end: maps of its regions, no images of a lesion."""
 MAX_BYTES = 100_000_000
 """A member that unpacks to more is no dermoscopy image but a bomb."""
 MAX_RATIO = 100
@@ -133,9 +136,11 @@ def read_members(folder: Path, members: Iterable[tuple[str, str]]) -> Iterator[b
 
 
 def is_image(name: str) -> bool:
-    """Whether a file's name is an image's; folders, hidden files and what macOS adds to archives are not."""
+    """Whether a file's name is an image's; folders, masks, hidden files and what macOS adds to archives are not."""
     *folders, last = _parts(name)
-    return splitext(last)[1].lower() in EXTENSIONS and not last.startswith(".") and "__MACOSX" not in folders
+    stem, extension = splitext(last)
+    hidden = last.startswith(".") or "__MACOSX" in folders
+    return extension.lower() in EXTENSIONS and not hidden and not MASK.search(stem)
 
 
 def _parts(name: str) -> list[str]:
