@@ -5,6 +5,7 @@ archive where each dataset at its top is the bytes of an image's file, as ISIC's
 """
 
 import io
+import re
 import stat
 import unicodedata
 import zipfile
@@ -29,6 +30,8 @@ EXTENSIONS = {
     *(".gif", ".heic", ".heif", ".avif", ".jp2"),
 }
 """What is read; those of the second line are set aside with a reason, instead of passed over."""
+MASK = re.compile(r"_(superpixels|segmentation|attribute_\w+)$", re.IGNORECASE)
+"""How the names of what the ISIC challenges draw over an image end: maps of its regions, no images of a lesion."""
 MAX_BYTES = 100_000_000
 """A member that unpacks to more is no dermoscopy image but a bomb."""
 MAX_RATIO = 100
@@ -203,9 +206,11 @@ def image_name(name: str) -> str:
 
 
 def is_image(name: str) -> bool:
-    """Whether a file's name is an image's; folders, hidden files and what macOS adds to archives are not."""
+    """Whether a file's name is an image's; folders, masks, hidden files and what macOS adds to archives are not."""
     *folders, last = _parts(name)
-    return splitext(last)[1].lower() in EXTENSIONS and not last.startswith(".") and "__MACOSX" not in folders
+    stem, extension = splitext(last)
+    hidden = last.startswith(".") or "__MACOSX" in folders
+    return extension.lower() in EXTENSIONS and not hidden and not MASK.search(stem)
 
 
 def _parts(name: str) -> list[str]:

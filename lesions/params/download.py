@@ -16,6 +16,10 @@ IN_DVC_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")
 """Where links lead in a folder that DVC tracks, with `cache.type symlink`: its name is a hash of the content."""
 
 
+Year = Literal[2016, 2017, 2018, 2019, "2019_with_test", 2020, "2024_permissive", 2024]
+"""The ISIC challenges that can be fetched; of 2019 and 2024, two sets each."""
+
+
 class Download(Section):
     """See params.yaml for what each key means.
 
@@ -26,7 +30,7 @@ class Download(Section):
     folder: str = Field(min_length=1)
     n_images: int = Field(ge=100, le=100_000)
     seed: int = Field(ge=0, lt=2**32)
-    year: Literal[2018, 2019] = 2018
+    year: Year = 2018
     collection: int | Literal["none"] = "none"
     query: str = Field("none", max_length=1000, validate_default=True)
     resolution: Literal["full", "thumbnail"] = "full"

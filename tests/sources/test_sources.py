@@ -1,7 +1,6 @@
 """The sources that fetch: against a loopback server, over real sockets, with small stand-ins for the archives."""
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -9,7 +8,6 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,9 @@ from ruamel.yaml import YAML
 
 from lesions.commands.sources import list_sources
 from lesions.core.csv_files import read_csv
-from lesions.core.errors import UserError
 from lesions.core.json_files import read_json
 from lesions.params.download import Download
 from lesions.sources.common import http as web
-from lesions.sources.common import isic_api
 from lesions.sources.common.download import DOWNLOADS
 from lesions.sources.common.isic_api import read_record
 from lesions.sources.common.metadata_table import check_table
@@ -34,37 +30,11 @@ from lesions.sources.ham10000 import fetch as ham10000
 from lesions.sources.isic_archive import fetch as isic_archive
 from lesions.sources.isic_challenge import fetch as isic_challenge
 from tests.conftest import ROOT, edit_params, run, small_clone
-from tests.sources.isic_replica import SEARCH, Server, record, serving
+from tests.sources.isic_replica import SEARCH, Server, record
+from tests.sources.sources_helpers import RAW, elsewhere, section, served, stops, zipped
 
-RAW = Path("data/raw")
 DOCS = (ROOT / "docs/sources.md").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(web, "FIRST_WAIT", 0.001)
-    with serving() as running:
-        monkeypatch.setattr(isic_api, "API", f"{running.address}/api/v2/")
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "here"
-    (folder / RAW).mkdir(parents=True)
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Go to another folder, in which nothing is fetched yet."""
-    (tmp_path / "elsewhere" / RAW).mkdir(parents=True)
-    monkeypatch.chdir(tmp_path / "elsewhere")
-
-
-def section(source: str, **values: Any) -> Download:
-    return Download(source=source, folder="data/none", n_images=100, seed=1, **values)
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def fetch_archive(**values: Any) -> Fetched:
@@ -76,13 +46,6 @@ def fetch_archive(**values: Any) -> Fetched:
 def members(archive: str = "images.zip") -> dict[str, bytes]:
     with zipfile.ZipFile(RAW / archive) as opened:
         return {name: opened.read(name) for name in opened.namelist()}
-
-
-def stops(action: Callable[[], object], *words: str) -> None:
-    with pytest.raises(UserError) as error:
-        action()
-    missing = [word for word in words if word not in str(error.value)]
-    assert not missing, f"{missing} not in: {error.value}"
 
 
 # The ISIC archive
@@ -378,7 +341,7 @@ def test_damaged_listing(server: Server) -> None:
         ({"collection": "212"}, "expected the number of a collection"),
         ({"query": " "}, "expected a search on one line"),
         ({"query": "a\nb"}, "expected a search on one line"),
-        ({"year": 2017}, "download.year: input should be 2018 or 2019; found 2017"),
+        ({"year": 2021}, "'2024_permissive' or 2024; found 2021"),
         ({"resolution": "large"}, "download.resolution: input should be 'full' or 'thumbnail'"),
         ({"segmentations": False}, "download.segmentations: unknown key"),
     ],
@@ -389,19 +352,6 @@ def test_parameters_that_cannot_be_used(values: dict[str, object], words: str) -
 
 
 # HAM10000
-
-
-def zipped(contents: Mapping[str, bytes | str]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in contents.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-def served(server: Server, name: str, content: bytes, **known: Any) -> RemoteFile:
-    server.files[f"/{name}"] = content
-    return RemoteFile(name, (f"{server.address}/{name}",), **known)
 
 
 def published(server: Server, name: str, content: bytes) -> RemoteFile:
@@ -466,135 +416,6 @@ def test_smaller_ham10000_is_refused(server: Server, monkeypatch: pytest.MonkeyP
     stops(lambda: ham10000.fetch(section("ham10000"), RAW), *words)
     assert copy.exists()
     assert server.requested == []
-
-
-# The challenges
-
-
-TRUTH = "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC\n"
-MEL, NV = "1.0,0.0,0.0,0.0,0.0,0.0,0.0", "0.0,1.0,0.0,0.0,0.0,0.0,0.0"
-
-
-def truth_of(name: str, rows: list[str]) -> bytes:
-    table = TRUTH + "".join(f"{row}\n" for row in rows)
-    return zipped({f"{name}/": "", "__MACOSX/._x.csv": "", f"{name}/LICENSE.txt": "CC", f"{name}/{name}.csv": table})
-
-
-@pytest.fixture
-def small_challenges(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    def part(split: str, name: str, diagnoses: dict[str, str], tables: tuple[RemoteFile, ...] = ()) -> Any:
-        images = {f"{name}/{image}.jpg": image.encode() for image in diagnoses}
-        rows = [f"{image},{marks}" for image, marks in diagnoses.items()]
-        return isic_challenge.Part(
-            split,
-            len(diagnoses),
-            served(server, f"{name}_Input.zip", zipped(images)),
-            (served(server, f"{name}_GroundTruth.zip", truth_of(f"{name}_GroundTruth", rows)), *tables),
-        )
-
-    groups = b"image,lesion_id,diagnosis_confirm_type\nI1,L1,histopathology\nI2,L1,histopathology\nI3,L2,x\n"
-    parts_2018 = (
-        part("train", "Training", {"I1": MEL, "I2": MEL, "I3": NV}, (served(server, "Groupings.csv", groups),)),
-        part("val", "Validation", {"I4": NV, "I5": MEL}),
-        part("test", "Test", {"I6": NV, "ISIC_0035068": NV}),
-    )
-    truth = b"image,MEL,NV,AK,SCC,UNK\nI1,1,0,0,0,0\nI2,0,0,0,1,0\nI3,0,0,0,0,1\n"
-    metadata = b"image,age_approx,anatom_site_general,lesion_id,sex\nI1,55,palms/soles,L1,female\n"
-    images = zipped({f"I{n}.jpg": b"x" for n in (1, 2, 3)})
-    parts_2019 = (
-        isic_challenge.Part(
-            "",
-            3,
-            served(server, "Input_2019.zip", images),
-            (served(server, "Truth_2019.csv", truth), served(server, "Metadata_2019.csv", metadata)),
-        ),
-    )
-    monkeypatch.setattr(isic_challenge, "CHALLENGES", {2018: parts_2018, 2019: parts_2019})
-
-
-def fetch_challenge(year: int) -> Fetched:
-    return isic_challenge.fetch(section("isic_challenge", year=year), RAW)
-
-
-@pytest.mark.usefixtures("small_challenges")
-def test_published_split_of_2018(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fetched = fetch_challenge(2018)
-    check_table(fetched.table, "table")
-    assert fetched.table[["image_id", "dx", "lesion_id", "split"]].to_numpy().tolist() == [
-        ["I1", "mel", "L1", "train"],
-        ["I2", "mel", "L1", "train"],
-        ["I3", "nv", "L2", "train"],
-        ["I4", "nv", "", "val"],
-        ["I5", "mel", "", "val"],
-        ["I6", "nv", "", "test"],
-    ]
-    assert "ISIC_0035068 is left out: not a photograph" in capsys.readouterr().out
-    assert fetched.provenance["left_out"] == {"ISIC_0035068": "not a photograph"}
-    assert sorted(path.name for path in RAW.iterdir()) == [
-        "Test_Input.zip",
-        "Training_Input.zip",
-        "Validation_Input.zip",
-    ]
-    described = {file["name"]: file for file in fetched.provenance["files"]}
-    assert set(described) == {path[1:] for path in server.files if "2019" not in path}
-    for name, file in described.items():
-        assert file["sha256"] == hashlib.sha256(server.files[f"/{name}"]).hexdigest()
-        assert "nobody publishes a hash" in file["verified"]
-        assert file["licence"] == "CC BY-NC 4.0"
-    n_requested = len(server.requested)
-    assert fetch_challenge(2018).provenance == fetched.provenance
-    assert len(server.requested) == n_requested
-    elsewhere(tmp_path, monkeypatch)
-    assert fetch_challenge(2018).provenance == fetched.provenance
-
-
-@pytest.mark.usefixtures("small_challenges")
-def test_2019_has_no_published_split() -> None:
-    table = fetch_challenge(2019).table
-    assert "split" not in table
-    assert table[["image_id", "dx", "age", "sex", "localization", "lesion_id"]].to_numpy().tolist() == [
-        ["I1", "mel", "55", "female", "palms/soles", "L1"],
-        ["I2", "scc", "", "", "", ""],
-        ["I3", "", "", "", "", ""],
-    ]
-
-
-def test_older_bucket_is_the_second_address() -> None:
-    file = isic_challenge.CHALLENGES[2018][0].images
-    assert [url.split("/")[2] for url in file.urls] == [
-        "isic-archive.s3.amazonaws.com",
-        "isic-challenge-data.s3.amazonaws.com",
-    ]
-    assert all(url.endswith("2018/ISIC2018_Task3_Training_Input.zip") for url in file.urls)
-
-
-@pytest.mark.usefixtures("small_challenges")
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("Training_Input.zip", zipped({"I1.jpg": b""}), ["holds 1 images", "published 3", "fetches it anew"]),
-        ("Training_Input.zip", zipped({"I1.jpg": b""})[:-9], ["Training_Input.zip", "Move it away"]),
-        (
-            "Training_GroundTruth.zip",
-            zipped({"x.csv": TRUTH}),
-            ["not hold the table Training_GroundTruth.csv", "x.csv"],
-        ),
-        (
-            "Training_GroundTruth.zip",
-            zipped({"../Training_GroundTruth.csv": "0" * 60_000_000}),
-            ["not hold the table", "of less than 50,000,000 bytes"],
-        ),
-        ("Training_GroundTruth.zip", truth_of("Training_GroundTruth", [f"I1,{MEL}"]), ["has 1 rows", "published 3"]),
-        ("Groupings.csv", b"<!DOCTYPE html><html>log in</html>", ["Groupings.csv"]),
-    ],
-)
-def test_wrong_challenge_file(name: str, content: bytes, words: list[str]) -> None:
-    DOWNLOADS.mkdir(parents=True)
-    (DOWNLOADS / name).write_bytes(content)
-    stops(lambda: fetch_challenge(2018), *words)
-    assert (DOWNLOADS / name).read_bytes() == content
 
 
 # lesions sources
@@ -684,4 +505,4 @@ def test_documented_values_are_accepted() -> None:
     for block in blocks:
         Download.check(params | YAML(typ="safe").load(block)["download"])
     names = {file.name for module in (ham10000, isic_challenge) for offer in module.OFFERS for file in offer.files}
-    assert names == set(re.findall(r"`([A-Z]\w+(?:\.zip|\.csv|_metadata))`", DOCS)) - {"HAM10000"}
+    assert names == set(re.findall(r"`([A-Z][\w-]+(?:\.zip|\.csv|_metadata))`", DOCS)) - {"HAM10000"}

@@ -10,7 +10,7 @@ SYNONYMS = {
     "image_id": ("isic_id", "image", "image_name", "img_id", "filename", "file_name", "md5hash", "derm"),
     "dx": ("diagnosis", "diagnostic", "label", "class", "benign_malignant", "target"),
     "dx_type": ("diagnosis_confirm_type",),
-    "age": ("age_approx",),
+    "age": ("age_approx", "age_approximate"),
     "sex": ("gender",),
     "lesion_id": ("lesion",),
     "patient_id": ("patient", "subject_id"),

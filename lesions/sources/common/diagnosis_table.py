@@ -18,6 +18,10 @@ TARGETS = {"0": "benign", "1": "malignant", "0.0": "benign", "1.0": "malignant"}
 """What the ISIC challenges of 2020 and 2024 write in their column `target`."""
 
 
+WEIGHTS = ("score_weight", "validation_weight")
+"""Columns of the ground truth of ISIC 2019's test set that are no diagnoses."""
+
+
 def keep_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Return the columns that `metadata.csv` has, in HAM10000's order, the values on one line each."""
     kept = table[[name for name in COLUMNS if name in table]].replace(r"[\t\n\v\f\r]+", " ", regex=True)
@@ -86,6 +90,34 @@ def with_our_names(table: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
+def lacks_header(header: list[str]) -> bool:
+    """Whether the first line of a table is a row already, as in ISIC 2016: an image, and whether it is malignant.
+
+    Args:
+        header: of `read_header`.
+    """
+    return len(header) == 2 and header[1] in {*TARGETS, *TARGETS.values()}
+
+
+def read_headerless(path: Path) -> pd.DataFrame:
+    """Read a table without a header: an image's name, and benign or malignant, or 0 or 1 for them.
+
+    Raises:
+        UserError: as `read_table` and `check_table`; or the second value is another.
+    """
+    table = with_our_names(read_table(path, names=("image_id", "dx")))
+    table["dx"] = table["dx"].str.strip().str.lower().replace(TARGETS)
+    wrong = ~table["dx"].isin(TARGETS.values())
+    if wrong.any():
+        row = wrong.idxmax()
+        raise UserError(
+            f'{sanitize(path.name)}, row {row + 1}: "{sanitize(table["dx"][row])}" stands beside '
+            f"{sanitize(table['image_id'][row])}; expected benign or malignant, or 0 or 1. Mend the row."
+        )
+    check_table(table, path.name)
+    return table
+
+
 def read_isic(paths: list[Path]) -> pd.DataFrame:
     """Read an ISIC challenge's ground truth, and join its lesion groupings and its metadata.
 
@@ -103,30 +135,34 @@ def read_isic(paths: list[Path]) -> pd.DataFrame:
     truth, *companions = (with_our_names(read_table(path)) for path in paths)
     truth["dx"] = _read_one_hot(truth, sanitize(paths[0].name))
     check_table(truth, paths[0].name)
-    return join_tables(keep_columns(truth), dict(zip((path.name for path in paths[1:]), companions, strict=True)))
+    table = keep_columns(truth)
+    for path, companion in zip(paths[1:], companions, strict=True):
+        table = join_companion(table, companion, path.name)
+    return table
 
 
-def join_tables(table: pd.DataFrame, companions: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Add what tables without diagnoses say of the same images; the first that knows a value gives it.
+def join_companion(table: pd.DataFrame, companion: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Add what another table knows of the same images; where both know a value, the first one's stays.
 
     Args:
-        table: with `image_id` and any other of our columns.
-        companions: by their files' names, with our columns' names.
+        table: one row per image.
+        companion: of `with_our_names`; images that `table` lacks are left out.
+        name: its file's, for messages.
 
     Raises:
-        UserError: as `check_table`.
+        UserError: as `check_table`, of the companion.
     """
-    for name, companion in companions.items():
-        check_table(companion.assign(dx=""), name)
-        known = keep_columns(companion).set_index("image_id")
-        for column in known:
-            values = table["image_id"].map(known[column]).fillna("")
-            table[column] = table[column].where(table[column] != "", values) if column in table else values
-    return keep_columns(table)
+    check_table(companion.assign(dx=""), name)
+    known = keep_columns(companion).set_index("image_id")
+    joined = table.copy()
+    for column in known:
+        values = joined["image_id"].map(known[column]).fillna("")
+        joined[column] = joined[column].where(joined[column] != "", values) if column in joined else values
+    return keep_columns(joined)
 
 
 def _read_one_hot(truth: pd.DataFrame, name: str) -> "pd.Series[str]":
-    marks = truth[[column for column in truth if column not in ("image_id", "")]]
+    marks = truth[[column for column in truth if column not in ("image_id", "", *WEIGHTS)]]
     numbers = marks.apply(pd.to_numeric, errors="coerce")
     for column in numbers:
         wrong = ~numbers[column].isin([0, 1])

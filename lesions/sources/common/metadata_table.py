@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -21,7 +21,7 @@ MAX_ROWS = 1_000_000
 MAX_VALUES = 30_000_000
 """The largest table that is read, in some 3 GB of memory. ISIC's largest has 250 MB, 55 columns, 400,000 rows."""
 MAX_ZIPPED_BYTES = 50_000_000
-"""Of a table in an archive, unpacked."""
+"""Of a table in an archive of its own, unpacked."""
 MAX_DIAGNOSES = 1_000
 _MAX_NAMED = 8
 """How many columns or ids a message names."""
@@ -33,17 +33,24 @@ def read_header(path: Path) -> list[str]:
     Only the first line is read, so that this works on any file.
     """
     try:
-        start = _read_bytes(path) if path.suffix == ".zip" else _start(path)
+        start = _read_bytes(path, "") if path.suffix == ".zip" else _start(path)
         line = _first_line(start[: 1 << 20])
         return _split_header(csv.reader([line], delimiter=_separator(line)))
     except (csv.Error, UserError):  # no text, or no table
         return []
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, *, names: Sequence[str] = (), member: str = "", only: Collection[str] = ()) -> pd.DataFrame:
     r"""Read a table separated by commas, semicolons or tabs.
 
     Nothing is interpreted: a diagnosis called NA stays the text "NA", an age "055" keeps its zero.
+
+    Args:
+        path: the table, or a zip archive that holds it.
+        names: of the columns, where the table has no header.
+        member: the table's file name in the archive; as a rule the archive's, with .csv.
+        only: the columns to return, as `read_header` names them; with () all. Of half a million rows with fifty
+            columns, eight take little memory.
 
     Returns:
         All values as text, "" where there is none; column names as `read_header` gives them. Rows without
@@ -53,25 +60,27 @@ def read_table(path: Path) -> pd.DataFrame:
         UserError: it is not UTF-8 text (a byte-order mark is fine), names a column twice, a row has more or fewer
             values than the header, or it is larger than any table of images; names the file and the line.
     """
-    file = sanitize(path.name)
-    content = _read_bytes(path)
+    file = sanitize(f"{member} in {path.name}" if member else path.name)
+    content = _read_bytes(path, member)
     _check_text(file, content)
     # Line by line: as one text, Python would take up to four bytes a character.
     text = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline="")
     reader = csv.reader(text, delimiter=_separator(_first_line(content[: 1 << 20])), strict=True)
     rows: list[list[str]] = []
     try:
-        header = _split_header(reader)
+        header = list(names) or _split_header(reader)
+        known = f"{len(header)} are expected" if names else f"the header names {len(header)} columns"
         _check_limit(file, len(header), MAX_COLUMNS, "columns")
+        places = [place for place, name in enumerate(header) if not only or name in only]
         for row in reader:
             if any(row):
                 if len(row) != len(header):
                     raise UserError(
-                        f"{file}, line {reader.line_num}: {len(row)} values, and the header names {len(header)} "
-                        f'columns; the row begins "{sanitize(row[0][:40])}". Mend it; a value that holds the separator '
+                        f"{file}, line {reader.line_num}: {len(row)} values, and {known}; "
+                        f'the row begins "{sanitize(row[0][:40])}". Mend it; a value that holds the separator '
                         "needs quotation marks."
                     )
-                rows.append(row)
+                rows.append([row[place] for place in places])
                 _check_limit(file, len(rows), min(MAX_ROWS, MAX_VALUES // len(header)), "rows")
     except csv.Error as error:
         raise UserError(
@@ -84,7 +93,7 @@ def read_table(path: Path) -> pd.DataFrame:
             f"{file} has more than one column called {first_names(twice)} (case, and what stands between "
             "the letters, do not count). Rename or remove all but one."
         )
-    return pd.DataFrame(rows, columns=pd.Index(header, dtype=str), dtype=str)
+    return pd.DataFrame(rows, columns=pd.Index([header[place] for place in places], dtype=str), dtype=str)
 
 
 def check_table(table: pd.DataFrame, name: str) -> None:
@@ -136,17 +145,17 @@ def check_table(table: pd.DataFrame, name: str) -> None:
             )
 
 
-def _read_bytes(path: Path) -> bytes:
-    """Return a table's bytes; of an archive, those of the member that is called as the archive is, but .csv."""
+def _read_bytes(path: Path, member: str) -> bytes:
+    """Return a table's bytes; of an archive, those of a member, as `read_table` says."""
     if path.suffix != ".zip":
         _check_limit(sanitize(path.name), path.stat().st_size, MAX_BYTES, "bytes")
         return path.read_bytes()
-    name = path.with_suffix(".csv").name
+    name, limit = (member, MAX_BYTES) if member else (path.with_suffix(".csv").name, MAX_ZIPPED_BYTES)
     with open_archive(path) as archive:
         members = {PurePosixPath(info.filename).name: info for info in archive.infolist()}
-        if name not in members or members[name].file_size > MAX_ZIPPED_BYTES:
+        if name not in members or members[name].file_size > limit:
             raise UserError(
-                f"{path} does not hold the table {name}, of less than {MAX_ZIPPED_BYTES:,} bytes; it holds "
+                f"{path} does not hold the table {name}, of less than {limit:,} bytes; it holds "
                 f"{first_names(sorted(members))}. Delete it, and run again: it is then fetched anew."
             )
         try:

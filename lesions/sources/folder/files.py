@@ -5,7 +5,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from lesions.archives import ARCHIVES, MAX_BYTES, is_image
+from lesions.archives import ARCHIVES, EXTENSIONS, MAX_BYTES, is_image
 from lesions.core.errors import UserError
 from lesions.params.download import check_folder
 
@@ -86,7 +86,7 @@ def list_files(folder: Path, layouts: str) -> FolderFiles:
 
 def _sort_in(files: FolderFiles, folder: Path, file: PurePosixPath) -> None:
     kind = file.suffix.lower()
-    if is_image(str(file)):
+    if kind in EXTENSIONS:
         if (folder / file).stat().st_size > MAX_BYTES:
             raise UserError(f"{folder / file} has more than {MAX_BYTES:,} bytes; expected an image. Take it out.")
         files.images.append(file)
@@ -108,7 +108,7 @@ def _without_masks(images: list[PurePosixPath]) -> tuple[list[PurePosixPath], li
     for file in images:
         named = MASK.fullmatch(file.stem)
         image = named["image"] if named else file.stem
-        if image in stems and (named or in_mask_folder[file]):
+        if not is_image(file.name) or (image in stems and (named or in_mask_folder[file])):
             masks.append(file)
     return [file for file in images if file not in {*masks}], sorted(masks, key=str)
 

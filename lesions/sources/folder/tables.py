@@ -13,9 +13,11 @@ from lesions.core.sanitize import sanitize
 from lesions.sources.common.column_names import our_names
 from lesions.sources.common.diagnosis_table import (
     CODES,
-    join_tables,
+    join_companion,
     keep_columns,
+    lacks_header,
     read_ham10000,
+    read_headerless,
     read_isic,
     table_kind,
     with_our_names,
@@ -101,17 +103,25 @@ def read_labels(folder: Path, tables: list[PurePosixPath], found: Collection[str
     companions = [file for file, kind in kinds.items() if kind == "companion"]
     joined = {file: with_our_names(read_table(folder / file)) for file in companions}
     joined = {file: rows for file, rows in joined.items() if not known.isdisjoint(rows["image_id"])}
-    table = join_tables(table, {file.name: rows for file, rows in joined.items()})
+    for file, rows in joined.items():
+        table = join_companion(table, rows, file.name)
     header = headers[parts[0]]
     layout = next((name for name, columns in LAYOUTS.items() if columns <= {*header}), main[parts[0]])
     return Labels(layout, table, [*parts, *joined])
 
 
 def _kind(header: list[str]) -> str:
-    return "PH2" if PH2_HEADER.match(",".join(header)) else table_kind(header)
+    if PH2_HEADER.match(",".join(header)):
+        return "PH2"
+    return "ISIC 2016" if lacks_header(header) else table_kind(header)
 
 
-_READERS = {"HAM10000": read_ham10000, "ISIC challenge": lambda path: read_isic([path]), "PH2": read_ph2}
+_READERS = {
+    "HAM10000": read_ham10000,
+    "ISIC challenge": lambda path: read_isic([path]),
+    "ISIC 2016": read_headerless,
+    "PH2": read_ph2,
+}
 
 
 def _with_file_names(table: pd.DataFrame, found: Collection[str]) -> pd.DataFrame:
