@@ -40,7 +40,7 @@ def truth_of(name: str, rows: list[str]) -> bytes:
 def small(server: Server, real: Part) -> Part:
     """Return a part of two or three images, on the server, in the shape of the real one."""
     name = real.images.name
-    files: dict[str, bytes] = {}
+    ids: tuple[str, ...]
     if name.startswith("ISBI2016"):
         ids = {"train": ("I1", "I2"), "test": ("I3", "I4")}[real.split]
         rows = ("{},benign\n{},malignant\n" if real.split == "train" else "{},0.0\n{},1.0\n").format(*ids)
@@ -94,9 +94,8 @@ def small(server: Server, real: Part) -> Part:
             "I1,P1,60.0,male,lower extremity,3.04,20.2,Frazer Institute\nI2,P2,,,,1.1,1.5,MSK\n"
         )
         contents = [images(name[:-4], ids, metadata__csv=metadata), b"isic_id,malignant\nI1,0.0\nI2,1.0\n"]
-    names = [file.name for file in (real.images, *real.tables)]
-    files = dict(zip(names, contents, strict=True))
-    archive, *tables = (served(server, file, content) for file, content in files.items())
+    described = zip((real.images, *real.tables), contents, strict=True)
+    archive, *tables = (served(server, file.name, content) for file, content in described)
     return Part(real.split, len(ids), archive, tuple(tables), real.metadata)
 
 
@@ -104,7 +103,7 @@ def small(server: Server, real: Part) -> Part:
 def small_challenges(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for year, challenge in CHALLENGES.items():
         parts = tuple(small(server, part) for part in challenge.parts)
-        monkeypatch.setitem(isic_challenge.CHALLENGES, year, challenge._replace(parts=parts))
+        monkeypatch.setitem(CHALLENGES, year, challenge._replace(parts=parts))
 
 
 def fetch_challenge(year: int | str) -> Fetched:
@@ -131,7 +130,7 @@ def test_no_image_of_any_year_is_set_aside_and_a_second_run_fetches_nothing(
     assert len(found) == len(fetched.table)
     assert set(rejects["image_id"]) <= {"ISIC_0035068"}
     described = {file["name"]: file for file in fetched.provenance["files"]}
-    parts = isic_challenge.CHALLENGES[year].parts
+    parts = CHALLENGES[year].parts
     assert set(described) == {file.name for part in parts for file in (part.images, *part.tables)}
     for name, file in described.items():
         assert file["sha256"] == hashlib.sha256(server.files[f"/{name}"]).hexdigest()
@@ -297,10 +296,11 @@ def test_file_that_was_exchanged_is_refused(server: Server) -> None:
 
 
 def test_record_is_what_sha256sum_writes(tmp_path: Path) -> None:
-    path = tmp_path / "a.zip"
+    path = tmp_path / "files/a.zip"
+    path.parent.mkdir()
     path.write_bytes(b"content")
     sha256 = hashlib.sha256(b"content").hexdigest()
-    record = tmp_path / "a.zip.sha256"
+    record = path.with_name("a.zip.sha256")
     record.write_text(f"{sha256.upper()} *a.zip\n")
     assert first_sha256(path) == sha256
     for damaged in ("", "a.zip", sha256[:60], sha256 + "0"):
@@ -308,11 +308,11 @@ def test_record_is_what_sha256sum_writes(tmp_path: Path) -> None:
         stops(lambda: first_sha256(path), str(record), "does not begin with a SHA-256", "Delete it")
     record.unlink()
     assert first_sha256(path) == sha256
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.zip", "a.zip.sha256"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["a.zip", "a.zip.sha256"]
 
 
 def test_published_hash_needs_no_record(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    challenge = isic_challenge.CHALLENGES[2016]
+    challenge = CHALLENGES[2016]
 
     def pinned(file: RemoteFile) -> RemoteFile:
         return RemoteFile(file.name, file.urls, sha256=hashlib.sha256(server.files[f"/{file.name}"]).hexdigest())
@@ -320,7 +320,7 @@ def test_published_hash_needs_no_record(server: Server, monkeypatch: pytest.Monk
     parts = tuple(
         part._replace(images=pinned(part.images), tables=tuple(map(pinned, part.tables))) for part in challenge.parts
     )
-    monkeypatch.setitem(isic_challenge.CHALLENGES, 2016, challenge._replace(parts=parts))
+    monkeypatch.setitem(CHALLENGES, 2016, challenge._replace(parts=parts))
     files = fetch_challenge(2016).provenance["files"]
     assert {file["verified"] for file in files} == {"SHA256, as public projects state; the publisher gives no hash"}
     assert not list(DOWNLOADS.glob("*.sha256"))

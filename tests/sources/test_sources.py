@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from lesions.commands.sources import list_sources
 from lesions.core.csv_files import read_csv
 from lesions.core.json_files import read_json
+from lesions.params.clean import Clean
 from lesions.params.download import Download
 from lesions.sources.common import http as web
 from lesions.sources.common.download import DOWNLOADS
@@ -499,10 +500,12 @@ def test_killed_download_goes_on(server: Server, tmp_path: Path) -> None:
 
 
 def test_documented_values_are_accepted() -> None:
-    params = YAML(typ="safe").load(ROOT / "params.yaml")["download"]
+    params = YAML(typ="safe").load(ROOT / "params.yaml")
     blocks = re.findall(r"```yaml\n(.*?)```", DOCS, re.DOTALL)
     assert len(blocks) > 2
     for block in blocks:
-        Download.check(params | YAML(typ="safe").load(block)["download"])
+        own = YAML(typ="safe").load(block)
+        Download.check(params["download"] | own["download"])
+        Clean.check(params["clean"] | own.get("clean", {}))
     names = {file.name for module in (ham10000, isic_challenge) for offer in module.OFFERS for file in offer.files}
     assert names == set(re.findall(r"`([A-Z][\w-]+(?:\.zip|\.csv|_metadata))`", DOCS)) - {"HAM10000"}

@@ -109,7 +109,7 @@ def read_headerless(path: Path) -> pd.DataFrame:
     table["dx"] = table["dx"].str.strip().str.lower().replace(TARGETS)
     wrong = ~table["dx"].isin(TARGETS.values())
     if wrong.any():
-        row = wrong.idxmax()
+        row = int(wrong.to_numpy().argmax())
         raise UserError(
             f'{sanitize(path.name)}, row {row + 1}: "{sanitize(table["dx"][row])}" stands beside '
             f"{sanitize(table['image_id'][row])}; expected benign or malignant, or 0 or 1. Mend the row."

@@ -40,9 +40,10 @@ def read_2020(paths: list[Path]) -> pd.DataFrame:
     table = read_ham10000(paths[0])
     pairs = read_table(paths[1])
     if pairs.shape[1] < 2:
+        found = first_names(list(map(str, pairs)))
         raise UserError(
-            f"{sanitize(paths[1].name)} has the columns {first_names(list(pairs))}; expected two, the images of a pair "
-            f"of duplicates. Delete {paths[1]}, and run again: it is then fetched anew."
+            f"{sanitize(paths[1].name)} has the columns {found}; expected two, the images of a pair of duplicates. "
+            f"Delete {paths[1]}, and run again: it is then fetched anew."
         )
     lesions = dict(zip(table["image_id"], table.get("lesion_id", pd.Series("", index=table.index)), strict=True))
     joined = 0
