@@ -30,7 +30,7 @@ def find_duplicates(images: pd.DataFrame, luma: NDArray[np.uint8], colour: NDArr
     identical = pd.DataFrame({"one": same["first"], "other": same["image_id"], "similarity": 1.0, "reason": SAME_BYTES})
 
     different = order[(table["image_id"] == table["first"]).to_numpy()]
-    near = find_near_duplicates(luma[different], colour[different])
+    near = find_near_duplicates(luma, colour, different)
     names = images["image_id"].to_numpy()[different]
     near = near.assign(one=names[near["one"]], other=names[near["other"]], reason=NEAR_DUPLICATE)
     pairs = pd.concat([identical, near.round({"similarity": 2})]).sort_values(["one", "other"], ignore_index=True)

@@ -21,6 +21,7 @@ from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
+from lesions.core.temporary import temporary_array
 from lesions.images.parallel_map import parallel_map
 
 SIZE = 64
@@ -45,6 +46,8 @@ PATCH, MARGIN = 8, 4
 
 BATCH = 256
 """Pairs compared at once."""
+BLOCK = 8192
+"""Images prepared for the comparison at once: memory stays flat, however many there are."""
 
 Floats = NDArray[np.float32]
 Pairs = NDArray[np.int64]
@@ -100,7 +103,7 @@ def _symmetric(planes: Floats, order: int) -> Floats:
     return np.concatenate([first, second[:, u != v]], axis=1).astype(np.float32)
 
 
-def find_near_duplicates(luma: NDArray[np.uint8], colour: Floats) -> pd.DataFrame:
+def find_near_duplicates(luma: NDArray[np.uint8], colour: Floats, rows: Pairs | None = None) -> pd.DataFrame:
     """Find the pairs of near-duplicates.
 
     Of an image with very many near-duplicates not every pair is found, but each image is, by another one.
@@ -108,21 +111,25 @@ def find_near_duplicates(luma: NDArray[np.uint8], colour: Floats) -> pd.DataFram
     Args:
         luma: (N, 64, 64), the images' fingerprints.
         colour: (N, 2, 8, 8), the same.
+        rows: which images, (M,); all of them, in their order, where it is not given.
 
     Returns:
-        One row per pair, in order: `one` < `other`, which number rows of the arguments, and `similarity`, from
-        `MIN_SIMILARITY` to 1.
+        One row per pair, in order: `one` < `other`, places in `rows`, and `similarity`, from `MIN_SIMILARITY` to 1.
     """
-    pairs = _near(_vectors(luma, colour))
-    coarse = _relative(_shrink(luma, COARSE))
+    rows = np.arange(len(luma)) if rows is None else rows
+    blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)] or [rows]
+    pairs = _near(np.concatenate([_vectors(luma[block], colour[block]) for block in blocks]))
+    coarse = temporary_array((len(rows), COARSE, COARSE), np.float32)
+    for number, block in enumerate(blocks):
+        coarse[number * BLOCK : number * BLOCK + len(block)] = _relative(_shrink(luma[block], COARSE))
 
     def compare(start: int) -> pd.DataFrame:
-        return _compare(luma, coarse, pairs[start : start + BATCH])
+        return _compare(luma, coarse, rows, pairs[start : start + BATCH])
 
     starts = range(0, len(pairs), BATCH)
     # In this process's threads, even where there is a cluster: all of the images would have to travel.
     found = parallel_map(compare, starts, len(starts), desc="comparing", unit=" batches", use_cluster=False)
-    return pd.concat([_compare(luma, coarse, pairs[:0]), *found], ignore_index=True)
+    return pd.concat([_compare(luma, coarse, rows, pairs[:0]), *found], ignore_index=True)
 
 
 def _near(vectors: Floats) -> Pairs:
@@ -136,9 +143,9 @@ def _near(vectors: Floats) -> Pairs:
     return unique
 
 
-def _compare(luma: NDArray[np.uint8], coarse: Floats, pairs: Pairs) -> pd.DataFrame:
-    """Return the near-duplicates among pairs; `coarse` is `luma`, shrunk and `_relative`."""
-    ones, others = (coarse[rows] for rows in pairs.T)
+def _compare(luma: NDArray[np.uint8], coarse: Floats, rows: Pairs, pairs: Pairs) -> pd.DataFrame:
+    """Return the near-duplicates among pairs; `coarse` is `luma[rows]`, shrunk and `_relative`."""
+    ones, others = (coarse[places] for places in pairs.T)
     rotation, distance = _best_rotation(_unit(ones), _unit(others))
     fit = distance <= MAX_DISTANCE_ROTATED
     pairs, rotation, ones, others = pairs[fit], rotation[fit], ones[fit], others[fit]
@@ -148,7 +155,7 @@ def _compare(luma: NDArray[np.uint8], coarse: Floats, pairs: Pairs) -> pd.DataFr
     fit = distance <= MAX_DISTANCE_ALIGNED
     pairs, rotation, moves, distance = pairs[fit], rotation[fit], moves[fit], distance[fit]
 
-    ones, others = (_relative(luma[rows].astype(np.float32)) for rows in pairs.T)
+    ones, others = (_relative(luma[rows[places]].astype(np.float32)) for places in pairs.T)
     others = _rotated(others, rotation)
     moves, middle = _align(_shrink(ones, MIDDLE), _shrink(others, MIDDLE), moves, steps=4, blur=1)
     fit = middle <= MAX_DISTANCE_ALIGNED

@@ -13,6 +13,7 @@ from PIL import Image
 from lesions.archives import read_members
 from lesions.audit.near_duplicates import COLOUR_SIZE, SIZE, Fingerprint, fingerprint
 from lesions.audit.skin_tone import estimate_ita
+from lesions.core.temporary import temporary_array
 from lesions.images.decode import FORMATS, decode_image
 from lesions.images.parallel_map import parallel_map
 
@@ -50,7 +51,7 @@ def scan_images(raw: Path, found: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[n
     """
     members = list(zip(found["archive"], found["member"], strict=True))
     scans = parallel_map(_scan, read_members(raw, members), len(members), desc="reading")
-    luma = np.zeros((len(members), *EMPTY_FINGERPRINT.luma.shape), np.uint8)
+    luma = temporary_array((len(members), *EMPTY_FINGERPRINT.luma.shape), np.uint8)
     colour = np.zeros((len(members), *EMPTY_FINGERPRINT.colour.shape), np.float32)
     rows = []
     for row, (scan, fingerprint_) in enumerate(scans):

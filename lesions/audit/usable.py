@@ -15,6 +15,7 @@ from lesions.audit.groups import group_ids
 from lesions.audit.known_pairs import known_pair_ids, with_known_pairs
 from lesions.audit.label_conflicts import describe_conflicts, label_conflicts
 from lesions.audit.matching import UNLISTED, find_members, kind_of_reason, set_aside
+from lesions.audit.near_duplicates import BLOCK
 from lesions.audit.normalise import fill_ages, normalise
 from lesions.audit.scan import scan_images
 from lesions.params.clean import Clean
@@ -70,8 +71,18 @@ def read_images(raw: Path, table: pd.DataFrame, age_zero: str) -> ImagesRead:
     found, unmatched = find_members(raw, table)
     scanned, luma, colour = scan_images(raw, found[found["reason"] == ""])
     good = (scanned["problem"] == "").to_numpy()
+    luma, colour = _take(luma, good), _take(colour, good)
     rejects = [set_aside(table, table["reason"]), unmatched, set_aside(scanned, scanned["problem"])]
-    return normalise(scanned[good], age_zero), luma[good], colour[good], without_repeats(rejects)
+    return normalise(scanned[good], age_zero), luma, colour, without_repeats(rejects)
+
+
+def _take(array: NDArray[Any], good: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return the good rows of an array, moved to its front: no second one of hundreds of thousands of images."""
+    places = np.flatnonzero(good)
+    for start in range(0, len(places), BLOCK):
+        block = places[start : start + BLOCK]
+        array[start : start + len(block)] = array[block]
+    return array[: len(places)]
 
 
 def without_repeats(rejects: Sequence[pd.DataFrame]) -> pd.DataFrame:

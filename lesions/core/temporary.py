@@ -1,11 +1,18 @@
-"""A folder for what is needed for a moment."""
+"""A folder, or an array on the disk, for what is needed for a moment."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory, TemporaryFile, gettempdir
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from lesions.core.errors import UserError, is_no_room
+
+_FULL = "There is no room in {}, the folder for temporary files. Make room, or name another: `export TMPDIR=FOLDER`."
 
 
 @contextmanager
@@ -25,7 +32,22 @@ def temporary_folder() -> Iterator[Path]:
     except Exception as error:  # whatever a library makes of the system's
         if not is_no_room(error):
             raise
-        raise UserError(
-            f"There is no room in {gettempdir()}, the folder for temporary files. Make room, or name another: "
-            "`export TMPDIR=FOLDER`."
-        ) from None
+        raise UserError(_FULL.format(gettempdir())) from None
+
+
+def temporary_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Return an array of zeros that lies in a file without a name, so that memory holds what is in use.
+
+    Raises:
+        UserError: there is no room.
+    """
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if not size:
+        return np.zeros(shape, dtype)
+    with TemporaryFile() as file:
+        try:
+            # Else a full disk would end the process where it writes, without a word.
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            raise UserError(_FULL.format(gettempdir())) from error
+        return np.asarray(np.memmap(file, dtype, mode="r+", shape=shape))
