@@ -11,6 +11,7 @@ from lesions.audit.associations import uncertainty_coefficients
 from lesions.audit.bias_checks import find_warnings
 from lesions.audit.classes import absent_diagnoses
 from lesions.audit.contact_sheets import class_examples, duplicate_pairs
+from lesions.audit.known_groups import unmatched_images
 from lesions.audit.matching import kind_of_reason
 from lesions.audit.normalise import unreadable_values
 from lesions.audit.plots import draw_views, plot_data
@@ -54,6 +55,7 @@ def main() -> None:
     unreadable = unreadable_values(table[table["image_id"].isin(images["image_id"])])
     coefficients = uncertainty_coefficients(images)
     warnings = find_warnings(images, classes, coefficients, unreadable, absent_diagnoses(table, params))
+    warnings += unmatched_images(params.known_groups, table["image_id"])
     summary = summarise(images, rejects, duplicates, classes, coefficients, unreadable, warnings)
     write_json(Path("metrics/data.json"), summary)
     views = list(draw_views(images))

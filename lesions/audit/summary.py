@@ -42,6 +42,7 @@ def summarise(
     """
     known = [key for key in ("lesion_id", "patient_id") if (images[key] != "").any()]
     known_pairs = int(images.loc[images["known_pair_id"] != "", "known_pair_id"].duplicated().sum())
+    known_groups = int((images["known_group_id"].where(images["known_group_id"] != "").value_counts() > 1).sum())
     labels = images["label"].value_counts()
     lesions = lesion_of(images).groupby(images["label"]).nunique()
     status = images["age_status"].value_counts()
@@ -58,8 +59,14 @@ def summarise(
         "near_duplicates": int(images.loc[images["near_duplicate_id"] != "", "sha256"].nunique())
         - int(images.loc[images["near_duplicate_id"] != "", "near_duplicate_id"].nunique()),
         "known_pairs": known_pairs,
+        "known_groups": known_groups,
         "duplicates_under_two_lesions": int(under_two_lesions(duplicates).sum()),
-        "kept_together": [*known, "duplicates", *(["known_pairs"] if known_pairs else [])],
+        "kept_together": [
+            *known,
+            "duplicates",
+            *(["known_pairs"] if known_pairs else []),
+            *(["known_groups"] if known_groups else []),
+        ],
         "classes": {label: int(labels[label]) for label in classes["label"]},
         "lesions_by_class": {label: int(lesions[label]) for label in classes["label"]},
         "malignancy": dict(zip(classes["label"], classes["malignancy"], strict=True)),
