@@ -97,7 +97,7 @@ def of_the_network(images: pd.DataFrame, classes: list[str]) -> None:
 
 def mean_of(lists: list[NDArray[np.bool_]]) -> dict[str, str]:
     """Return `read_at` of several lists, as means."""
-    return read_at(np.mean(lists, axis=0))  # type: ignore[arg-type]
+    return read_at(np.mean(lists, axis=0))
 
 
 def of_folds(images: pd.DataFrame, classes: list[str], features: Array) -> None:
@@ -152,7 +152,8 @@ def of_pairs(images: pd.DataFrame, features: NDArray[np.float32], whitening: NDA
     random = np.random.default_rng(0)
     rows = np.sort(random.choice(len(images), round(REPHOTOGRAPHED * len(images)), replace=False))
     chosen = images.iloc[rows]
-    contents = list(read_members(DATA / "raw", zip(chosen["archive"], chosen["member"], strict=True)))
+    read = read_members(DATA / "raw", zip(chosen["archive"], chosen["member"], strict=True))
+    contents = [content for content in read if isinstance(content, bytes)]
     again = [as_png(rephotograph(Image.open(io.BytesIO(content)).convert("RGB"), random)) for content in contents]
     file = MODELS / "preprocessing.json"
     preprocessing = Preprocessing.from_json(read_json(file), file)

@@ -127,8 +127,8 @@ def test_audit_of_a_run(workspace: Path, tmp_path: Path, monkeypatch: pytest.Mon
     audit(tmp_path / "out", test=True)
     assert set(read_csv(tmp_path / "out/label_suspects.csv")["split"]) == {"val", "test"}
     scores = read_csv(Path("data/predictions/ood_scores.csv")).set_index("image_id")["ood_score"].astype(float)
-    again = read_csv(tmp_path / "out/off_topic.csv").set_index("image_id")
-    again = again.loc[again["split"] != "train", "ood_score"].astype(float)
+    off_topic = read_csv(tmp_path / "out/off_topic.csv").set_index("image_id")
+    again = off_topic.loc[off_topic["split"] != "train", "ood_score"].astype(float)
     assert again.to_dict() == pytest.approx(scores[again.index].to_dict(), rel=1e-5)
 
 

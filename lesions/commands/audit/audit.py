@@ -12,7 +12,7 @@ import pandas as pd
 from lesions.commands.audit import out_of_fold
 from lesions.commands.audit.confident_learning import rank_labels
 from lesions.commands.audit.page import write_page
-from lesions.commands.audit.similar_pairs import rank_pairs, whiten
+from lesions.commands.audit.similar_pairs import Floats, rank_pairs, whiten
 from lesions.core.csv_files import EXACT, read_csv
 from lesions.core.errors import UserError, writing
 from lesions.core.image_array import read_array
@@ -65,7 +65,7 @@ def audit(out: Path, study: str = "", *, test: bool = False) -> str:
     found = find(images, study, test=test)
     out.mkdir(parents=True, exist_ok=True)
     with writing(out):
-        (out / ".gitignore").write_text("# Images of patients.\n*\n", encoding="utf-8")
+        (out / ".gitignore").write_text("# The images may be of patients.\n*\n", encoding="utf-8")
         for name, table in zip(TABLES, (found.labels, found.pairs, found.off_topic), strict=True):
             text = table.select_dtypes(exclude=["number", "bool"]).columns
             safe = table.assign(**{column: table[column].map(sanitize) for column in text})
@@ -140,7 +140,7 @@ def label_table(table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     )
 
 
-def pair_table(images: pd.DataFrame, features: np.ndarray, whitening: np.ndarray) -> pd.DataFrame:
+def pair_table(images: pd.DataFrame, features: Floats, whitening: Floats) -> pd.DataFrame:
     """Return pairs of images of two groups, the ones that most probably show one lesion first.
 
     Args:
@@ -183,8 +183,8 @@ def _words(found: Found, out: Path) -> str:
         f"Photographed again: {quantity(mutual, 'pair')} across splits to look at, the likeliest first.\n"
         f"Off topic: {len(found.off_topic):,} images, the strangest first.\n"
         f"Open {out / PAGE}; the tables lie beside it. Nothing was removed.\n"
-        "The folder holds images of patients, and Git ignores it. To keep images in one\n"
-        "split, write the lines below their pair into a file, named in params.yaml:\n"
+        "The folder holds images, so Git ignores it. To keep a pair in one split, write\n"
+        "the two lines below it on that page into a file, and name this in params.yaml:\n"
         "  clean:\n"
         "    known_groups: known_groups.csv"
     )

@@ -83,7 +83,7 @@ def thumbnails(images: pd.DataFrame, ids: "pd.Series[str]") -> dict[str, bytes]:
         images: with `image_id`, `archive` and `member`.
         ids: of which.
     """
-    members = images.set_index("image_id").loc[ids, ["archive", "member"]]
+    members = images.set_index("image_id")[["archive", "member"]].loc[ids.to_numpy()]
     decode = partial(decode_image, height=THUMBNAIL_PX, width=THUMBNAIL_PX, fit="pad")
     pixels = decode_members(RAW, members, decode, "drawing", use_cluster=False)
     files = {}
