@@ -1,6 +1,7 @@
 """`lesions audit`: what was planted is ranked first, nothing is removed, and test is shown with --test alone."""
 
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -142,8 +143,11 @@ def test_folder_of_something_else_is_refused(workspace: Path, monkeypatch: pytes
 
 def test_git_ignores_the_folder(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workspace)
-    audit(Path("audited"))
-    assert "audited" not in run("git status --porcelain --untracked-files=all", workspace)
+    try:
+        audit(Path("audited"))
+        assert "audited" not in run("git status --porcelain --untracked-files=all", workspace)
+    finally:
+        rmtree("audited")
 
 
 def test_study_that_has_not_run_is_named(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
