@@ -29,6 +29,7 @@ from lesions.audit.known_pairs import PAIRS
 from lesions.audit.near_duplicates import SIZE, find_near_duplicates, fingerprint
 from lesions.commands.audit.confident_learning import rank_labels
 from lesions.commands.audit.similar_pairs import rank_pairs, whiten
+from lesions.commands.audit.view_features import mean_over_views
 from lesions.core import image_array
 from lesions.core.csv_files import read_csv
 from lesions.core.json_files import read_json
@@ -49,6 +50,7 @@ FIRST = (0.01, 0.02, 0.05)
 """Fractions of a list at which it is read."""
 REPEATS = 20
 Array = NDArray[np.float64]
+Features = NDArray[np.float32]
 
 
 def read_at(planted: NDArray[np.bool_]) -> dict[str, str]:
@@ -147,7 +149,7 @@ def rephotograph(image: Image.Image, random: Generator) -> Image.Image:
     return Image.open(file).convert("RGB")
 
 
-def of_pairs(images: pd.DataFrame, features: NDArray[np.float32], whitening: NDArray[np.float32]) -> None:
+def of_pairs(images: pd.DataFrame, features: Features, all_pixels: NDArray[np.uint8]) -> None:
     """Print where re-photographs stand in the list of pairs, and how many the search for near-duplicates finds."""
     random = np.random.default_rng(0)
     rows = np.sort(random.choice(len(images), round(REPHOTOGRAPHED * len(images)), replace=False))
@@ -159,26 +161,36 @@ def of_pairs(images: pd.DataFrame, features: NDArray[np.float32], whitening: NDA
     preprocessing = Preprocessing.from_json(read_json(file), file)
     pixels = np.stack([to_pixels(content, preprocessing) for content in again])
     model = feature_model(saving.load(MODELS / "model.keras"))
+    place = np.arange(len(pixels))
     more, _ = predict_images(model, in_batches(pixels), len(pixels), False, "re-photographs")
-
-    groups = np.unique(images["group_id"], return_inverse=True)[1]
-    of_all = np.concatenate([groups, groups.max() + 1 + np.arange(len(more))])
-    ranked = rank_pairs(whiten(np.concatenate([features, more]), whitening), of_all)
-    original = np.concatenate([groups, groups[rows]])
-    planted = (ranked["other"] >= len(images)) & (original[ranked["one"]] == original[ranked["other"]])
+    turned = mean_over_views(model, all_pixels, np.arange(len(images)))
+    both = {
+        "as they are (--fast)": (features, more),
+        "turned": (turned, mean_over_views(model, pixels, place)),
+    }
     prints = [fingerprint(decode_image(content, SIZE, SIZE)) for content in [*contents, *again]]
     near = find_near_duplicates(np.stack([one.luma for one in prints]), np.stack([one.colour for one in prints]))
     hashed = int((near["other"] - near["one"] == len(rows)).sum())
-    places = np.flatnonzero(planted)
-    print(
-        f"{len(rows)} re-photographs: {len(places)} are paired with their lesion, among {len(ranked):,} pairs; ", end=""
-    )
-    print(f"{(places < len(rows)).sum()} in the first {len(rows)}; the search for near-duplicates finds {hashed}.")
-    row = {
-        "re-photographs": "",
-        **read_at(complete(planted.to_numpy(), len(rows))),
-    }
-    print(pd.DataFrame([row]).to_string(index=False), end="\n\n")
+    print(f"{len(rows)} re-photographs, of which the search for near-duplicates finds {hashed}:")
+    groups = np.unique(images["group_id"], return_inverse=True)[1]
+    of_all = np.concatenate([groups, groups.max() + 1 + place])
+    original = np.concatenate([groups, groups[rows]])
+    table = []
+    for kind, (ours, theirs) in both.items():
+        whitening = whitening_of(images, ours)
+        ranked = rank_pairs(whiten(np.concatenate([ours, theirs]), whitening), of_all)
+        planted = (ranked["other"] >= len(images)) & (original[ranked["one"]] == original[ranked["other"]])
+        list_of_all = complete(planted.to_numpy(), len(rows))
+        table.append({"re-photographs": kind, "in the list": int(planted.sum()), **read_at(list_of_all)})
+        of_known_pairs(images, whiten(ours, whitening), kind)
+    print(pd.DataFrame(table).to_string(index=False), end="\n\n")
+
+
+def whitening_of(images: pd.DataFrame, features: Features) -> Features:
+    """Return the whitening of `lesions audit`, of the training images."""
+    train = (images["split"] == "train").to_numpy()
+    label = np.unique(images["label"], return_inverse=True)[1]
+    return ood.fit_reference(features[train], label[train]).whitening
 
 
 def complete(planted: NDArray[np.bool_], number: int) -> NDArray[np.bool_]:
@@ -186,21 +198,21 @@ def complete(planted: NDArray[np.bool_], number: int) -> NDArray[np.bool_]:
     return np.concatenate([planted, np.ones(number - int(planted.sum()), bool)])
 
 
-def of_known_pairs(images: pd.DataFrame, features: NDArray[np.float32], whitening: NDArray[np.float32]) -> None:
+def of_known_pairs(images: pd.DataFrame, vectors: Features, kind: str) -> None:
     """Print at which rank the known pairs stand, were they not known."""
     held = [pair for pair in PAIRS if set(pair) <= set(images["image_id"])]
     if not held:
         return
     group = components(images, [key for key in KEYS if key != "known_pair_id"])
-    ranked = rank_pairs(whiten(features, whitening), np.unique(group, return_inverse=True)[1])
+    ranked = rank_pairs(vectors, np.unique(group, return_inverse=True)[1])
     ids = images["image_id"].to_numpy()
     rank = {pair: number for number, pair in enumerate(zip(ids[ranked["one"]], ids[ranked["other"]], strict=True), 1)}
     group_of = dict(zip(ids, group, strict=True))
     joined = [pair for pair in held if group_of[pair[0]] == group_of[pair[1]]]
     found = sorted(rank[pair] for pair in held if pair in rank)
     print(
-        f"{len(held)} known pairs, were they not known: {len(joined)} are near-duplicates; of the others "
-        f"{len(found)} are in the list of {len(ranked):,} pairs ({int(ranked['mutual'].sum()):,} mutual), at {found}.\n"
+        f"{kind}: of {len(held)} known pairs, were they not known, {len(joined)} are near-duplicates; of the others "
+        f"{len(found)} are in the list of {len(ranked):,} pairs ({int(ranked['mutual'].sum()):,} mutual), at {found}."
     )
 
 
@@ -214,8 +226,8 @@ def main() -> None:
     reference = ood.load(MODELS / ood.FILE)
     print("of all that was planted, how much is found, of how much could be; and how much of these is planted:\n")
     of_the_network(images, classes)
+    pixels, prepared = image_array.read(DATA / "prepared")
     if arguments.weights:
-        pixels, prepared = image_array.read(DATA / "prepared")
         network = keras.applications.MobileNet(
             pixels.shape[1:], 0.25, include_top=False, weights=arguments.weights, pooling="avg"
         )
@@ -226,8 +238,9 @@ def main() -> None:
 
     known = index["image_id"].isin(images["image_id"]).to_numpy()
     seen, ours = index.loc[known, ["image_id"]].merge(images, on="image_id"), features[known]
-    of_known_pairs(seen, ours, reference.whitening)
-    of_pairs(seen, ours, reference.whitening)
+    of_prepared = prepared[["image_id"]].merge(seen, on="image_id")
+    order = pd.Series(np.arange(len(seen)), seen["image_id"])[of_prepared["image_id"]].to_numpy()
+    of_pairs(of_prepared, ours[order], pixels)
     score = ood.score(reference, np.concatenate([ours, features[(index["split"] == "shipped").to_numpy()]]))
     off_topic = np.arange(len(score)) >= len(ours)
     print(pd.DataFrame([{"off-topic images": "", **read_at(off_topic[np.argsort(-score)])}]).to_string(index=False))

@@ -14,10 +14,13 @@ from lesions.commands.audit.confident_learning import confident_classes, confide
 from lesions.commands.audit.out_of_fold import mean_of_tests
 from lesions.commands.audit.page import with_lines
 from lesions.commands.audit.similar_pairs import nearest_of_other_groups, rank_pairs, whiten
+from lesions.commands.audit.view_features import mean_over_views
 from lesions.commands.compare.predictions_at_revision import ModelPredictions
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.inference.features import feature_model
+from lesions.models.common import saving
 from tests.browser import assert_accessible, assert_fits, look
 from tests.conftest import run
 
@@ -125,12 +128,21 @@ def test_audit_of_a_run(workspace: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert set(pairs["split_one"]) | set(pairs["split_other"]) == {"train", "val", "test"}
     assert not (images.loc[pairs["one"], "group_id"].to_numpy() == images.loc[pairs["other"], "group_id"]).any()
     assert labels["label"].tolist() == images.loc[labels["image_id"], "label"].tolist()
-    audit(tmp_path / "out", test=True)
+    audit(tmp_path / "out", test=True, fast=True)
     assert set(read_csv(tmp_path / "out/label_suspects.csv")["split"]) == {"val", "test"}
     scores = read_csv(Path("data/predictions/ood_scores.csv")).set_index("image_id")["ood_score"].astype(float)
     off_topic = read_csv(tmp_path / "out/off_topic.csv").set_index("image_id")
     again = off_topic.loc[off_topic["split"] != "train", "ood_score"].astype(float)
     assert again.to_dict() == pytest.approx(scores[again.index].to_dict(), rel=1e-5)
+
+
+def test_turned_image_has_the_same_features(workspace: Path) -> None:
+    model = feature_model(saving.load(workspace / "models/model.keras"))
+    image = np.load(workspace / "data/prepared/pixels.npy", mmap_mode="r")[0]
+    pixels = np.stack([image, np.rot90(image), image[:, ::-1]])
+    one, turned, mirrored = mean_over_views(model, pixels, np.arange(3))
+    assert turned == pytest.approx(one, rel=1e-4, abs=1e-5)
+    assert mirrored == pytest.approx(one, rel=1e-4, abs=1e-5)
 
 
 def test_folder_of_something_else_is_refused(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +156,7 @@ def test_folder_of_something_else_is_refused(workspace: Path, monkeypatch: pytes
 def test_git_ignores_the_folder(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workspace)
     try:
-        audit(Path("audited"))
+        audit(Path("audited"), fast=True)
         assert "audited" not in run("git status --porcelain --untracked-files=all", workspace)
     finally:
         rmtree("audited")
@@ -161,7 +173,7 @@ def test_layout_fits_and_axe_passes(
     browser: Any, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
     monkeypatch.chdir(workspace)
-    audit(tmp_path / "out")
+    audit(tmp_path / "out", fast=True)
     for scheme in ("light", "dark"):
         look(browser, width, scheme)
         browser.get((tmp_path / "out/index.html").as_uri())

@@ -1,6 +1,6 @@
 """`lesions audit`: label suspects, lesions photographed again, and off-topic images, for a person to look at.
 
-All of it comes from what the stages wrote: no network runs, and nothing is removed.
+Nothing is removed. All but the pairs comes from what the stages wrote; for these the network runs once more.
 """
 
 from pathlib import Path
@@ -13,6 +13,7 @@ from lesions.commands.audit import out_of_fold
 from lesions.commands.audit.confident_learning import rank_labels
 from lesions.commands.audit.page import write_page
 from lesions.commands.audit.similar_pairs import Floats, rank_pairs, whiten
+from lesions.core import image_array
 from lesions.core.csv_files import EXACT, read_csv
 from lesions.core.errors import UserError, writing
 from lesions.core.image_array import read_array
@@ -48,13 +49,14 @@ class Found(NamedTuple):
     leakage: str
 
 
-def audit(out: Path, study: str = "", *, test: bool = False) -> str:
+def audit(out: Path, study: str = "", *, test: bool = False, fast: bool = False) -> str:
     """Write the tables and the page, and return what was found, for a person.
 
     Args:
         out: the folder.
         study: whose out-of-fold predictions are used; without it, those of this run.
         test: whether suspects and off-topic images of test are shown.
+        fast: whether images are compared by the features that predict wrote, without running the network.
 
     Raises:
         UserError: the pipeline has not run, the study has not, or the folder holds what is not of an audit.
@@ -62,7 +64,7 @@ def audit(out: Path, study: str = "", *, test: bool = False) -> str:
     _check_place(out)
     say("Reading what the network says of the images ...")
     images = predictions.read_images(DATA)
-    found = find(images, study, test=test)
+    found = find(images, study, test=test, fast=fast)
     out.mkdir(parents=True, exist_ok=True)
     with writing(out):
         (out / ".gitignore").write_text("# The images may be of patients.\n*\n", encoding="utf-8")
@@ -77,13 +79,14 @@ def audit(out: Path, study: str = "", *, test: bool = False) -> str:
     return _words(found, out)
 
 
-def find(images: pd.DataFrame, study: str, *, test: bool) -> Found:
+def find(images: pd.DataFrame, study: str, *, test: bool, fast: bool) -> Found:
     """Return what is to be looked at.
 
     Args:
         images: as of `predictions.read_images`.
         study: see `audit`.
         test: see `audit`.
+        fast: see `audit`.
 
     Raises:
         UserError: there are no predictions of images that are to be shown.
@@ -111,8 +114,7 @@ def find(images: pd.DataFrame, study: str, *, test: bool) -> Found:
     seen = index.loc[known, ["image_id"]].merge(images, on="image_id", validate="1:1")
     features = np.asarray(features[known], np.float32)
     reference = ood.load(MODELS / ood.FILE)
-    say(f"Comparing {len(seen):,} images with one another ...")
-    pairs = pair_table(seen, features, reference.whitening)
+    pairs = pair_table(seen, features if fast else view_features(seen), classes)
     score = seen[["image_id", "split", "label"]].assign(ood_score=ood.score(reference, features))
     score = score if test else score[score["split"] != "test"]
     off_topic = score.sort_values(["ood_score", "image_id"], ascending=[False, True], ignore_index=True)
@@ -140,16 +142,36 @@ def label_table(table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     )
 
 
-def pair_table(images: pd.DataFrame, features: Floats, whitening: Floats) -> pd.DataFrame:
+def view_features(images: pd.DataFrame) -> Floats:
+    """Return the features of prepared images, (N, features), as the mean over flips and quarter turns.
+
+    Args:
+        images: one row per image, with `image_id`.
+    """
+    from lesions.commands.audit.view_features import mean_over_views
+    from lesions.inference.features import feature_model
+    from lesions.models.common import saving
+
+    pixels, index = image_array.read(DATA / "prepared")
+    row = pd.Series(np.arange(len(index)), index["image_id"])
+    return mean_over_views(
+        feature_model(saving.load(MODELS / "model.keras")), pixels, row[images["image_id"]].to_numpy()
+    )
+
+
+def pair_table(images: pd.DataFrame, features: Floats, classes: list[str]) -> pd.DataFrame:
     """Return pairs of images of two groups, the ones that most probably show one lesion first.
 
     Args:
         images: one row per image, with `image_id`, `split`, `label`, `lesion_id` and `group_id`.
         features: (N, features), in the same order.
-        whitening: (features, features).
+        classes: their labels.
     """
-    groups = np.unique(images["group_id"], return_inverse=True)[1]
-    pairs = rank_pairs(whiten(features, whitening), groups)
+    say(f"Comparing {len(images):,} images with one another ...")
+    train = (images["split"] == "train").to_numpy()
+    label = images["label"].map(classes.index).to_numpy(np.int64)
+    vectors = whiten(features, ood.fit_reference(features[train], label[train]).whitening)
+    pairs = rank_pairs(vectors, np.unique(images["group_id"], return_inverse=True)[1])
     found = pairs[["similarity", "mutual"]]
     for place in ("one", "other"):
         described = images.loc[pairs[place], ["image_id", "split", "label", "lesion_id"]].reset_index(drop=True)

@@ -18,7 +18,7 @@ def whiten(features: Floats, whitening: Floats) -> Floats:
 
     Args:
         features: (N, features).
-        whitening: (features, features), of the out-of-distribution reference.
+        whitening: (features, features), as of an out-of-distribution reference of the training images.
     """
     vectors: Floats = (features - features.mean(axis=0)) @ whitening
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
