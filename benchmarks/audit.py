@@ -149,7 +149,9 @@ def rephotograph(image: Image.Image, random: Generator) -> Image.Image:
     return Image.open(file).convert("RGB")
 
 
-def of_pairs(images: pd.DataFrame, features: Features, all_pixels: NDArray[np.uint8]) -> None:
+def of_pairs(
+    images: pd.DataFrame, features: Features, all_pixels: NDArray[np.uint8], prepared_rows: NDArray[np.int64]
+) -> None:
     """Print where re-photographs stand in the list of pairs, and how many the search for near-duplicates finds."""
     random = np.random.default_rng(0)
     rows = np.sort(random.choice(len(images), round(REPHOTOGRAPHED * len(images)), replace=False))
@@ -163,7 +165,7 @@ def of_pairs(images: pd.DataFrame, features: Features, all_pixels: NDArray[np.ui
     model = feature_model(saving.load(MODELS / "model.keras"))
     place = np.arange(len(pixels))
     more, _ = predict_images(model, in_batches(pixels), len(pixels), False, "re-photographs")
-    turned = mean_over_views(model, all_pixels, np.arange(len(images)))
+    turned = mean_over_views(model, all_pixels, prepared_rows)
     both = {
         "as they are (--fast)": (features, more),
         "turned": (turned, mean_over_views(model, pixels, place)),
@@ -240,7 +242,8 @@ def main() -> None:
     seen, ours = index.loc[known, ["image_id"]].merge(images, on="image_id"), features[known]
     of_prepared = prepared[["image_id"]].merge(seen, on="image_id")
     order = pd.Series(np.arange(len(seen)), seen["image_id"])[of_prepared["image_id"]].to_numpy()
-    of_pairs(of_prepared, ours[order], pixels)
+    held = np.flatnonzero(prepared["image_id"].isin(seen["image_id"]))
+    of_pairs(of_prepared, ours[order], pixels, held)
     score = ood.score(reference, np.concatenate([ours, features[(index["split"] == "shipped").to_numpy()]]))
     off_topic = np.arange(len(score)) >= len(ours)
     print(pd.DataFrame([{"off-topic images": "", **read_at(off_topic[np.argsort(-score)])}]).to_string(index=False))

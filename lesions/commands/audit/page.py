@@ -39,7 +39,7 @@ def write_page(path: Path, found: "Found", images: pd.DataFrame, study: str, *, 
     shown = [labels.head(SHOWN), found.off_topic.head(SHOWN)]
     ids = [*(table["image_id"] for table in shown), *(table[place] for table in pairs for place in ("one", "other"))]
     context: dict[str, Any] = {
-        "thumbnails": thumbnails(images, pd.concat(ids).drop_duplicates()),
+        "thumbnails": thumbnails(images, pd.concat(ids).drop_duplicates().rename("image_id")),
         "labels": shown[0].to_dict("records"),
         "off_topic": shown[1].to_dict("records"),
         "across": with_lines(pairs[0], images).to_dict("records"),
@@ -81,9 +81,9 @@ def thumbnails(images: pd.DataFrame, ids: "pd.Series[str]") -> dict[str, bytes]:
 
     Args:
         images: with `image_id`, `archive` and `member`.
-        ids: of which.
+        ids: of which, called `image_id`.
     """
-    members = images.set_index("image_id")[["archive", "member"]].loc[ids.to_numpy()]
+    members = ids.to_frame().merge(images[["image_id", "archive", "member"]], on="image_id", how="left")
     decode = partial(decode_image, height=THUMBNAIL_PX, width=THUMBNAIL_PX, fit="pad")
     pixels = decode_members(RAW, members, decode, "drawing", use_cluster=False)
     files = {}
