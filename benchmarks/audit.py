@@ -44,8 +44,8 @@ from lesions.models.common import saving
 DATA, MODELS = Path("data"), Path("models")
 PLANTED = 0.02
 """The fraction of the labels that are made wrong."""
-REPHOTOGRAPHED = 0.01
-"""The fraction of the images that are photographed again."""
+REPHOTOGRAPHED = 100
+"""Images that are photographed again."""
 FIRST = (0.01, 0.02, 0.05)
 """Fractions of a list at which it is read."""
 REPEATS = 20
@@ -59,7 +59,7 @@ def read_at(planted: NDArray[np.bool_]) -> dict[str, str]:
     for fraction in FIRST:
         first = planted[: round(fraction * len(planted))]
         recall, possible = first.sum() / planted.sum(), min(1, len(first) / planted.sum())
-        found[f"first {fraction:.0%} ({len(first):,})"] = f"{recall:.0%} of {possible:.0%}, {first.mean():.0%}"
+        found[f"first {fraction:.0%}"] = f"{recall:.0%} of {possible:.0%}, {first.mean():.0%}"
     return found
 
 
@@ -154,7 +154,7 @@ def of_pairs(
 ) -> None:
     """Print where re-photographs stand in the list of pairs, and how many the search for near-duplicates finds."""
     random = np.random.default_rng(0)
-    rows = np.sort(random.choice(len(images), round(REPHOTOGRAPHED * len(images)), replace=False))
+    rows = np.sort(random.choice(len(images), REPHOTOGRAPHED, replace=False))
     chosen = images.iloc[rows]
     read = read_members(DATA / "raw", zip(chosen["archive"], chosen["member"], strict=True))
     contents = [content for content in read if isinstance(content, bytes)]
