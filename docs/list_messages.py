@@ -23,6 +23,7 @@ PLACES = {
     "lesions page": ["lesions/commands/page"],
     "lesions validate": ["lesions/commands/validate"],
     "lesions export": ["lesions/commands/export"],
+    "lesions audit": ["lesions/commands/audit"],
     "lesions compare": ["lesions/commands/compare"],
     "lesions study": ["lesions/commands/study"],
     "all": ["lesions"],

@@ -115,6 +115,13 @@ def add_model_commands(command: AddCommand) -> None:
     classify("--sex", default="", help="female or male, likewise")
     classify("--site", default="", help="of the lesion, likewise: back, face, lower extremity, ...")
 
+    add = command("audit", audit_images, "rank label suspects, re-photographs and off-topic images").add_argument
+    study = "use the out-of-fold predictions of that study, as of all images with `folds`; else of validation alone"
+    add("--study", default="", metavar="NAME", help=study)
+    add("--test", action="store_true", help="show those of test too, to mend labels of all splits alike")
+    add("--fast", action="store_true", help="compare images as they are, not turned: seconds, and finds half as many")
+    add("--out", type=a_path, default=Path("data/audit"), metavar="DIR", help="without it, data/audit")
+
     page = command("page", serve_page, "serve a local web page on which images are dropped").add_argument
     page("--port", type=int, default=8765, help="8765 without it; 0 takes any that is free")
 
@@ -247,6 +254,13 @@ def classify_images(arguments: argparse.Namespace) -> None:
     metadata = {field: getattr(arguments, field) for field in ("age", "sex", "site")}
     if not classify(images, arguments.models, arguments.form, arguments.heatmap, arguments.sensitivity, metadata):
         sys.exit(1)
+
+
+def audit_images(arguments: argparse.Namespace) -> None:
+    """Write what a person should look at again."""
+    from lesions.commands.audit.audit import audit
+
+    print(audit(arguments.out, arguments.study, test=arguments.test, fast=arguments.fast))
 
 
 def serve_page(arguments: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from lesions.audit.associations import uncertainty_coefficients
 from lesions.audit.bias_checks import find_warnings
 from lesions.audit.classes import absent_diagnoses
 from lesions.audit.contact_sheets import class_examples, duplicate_pairs
+from lesions.audit.known_groups import unmatched_images
 from lesions.audit.label_conflicts import conflict_lines
 from lesions.audit.matching import kind_of_reason
 from lesions.audit.normalise import unreadable_values
@@ -80,6 +81,7 @@ def _write_report(audit: Audit, table: pd.DataFrame, params: Clean, plots: Path,
     unreadable = unreadable_values(table[table["image_id"].isin(images["image_id"])])
     coefficients = uncertainty_coefficients(images)
     warnings = find_warnings(images, classes, coefficients, unreadable, absent_diagnoses(table, params))
+    warnings += unmatched_images(params.known_groups, table["image_id"])
     summary = summarise(audit, published_counts(table, images), coefficients, unreadable, warnings)
     plots.mkdir(parents=True, exist_ok=True)
     views = list(draw_views(images))

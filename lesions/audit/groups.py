@@ -1,4 +1,4 @@
-"""Group images that must stay in one split: those of one lesion or patient, duplicates, and known pairs."""
+"""Group images that must stay in one split: those of one lesion or patient, duplicates, known pairs and groups."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-KEYS = ["lesion_id", "patient_id", "known_pair_id", "near_duplicate_id"]
+KEYS = ["lesion_id", "patient_id", "known_pair_id", "known_group_id", "near_duplicate_id"]
 """Two images that share one of these stay in one split."""
 
 

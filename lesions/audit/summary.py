@@ -56,7 +56,7 @@ def summarise(
     """
     images, rejected, classes = audit.images, audit.rejects, audit.classes
     known = [key for key in ("lesion_id", "patient_id") if (images[key] != "").any()]
-    known_pairs = int(images.loc[images["known_pair_id"] != "", "known_pair_id"].duplicated().sum())
+    together = _known_together(images)
     labels = images["label"].value_counts()
     lesions = lesion_of(images).groupby(images["label"]).nunique()
     status = images["age_status"].value_counts()
@@ -72,11 +72,11 @@ def summarise(
         "exact_duplicates": int(images["sha256"].duplicated().sum()),
         "near_duplicates": int(images.loc[images["near_duplicate_id"] != "", "sha256"].nunique())
         - int(images.loc[images["near_duplicate_id"] != "", "near_duplicate_id"].nunique()),
-        "known_pairs": known_pairs,
+        **together,
         "duplicates_under_two_lesions": int(under_two_lesions(audit.duplicates).sum()),
         "label_conflicts": audit.conflicts,
         "published_splits": published_splits,
-        "kept_together": [*known, "duplicates", *(["known_pairs"] if known_pairs else [])],
+        "kept_together": [*known, "duplicates", *(name for name, number in together.items() if number)],
         "classes": {label: int(labels[label]) for label in classes["label"]},
         "lesions_by_class": {label: int(lesions[label]) for label in classes["label"]},
         "malignancy": dict(zip(classes["label"], classes["malignancy"], strict=True)),
@@ -89,6 +89,15 @@ def summarise(
         "sizes": _sizes(images),
         "tells_the_diagnosis": coefficients,
         "warnings": [warning._asdict() for warning in warnings],
+    }
+
+
+def _known_together(images: pd.DataFrame) -> dict[str, int]:
+    """Count the known pairs, and the known groups, of which more than one image is there."""
+    columns = {"known_pairs": "known_pair_id", "known_groups": "known_group_id"}
+    return {
+        name: int((images.loc[images[column] != "", column].value_counts() > 1).sum())
+        for name, column in columns.items()
     }
 
 

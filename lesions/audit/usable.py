@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from lesions.audit.classes import NOT_AMONG, class_table, classify, refuse_classes
 from lesions.audit.duplicates import find_duplicates, near_duplicate_ids
 from lesions.audit.groups import group_ids
+from lesions.audit.known_groups import known_group_ids
 from lesions.audit.known_pairs import known_pair_ids, with_known_pairs
 from lesions.audit.label_conflicts import describe_conflicts, label_conflicts
 from lesions.audit.matching import UNLISTED, find_members, kind_of_reason, set_aside
 from lesions.audit.near_duplicates import BLOCK
 from lesions.audit.normalise import fill_ages, normalise
 from lesions.audit.scan import scan_images
+from lesions.core.params import NO_FILE
 from lesions.params.clean import Clean
 from lesions.reporting.common.numbers import first_few
 from lesions.taxonomy import ordered
@@ -25,7 +27,7 @@ from lesions.taxonomy import ordered
 COLUMNS = [
     *("image_id", "archive", "member", "label", "diagnosis", "lesion_id", "group_id", "dx_type", "age", "age_status"),
     *("sex", "site", "ita", "skin_tone", "source", "patient_id", "published_split", "height", "width"),
-    *("near_duplicate_id", "known_pair_id", "sha256"),
+    *("near_duplicate_id", "known_pair_id", "known_group_id", "sha256"),
 ]
 
 
@@ -109,7 +111,7 @@ def find_usable(raw: Path, table: pd.DataFrame, params: Clean) -> Audit:
     duplicates = find_duplicates(decoded, luma, colour)
     conflict = label_conflicts(decoded, duplicates, params.label_conflicts)
     images = decoded[conflict == ""].sort_values("image_id", ignore_index=True)
-    images = with_groups(fill_ages(images, params.impute_age), duplicates)
+    images = with_groups(fill_ages(images, params.impute_age), duplicates, params.known_groups)
     rejects = without_repeats([rejects, set_aside(decoded, conflict)])
     problem = _problem(images, rejects, classes, params.max_rejected)
     if params.label_conflicts == "error" and (conflict != "").any():
@@ -129,15 +131,18 @@ def find_usable(raw: Path, table: pd.DataFrame, params: Clean) -> Audit:
     )
 
 
-def with_groups(images: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
-    """Add `near_duplicate_id`, `known_pair_id` and `group_id`.
+def with_groups(images: pd.DataFrame, duplicates: pd.DataFrame, known_groups: str = NO_FILE) -> pd.DataFrame:
+    """Add `near_duplicate_id`, `known_pair_id`, `known_group_id` and `group_id`.
 
     Args:
         images: one row per image.
         duplicates: of `find_duplicates`.
+        known_groups: the path of `clean.known_groups`.
     """
     images = images.assign(
-        near_duplicate_id=near_duplicate_ids(images, duplicates), known_pair_id=known_pair_ids(images["image_id"])
+        near_duplicate_id=near_duplicate_ids(images, duplicates),
+        known_pair_id=known_pair_ids(images["image_id"]),
+        known_group_id=known_group_ids(images["image_id"], known_groups),
     )
     return images.assign(group_id=group_ids(images))
 

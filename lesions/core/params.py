@@ -12,6 +12,8 @@ from ruamel.yaml.error import YAMLError
 from lesions.core.errors import UserError
 
 FILE = Path("params.yaml")
+NO_FILE = "data/none"
+"""Stands for "no file": DVC wants to see something under each name that dvc.yaml gives it."""
 
 RENAMED = {
     "download.pictures": "n_images",
@@ -59,6 +61,25 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(word, known, n=1)
     return f'did you mean "{close[0]}"?' if close else f"known: {', '.join(known)}"
+
+
+def check_path(path: str, suffixes: tuple[str, ...]) -> str:
+    """Return the path of a file that dvc.yaml takes from params.yaml, or `NO_FILE`.
+
+    Args:
+        path: as params.yaml has it.
+        suffixes: one of which it ends with.
+
+    Raises:
+        ValueError: it can name no such file.
+    """
+    if path.startswith("~"):
+        raise ValueError("write the whole path; ~ is not replaced")
+    if "\0" in path:
+        raise ValueError("no file has the character NUL in its name")
+    if path != NO_FILE and not path.endswith(suffixes):
+        raise ValueError(f"expected a file {' or '.join(suffixes)}, or {NO_FILE} for none")
+    return path
 
 
 def read_file(file: Path = FILE) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from lesions.core.params import Section
+from lesions.core.params import Section, check_path
 from lesions.core.sanitize import unsafe_label
 from lesions.taxonomy import DIAGNOSES, Malignancy, about, code_of
 
@@ -28,10 +28,16 @@ class Clean(Section):
 
     max_rejected: float = Field(ge=0, le=1)
     label_conflicts: Literal["drop", "keep_first", "error"]
+    known_groups: str = Field(min_length=1)
     classes: dict[str, OwnClass]
     unmapped_diagnoses: Literal["stop", "keep", "set_aside"]
     age_zero: Literal["placeholder", "real"]
     impute_age: Literal["keep", "mean", "median"]
+
+    @field_validator("known_groups")
+    @classmethod
+    def _whole_path(cls, path: str) -> str:
+        return check_path(path, (".csv",))
 
     @field_validator("classes")
     @classmethod

@@ -10,12 +10,13 @@ from ruamel.yaml.error import YAMLError
 from lesions.core.errors import UserError
 from lesions.core.params import FILE, read_file
 from lesions.core.stage import outputs, read_stages
+from lesions.params.clean import Clean
 from lesions.params.download import Download, check_folder
 from lesions.params.pretrained import Pretrained
 
 
 def check_inputs() -> None:
-    """Check the folder of `download` and the file of `pretrained`, as params.yaml of the current folder names them.
+    """Check the folder and the files that dvc.yaml takes from params.yaml of the current folder.
 
     Raises:
         UserError: one is missing, lies where a stage writes, or holds what cannot be hashed; or a folder that stages
@@ -28,8 +29,12 @@ def check_inputs() -> None:
                 f"{top} is a link; expected a folder, since DVC keeps outputs within the project. For room on another "
                 "disk move DVC's cache there: `dvc cache dir --local FOLDER`, `dvc config --local cache.type symlink`."
             )
-    folder, file = Path(Download.read().folder), Path(Pretrained.read().path)
-    for key, path in (("download.folder", folder), ("pretrained.path", file)):
+    folder = Path(Download.read().folder)
+    files = [
+        ("weights", "pretrained.path", Path(Pretrained.read().path)),
+        ("clean", "clean.known_groups", Path(Clean.read().known_groups)),
+    ]
+    for _, key, path in [("download", "download.folder", folder), *files]:
         _check_apart(key, path, made)
     if folder.is_dir():
         check_folder(folder)
@@ -38,11 +43,12 @@ def check_inputs() -> None:
             f"there is no folder {folder} ({FILE}, download.folder). Make it or name another; for a source that needs "
             "none, data/none."
         )
-    if file.exists() and not file.is_file() and not file.is_dir():
-        raise UserError(f"{file} is a pipe, a socket or a device ({FILE}, pretrained.path); expected a file.")
-    if not os.access(file, os.R_OK) and not _is_made("weights"):
-        found = "cannot be read" if file.exists() else "does not exist"
-        raise UserError(f"{file} {found} ({FILE}, pretrained.path). Name another, or data/none for no file.")
+    for stage, key, file in files:
+        if file.exists() and not file.is_file() and not file.is_dir():
+            raise UserError(f"{file} is a pipe, a socket or a device ({FILE}, {key}); expected a file.")
+        if not os.access(file, os.R_OK) and not _is_made(stage):
+            found = "cannot be read" if file.exists() else "does not exist"
+            raise UserError(f"{file} {found} ({FILE}, {key}). Name another, or data/none for no file.")
 
 
 def _check_apart(key: str, path: Path, made: list[Path]) -> None:
@@ -57,7 +63,7 @@ def _check_apart(key: str, path: Path, made: list[Path]) -> None:
 
 def _is_made(stage: str) -> bool:
     """Whether dvc.lock has a stage with today's parameters: then its input may be missing, as with --allow-missing."""
-    section = {"download": "download", "weights": "pretrained"}[stage]
+    section = {"weights": "pretrained"}.get(stage, stage)
     with suppress(OSError, YAMLError, KeyError, TypeError):
         lock = YAML(typ="safe").load(Path("dvc.lock").read_text(encoding="utf-8"))
         return bool(lock["stages"][stage]["params"][FILE.name][section] == read_file()[section])

@@ -4,11 +4,8 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from lesions.core.params import Section, did_you_mean
+from lesions.core.params import NO_FILE, Section, check_path, did_you_mean
 from lesions.params.keras_applications import IMAGENET, NETWORKS, WITH_WIDTH
-
-NO_FILE = "data/none"
-"""Stands for "no file": DVC wants to see something under each name that dvc.yaml gives it."""
 
 
 class Pretrained(Section):
@@ -29,13 +26,7 @@ class Pretrained(Section):
     @field_validator("path")
     @classmethod
     def _whole_path(cls, path: str) -> str:
-        if path.startswith("~"):
-            raise ValueError("write the whole path; ~ is not replaced")
-        if "\0" in path:
-            raise ValueError("no file has the character NUL in its name")
-        if path != NO_FILE and not path.endswith((".h5", ".keras")):
-            raise ValueError(f"expected a file .h5, .weights.h5 or .keras, or {NO_FILE} for none")
-        return path
+        return check_path(path, (".h5", ".keras"))
 
     @model_validator(mode="after")
     def _can_be_had(self) -> Self:

@@ -43,6 +43,7 @@ def test_invalid_classes_are_refused(classes: dict[str, object], words: str) -> 
 
 def test_documented_examples_are_valid() -> None:
     examples = [YAML(typ="safe").load(block)["clean"] for block in re.findall(r"```yaml\n(.*?)```", AUDIT, re.DOTALL)]
+    examples = [example for example in examples if "classes" in example]
     assert len(examples) == 4
     seven, *_ = [params(**example) for example in examples]
     diagnoses = ["mel", "bcc", "ak", "scc", "sk", "pbk", "nv", "df", "vasc"]

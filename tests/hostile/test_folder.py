@@ -70,6 +70,8 @@ VALUES: dict[str, tuple[str, object, str]] = {
     "a file": ("download.folder", "params.yaml", "there is no folder params.yaml"),
     "no such weights": ("pretrained.path", "gone.h5", "gone.h5 does not exist"),
     "weights that are a pipe": ("pretrained.path", "pipe.h5", "pipe.h5 is a pipe, a socket or a device"),
+    "no such groups": ("clean.known_groups", "gone.csv", "gone.csv does not exist"),
+    "a stage's table": ("clean.known_groups", "data/clean/mine.csv", "must lie apart from what the pipeline writes"),
     "a stage's model": ("pretrained.path", "models/model.keras", "must lie apart from what the pipeline writes"),
 }
 

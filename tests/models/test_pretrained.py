@@ -463,7 +463,7 @@ def test_table_equals_keras() -> None:
         ({"model": "MobileNet", "alpha": 0.5}, "set alpha to 0.25, or fetch them yourself and set weights to path"),
         ({"model": "MobileNet", "weights": "path"}, "weights is path, but path names no file"),
         ({"path": "~/weights.h5"}, "pretrained.path: write the whole path"),
-        ({"path": "weights.pkl"}, "pretrained.path: expected a file .h5, .weights.h5 or .keras"),
+        ({"path": "weights.pkl"}, "pretrained.path: expected a file .h5 or .keras"),
     ],
 )
 def test_unavailable_weights_are_refused(values: dict[str, object], words: str) -> None:

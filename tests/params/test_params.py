@@ -68,6 +68,7 @@ def test_every_key_has_a_comment() -> None:
         ("download", "folder", None, "download.folder: input should be a valid string; found None"),
         ("download", "folder", 5, "download.folder: input should be a valid string; found 5"),
         ("download", "folder", ["a"], "download.folder: input should be a valid string; found ['a']"),
+        ("clean", "known_groups", "groups.xlsx", "clean.known_groups: expected a file .csv, or data/none for none"),
         ("pretrained", "path", "a\0b.h5", "pretrained.path: no file has the character NUL in its name"),
         ("download", "folder", "", "download.folder: string should have at least 1 character"),
         ("rebalance", "operations", [{"operation": "rotat", "probability": 1}], 'did you mean "rotate"?'),

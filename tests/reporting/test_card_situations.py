@@ -141,7 +141,14 @@ def put(situation: Situation) -> None:
     images["sex"] = np.where(np.arange(len(images)) % 2, "female", "male")
     known = {"age": "50", "age_status": "given", "site": "back", "source": "a", "dx_type": "histo", "ita": "40.0"}
     images = images.assign(
-        patient_id="", near_duplicate_id="", known_pair_id="", skin_tone="", width="600", height="450", **known
+        patient_id="",
+        near_duplicate_id="",
+        known_pair_id="",
+        known_group_id="",
+        skin_tone="",
+        width="600",
+        height="450",
+        **known,
     )
     images = situation.edit(images.sort_values("image_id", ignore_index=True))
     for folder in ("data/raw", "data/clean", OUTPUTS, "models", "metrics", "reports/gallery"):
