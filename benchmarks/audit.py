@@ -182,6 +182,7 @@ def of_pairs(
         whitening = whitening_of(images, ours)
         ranked = rank_pairs(whiten(np.concatenate([ours, theirs]), whitening), of_all)
         planted = (ranked["other"] >= len(images)) & (original[ranked["one"]] == original[ranked["other"]])
+        planted &= ~ranked["other"].where(planted).duplicated()  # one may be paired with several images of its lesion
         list_of_all = complete(planted.to_numpy(), len(rows))
         table.append({"re-photographs": kind, "in the list": int(planted.sum()), **read_at(list_of_all)})
         of_known_pairs(images, whiten(ours, whitening), kind)

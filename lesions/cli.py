@@ -119,7 +119,7 @@ def add_model_commands(command: AddCommand) -> None:
     study = "use the out-of-fold predictions of that study, as of all images with `folds`; else of validation alone"
     add("--study", default="", metavar="NAME", help=study)
     add("--test", action="store_true", help="show those of test too, to mend labels of all splits alike")
-    add("--fast", action="store_true", help="compare images as they are, not turned: seconds, and finds half as many")
+    add("--fast", action="store_true", help="compare images as they are, not turned: seconds, and finds fewer pairs")
     add("--out", type=a_path, default=Path("data/audit"), metavar="DIR", help="without it, data/audit")
 
     page = command("page", serve_page, "serve a local web page on which images are dropped").add_argument

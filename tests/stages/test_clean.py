@@ -19,7 +19,7 @@ from lesions.audit.report import REASONS
 from lesions.audit.usable import COLUMNS
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
-from lesions.core.json_files import write_json
+from lesions.core.json_files import read_json, write_json
 from stages import clean
 from tests.conftest import ROOT, edit_params
 
@@ -75,6 +75,18 @@ def cleaned(raw: Raw) -> tuple[pd.DataFrame, dict[str, str]]:
     assert not rejects.duplicated(["image_id", "archive", "member"]).any()
     assert all(any(words in reason for words in REASONS) for reason in rejects["reason"])
     return read_csv(Path("data/clean/images.csv")), dict(zip(rejects["image_id"], rejects["reason"], strict=True))
+
+
+def test_known_groups_are_one_group(raw: Raw) -> None:
+    (raw.folder / "known_groups.csv").write_text("image_id,group\np00,a\np39,a\ngone,b\n")
+    edit_params(raw.folder, clean={"known_groups": "known_groups.csv"})
+    images = cleaned(raw)[0].set_index("image_id")
+    assert images.loc["p00", "group_id"] == images.loc["p39", "group_id"] == "p00"
+    assert list(images.index[images["known_group_id"] != ""]) == ["p00", "p39"]
+    summary = read_json(Path("metrics/data.json"))
+    assert summary["known_groups"] == 1
+    assert summary["kept_together"] == ["lesion_id", "duplicates", "known_groups"]
+    assert "known_groups_without_image" in [warning["key"] for warning in summary["warnings"]]
 
 
 def test_good_data_stays_whole(raw: Raw) -> None:

@@ -64,6 +64,8 @@ def audit(out: Path, study: str = "", *, test: bool = False, fast: bool = False)
     _check_place(out)
     say("Reading what the network says of the images ...")
     images = predictions.read_images(DATA)
+    if "known_group_id" not in images:
+        raise UserError("data/clean/images.csv is of an earlier version of the pipeline. Run `dvc repro`.")
     found = find(images, study, test=test, fast=fast)
     out.mkdir(parents=True, exist_ok=True)
     with writing(out):
