@@ -86,7 +86,10 @@ def set_param(name: str, folder: Path = FOLDER) -> str:
     """Return a preset as options of `dvc exp run`, none of which holds a space."""
     options: list[str] = []
     for key, value in leaves(read_preset(name, folder)):
-        options += ["--set-param", f"{key}={as_override(value)}"]
+        if isinstance(value, dict):  # which Hydra would merge with what is there
+            options += ["--set-param", f"~{key}", "--set-param", f"+{key}={as_override(value)}"]
+        else:
+            options += ["--set-param", f"{key}={as_override(value)}"]
     return " ".join(options)
 
 
