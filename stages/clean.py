@@ -50,12 +50,12 @@ def main() -> None:
     if audit.problem:
         _write_tables(audit, STOPPED)
         if len(audit.images):
-            _write_report(audit, table, params, STOPPED, STOPPED / "data.html")
+            _write_report(audit, table, params, STOPPED, STOPPED, STOPPED / "data.html")
         raise UserError(
             f"{audit.problem}\n{STOPPED}/rejects.csv lists all of them, and {STOPPED}/data.html shows the data."
         )
     _write_tables(audit, CLEAN)
-    summary = _write_report(audit, table, params, Path("plots"), REPORT)
+    summary = _write_report(audit, table, params, CLEAN, Path("plots"), REPORT)
     write_json(Path("metrics/data.json"), summary)
 
     rejects = audit.rejects
@@ -75,8 +75,10 @@ def _write_tables(audit: Audit, folder: Path) -> None:
     audit.classes.to_csv(folder / "classes.csv", index=False)
 
 
-def _write_report(audit: Audit, table: pd.DataFrame, params: Clean, plots: Path, report: Path) -> dict[str, Any]:
-    """Draw the plots and write the page; return the summary."""
+def _write_report(
+    audit: Audit, table: pd.DataFrame, params: Clean, folder: Path, plots: Path, report: Path
+) -> dict[str, Any]:
+    """Draw the plots and write the page, which names the tables in `folder`; return the summary."""
     images, classes = audit.images, audit.classes
     unreadable = unreadable_values(table[table["image_id"].isin(images["image_id"])])
     coefficients = uncertainty_coefficients(images)
@@ -90,7 +92,7 @@ def _write_report(audit: Audit, table: pd.DataFrame, params: Clean, plots: Path,
     contact_sheet(class_examples(RAW, images, list(classes["label"])), examples)
     contact_sheet(duplicate_pairs(RAW, audit.members, audit.duplicates), duplicates, columns=4)
     provenance = read_json(RAW / "provenance.json")
-    write_report(report, audit, summary, params, provenance, views, examples, duplicates)
+    write_report(report, folder, audit, summary, params, provenance, views, examples, duplicates)
     return summary
 
 

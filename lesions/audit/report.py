@@ -57,6 +57,7 @@ _EXAMPLES = 3
 
 def write_report(
     path: Path,
+    folder: Path,
     audit: Audit,
     summary: dict[str, Any],
     params: Clean,
@@ -69,6 +70,7 @@ def write_report(
 
     Args:
         path: of the page.
+        folder: of the tables.
         audit: what was found.
         summary: `metrics/data.json`.
         params: the rules that were followed.
@@ -80,6 +82,7 @@ def write_report(
     images, classes = audit.images, audit.classes
     left = left_rows(summary["label_conflicts"])
     context = {
+        "folder": folder.as_posix(),
         "problem": audit.problem,
         "summary": summary,
         "params": params,

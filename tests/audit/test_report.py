@@ -92,8 +92,9 @@ def reported(data: pd.DataFrame, folder: Path) -> bytes:
     sheet = folder / "sheet.jpg"
     views = list(draw_views(data))
     Image.new("RGB", (64, 64)).save(sheet)
-    write_report(folder / "data.html", audit, summary, params(), {"source": "x"}, views, sheet, sheet)
-    return (folder / "data.html").read_bytes()
+    tables, page = Path("data/clean"), folder / "data.html"
+    write_report(page, tables, audit, summary, params(), {"source": "x"}, views, sheet, sheet)
+    return page.read_bytes()
 
 
 ODD: dict[str, object] = {
