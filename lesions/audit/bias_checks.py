@@ -61,8 +61,8 @@ ADVICE = {
     "the metrics for images of one size apart, or bring all to one size and shape the same way before they come here.",
     "sources_without_classes": "A network can learn to know the camera or the clinic instead of the lesion. Read the "
     "metrics by source, and test on a source that took no part in training.",
-    "few_lesions": "A test split holds a fraction of them: read these classes' metrics with their intervals. Collect "
-    "more, or join classes (clean.classes).",
+    "few_lesions": "A test split holds a fraction of them: read these classes' metrics with their intervals. Test on "
+    "each lesion once, in folds (split.folds; `lesions study folds`), collect more, or join classes (clean.classes).",
     "unequal_classes": "Read the balanced accuracy and each class's recall, not the accuracy. rebalance.target adds "
     "augmented images of the rare classes to the training split.",
     "unread_values": "They count as missing. Mend the table: an age is a number of years up to 120, a sex is male or "
