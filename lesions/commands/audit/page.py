@@ -3,17 +3,15 @@
 import io
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 from PIL import Image
 
+from lesions.commands.audit.find import Found
 from lesions.images.archive_images import decode_members
 from lesions.images.decode import decode_image
 from lesions.reporting.common.templates import render
-
-if TYPE_CHECKING:
-    from lesions.commands.audit.audit import Found
 
 RAW = Path("data/raw")
 SHOWN = 48
@@ -23,7 +21,7 @@ THUMBNAIL_PX = 256
 QUALITY = 85
 
 
-def write_page(path: Path, found: "Found", images: pd.DataFrame, study: str, *, test: bool, drawn: bool) -> None:
+def write_page(path: Path, found: Found, images: pd.DataFrame, study: str, *, test: bool, drawn: bool) -> None:
     """Write the page.
 
     Args:
