@@ -5,7 +5,6 @@ What takes long to import is imported by the subcommand that needs it.
 
 import argparse
 import os
-import shlex
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -14,7 +13,7 @@ from typing import TypeAlias
 
 from lesions.core.errors import UserError, needs_extra, system_error
 from lesions.core.sanitize import printable
-from lesions.core.signals import end_like_ctrl_c, is_interrupt
+from lesions.core.signals import end_like_ctrl_c, end_no_more, is_interrupt
 
 AddCommand: TypeAlias = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]
 """Takes a command's name, what runs it, and a line of help; returns its parser."""
@@ -53,6 +52,8 @@ def main() -> None:
         if not is_interrupt(error):
             raise
         sys.exit("\nInterrupted.")
+    finally:
+        end_no_more()  # else Python itself, as it ends, would meet the signal
 
 
 def _can_print() -> bool:
@@ -209,39 +210,9 @@ def compare_experiments(arguments: argparse.Namespace) -> None:
 
 def run_study(arguments: argparse.Namespace) -> None:
     """Run a study, or say how far all are; exit with 1 where an experiment failed, or on Ctrl-C."""
-    from lesions.commands.study.plan import all_progress, plan, progress
+    from lesions.commands.study.command import run_study
 
-    if arguments.name is None:
-        print(all_progress())
-        return
-    from lesions.commands.study.report import write_report
-    from lesions.commands.study.run import run
-    from lesions.commands.study.study import read_study
-
-    study, on_cluster = read_study(arguments.name), arguments.cluster is not None
-    if on_cluster and arguments.source_folder:
-        raise UserError(
-            "--source-folder names a folder of this machine, which workers do not have. Name it in params.yaml instead "
-            "(download.source: folder), `dvc repro`, commit, and share that: workers then pull its images."
-        )
-    if arguments.dry:
-        planned = plan(study, arguments.source_folder, on_cluster=on_cluster)
-        print(progress(study, planned))
-        if not on_cluster:  # workers run them in clones
-            print("", *(shlex.join(one.command()) for one in planned if one.is_due), "dvc queue start", sep="\n")
-        return
-    again, stopped = f"lesions study {study.name}{' --cluster ' + arguments.cluster if on_cluster else ''}", ""
-    try:
-        if failed := run(study, arguments.source_folder, arguments.cluster or ""):
-            stopped = f"{', '.join(failed)} failed; the others ran. `{again}` tries again."
-    except KeyboardInterrupt:
-        stopped = f"Interrupted. `{again}` goes on from here; what is done is kept."
-    planned = plan(study, arguments.source_folder, on_cluster=on_cluster)
-    print("", progress(study, planned), sep="\n")
-    if any(one.commit for one in planned):
-        print(f"The report: {write_report(study, planned, arguments.report)}")
-    if stopped:
-        sys.exit(f"ERROR: {stopped}")
+    run_study(arguments)
 
 
 def classify_images(arguments: argparse.Namespace) -> None:
