@@ -212,19 +212,19 @@ def test_unknown_diagnoses_are_counted_apart(evaluated: Evaluate, tmp_path: Path
 def test_training_data_map_joined_diagnoses(evaluated: Evaluate, tmp_path: Path) -> None:
     """As where clean.classes joined diagnoses into coarser classes."""
     table, contents = images_of("test")
-    folder = put(tmp_path / "theirs", table.assign(dx=table["dx"].replace("nv", "Blue nevus")), contents)
+    folder = put(tmp_path / "theirs", table.assign(dx=table["dx"].replace("nv", "Own mole")), contents)
     shutil.copytree("data", tmp_path / "data")
     classes = read_csv(Path("data/clean/classes.csv"))
-    classes["diagnoses"] = classes["diagnoses"].replace("nv", "nv; blue nevus")
+    classes["diagnoses"] = classes["diagnoses"].replace("nv", "nv; own mole")
     classes.to_csv(tmp_path / "data/clean/classes.csv", index=False)
     found = evaluated(folder, data=tmp_path / "data")
     assert_equal_to_evaluate(found)
     rows = {row["theirs"]: (row["ours"], row["by"]) for row in found["mapping"]}
-    assert (rows["Blue nevus"], rows["mel"]) == (("nv", "the training data"), ("mel", "its name"))
+    assert (rows["Own mole"], rows["mel"]) == (("nv", "the training data"), ("mel", "its name"))
     # Nothing is taken from another model's data.
     write_json(tmp_path / "data/network_outputs/model.json", {"sha256": {}})
     found = evaluated(folder, data=tmp_path / "data")
-    assert [entry["diagnosis"] for entry in found["unknown_classes"]] == ["blue nevus"]
+    assert [entry["diagnosis"] for entry in found["unknown_classes"]] == ["own mole"]
 
 
 def test_unreadable_images_are_listed(evaluated: Evaluate, tmp_path: Path) -> None:

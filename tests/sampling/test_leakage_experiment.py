@@ -104,6 +104,6 @@ def test_card_names_the_leakage_experiment() -> None:
 
     split_words = ENVIRONMENT.get_template("reporting/card/sentences.md.jinja").module.split_words  # type: ignore[attr-defined]
     _, audit = run_split(images_table(), same_lesion="injected")
-    assert "the others were put into train, in exchange for as many training images" in one_line(split_words(audit))
-    assert "the others" not in split_words(run_split(images_table())[1])
+    assert "the others were put into train, in exchange for as many training images" in one_line(split_words(audit, {}))
+    assert "the others" not in split_words(run_split(images_table())[1], {})
     assert split.OUT.is_file()
