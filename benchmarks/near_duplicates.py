@@ -163,8 +163,8 @@ def measure_scale(originals: list[Fingerprint]) -> None:
         started = time.perf_counter()
         found = find_near_duplicates(more, tints)
         seconds = time.perf_counter() - started
-        near = len(_near(_vectors(more, tints)))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
+        near = len(_near(_vectors(more, tints)))
         share_of_all = near / (count * (count - 1) / 2)
         print(f"{count:9,} {seconds:8.1f} {near:11,} {share_of_all:13.4%} {len(found):6} {peak:8.2f}")
 
