@@ -106,7 +106,7 @@ def run(stage: str, folder: Path) -> tuple[float, float]:
 
 def measure(number: int, folder: Path) -> None:
     """Run all stages on so many images, and print a line for each."""
-    yaml = YAML()
+    yaml = YAML()  # which keeps comments, and makes no objects
     params = yaml.load((ROOT / "params.yaml").read_text())
     params["download"] |= {"source": "folder", "folder": "incoming"}
     for name in ("stages", "lesions"):

@@ -247,10 +247,14 @@ def _hdf5_problem(file: "h5py.File", name: str) -> str:
         return f"name {reason}"
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         return "a link, no image"
-    item = file[name]
+    try:
+        item = file[name]
+    except (OSError, RuntimeError, KeyError) as error:
+        return f"damaged in the archive: {sanitize(str(error))}"
     if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
         return "no dataset of its own"
-    if item.dtype.kind not in "SVO" and item.dtype.itemsize != 1:
+    is_text = h5py.check_string_dtype(item.dtype) is not None  # of other objects, h5py makes no bytes
+    if item.dtype.kind != "V" and item.dtype.itemsize != 1 and not is_text:
         return "not the bytes of an image's file"
     n_bytes = (item.size or 0) * item.dtype.itemsize
     if n_bytes > MAX_BYTES:

@@ -163,7 +163,7 @@ except UserError as error:
 
 @needs_mount
 def test_full_disk_under_a_stage(project: Path) -> None:
-    setup = "mount -t tmpfs -o size=4k tmpfs data; mkdir data/none; cat /dev/zero > data/fill || true"
+    setup = "mount -t tmpfs -o size=4k tmpfs data; mkdir data/none; if cat /dev/zero > data/fill; then exit 3; fi"
     said = refused(PYTHON, "-m", "stages.check", folder=project, setup=setup)
     assert "ERROR: " in said
     assert "No space left on device. Make room on the disk" in said

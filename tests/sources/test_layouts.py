@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+from lesions.archives import list_members, read_members
 from lesions.core.errors import UserError
 from lesions.sources.folder.fetch import bring
 
@@ -408,3 +409,29 @@ def test_what_stops(name: str, said: Callable[[Case], object]) -> None:
     with pytest.raises(UserError) as error:
         said(Case(files, {}))
     assert [word for word in words if word not in str(error.value)] == [], str(error.value)
+
+
+def test_members_of_an_hdf5_file_that_are_no_images(tmp_path: Path) -> None:
+    path = tmp_path / "a.hdf5"
+    with h5py.File(path, "w") as file:
+        file["good"] = np.void(b"image")
+        file["text"] = np.bytes_(b"image")
+        file.create_dataset("reference", data=file["good"].ref, dtype=h5py.ref_dtype)
+        file["numbers"] = np.arange(5.0)
+        file["outside"] = h5py.ExternalLink("/etc/passwd", "a")
+        file["soft"] = h5py.SoftLink("/good")
+        file.create_group("group")
+        file.create_dataset("empty", data=h5py.Empty("S1"))
+    members = {member.name: member for member in list_members(path)}
+    assert {name for name, member in members.items() if not member.problem} == {"good", "text"}
+    assert list(read_members(tmp_path, [("a.hdf5", "good"), ("a.hdf5", "text")])) == [b"image", b"image"]
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+def test_truncated_hdf5_ends_in_a_sentence(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "a.hdf5"
+    write(tmp_path, {"a.hdf5": [f"ISIC_{number}" for number in range(200)]})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(UserError, match=r"a\.hdf5 cannot be opened as an HDF5 file"):
+        list_members(path)
