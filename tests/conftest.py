@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 
 from lesions.core.csv_files import EXACT
 from lesions.core.json_files import write_json
+from lesions.core.signals import ENDING
 from lesions.taxonomy import about, ordered
 from tests.browser import start
 
@@ -31,6 +32,15 @@ settings.load_profile("untimed")
 
 # A run in the background begins with Ctrl-C ignored, and so would all that the tests start, and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Handle signals as before: a command or stage that ran in this process ignores them once it is done."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def stages_run(printed: str) -> list[str]:

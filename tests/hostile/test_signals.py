@@ -99,6 +99,25 @@ def test_second_ctrl_c_leaves_nothing_either(project: Path) -> None:
 
 
 @pytest.mark.parametrize("number", ENDING)
+def test_signal_after_the_work_changes_nothing(project: Path, number: int) -> None:
+    """It comes as Python itself ends."""
+    last = f"""
+import os
+
+class Last:
+    def __del__(self, kill=os.kill, process=os.getpid()):
+        kill(process, {int(number)})
+
+last = Last()
+"""
+    (project / "stages/download.py").write_text(STAGE.format(work="pass").replace("\ndef main", last + "\ndef main"))
+    stage = start(project, "-m", "stages.download")
+    assert stage.communicate(timeout=60) == ("working\n", "")
+    assert stage.returncode == 0
+    assert (project / "data/raw/half").exists()
+
+
+@pytest.mark.parametrize("number", ENDING)
 def test_stage_ends_while_modules_load(project: Path, number: int) -> None:
     slow = f"from pathlib import Path\nPath('loading').touch()\n{WAIT}\n"
     (project / "stages/download.py").write_text(slow)
