@@ -3,7 +3,7 @@
 On HAM10000 where HAM10000_DIR names a folder with its archives and table, else on drawn images:
 
     python benchmarks/near_duplicates.py            # minutes
-    python benchmarks/near_duplicates.py --scale    # up to 100,000 images besides
+    python benchmarks/near_duplicates.py --scale    # up to 400,000 images instead
 
 Of each image a duplicate is made with every change at once, each of random strength, and with each change alone of
 every tenth. A join is false where the two images neither show one lesion nor are duplicates by themselves.
@@ -27,8 +27,9 @@ from PIL import Image, ImageEnhance
 
 from lesions.archives import list_members, read_members
 from lesions.audit.duplicates import find_duplicates, near_duplicate_ids
-from lesions.audit.near_duplicates import SIZE, Fingerprint, _near, _vectors, find_near_duplicates, fingerprint
+from lesions.audit.near_duplicates import SIZE, Fingerprint, find_near_duplicates, fingerprint
 from lesions.core.csv_files import read_csv
+from lesions.core.temporary import temporary_array
 from lesions.images.decode import decode_image
 from lesions.images.parallel_map import parallel_map
 from lesions.params.download import Download
@@ -68,13 +69,14 @@ def recompress(image: Image.Image, random: Generator) -> Image.Image:
     return Image.open(io.BytesIO(jpeg(image, int(random.integers(40, 96)))))
 
 
+ALL_AT_ONCE = "all at once"
 CHANGES: dict[str, list[Change]] = {
     "crop up to 3 %": [crop],
     "resize 0.25 to 2": [resize],
     "mirror, turn": [turn],
     "brightness ±10 %": [brighten],
     "JPEG 40 to 95": [recompress],
-    "all at once": [crop, resize, turn, brighten, recompress],
+    ALL_AT_ONCE: [crop, resize, turn, brighten, recompress],
 }
 
 
@@ -123,20 +125,25 @@ def stacked(prints: list[Fingerprint]) -> tuple[NDArray[np.uint8], NDArray[np.fl
     return np.stack([each.luma for each in prints]), np.stack([each.colour for each in prints])
 
 
+def duplicate_maker(contents: list[bytes], name: str) -> Callable[[np.int64], Fingerprint]:
+    """Return what makes the fingerprint of one image's duplicate, changed in a way of `CHANGES`."""
+
+    def duplicate(row: np.int64) -> Fingerprint:
+        random = np.random.default_rng([list(CHANGES).index(name), int(row)])
+        image = Image.open(io.BytesIO(contents[row])).convert("RGB")
+        for change in CHANGES[name]:
+            image = change(image, random)
+        return fingerprint_of(jpeg(image, QUALITY))
+
+    return duplicate
+
+
 def measure_recall(table: pd.DataFrame, contents: list[bytes], originals: list[Fingerprint], known: pd.Series) -> None:
     """Print for each kind of change how many duplicates are found, and how many joins are false."""
     print(f"\n{'change':18} {'duplicates':>10} {'found':>7} {'false joins':>12}")
-    for number, (name, changes) in enumerate(CHANGES.items()):
+    for name, changes in CHANGES.items():
         rows = np.arange(0, len(contents), 1 if len(changes) > 1 else 10)
-
-        def duplicate(row: np.int64, changes: list[Change] = changes, number: int = number) -> Fingerprint:
-            random = np.random.default_rng([number, int(row)])
-            image = Image.open(io.BytesIO(contents[row])).convert("RGB")
-            for change in changes:
-                image = change(image, random)
-            return fingerprint_of(jpeg(image, QUALITY))
-
-        duplicates = list(parallel_map(duplicate, rows, len(rows), desc=name))
+        duplicates = list(parallel_map(duplicate_maker(contents, name), rows, len(rows), desc=name))
         found = find_near_duplicates(*stacked(originals + duplicates))
         origin = np.concatenate([np.arange(len(originals)), rows])
         one, other = origin[found["one"]], origin[found["other"]]
@@ -147,44 +154,54 @@ def measure_recall(table: pd.DataFrame, contents: list[bytes], originals: list[F
         print(f"{name:18} {len(rows):10,} {len(duplicates_found) / len(rows):7.4f} {int(false.sum()):12}")
 
 
-def measure_scale(originals: list[Fingerprint]) -> None:
-    """Print time, memory and compared pairs for more and more images, mixed of two real ones each."""
+def measure_scale(contents: list[bytes], originals: list[Fingerprint]) -> None:
+    """Print time, memory and recall for more and more images.
+
+    Of each tenth original there is a duplicate with every change at once; the others are mixed of two originals each.
+    """
     luma, colour = stacked(originals)
-    print(f"\n{'images':>9} {'seconds':>8} {'near pairs':>11} {'of all pairs':>13} {'found':>6} {'peak GB':>8}")
-    for count in (10_000, 30_000, 100_000):
+    rows = np.arange(0, len(contents), 10)
+    changed = stacked(list(parallel_map(duplicate_maker(contents, ALL_AT_ONCE), rows, len(rows), desc="changing")))
+    print(f"\n{'images':>9} {'seconds':>8} {'ms an image':>12} {'duplicates found':>17} {'peak GB':>8}")
+    for count in (10_000, 30_000, 100_000, 400_000):
         random = np.random.default_rng(count)
         share = random.uniform(0.3, 0.7, (count, 1, 1)).astype(np.float32)
         ones, others = random.integers(len(luma), size=(2, count))
-        more = np.empty((count, SIZE, SIZE), np.uint8)
+        more = temporary_array((count, SIZE, SIZE), np.uint8)
         for start in range(0, count, 1000):
             part = slice(start, start + 1000)
             more[part] = share[part] * luma[ones[part]] + (1 - share[part]) * luma[others[part], ::-1]
         tints = share[:, :, :, None] * colour[ones] + (1 - share[:, :, :, None]) * colour[others, :, ::-1]
+        places = random.choice(count, 2 * len(rows), replace=False).reshape(2, len(rows))
+        more[places[0]], tints[places[0]] = luma[rows], colour[rows]
+        more[places[1]], tints[places[1]] = changed
         started = time.perf_counter()
         found = find_near_duplicates(more, tints)
         seconds = time.perf_counter() - started
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
-        near = len(_near(_vectors(more, tints)))
-        share_of_all = near / (count * (count - 1) / 2)
-        print(f"{count:9,} {seconds:8.1f} {near:11,} {share_of_all:13.4%} {len(found):6} {peak:8.2f}")
+        recall = len(
+            set(zip(*np.sort(places, axis=0), strict=True)) & set(zip(found["one"], found["other"], strict=True))
+        )
+        print(f"{count:9,} {seconds:8.1f} {1000 * seconds / count:12.2f} {recall / len(rows):17.4f} {peak:8.2f}")
 
 
 def main() -> None:
     """Print all metrics."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--scale", action="store_true", help="up to 100,000 images besides")
+    parser.add_argument("--scale", action="store_true", help="up to 400,000 images instead")
     arguments = parser.parse_args()
     table, contents = read()
     originals = list(parallel_map(fingerprint_of, contents, len(contents), desc="scanning"))
-    table["sha256"] = table["image_id"]
+    if arguments.scale:
+        measure_scale(contents, originals)
+        return
+    table = table.assign(sha256=table["image_id"], label=table["dx"])
     pairs = find_duplicates(table, *stacked(originals))
     lesion = table.set_index("image_id")["lesion_id"]
     across = pairs[lesion[pairs["one"]].to_numpy() != lesion[pairs["other"]].to_numpy()]
     print(f"{len(table):,} images: {len(pairs)} pairs are duplicates, {len(across)} of them under two lesions:")
     print(across[["one", "other", "similarity"]].to_string(index=False))
     measure_recall(table, contents, originals, near_duplicate_ids(table, pairs))
-    if arguments.scale:
-        measure_scale(originals)
 
 
 if __name__ == "__main__":

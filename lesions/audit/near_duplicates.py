@@ -1,9 +1,9 @@
 """Find near-duplicates: an image resized, recompressed, slightly cropped, brightened, mirrored, or rotated.
 
-Each step looks closer at fewer pairs, so that a hundred thousand images are never compared pair by pair:
+Each step looks closer at fewer pairs, so that hundreds of thousands of images are never compared pair by pair:
 
-1. Of each image a vector of low frequencies, which flips and quarter turns do not change. A k-d tree finds
-   for each image the few whose vectors are near.
+1. Of each image a vector of low frequencies, which flips and quarter turns do not change; and for each image the
+   few whose vectors are near.
 2. Of each such pair the one is rotated and moved onto the other, at a quarter of the resolution.
 3. What still fits is moved exactly, and compared patch by patch in its fine detail: two round nevi look alike
    from afar, but the pores, hairs and pigment network of one are not those of the other.
@@ -19,8 +19,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
-from scipy.spatial import cKDTree
 
+from lesions.audit.near_vectors import near_pairs
 from lesions.core.temporary import temporary_array
 from lesions.images.parallel_map import parallel_map
 
@@ -72,7 +72,7 @@ def fingerprint(pixels: NDArray[np.uint8]) -> Fingerprint:
     return Fingerprint(grey.round().astype(np.uint8), colour)
 
 
-def _vectors(luma: NDArray[np.uint8], colour: Floats) -> Floats:
+def vectors_of(luma: NDArray[np.uint8], colour: Floats) -> Floats:
     """Return each image's vector, (N, D): low frequencies of its grey values and colours, relative to both's size."""
     grey = _shrink(luma, MIDDLE)
     brightness = _brightness(grey)
@@ -118,7 +118,8 @@ def find_near_duplicates(luma: NDArray[np.uint8], colour: Floats, rows: Pairs | 
     """
     rows = np.arange(len(luma)) if rows is None else rows
     blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)] or [rows]
-    pairs = _near(np.concatenate([_vectors(luma[block], colour[block]) for block in blocks]))
+    vectors = np.concatenate([vectors_of(luma[block], colour[block]) for block in blocks])
+    pairs = near_pairs(vectors, RADIUS, NEIGHBOURS)
     coarse = temporary_array((len(rows), COARSE, COARSE), np.float32)
     for number, block in enumerate(blocks):
         coarse[number * BLOCK : number * BLOCK + len(block)] = _relative(_shrink(luma[block], COARSE))
@@ -130,17 +131,6 @@ def find_near_duplicates(luma: NDArray[np.uint8], colour: Floats, rows: Pairs | 
     # In this process's threads, even where there is a cluster: all of the images would have to travel.
     found = parallel_map(compare, starts, len(starts), desc="comparing", unit=" batches", use_cluster=False)
     return pd.concat([_compare(luma, coarse, rows, pairs[:0]), *found], ignore_index=True)
-
-
-def _near(vectors: Floats) -> Pairs:
-    """Return the pairs of near vectors, (M, 2), the smaller row first, sorted."""
-    # One more, since each is its own nearest. Where there are fewer, the tree gives N as the row.
-    _, rows = cKDTree(vectors).query(vectors, k=NEIGHBOURS + 1, distance_upper_bound=RADIUS, workers=-1)
-    ones = np.repeat(np.arange(len(vectors)), NEIGHBOURS + 1)
-    pairs = np.column_stack([ones, rows.ravel()])
-    pairs = np.sort(pairs[(pairs[:, 1] < len(vectors)) & (pairs[:, 0] != pairs[:, 1])], axis=1)
-    unique: Pairs = np.unique(pairs, axis=0)
-    return unique
 
 
 def _compare(luma: NDArray[np.uint8], coarse: Floats, rows: Pairs, pairs: Pairs) -> pd.DataFrame:

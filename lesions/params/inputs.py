@@ -12,6 +12,7 @@ from lesions.core.params import FILE, read_file
 from lesions.core.stage import outputs, read_stages
 from lesions.params.clean import Clean
 from lesions.params.download import Download, check_folder
+from lesions.params.known_groups import read_known_groups
 from lesions.params.pretrained import Pretrained
 
 
@@ -19,8 +20,8 @@ def check_inputs() -> None:
     """Check the folder and the files that dvc.yaml takes from params.yaml of the current folder.
 
     Raises:
-        UserError: one is missing, lies where a stage writes, or holds what cannot be hashed; or a folder that stages
-            write into is a link.
+        UserError: one is missing, lies where a stage writes, or holds what cannot be hashed; the table of known groups
+            is no such table; or a folder that stages write into is a link.
     """
     made = [out for stage in read_stages().values() for out in outputs(stage)]
     for top in sorted({out.parts[0] for out in made}):
@@ -29,10 +30,10 @@ def check_inputs() -> None:
                 f"{top} is a link; expected a folder, since DVC keeps outputs within the project. For room on another "
                 "disk move DVC's cache there: `dvc cache dir --local FOLDER`, `dvc config --local cache.type symlink`."
             )
-    folder = Path(Download.read().folder)
+    folder, known_groups = Path(Download.read().folder), Path(Clean.read().known_groups)
     files = [
         ("weights", "pretrained.path", Path(Pretrained.read().path)),
-        ("clean", "clean.known_groups", Path(Clean.read().known_groups)),
+        ("clean", "clean.known_groups", known_groups),
     ]
     for _, key, path in [("download", "download.folder", folder), *files]:
         _check_apart(key, path, made)
@@ -49,6 +50,8 @@ def check_inputs() -> None:
         if not os.access(file, os.R_OK) and not _is_made(stage):
             found = "cannot be read" if file.exists() else "does not exist"
             raise UserError(f"{file} {found} ({FILE}, {key}). Name another, or data/none for no file.")
+    if known_groups.is_file():
+        read_known_groups(str(known_groups))
 
 
 def _check_apart(key: str, path: Path, made: list[Path]) -> None:

@@ -14,7 +14,14 @@ from PIL import Image, ImageEnhance
 
 from lesions.audit.duplicates import find_duplicates, near_duplicate_ids, under_two_lesions
 from lesions.audit.label_conflicts import label_conflicts
-from lesions.audit.near_duplicates import MIN_SIMILARITY, SIZE, Fingerprint, _vectors, find_near_duplicates, fingerprint
+from lesions.audit.near_duplicates import (
+    MIN_SIMILARITY,
+    SIZE,
+    Fingerprint,
+    find_near_duplicates,
+    fingerprint,
+    vectors_of,
+)
 from lesions.images.decode import decode_image
 from lesions.sources.synthetic.drawing import CAMERAS, draw
 from lesions.sources.synthetic.kinds import KINDS
@@ -110,7 +117,7 @@ def test_vector_is_invariant_to_rotations(seed: int, turn: int) -> None:
     pixels = np.asarray(Image.fromarray(coarse).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
     turned = np.rot90(pixels, turn % 4)
     turned = turned[:, ::-1] if turn > 3 else turned
-    one, other = (_vectors(*stacked([fingerprint(view)])) for view in (pixels, turned))
+    one, other = (vectors_of(*stacked([fingerprint(view)])) for view in (pixels, turned))
     assert np.abs(one - other).max() < 2e-3
 
 

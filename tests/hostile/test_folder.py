@@ -71,6 +71,7 @@ VALUES: dict[str, tuple[str, object, str]] = {
     "no such weights": ("pretrained.path", "gone.h5", "gone.h5 does not exist"),
     "weights that are a pipe": ("pretrained.path", "pipe.h5", "pipe.h5 is a pipe, a socket or a device"),
     "no such groups": ("clean.known_groups", "gone.csv", "gone.csv does not exist"),
+    "a table without groups": ("clean.known_groups", "lesions.csv", "lesions.csv (clean.known_groups) has the columns"),
     "a stage's table": ("clean.known_groups", "data/clean/mine.csv", "must lie apart from what the pipeline writes"),
     "a stage's model": ("pretrained.path", "models/model.keras", "must lie apart from what the pipeline writes"),
 }
@@ -130,6 +131,7 @@ def test_path_that_dvc_cannot_take_is_named(project: Path, what: str) -> None:
     os.mkfifo(project / "pipe.h5")
     (project / "data/raw").mkdir()
     (project / "linked").symlink_to("data/raw")
+    (project / "lesions.csv").write_text("image_id,lesion_id\na,1\n")
     section, name = key.split(".")
     edit_params(project, **{section: {name: value}})
     with pytest.raises(UserError) as error:
