@@ -197,11 +197,12 @@ CASES = {
             "meta/meta.csv": "case_num,diagnosis,seven_point_score,location,sex,clinic,derm,notes\n"
             "1,melanoma (in situ),3,back,male,NEL/Nel1.jpg,NEL/NEL2.jpg,\n"
             "2,clark nevus,1,back,female,A1l/Aal3.jpg,A1l/Aal4.jpg,\n",
-            "meta/train_indexes.csv": "indexes\n0\n",
+            "meta/train_indexes.csv": "indexes\n1\n",
+            "meta/valid_indexes.csv": "indexes\n",
+            "meta/test_indexes.csv": "indexes\n0\n",
         },
-        {"NEL2": ("melanoma (in situ)", "back"), "Aal4": ("clark nevus", "back")},
+        {"NEL2": ("melanoma (in situ)", "test"), "Aal4": ("clark nevus", "train")},
         ("layout of derm7pt",),
-        "localization",
     ),
     "PH2": Case(
         {
@@ -362,6 +363,12 @@ def test_layout(name: str, said: Callable[[Case], tuple[dict[str, tuple[str, ...
     assert [part for part in CASES[name].said if part not in out] == [], out
 
 
+DERM7PT: dict[str, Content] = {
+    "1.jpg": "",
+    "2.jpg": "",
+    "meta.csv": "diagnosis,clinic,derm\nnevus,,1.jpg\nmelanoma,,2.jpg\n",
+    "train_indexes.csv": "indexes\n0\n",
+}
 STOPS: dict[str, tuple[dict[str, Content], tuple[str, ...]]] = {
     "columns of no known name": (
         {"1.jpg": "", "2.jpg": "", "t.csv": "photo,finding\n1.jpg,mel\n2.jpg,Nevus\n"},
@@ -393,6 +400,15 @@ STOPS: dict[str, tuple[dict[str, Content], tuple[str, ...]]] = {
         {"train-image.hdf5": b"no", "t.csv": "isic_id,target\n1,0\n"},
         ("train-image.hdf5 cannot be opened as an HDF5 file", "download it again"),
     ),
+    "lists of rows that overlap": (
+        {**DERM7PT, "test_indexes.csv": "indexes\n0\n"},
+        ("train_indexes.csv lists the row 0, which is test already", "each row of the table with diagnoses once"),
+    ),
+    "lists of rows that are none": (
+        {**DERM7PT, "test_indexes.csv": "indexes\n2\n"},
+        ("test_indexes.csv lists the row 2, and there are 2 rows", "counted from 0"),
+    ),
+    "lists that leave a row out": (DERM7PT, ("train_indexes.csv leave out the row 1", "take them out of the folder")),
     "PH2 without a diagnosis": (
         {
             "IMD003.bmp": "",

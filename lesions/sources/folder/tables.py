@@ -30,6 +30,9 @@ from lesions.taxonomy import code_of
 NO_DIAGNOSES = re.compile("submission", re.IGNORECASE)
 """What competitions call a table of made-up answers, which looks like one of diagnoses."""
 
+ROW_NUMBERS = "indexes"
+"""The one column of derm7pt's lists of rows."""
+
 LAYOUTS = {
     "ISIC 2024": {"isic_id", "target", "tbp_lv_location"},
     "ISIC archive": {"isic_id", "copyright_license"},
@@ -99,6 +102,10 @@ def read_labels(folder: Path, tables: list[PurePosixPath], found: Collection[str
     for file in read.keys() - matching.keys():
         print(f"Not read: {file}, which lists none of the images that are there.")
     parts, table = _as_one(matching)
+    by_number = {file: split_in(file.stem) for file, header in headers.items() if header == [ROW_NUMBERS]}
+    if len(parts) == 1 and "split" not in table and any(by_number.values()):
+        parts += by_number
+        table = _split_by_row(table, {folder / file: split for file, split in by_number.items()})
     known = set(table["image_id"])
     companions = [file for file, kind in kinds.items() if kind == "companion"]
     joined = {file: with_our_names(read_table(folder / file)) for file in companions}
@@ -162,6 +169,33 @@ def _as_one(tables: dict[PurePosixPath, pd.DataFrame]) -> tuple[list[PurePosixPa
         rest = "" if "train" in splits.values() else "train"
         table = table.assign(split=[splits[image_id] or rest for image_id in table["image_id"]])
     return parts, keep_columns(table)
+
+
+def _split_by_row(table: pd.DataFrame, files: dict[Path, str]) -> pd.DataFrame:
+    """Return the table with `split`, as files called after its parts list numbers of its rows, from 0.
+
+    Raises:
+        UserError: a number is none of a row, or a row has none or two.
+    """
+    splits = pd.Series("", table.index)
+    for file, split in files.items():
+        for number in read_table(file)[ROW_NUMBERS]:
+            row = int(number) if number.isdecimal() and int(number) < len(table) else -1
+            if row < 0 or splits[row]:
+                known = (
+                    f"which is {splits[row]} already" if row in splits.index else f"and there are {len(table):,} rows"
+                )
+                raise UserError(
+                    f"{file.name} lists the row {sanitize(number)}, {known}; expected each row of the table with "
+                    "diagnoses once, counted from 0. Mend it, or take the lists of rows out of the folder."
+                )
+            splits[row] = split
+    if (splits == "").any():
+        raise UserError(
+            f"{', '.join(file.name for file in files)} leave out the row {splits[splits == ''].index[0]} of the table "
+            "with diagnoses; expected each once, counted from 0. Mend them, or take them out of the folder."
+        )
+    return table.assign(split=splits)
 
 
 def _and_split(file: PurePosixPath) -> str:
