@@ -118,8 +118,8 @@ def find_near_duplicates(luma: NDArray[np.uint8], colour: Floats, rows: Pairs | 
     """
     rows = np.arange(len(luma)) if rows is None else rows
     blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)] or [rows]
-    vectors = np.concatenate([vectors_of(luma[block], colour[block]) for block in blocks])
-    pairs = near_pairs(vectors, RADIUS, NEIGHBOURS)
+    vectors = (vectors_of(luma[block], colour[block]) for block in blocks)
+    pairs = near_pairs(np.concatenate(list(vectors)), RADIUS, NEIGHBOURS)
     coarse = temporary_array((len(rows), COARSE, COARSE), np.float32)
     for number, block in enumerate(blocks):
         coarse[number * BLOCK : number * BLOCK + len(block)] = _relative(_shrink(luma[block], COARSE))
