@@ -5,7 +5,7 @@ import pandas as pd
 from lesions.audit.bias_checks import Finding
 from lesions.audit.groups import components
 from lesions.core.sanitize import sanitize
-from lesions.params.known_groups import COLUMNS, read_known_groups
+from lesions.params.clean import GROUP_COLUMNS, read_known_groups
 from lesions.reporting.common.numbers import first_few, quantity
 
 
@@ -21,7 +21,7 @@ def known_group_ids(image_ids: "pd.Series[str]", path: str) -> "pd.Series[str]":
     Raises:
         UserError: see `read_known_groups`.
     """
-    table = pd.DataFrame(read_known_groups(path), columns=COLUMNS, dtype=str)
+    table = pd.DataFrame(read_known_groups(path), columns=GROUP_COLUMNS, dtype=str)
     first = table.groupby("group")["image_id"].transform("first")
     pairs = list(zip(table["image_id"], first, strict=True))
     named = table[["image_id"]].drop_duplicates(ignore_index=True)

@@ -10,9 +10,8 @@ from ruamel.yaml.error import YAMLError
 from lesions.core.errors import UserError
 from lesions.core.params import FILE, read_file
 from lesions.core.stage import outputs, read_stages
-from lesions.params.clean import Clean
+from lesions.params.clean import Clean, read_known_groups
 from lesions.params.download import Download, check_folder
-from lesions.params.known_groups import read_known_groups
 from lesions.params.pretrained import Pretrained
 
 
