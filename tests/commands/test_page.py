@@ -25,7 +25,7 @@ from PIL import Image
 
 from lesions.classifier import Classifier, Prediction
 from lesions.commands.classify.formats import NOTICE, as_object
-from lesions.commands.page import handlers, server
+from lesions.commands.page import batches, server
 from lesions.commands.page.handlers import Site
 from lesions.commands.page.response import heat_map_alt, respond
 from lesions.core.errors import UserError
@@ -211,7 +211,7 @@ def test_prediction_without_heat_map(classifier: Classifier, monkeypatch: pytest
         raise UserError("no dense layer")
 
     monkeypatch.setattr(Classifier, "heat_maps", refuse)
-    found = respond(image(1), classifier, {})
+    found = respond(classifier.classify(image(1)), classifier)
     assert found["no_heat_map"] == "no dense layer"
     assert "heat_map" not in found
     assert found["input"]["alt"] == "The image as the network gets it, 24×24 pixels."
@@ -266,12 +266,16 @@ def test_connections_have_a_limit(serve: Callable[..., tuple[str, Site]], monkey
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 10)
     address, _ = serve()
     host, port = address.removeprefix("http://").split(":")
-    idle = [socket.create_connection((host, int(port)), SECONDS) for _ in range(30)]
+    begun = [begin(address, 100, b"") for _ in range(10)]
     with pytest.raises(requests.Timeout):
         requests.get(address, timeout=1)
-    for connection in idle:
+    for connection in begun:
         connection.close()
     assert requests.get(address, timeout=SECONDS).status_code == 200
+    silent = [socket.create_connection((host, int(port)), SECONDS) for _ in range(30)]
+    assert requests.get(address, timeout=server.IDLE_S).status_code == 200
+    for connection in silent:
+        connection.close()
 
 
 def test_other_origins_are_refused(address: str) -> None:
@@ -379,7 +383,7 @@ def test_server_error_logs_no_request(
     def fail(*_: Any) -> None:
         raise RuntimeError("disk of the moon")
 
-    monkeypatch.setattr(handlers, "respond", fail)
+    monkeypatch.setattr(batches, "respond", fail)
     reply = requests.post(f"{address}/classify?Anna_Example", data=image(1), timeout=SECONDS)
     assert (reply.status_code, reply.json()) == (500, {"problem": "Internal Server Error"})
     assert "disk of the moon" in caplog.text
