@@ -2,9 +2,10 @@
 
     PYTHONPATH=. python benchmarks/page_load.py [--minutes 20] [--clients 30] [--models models]
 
-Honest clients send an image each, all at once, again and again. At the same time there are connections that ask for
-nothing, uploads that are aborted or come a byte at a time, chunked bodies to addresses and with methods that take
-none, broken requests, and files that are no images. The images are drawn.
+Each honest client sends an image, and the next as soon as it has the answer. At the same time there are connections
+that ask for nothing, uploads that are aborted or come a byte at a time, large bodies, also to addresses and with
+methods that take none, broken requests, files that are no images, and images that take long to decode. The images are
+drawn. Server, clients and attackers share this computer's cores.
 """
 
 import argparse
@@ -13,7 +14,6 @@ import json
 import os
 import random
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -63,7 +63,7 @@ class Load(NamedTuple):
 
 
 def run(minutes: float, clients: int, models: Path) -> Load:
-    """Serve a model, put the load on it, and end the server with Ctrl-C.
+    """Serve a model, put the load on it, and end the server.
 
     Args:
         minutes: of load.
@@ -79,7 +79,7 @@ def run(minutes: float, clients: int, models: Path) -> Load:
             try:
                 found = put_load(port, psutil.Process(server.pid), minutes, clients)
             finally:
-                server.send_signal(signal.SIGINT)
+                server.terminate()  # a shell lets what it runs in the background ignore Ctrl-C
                 printed = len(line) + len(server.stdout.read())
             server.wait(60)
         return found._replace(printed=printed + log.seek(0, os.SEEK_END))

@@ -30,6 +30,7 @@ from lesions.commands.page.handlers import Site
 from lesions.commands.page.response import heat_map_alt, respond
 from lesions.core.errors import UserError
 from lesions.explain.overlay import overlay
+from lesions.inference.predict import BATCH_SIZE
 from lesions.models.calibration.metadata_prior import FIELDS, MetadataPrior
 from lesions.taxonomy import about
 from tests.browser import SECONDS, assert_accessible, assert_fits, look
@@ -115,11 +116,11 @@ def post(address: str, content: bytes, **headers: str) -> requests.Response:
     return requests.post(f"{address}/classify", data=content, headers=names, timeout=SECONDS)
 
 
-def begin(address: str, length: int, sent: bytes, path: str = "/classify") -> socket.socket:
+def begin(address: str, length: int, sent: bytes, path: str = "/classify", method: str = "POST") -> socket.socket:
     """Begin to send an image of that length."""
     host, port = address.removeprefix("http://").split(":")
     connection = socket.create_connection((host, int(port)), SECONDS)
-    head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {length}\r\n\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {length}\r\n\r\n"
     connection.sendall(head.encode() + sent)
     return connection
 
@@ -197,6 +198,49 @@ def test_fifty_requests_at_once(address: str, classifier: Classifier) -> None:
         assert (pixels_of(one["input"]) == due.pixels).all()
 
 
+def test_images_that_wait_share_the_network(
+    serve: Callable[..., tuple[str, Site]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, _ = serve()
+    predict, sizes, begun = Classifier.predict, [], threading.Event()
+
+    def count(self: Classifier, batch: list[Prediction]) -> list[Prediction]:
+        sizes.append(len(batch))
+        if len(sizes) == 1:
+            begun.wait(SECONDS)
+        return list(predict(self, batch))
+
+    monkeypatch.setattr(Classifier, "predict", count)
+    with ThreadPoolExecutor(21) as people:
+        found = [people.submit(post, address, image(0))]
+        until(lambda: sizes == [1])
+        found += [people.submit(post, address, image(number)) for number in range(20)]
+        time.sleep(1)
+        begun.set()
+        assert {one.result().status_code for one in found} == {200}
+    assert sizes == [1, BATCH_SIZE, 20 - BATCH_SIZE]
+
+
+def test_large_images_delay_no_small_one(
+    serve: Callable[..., tuple[str, Site]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, _ = serve()
+    decode, large, release = Classifier.decode, image(1, px=3200), threading.Event()
+
+    def wait(self: Classifier, given: Any) -> Prediction:
+        if given[1]() == large:
+            release.wait(SECONDS)
+        return decode(self, given)
+
+    monkeypatch.setattr(Classifier, "decode", wait)
+    with ThreadPoolExecutor(5) as people:
+        waiting = [people.submit(post, address, large) for _ in range(5)]
+        assert post(address, image(1)).status_code == 200
+        assert not any(one.done() for one in waiting)
+        release.set()
+        assert {one.result().status_code for one in waiting} == {200}
+
+
 def test_heat_map_has_alt_text() -> None:
     heat = np.zeros((30, 60), np.float32)
     assert heat_map_alt("melanoma", heat) == "Heat map: no place of the image raises the score of melanoma."
@@ -249,6 +293,29 @@ def test_body_that_nobody_reads_is_not_kept(serve: Callable[..., tuple[str, Site
             connection.sendall(b"0\r\n\r\n")
         assert connection.recv(12) in (b"HTTP/1.1 405", b"HTTP/1.1 404")
         assert site.held == [0]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("PUT", "/classify", 405), ("GET", "/", 400), ("POST", "/nothing", 404)]
+)
+def test_body_that_nobody_reads_is_refused_on_its_head(address: str, method: str, path: str, status: int) -> None:
+    with begin(address, 45_000_000, b"", path, method) as connection:
+        assert connection.recv(12) == f"HTTP/1.1 {status}".encode()
+        while connection.recv(10_000):
+            pass
+
+
+def test_client_that_is_gone_leaves_nothing(
+    serve: Callable[..., tuple[str, Site]], caplog: pytest.LogCaptureFixture
+) -> None:
+    address, site = serve()
+    for number in range(20):
+        content = image(number)
+        begin(address, len(content), content).close()
+    assert post(address, image(1)).status_code == 200
+    until(lambda: site.held == [0])
+    assert not site.silent
+    assert not caplog.records
 
 
 def test_images_on_their_way_have_a_limit(serve: Callable[..., tuple[str, Site]]) -> None:

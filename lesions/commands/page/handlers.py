@@ -144,6 +144,7 @@ class Classify(Handler):
 
     def on_connection_close(self) -> None:
         """Forget what came of the image."""
+        super().on_connection_close()
         self._release()
 
     def _release(self) -> None:
