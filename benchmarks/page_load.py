@@ -97,12 +97,12 @@ def put_load(port: int, server: psutil.Process, minutes: float, clients: int) ->
     images, memory = photographs()[:10], []
     before, begun = sum(server.cpu_times()[:2]), time.monotonic()
     with ProcessPoolExecutor(2) as pool:
-        honest = pool.submit(ask, port, minutes, clients, images)
+        served = pool.submit(ask, port, minutes, clients, images)
         attacks = pool.submit(attack, port, minutes, images)
-        while not honest.done():
+        while not served.done():
             memory.append(server.memory_info().rss / MIB)
             time.sleep(1)
-        seconds, refused, of_clients = honest.result()
+        seconds, refused, of_clients = served.result()
         hostile, of_attackers = attacks.result()
     used = [sum(server.cpu_times()[:2]) - before, of_clients, of_attackers]
     return Load(seconds, refused, hostile, memory, 0, [one / (time.monotonic() - begun) for one in used])

@@ -206,8 +206,7 @@ class Classifier:
         """Return a prediction that holds the pixels and the metadata alone, or the problem.
 
         Args:
-            image: its name, what returns the file's bytes or raises `OSError` or `ValueError`, and what is known of the
-                patient, in the words of images.csv.
+            image: its name, what returns the bytes or raises (`classify_all`), and what is known of the patient.
         """
         name, read, metadata = image
         try:

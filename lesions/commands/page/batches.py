@@ -43,15 +43,16 @@ class Batches:
 
     async def run(self) -> None:
         """Answer, until cancelled."""
-        try:
-            while True:
-                waiting = [await self.decoded.get()]
-                while len(waiting) < BATCH_SIZE and not self.decoded.empty():
-                    waiting.append(self.decoded.get_nowait())
-                await self._answer(waiting)
-        finally:
-            for threads in (self.decoders, self.large_decoder):
-                threads.shutdown(wait=False, cancel_futures=True)
+        while True:
+            waiting = [await self.decoded.get()]
+            while len(waiting) < BATCH_SIZE and not self.decoded.empty():
+                waiting.append(self.decoded.get_nowait())
+            await self._answer(waiting)
+
+    def close(self) -> None:
+        """Decode no more of the images that wait."""
+        for threads in (self.decoders, self.large_decoder):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def _answer(self, waiting: list[tuple[Prediction, asyncio.Future[dict[str, Any]]]]) -> None:
         try:

@@ -167,6 +167,7 @@ async def serve_until_cancelled(site: Site, listening: socket.socket) -> None:
     finally:
         server.stop()
         await server.close_all_connections()
+        site.batches.close()
 
 
 def listen(port: int) -> socket.socket:
