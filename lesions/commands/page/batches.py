@@ -37,7 +37,7 @@ class Batches:
         prediction = await loop.run_in_executor(threads, self.classifier.decode, image)
         if prediction.problem:
             return respond(prediction, self.classifier)
-        answer = loop.create_future()
+        answer: asyncio.Future[dict[str, Any]] = loop.create_future()
         self.decoded.put_nowait((prediction, answer))
         return await answer
 

@@ -133,7 +133,7 @@ class Server(HTTPServer):
             if now - since >= SILENT_S:
                 stream.close()
 
-    def on_close(self, server_conn: object) -> None:
+    def on_close(self, server_conn: Any) -> None:
         """Accept again where it was one too many."""
         super().on_close(server_conn)
         self.silent.pop(server_conn.stream, None)
