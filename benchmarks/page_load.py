@@ -2,34 +2,44 @@
 
     PYTHONPATH=. python benchmarks/page_load.py [--minutes 20] [--clients 30] [--models models]
 
-Honest clients send an image each, all at once, again and again. At the same time there are connections that ask for
-nothing, uploads that are aborted or come a byte at a time, chunked bodies to addresses and with methods that take
-none, broken requests, and files that are no images. The images are drawn.
+Each honest client sends an image, and the next as soon as it has the answer. At the same time there are connections
+that ask for nothing, uploads that are aborted or come a byte at a time, large bodies, also to addresses and with
+methods that take none, broken requests, files that are no images, and images that take long to decode. The images are
+drawn. Server, clients and attackers share this computer's cores.
 """
 
 import argparse
+import io
+import json
 import os
 import random
 import re
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]
-import requests
+from PIL import Image
 from prepare_speed import photographs
 
 MIB = 2**20
+ATTACKERS = 6
+
+
+def progressive(px: int) -> bytes:
+    """Return a plain JPEG file of so many pixels in width and height, in the usual ten scans."""
+    file = io.BytesIO()
+    Image.new("RGB", (px, px)).save(file, "JPEG", progressive=True)
+    return file.getvalue()
 
 
 class Load(NamedTuple):
@@ -38,20 +48,22 @@ class Load(NamedTuple):
     Attributes:
         seconds: from request to answer, of each request of an honest client.
         refused: how many of these got no answer.
+        hostile: how many hostile connections or floods there were.
         memory: MiB of the server, once a second.
         printed: bytes that the server has written.
-        hostile: how many hostile connections there were.
+        processor: of the server, the honest clients and the attackers, the share of one core that each took.
     """
 
     seconds: list[float]
     refused: int
+    hostile: int
     memory: list[float]
     printed: int
-    hostile: int
+    processor: list[float]
 
 
 def run(minutes: float, clients: int, models: Path) -> Load:
-    """Serve a model, put the load on it, and end the server with Ctrl-C.
+    """Serve a model, put the load on it, and end the server.
 
     Args:
         minutes: of load.
@@ -67,14 +79,14 @@ def run(minutes: float, clients: int, models: Path) -> Load:
             try:
                 found = put_load(port, psutil.Process(server.pid), minutes, clients)
             finally:
-                server.send_signal(signal.SIGINT)
+                server.terminate()  # a shell lets what it runs in the background ignore Ctrl-C
                 printed = len(line) + len(server.stdout.read())
             server.wait(60)
         return found._replace(printed=printed + log.seek(0, os.SEEK_END))
 
 
 def put_load(port: int, server: psutil.Process, minutes: float, clients: int) -> Load:
-    """Put the load on a server.
+    """Put the load on a server, the honest clients in one process and the attackers in another.
 
     Args:
         port: its port at this computer.
@@ -82,43 +94,83 @@ def put_load(port: int, server: psutil.Process, minutes: float, clients: int) ->
         minutes: how long.
         clients: honest ones at once.
     """
+    images, memory = photographs()[:10], []
+    before, begun = sum(server.cpu_times()[:2]), time.monotonic()
+    with ProcessPoolExecutor(2) as pool:
+        served = pool.submit(ask, port, minutes, clients, images)
+        attacks = pool.submit(attack, port, minutes, images)
+        while not served.done():
+            memory.append(server.memory_info().rss / MIB)
+            time.sleep(1)
+        seconds, refused, of_clients = served.result()
+        hostile, of_attackers = attacks.result()
+    used = [sum(server.cpu_times()[:2]) - before, of_clients, of_attackers]
+    return Load(seconds, refused, hostile, memory, 0, [one / (time.monotonic() - begun) for one in used])
+
+
+def ask(port: int, minutes: float, clients: int, images: list[bytes]) -> tuple[list[float], int, float]:
+    """Be honest clients; each sends its next image as soon as it has an answer.
+
+    Args:
+        port: the server's.
+        minutes: how long.
+        clients: how many.
+        images: which to send, in turn.
+
+    Returns:
+        The seconds of each request, how many got no answer, and the processor's seconds of all this.
+    """
     end = time.monotonic() + 60 * minutes
-    images = photographs()[:10]
-    found = Load([], 0, [], 0, 0)
-    refused, hostile = [], []
+    seconds: list[float] = []
+    refused = []
 
-    def watch() -> None:
+    def client(number: int) -> None:
         while time.monotonic() < end:
-            found.memory.append(server.memory_info().rss / MIB)
-            time.sleep(1)
+            begun = time.monotonic()
+            try:
+                answer = json.loads(post(port, images[number % len(images)]))
+                assert "diagnosis" in answer, answer
+                seconds.append(time.monotonic() - begun)
+            except (OSError, HTTPException, AssertionError) as error:
+                refused.append(error)
+            number += 1
 
-    def attack(seed: int) -> None:
-        chance = random.Random(seed)  # noqa: S311 - no secret
+    with ThreadPoolExecutor(clients) as threads:
+        list(threads.map(client, range(clients)))
+    return seconds, len(refused), time.process_time()
+
+
+def attack(port: int, minutes: float, images: list[bytes]) -> tuple[int, float]:
+    """Be the attackers.
+
+    Args:
+        port: the server's.
+        minutes: how long.
+        images: which to send, or parts of them.
+
+    Returns:
+        How many attacks there were, and the processor's seconds that they took here.
+    """
+    end = time.monotonic() + 60 * minutes
+
+    def attacker(seed: int) -> int:
+        chance, done = random.Random(seed), 0  # noqa: S311 - no secret
         while time.monotonic() < end:
-            with suppress(OSError):
+            with suppress(OSError, HTTPException):
                 chance.choice(HOSTILE)(port, chance, images)
-            hostile.append(1)
+            done += 1
             time.sleep(chance.uniform(0, 0.2))
+        return done
 
-    def ask(image: bytes) -> None:
-        begun = time.monotonic()
-        try:
-            answer = requests.post(f"http://127.0.0.1:{port}/classify", data=image, timeout=60)
-            assert "answer" in answer.json() or "diagnosis" in answer.json(), answer.text[:200]
-            found.seconds.append(time.monotonic() - begun)
-        except requests.ConnectionError:
-            refused.append(1)
+    with ThreadPoolExecutor(ATTACKERS) as threads:
+        return sum(threads.map(attacker, range(ATTACKERS))), time.process_time()
 
-    others = [threading.Thread(target=watch), *(threading.Thread(target=attack, args=(n,)) for n in range(6))]
-    for thread in others:
-        thread.start()
-    with ThreadPoolExecutor(clients) as pool:
-        while time.monotonic() < end:
-            list(pool.map(ask, [images[number % len(images)] for number in range(clients)]))
-            time.sleep(1)
-    for thread in others:
-        thread.join()
-    return found._replace(refused=len(refused), hostile=len(hostile))
+
+def post(port: int, content: bytes) -> bytes:
+    """Send an image, and return the answer."""
+    with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.request("POST", "/classify", content)
+        return connection.getresponse().read()
 
 
 def connect(port: int) -> socket.socket:
@@ -179,12 +231,24 @@ def no_image(port: int, chance: random.Random, images: list[bytes]) -> None:
     content = bytearray(chance.choice(images))
     for _ in range(20):
         content[chance.randrange(len(content))] = chance.randrange(256)
-    requests.post(
-        f"http://127.0.0.1:{port}/classify", data=bytes(content[: chance.randrange(len(content))]), timeout=60
-    )
+    post(port, bytes(content[: chance.randrange(len(content))]))
 
 
-HOSTILE: tuple[Callable[[int, random.Random, list[bytes]], None], ...] = (flood, abort, drip, chunks, garble, no_image)
+def stuff(port: int, _chance: random.Random, _images: list[bytes]) -> None:
+    """Send 40 MB that are no image."""
+    post(port, bytes(40 * 10**6))
+
+
+def bomb(port: int, _chance: random.Random, _images: list[bytes]) -> None:
+    """Send an image of few bytes that takes as long to decode as any that is not refused."""
+    post(port, BOMB)
+
+
+BOMB = progressive(7000)
+HOSTILE: tuple[Callable[[int, random.Random, list[bytes]], None], ...] = (
+    *(flood, abort, drip, chunks, garble, no_image),
+    *(stuff, bomb),
+)
 
 
 if __name__ == "__main__":
@@ -200,3 +264,5 @@ if __name__ == "__main__":
     )
     print(f"MiB in the first and last tenth: {max(load.memory[:tenth]):.0f}, {max(load.memory[-tenth:]):.0f}")
     print(f"bytes printed: {load.printed}")
+    of = ", ".join(f"{share:.0%}" for share in load.processor)
+    print(f"of one core, of {os.cpu_count()}: server, honest clients, attackers: {of}")

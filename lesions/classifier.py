@@ -168,7 +168,7 @@ class Classifier:
             UserError: the metadata is not understood, or the model does not use it.
         """
         known = patient_input.read(metadata or {}, self.prior)
-        (prediction,) = self._predict([self._decode((name, partial(_content, image), known))])
+        (prediction,) = self.predict([self.decode((name, partial(_content, image), known))])
         return prediction
 
     def classify_all(
@@ -186,9 +186,9 @@ class Classifier:
         """
         known: Iterable[PatientMetadata] = metadata or repeat({})
         inputs = ((name, read, patient) for (name, read), patient in zip(images, known, strict=False))
-        decoded = parallel_map(self._decode, inputs, n_images, desc="classifying", use_cluster=False)
+        decoded = parallel_map(self.decode, inputs, n_images, desc="classifying", use_cluster=False)
         while batch := list(islice(decoded, BATCH_SIZE)):
-            yield from self._predict(batch)
+            yield from self.predict(batch)
 
     def heat_maps(self, predictions: list[Prediction]) -> NDArray[np.float32]:
         """Return the Grad-CAM heat map of each prediction, for its diagnosis.
@@ -202,8 +202,12 @@ class Classifier:
         classes = np.array([self.thresholds.classes.index(one.diagnosis) for one in predictions], np.int64)
         return heat_maps(self.model, np.stack([one.pixels for one in predictions]), classes)
 
-    def _decode(self, image: tuple[str, Callable[[], bytes], PatientMetadata]) -> Prediction:
-        """Return a prediction that holds the pixels and the metadata alone, or the problem."""
+    def decode(self, image: tuple[str, Callable[[], bytes], PatientMetadata]) -> Prediction:
+        """Return a prediction that holds the pixels and the metadata alone, or the problem.
+
+        Args:
+            image: its name, what returns the bytes or raises (`classify_all`), and what is known of the patient.
+        """
         name, read, metadata = image
         try:
             return Prediction(name, metadata=metadata, pixels=to_pixels(read(), self.preprocessing))
@@ -212,8 +216,8 @@ class Classifier:
         except ValueError as error:
             return Prediction(name, str(error))
 
-    def _predict(self, batch: list[Prediction]) -> Iterator[Prediction]:
-        """Complete the predictions of one batch."""
+    def predict(self, batch: list[Prediction]) -> Iterator[Prediction]:
+        """Complete at most `BATCH_SIZE` predictions of `decode`."""
         good = [one for one in batch if not one.problem]
         found = iter(self._run(good) if good else [])
         for one in batch:

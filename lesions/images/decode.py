@@ -119,6 +119,16 @@ def decode_image(
         raise ValueError(f"broken image: {error}") from None
 
 
+def is_large(content: bytes) -> bool:
+    """Whether an image file has more than `LARGE` pixels times scans; not one that is refused."""
+    try:
+        refuse_bomb(content)
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            return image.width * image.height * count_scans(content) > LARGE
+    except (*DECODERS_RAISE, Image.DecompressionBombError):
+        return False
+
+
 def _refuse_size(image: Image.Image, content: bytes) -> None:
     pixels, length = image.width * image.height, len(content)
     if pixels > MAX_PIXELS or max(image.size) > MAX_LENGTH:

@@ -25,11 +25,12 @@ from PIL import Image
 
 from lesions.classifier import Classifier, Prediction
 from lesions.commands.classify.formats import NOTICE, as_object
-from lesions.commands.page import handlers, server
+from lesions.commands.page import batches, server
 from lesions.commands.page.handlers import Site
 from lesions.commands.page.response import heat_map_alt, respond
 from lesions.core.errors import UserError
 from lesions.explain.overlay import overlay
+from lesions.inference.predict import BATCH_SIZE
 from lesions.models.calibration.metadata_prior import FIELDS, MetadataPrior
 from lesions.taxonomy import about
 from tests.browser import SECONDS, assert_accessible, assert_fits, look
@@ -115,11 +116,11 @@ def post(address: str, content: bytes, **headers: str) -> requests.Response:
     return requests.post(f"{address}/classify", data=content, headers=names, timeout=SECONDS)
 
 
-def begin(address: str, length: int, sent: bytes, path: str = "/classify") -> socket.socket:
+def begin(address: str, length: int, sent: bytes, path: str = "/classify", method: str = "POST") -> socket.socket:
     """Begin to send an image of that length."""
     host, port = address.removeprefix("http://").split(":")
     connection = socket.create_connection((host, int(port)), SECONDS)
-    head = f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {length}\r\n\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: {length}\r\n\r\n"
     connection.sendall(head.encode() + sent)
     return connection
 
@@ -197,6 +198,49 @@ def test_fifty_requests_at_once(address: str, classifier: Classifier) -> None:
         assert (pixels_of(one["input"]) == due.pixels).all()
 
 
+def test_images_that_wait_share_the_network(
+    serve: Callable[..., tuple[str, Site]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, _ = serve()
+    predict, sizes, begun = Classifier.predict, [], threading.Event()
+
+    def count(self: Classifier, batch: list[Prediction]) -> list[Prediction]:
+        sizes.append(len(batch))
+        if len(sizes) == 1:
+            begun.wait(SECONDS)
+        return list(predict(self, batch))
+
+    monkeypatch.setattr(Classifier, "predict", count)
+    with ThreadPoolExecutor(21) as people:
+        found = [people.submit(post, address, image(0))]
+        until(lambda: sizes == [1])
+        found += [people.submit(post, address, image(number)) for number in range(20)]
+        time.sleep(1)
+        begun.set()
+        assert {one.result().status_code for one in found} == {200}
+    assert sizes == [1, BATCH_SIZE, 20 - BATCH_SIZE]
+
+
+def test_large_images_delay_no_small_one(
+    serve: Callable[..., tuple[str, Site]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, _ = serve()
+    decode, large, release = Classifier.decode, image(1, px=3200), threading.Event()
+
+    def wait(self: Classifier, given: Any) -> Prediction:
+        if given[1]() == large:
+            release.wait(SECONDS)
+        return decode(self, given)
+
+    monkeypatch.setattr(Classifier, "decode", wait)
+    with ThreadPoolExecutor(5) as people:
+        waiting = [people.submit(post, address, large) for _ in range(5)]
+        assert post(address, image(1)).status_code == 200
+        assert not any(one.done() for one in waiting)
+        release.set()
+        assert {one.result().status_code for one in waiting} == {200}
+
+
 def test_heat_map_has_alt_text() -> None:
     heat = np.zeros((30, 60), np.float32)
     assert heat_map_alt("melanoma", heat) == "Heat map: no place of the image raises the score of melanoma."
@@ -211,7 +255,7 @@ def test_prediction_without_heat_map(classifier: Classifier, monkeypatch: pytest
         raise UserError("no dense layer")
 
     monkeypatch.setattr(Classifier, "heat_maps", refuse)
-    found = respond(image(1), classifier, {})
+    found = respond(classifier.classify(image(1)), classifier)
     assert found["no_heat_map"] == "no dense layer"
     assert "heat_map" not in found
     assert found["input"]["alt"] == "The image as the network gets it, 24×24 pixels."
@@ -251,6 +295,29 @@ def test_body_that_nobody_reads_is_not_kept(serve: Callable[..., tuple[str, Site
         assert site.held == [0]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("PUT", "/classify", 405), ("GET", "/", 400), ("POST", "/nothing", 404)]
+)
+def test_body_that_nobody_reads_is_refused_on_its_head(address: str, method: str, path: str, status: int) -> None:
+    with begin(address, 45_000_000, b"", path, method) as connection:
+        assert connection.recv(12) == f"HTTP/1.1 {status}".encode()
+        while connection.recv(10_000):
+            pass
+
+
+def test_client_that_is_gone_leaves_nothing(
+    serve: Callable[..., tuple[str, Site]], caplog: pytest.LogCaptureFixture
+) -> None:
+    address, site = serve()
+    for number in range(20):
+        content = image(number)
+        begin(address, len(content), content).close()
+    assert post(address, image(1)).status_code == 200
+    until(lambda: site.held == [0])
+    assert not site.silent
+    assert not caplog.records
+
+
 def test_images_on_their_way_have_a_limit(serve: Callable[..., tuple[str, Site]]) -> None:
     address, site = serve(max_held_bytes=1_000_000)
     held = [begin(address, 400_000, bytes(390_000)) for _ in range(2)]
@@ -266,12 +333,16 @@ def test_connections_have_a_limit(serve: Callable[..., tuple[str, Site]], monkey
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 10)
     address, _ = serve()
     host, port = address.removeprefix("http://").split(":")
-    idle = [socket.create_connection((host, int(port)), SECONDS) for _ in range(30)]
+    begun = [begin(address, 100, b"") for _ in range(10)]
     with pytest.raises(requests.Timeout):
         requests.get(address, timeout=1)
-    for connection in idle:
+    for connection in begun:
         connection.close()
     assert requests.get(address, timeout=SECONDS).status_code == 200
+    silent = [socket.create_connection((host, int(port)), SECONDS) for _ in range(30)]
+    assert requests.get(address, timeout=server.IDLE_S).status_code == 200
+    for connection in silent:
+        connection.close()
 
 
 def test_other_origins_are_refused(address: str) -> None:
@@ -379,7 +450,7 @@ def test_server_error_logs_no_request(
     def fail(*_: Any) -> None:
         raise RuntimeError("disk of the moon")
 
-    monkeypatch.setattr(handlers, "respond", fail)
+    monkeypatch.setattr(batches, "respond", fail)
     reply = requests.post(f"{address}/classify?Anna_Example", data=image(1), timeout=SECONDS)
     assert (reply.status_code, reply.json()) == (500, {"problem": "Internal Server Error"})
     assert "disk of the moon" in caplog.text

@@ -526,6 +526,16 @@ def test_two_large_images_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert most == 2
 
 
+def test_large_counts_pixels_and_scans() -> None:
+    found = {}
+    for px, progressive in ((500, False), (1500, False), (1500, True), (3500, False)):
+        file = io.BytesIO()
+        Image.new("RGB", (px, px)).save(file, "JPEG", progressive=progressive)
+        found[px, progressive] = decode.is_large(file.getvalue())
+    assert found == {(500, False): False, (1500, False): False, (1500, True): True, (3500, False): True}
+    assert not any(map(decode.is_large, (b"", b"no image", JPEG[:50], b"II*\0")))
+
+
 # Tables
 
 

@@ -1,14 +1,18 @@
 """What the page's server does with a request: whom it answers, what it keeps, and for how long."""
 
+import asyncio
 import logging
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 
+from tornado.http1connection import HTTP1Connection
 from tornado.httputil import split_host_and_port
+from tornado.iostream import IOStream
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from lesions.classifier import Classifier
-from lesions.commands.page.response import respond
+from lesions.commands.page.batches import Batches
 from lesions.core.errors import UserError
 from lesions.models.calibration.metadata_prior import FIELDS
 from lesions.models.calibration.patient_input import read as read_patient
@@ -43,6 +47,7 @@ class Site:
         max_files: of one drop; the page itself keeps to it.
         max_held_bytes: of all images that are being received.
         held: how many bytes of these are in memory, a single number.
+        silent: the connections that have not asked for anything yet, and since when, in the event loop's seconds.
     """
 
     classifier: Classifier
@@ -51,14 +56,22 @@ class Site:
     max_files: int = 100
     max_held_bytes: int = 200_000_000
     held: list[int] = field(default_factory=lambda: [0])
+    silent: dict[IOStream, float] = field(default_factory=dict)
+
+    @cached_property
+    def batches(self) -> Batches:
+        """Return what classifies the images."""
+        return Batches(self.classifier)
 
 
 @stream_request_body
 class Handler(RequestHandler):
     """What all addresses share; by itself, an address at which there is nothing.
 
-    A request's body is passed over as it comes, whatever its method, but for an image's.
+    A method that an address does not know, and a body where none is expected, are refused before the body is read.
     """
+
+    max_body_bytes = 0
 
     def initialize(self, site: Site, content: bytes = b"", kind: str = "html", policy: str = POLICY) -> None:
         """Keep what all requests share, and what is served at this address."""
@@ -71,7 +84,9 @@ class Handler(RequestHandler):
             self.set_header(name, value)
 
     def prepare(self) -> None:
-        """Refuse another site's requests, and addresses that do not exist."""
+        """Refuse another site's requests, addresses that do not exist, and bodies where none is expected."""
+        connection = cast("HTTP1Connection", self.request.connection)
+        self.site.silent.pop(connection.stream, None)
         host = self.request.headers.get("Host", "").lower()
         if split_host_and_port(host)[0] not in NAMES:
             raise HTTPError(403, reason="this server has another name: open the address that `lesions page` prints")
@@ -79,9 +94,10 @@ class Handler(RequestHandler):
             raise HTTPError(403, reason="the request comes from another site")
         if type(self) is Handler:
             raise HTTPError(404, reason="there is nothing at this address")
+        connection.set_max_body_size(self.max_body_bytes)
 
     def data_received(self, chunk: bytes) -> None:
-        """Keep nothing."""
+        """Never called, without an image's body."""
 
     def write_error(self, *_: Any, **__: Any) -> None:
         """Write the reason, which holds nothing of the request."""
@@ -89,12 +105,14 @@ class Handler(RequestHandler):
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log a fault of ours, and nothing of the request."""
-        if not isinstance(value, HTTPError):
+        if not isinstance(value, HTTPError | asyncio.CancelledError):
             logging.getLogger("lesions.page").error("a request failed", exc_info=(typ, value, tb))
 
 
 class Static(Handler):
     """The page, its style and script, and the card."""
+
+    SUPPORTED_METHODS = ("GET",)
 
     def get(self) -> None:
         """Serve it."""
@@ -104,17 +122,18 @@ class Static(Handler):
 
 
 class Classify(Handler):
-    """An image's bytes in, JSON out; a request waits until those before it are done."""
+    """An image's bytes in, JSON out."""
+
+    SUPPORTED_METHODS = ("POST",)
 
     def initialize(self, site: Site, content: bytes = b"", kind: str = "html", policy: str = POLICY) -> None:
         """Begin without any part of an image."""
         super().initialize(site, content, kind, policy)
+        self.max_body_bytes = site.max_bytes
         self.chunks: list[bytes] = []
 
     def data_received(self, chunk: bytes) -> None:
         """Keep a part of the image, or refuse it where too many others are on their way."""
-        if self.request.method != "POST":
-            return
         if self.site.held[0] + len(chunk) > self.site.max_held_bytes:
             self._release()
             self.set_status(503)
@@ -123,25 +142,24 @@ class Classify(Handler):
         self.chunks.append(chunk)
         self.site.held[0] += len(chunk)
 
-    def on_finish(self) -> None:
-        """Forget the image."""
-        self._release()
-
     def on_connection_close(self) -> None:
-        """Forget what came of it."""
+        """Forget what came of the image."""
+        super().on_connection_close()
         self._release()
 
     def _release(self) -> None:
         self.site.held[0] -= sum(map(len, self.chunks))
         self.chunks = []
 
-    def post(self) -> None:
-        """Classify the image."""
-        classifier = self.site.classifier
+    async def post(self) -> None:
+        """Classify the image, which counts as held until then, even where nobody waits for the answer any more."""
+        content, self.chunks = b"".join(self.chunks), []
         try:
-            metadata = read_patient({field: self.get_query_argument(field, "") for field in FIELDS}, classifier.prior)
-            found = respond(b"".join(self.chunks), classifier, metadata)
+            given = {field: self.get_query_argument(field, "") for field in FIELDS}
+            found = await self.site.batches.respond(content, read_patient(given, self.site.classifier.prior))
         except UserError as error:
             found = {"problem": str(error)}
+        finally:
+            self.site.held[0] -= len(content)
         self.set_status(422 if "problem" in found else 200)
         self.finish(found)

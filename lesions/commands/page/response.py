@@ -11,7 +11,6 @@ from lesions.commands.classify.formats import NOTICE, as_object, notes
 from lesions.core.errors import UserError
 from lesions.explain.overlay import overlay
 from lesions.images.preprocessing import as_png
-from lesions.models.calibration.metadata_prior import PatientMetadata
 from lesions.reporting.common.html import data_uri
 from lesions.taxonomy import about
 
@@ -19,13 +18,12 @@ MAX_PX = 512
 """Width and height at most of the images sent back. The browser enlarges smaller ones, smoothly."""
 
 
-def respond(content: bytes, classifier: Classifier, metadata: PatientMetadata) -> dict[str, Any]:
-    """Classify an image for the page.
+def respond(prediction: Prediction, classifier: Classifier) -> dict[str, Any]:
+    """Say for the page what was predicted of an image.
 
     Args:
-        content: the image file's bytes.
-        classifier: the model.
-        metadata: age, sex and site; see `Classifier.classify`.
+        prediction: of the image.
+        classifier: the model that made it.
 
     Returns:
         `problem` alone where there is no prediction; else what `lesions classify --json` prints, with `input`, the
@@ -33,7 +31,6 @@ def respond(content: bytes, classifier: Classifier, metadata: PatientMetadata) -
         data URL, and `alt`, a sentence for those who do not see it; instead of `heat_map`, `no_heat_map` may say why
         there is none.
     """
-    prediction = classifier.classify(content, metadata=metadata)
     found = as_object(prediction, classifier)
     del found["image"]  # its name was never sent
     if prediction.problem:

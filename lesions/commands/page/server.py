@@ -1,6 +1,6 @@
 """`lesions page`: the server of the page, for this computer alone.
 
-An image is the body of a request, without its name, and stays in memory until it is classified, one at a time.
+An image is the body of a request, without its name, and stays in memory until it is classified.
 """
 
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream
 from tornado.netutil import add_accept_handler, bind_sockets
@@ -22,6 +23,7 @@ from tornado.web import Application
 from lesions.classifier import Classifier
 from lesions.commands.classify.formats import NOTICE, notes
 from lesions.commands.page.handlers import HOST, POLICY, Classify, Handler, Site, Static
+from lesions.commands.page.response import respond
 from lesions.core.errors import UserError
 from lesions.models.calibration.patient_input import regions
 from lesions.reporting.common.html import CSP as CARD_POLICY
@@ -31,8 +33,12 @@ from lesions.taxonomy import about
 HERE = Path(__file__).parent
 MAX_CONNECTIONS = 100
 """At once, well below the number of files that a system lets a process open."""
+MAX_WAITING = 1000
+"""Connections that the system keeps until there is room; a client that it drops tries again after a second or three."""
 IDLE_S, BODY_S = 3, 120
 """Seconds after which a connection is closed that sends no request, and one that does not end its body."""
+SILENT_S = 0.25
+"""The same of a connection that has never sent one, where others wait."""
 
 
 def application(site: Site) -> Application:
@@ -87,6 +93,8 @@ def serve(models: Path, sensitivity: int, port: int) -> None:
     listening = listen(port)
     classifier = Classifier.of_folder(models, sensitivity)
     site = Site(classifier, read_card(models, classifier))
+    # The first image takes seconds, in which the network is compiled: not while somebody waits.
+    respond(classifier.classify(np.zeros((*classifier.preprocessing.image_size, 3), np.uint8)), classifier)
     for warning in classifier.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
     print(f"The page is at http://{HOST}:{listening.getsockname()[1]}/ until you press Ctrl-C.", flush=True)
@@ -97,22 +105,38 @@ def serve(models: Path, sensitivity: int, port: int) -> None:
 class Server(HTTPServer):
     """A server that accepts no connection while it has `MAX_CONNECTIONS`: further ones wait until one ends."""
 
-    def accept_from(self, listening: socket.socket) -> None:
-        """Accept connections."""
-        self.listening, self.n_open = listening, 0
+    def accept_from(self, listening: socket.socket, silent: dict[IOStream, float]) -> None:
+        """Accept connections.
+
+        Args:
+            listening: where.
+            silent: see `Site`.
+        """
+        self.listening, self.silent, self.n_open = listening, silent, 0
         self.pause = add_accept_handler(listening, self.open)
 
     def open(self, connection: socket.socket, address: Any) -> None:
         """Serve a connection."""
+        loop = asyncio.get_running_loop()
+        stream = IOStream(connection, max_buffer_size=self.max_buffer_size, read_chunk_size=self.read_chunk_size)
+        self.silent[stream] = loop.time()
+        self.handle_stream(stream, address)
         self.n_open += 1
         if self.n_open == MAX_CONNECTIONS:
             self.pause()
-        stream = IOStream(connection, max_buffer_size=self.max_buffer_size, read_chunk_size=self.read_chunk_size)
-        self.handle_stream(stream, address)
+            loop.call_later(SILENT_S, self.make_room)
 
-    def on_close(self, server_conn: object) -> None:
+    def make_room(self) -> None:
+        """Close the connections that have asked for nothing for `SILENT_S`."""
+        now = asyncio.get_running_loop().time()
+        for stream, since in list(self.silent.items()):
+            if now - since >= SILENT_S:
+                stream.close()
+
+    def on_close(self, server_conn: Any) -> None:
         """Accept again where it was one too many."""
         super().on_close(server_conn)
+        self.silent.pop(server_conn.stream, None)
         if self.n_open == MAX_CONNECTIONS and self.listening.fileno() != -1:
             self.pause = add_accept_handler(self.listening, self.open)
         self.n_open -= 1
@@ -137,12 +161,13 @@ async def serve_until_cancelled(site: Site, listening: socket.socket) -> None:
         idle_connection_timeout=IDLE_S,
         body_timeout=BODY_S,
     )
-    server.accept_from(listening)
+    server.accept_from(listening, site.silent)
     try:
-        await asyncio.Event().wait()
+        await site.batches.run()
     finally:
         server.stop()
         await server.close_all_connections()
+        site.batches.close()
 
 
 def listen(port: int) -> socket.socket:
@@ -154,7 +179,7 @@ def listen(port: int) -> socket.socket:
     if not 0 <= port <= 65_535:
         raise UserError(f"{port} is no port; expected a number up to 65535, or 0 for any that is free.")
     try:
-        return bind_sockets(port, HOST)[0]
+        return bind_sockets(port, HOST, backlog=MAX_WAITING)[0]
     except OSError as error:
         raise UserError(
             f"port {port} cannot be used: {error.strerror or error}. Choose another with --port; 0 takes any that is "
