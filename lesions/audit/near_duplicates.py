@@ -117,12 +117,14 @@ def find_near_duplicates(luma: NDArray[np.uint8], colour: Floats, rows: Pairs | 
         One row per pair, in order: `one` < `other`, places in `rows`, and `similarity`, from `MIN_SIMILARITY` to 1.
     """
     rows = np.arange(len(luma)) if rows is None else rows
-    blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)] or [rows]
-    vectors = (vectors_of(luma[block], colour[block]) for block in blocks)
-    pairs = near_pairs(np.concatenate(list(vectors)), RADIUS, NEIGHBOURS)
+    # On the disk: of hundreds of thousands of images they would fill the memory.
+    vectors = temporary_array((len(rows), vectors_of(luma[:0], colour[:0]).shape[1]), np.float32)
     coarse = temporary_array((len(rows), COARSE, COARSE), np.float32)
-    for number, block in enumerate(blocks):
-        coarse[number * BLOCK : number * BLOCK + len(block)] = _relative(_shrink(luma[block], COARSE))
+    for start in range(0, len(rows), BLOCK):
+        block = rows[start : start + BLOCK]
+        vectors[start : start + BLOCK] = vectors_of(luma[block], colour[block])
+        coarse[start : start + BLOCK] = _relative(_shrink(luma[block], COARSE))
+    pairs = near_pairs(vectors, RADIUS, NEIGHBOURS)
 
     def compare(start: int) -> pd.DataFrame:
         return _compare(luma, coarse, rows, pairs[start : start + BATCH])

@@ -52,7 +52,7 @@ def scan_images(raw: Path, found: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[n
     members = list(zip(found["archive"], found["member"], strict=True))
     scans = parallel_map(_scan, read_members(raw, members), len(members), desc="reading")
     luma = temporary_array((len(members), *EMPTY_FINGERPRINT.luma.shape), np.uint8)
-    colour = np.zeros((len(members), *EMPTY_FINGERPRINT.colour.shape), np.float32)
+    colour = temporary_array((len(members), *EMPTY_FINGERPRINT.colour.shape), np.float32)
     rows = []
     for row, (scan, fingerprint_) in enumerate(scans):
         rows.append(scan)
