@@ -80,8 +80,8 @@ def reproduce(folder: Path) -> list[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-        repo = Repo()
-        return [stage.name for stage in repo.reproduce() if stage.name != "check"]
+        with Repo() as repo:
+            return [stage.name for stage in repo.reproduce() if stage.name != "check"]
 
 
 SMALL: dict[str, dict[str, object]] = {
