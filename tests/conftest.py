@@ -6,17 +6,21 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from shutil import copyfile, copytree
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
+from dvc.repo import Repo
 from filelock import FileLock
 from hypothesis import settings
 from ruamel.yaml import YAML
 
+from lesions.cli import main
 from lesions.core.csv_files import EXACT
 from lesions.core.json_files import write_json
 from lesions.core.signals import ENDING
@@ -46,6 +50,38 @@ def signals() -> Iterator[None]:
 def stages_run(printed: str) -> list[str]:
     """Return which stages `dvc repro` ran, in order, but for `check`, which it always runs."""
     return [stage for stage in re.findall(r"Running stage '(\w+)'", printed) if stage != "check"]
+
+
+class Printed(NamedTuple):
+    """What a command of ours printed, and the status with which it ended."""
+
+    stdout: str
+    stderr: str
+    status: int
+
+
+def lesions(folder: Path, *words: str | Path) -> Printed:
+    """Run `lesions` in this process, where TensorFlow need not be loaded again."""
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["lesions", *map(str, words)])
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+            if isinstance(end.code, str):  # Python prints it
+                print(end.code, file=sys.stderr)
+    return Printed(out.getvalue(), err.getvalue(), status)
+
+
+def reproduce(folder: Path) -> list[str]:
+    """Run `dvc repro` in this process, where it need not start; return which stages ran, but for `check`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+        with Repo() as repo:
+            return [stage.name for stage in repo.reproduce() if stage.name != "check"]
 
 
 SMALL: dict[str, dict[str, object]] = {
@@ -133,8 +169,14 @@ def commit(folder: Path) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the pipeline: it makes the workspace while another process runs tests that need none."""
-    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+    """Begin with what takes longest, and with the pipeline: it makes the workspace while explain's tests need none."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
+LONGEST = [
+    *("test_pipeline", "test_explain", "test_training", "test_docs", "test_own_data", "test_study", "test_team"),
+    *("test_classify", "test_plots", "test_pretrained", "test_remote", "test_saving", "test_audit", "test_card"),
+]
 
 
 @pytest.fixture(scope="session")
@@ -185,7 +227,7 @@ def home_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Chromium, driven by selenium."""
     driver = start(tmp_path_factory.mktemp("chromium"))

@@ -1,5 +1,6 @@
 """`lesions audit`: what was planted is ranked first, nothing is removed, and test is shown with --test alone."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -153,13 +154,19 @@ def test_folder_of_something_else_is_refused(workspace: Path, monkeypatch: pytes
         audit(Path("params.yaml"))
 
 
-def test_git_ignores_the_folder(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(workspace)
-    try:
+@pytest.fixture(scope="module")
+def page(workspace: Path) -> Iterator[Path]:
+    """What a quick audit writes, where it does by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(workspace)
         audit(Path("audited"), fast=True)
-        assert "audited" not in run("git status --porcelain --untracked-files=all", workspace)
-    finally:
-        rmtree("audited")
+    yield workspace / "audited/index.html"
+    rmtree(workspace / "audited")
+
+
+def test_git_ignores_the_folder(workspace: Path, page: Path) -> None:
+    assert page.exists()
+    assert "audited" not in run("git status --porcelain --untracked-files=all", workspace)
 
 
 def test_study_that_has_not_run_is_named(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,13 +176,9 @@ def test_study_that_has_not_run_is_named(workspace: Path, tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_layout_fits_and_axe_passes(
-    browser: Any, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
-) -> None:
-    monkeypatch.chdir(workspace)
-    audit(tmp_path / "out", fast=True)
+def test_layout_fits_and_axe_passes(browser: Any, page: Path, width: int) -> None:
     for scheme in ("light", "dark"):
         look(browser, width, scheme)
-        browser.get((tmp_path / "out/index.html").as_uri())
+        browser.get(page.as_uri())
         assert_fits(browser)
         assert_accessible(browser)

@@ -24,7 +24,7 @@ from lesions.core.errors import UserError
 from lesions.models.calibration import thresholds
 from lesions.models.calibration.metadata_prior import FIELDS
 from lesions.models.calibration.temperature_scaling import Calibration
-from tests.conftest import ROOT
+from tests.conftest import ROOT, lesions
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +55,8 @@ def files(evaluated: pd.DataFrame, tmp_path: Path) -> Path:
     return folder
 
 
-def classify(workspace: Path, *arguments: str | Path, **how: Any) -> "subprocess.CompletedProcess[str]":
-    """Run the command where the model is."""
+def classify_apart(workspace: Path, *arguments: str | Path, **how: Any) -> "subprocess.CompletedProcess[str]":
+    """Run the command where the model is, in a process of its own."""
     command = [str(Path(sys.executable).with_name("lesions")), "classify", *map(str, arguments)]
     return subprocess.run(command, cwd=workspace, capture_output=True, text=True, check=False, **how)
 
@@ -104,7 +104,7 @@ def test_predictions_equal_the_pipelines(workspace: Path, classifier: Classifier
 
 def test_metadata_changes_the_prediction(workspace: Path, files: Path, classifier: Classifier) -> None:
     image = next(files.glob("*.jpg"))
-    done = classify(workspace, image, "--json", "--age", "81", "--sex", "F", "--site", "posterior torso")
+    done = lesions(workspace, "classify", image, "--json", "--age", "81", "--sex", "F", "--site", "posterior torso")
     (found,) = json.loads(done.stdout)["images"]
     assert found["metadata"] == {"age": "81", "sex": "female", "site": "back"}
     known = classifier.classify(image, metadata={"age": "81", "sex": "female", "site": "back"})
@@ -115,8 +115,8 @@ def test_metadata_changes_the_prediction(workspace: Path, files: Path, classifie
     ratios = np.sum([prior.age["80"], prior.sex["female"], prior.site["trunk"]], axis=0)
     due = np.array(list(without.image_only.values())) * np.exp(ratios)
     assert list(known.uncalibrated.values()) == pytest.approx(due / due.sum(), abs=1e-6)
-    wrong = classify(workspace, image, "--age", "old")
-    assert (wrong.returncode, wrong.stderr.splitlines()[-1]) == (1, "ERROR: age old: expected years from 0 to 120.")
+    wrong = lesions(workspace, "classify", image, "--age", "old")
+    assert (wrong.status, wrong.stderr.splitlines()[-1]) == (1, "ERROR: age old: expected years from 0 to 120.")
 
 
 def test_prediction_depends_on_the_image_alone(classifier: Classifier, evaluated: pd.DataFrame, tmp_path: Path) -> None:
@@ -157,8 +157,8 @@ def test_documented_python_runs(
 
 def test_folder_as_table(workspace: Path, files: Path, classifier: Classifier) -> None:
     (files / "broken.png").write_bytes(b"%PDF-1.4")
-    done = classify(workspace, files, files / "0.jpg", files / "none.jpg", "--heatmap", files / "heat")
-    assert done.returncode == 1, done.stderr
+    done = lesions(workspace, "classify", files, files / "0.jpg", files / "none.jpg", "--heatmap", files / "heat")
+    assert done.status == 1, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["image", "diagnosis", "probability", "not", "excluded", "malignant", "melanoma"]
     named = [Path(line.split("  ")[0]).name for line in lines[1 : lines.index("")]]
@@ -168,7 +168,7 @@ def test_folder_as_table(workspace: Path, files: Path, classifier: Classifier) -
     assert "No such file" in lines[9]
     assert formats.NOTICE in done.stdout
     *doing, warning, written, problems = done.stderr.splitlines()
-    assert doing == ["Loading TensorFlow ...", "Loading models/model.keras ..."]
+    assert doing == ["Loading models/model.keras ..."]
     assert warning.startswith("WARNING: the model was trained on drawings")
     assert written == f"{files / 'heat'}: 7 images beside their heat maps"
     assert problems == "2 of 9 images could not be classified."
@@ -183,11 +183,12 @@ def test_folder_as_table(workspace: Path, files: Path, classifier: Classifier) -
 
 def test_csv_and_json_agree(workspace: Path, files: Path, classifier: Classifier) -> None:
     (files / "=cmd.jpg").write_bytes(b"")
-    rows = list(csv.DictReader(io.StringIO(classify(files, "--csv", "--models", workspace / "models", ".").stdout)))
+    table = lesions(files, "classify", "--csv", "--models", workspace / "models", ".").stdout
+    rows = list(csv.DictReader(io.StringIO(table)))
     named = ["0.jpg", "1.jpg", "2.jpg", "3.jpg", "'=cmd.jpg", "below/4.jpg", "below/5.jpg"]
     assert [row["image"] for row in rows] == named
     assert rows[4]["problem"] == "empty file"
-    done = classify(workspace, "--json", files / "1.jpg", files / "=cmd.jpg", "--sensitivity", "80")
+    done = lesions(workspace, "classify", "--json", files / "1.jpg", files / "=cmd.jpg", "--sensitivity", "80")
     printed = json.loads(done.stdout)
     assert "sensitivity of at least 80% on validation" in printed["notes"][0]
     first, second = printed["images"]
@@ -222,10 +223,11 @@ def test_out_of_distribution_has_no_answer(files: Path, classifier: Classifier) 
 
 def test_standard_input(workspace: Path, files: Path) -> None:
     with (files / "0.jpg").open("rb") as stdin:
-        done = classify(workspace, "--csv", "-", stdin=stdin)
+        done = classify_apart(workspace, "--csv", "-", stdin=stdin)
+    assert done.stderr.splitlines()[:2] == ["Loading TensorFlow ...", "Loading models/model.keras ..."]
     (row,) = csv.DictReader(io.StringIO(done.stdout))
     assert (done.returncode, row["image"], row["problem"]) == (0, "standard input", "")
-    done = classify(workspace, "-", preexec_fn=lambda: os.close(0))
+    done = classify_apart(workspace, "-", preexec_fn=lambda: os.close(0))
     assert done.returncode == 1
     assert done.stderr == (
         "ERROR: standard input is closed; expected an image's bytes, as in `lesions classify - < FILE`.\n"

@@ -22,7 +22,7 @@ from lesions.commands.compare.significance import Areas, delong, mcnemar
 from lesions.core.errors import UserError
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.evaluation.common.predictions import SplitPredictions
-from tests.conftest import ROOT, commit, run
+from tests.conftest import ROOT, commit, lesions, run
 
 CLASSES = ["mel", "bcc", "nv"]
 
@@ -275,7 +275,8 @@ def test_results_that_are_not_here_are_named(tmp_path: Path, monkeypatch: pytest
 
 
 def test_page_for_a_pull_request(repository: Path, tmp_path: Path) -> None:
-    printed = run(f"lesions compare plain leaky --resamples 100 --markdown {tmp_path}/out/page.md", repository)
+    words = ("--resamples", "100", "--markdown", tmp_path / "out/page.md")
+    printed = lesions(repository, "compare", "plain", "leaky", *words).stdout
     page = (tmp_path / "out/page.md").read_text()
     # Every metric as it is printed.
     rows = re.findall(r"^(\w+)(?: \(less is better\))? +([\d.]+) +([\d.]+) +([+-][\d.]+) ", printed, re.MULTILINE)
@@ -291,15 +292,16 @@ def test_page_for_a_pull_request(repository: Path, tmp_path: Path) -> None:
     for name in names:
         with Image.open(tmp_path / "out" / name) as image:
             assert np.asarray(image.convert("RGB")).std() > 10
-    run(f"lesions compare plain leaky --resamples 100 --markdown {tmp_path}/out/page.md", repository)
+    lesions(repository, "compare", "plain", "leaky", *words)
     assert {name: (tmp_path / "out" / name).read_bytes() for name in names} == first
-    run(f"lesions compare plain plain --resamples 100 --markdown {tmp_path}/out/page.md", repository)
+    lesions(repository, "compare", "plain", "plain", *words)
     assert "WARNING" not in (tmp_path / "out/page.md").read_text()
 
 
 def test_unwritable_page(repository: Path) -> None:
-    printed = run("lesions compare plain better --resamples 100 --markdown data", repository, fails=True)
-    assert "ERROR: --markdown data is a folder. Expected a file, such as data/comparison.md." in printed
+    done = lesions(repository, "compare", "plain", "better", "--resamples", "100", "--markdown", "data")
+    assert done.status == 1
+    assert "ERROR: --markdown data is a folder. Expected a file, such as data/comparison.md." in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from lesions.core.errors import UserError
 from lesions.core.params import read_file
 from lesions.sources.common.download import downloads
 from tests.conftest import ROOT, commit, run, stages_run
+from tests.stand_in import put_stand_ins
 
 SHIPPED = sorted(list_studies(ROOT / "studies"))
 
@@ -186,7 +187,9 @@ def test_foreign_experiment_of_same_name_is_kept(here: Path) -> None:
 
 @pytest.fixture(scope="module")
 def clone(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copytree(workspace, tmp_path_factory.mktemp("study") / "clone", symlinks=True)
+    clone = copytree(workspace, tmp_path_factory.mktemp("study") / "clone", symlinks=True)
+    put_stand_ins(clone, workspace, ["report"])
+    return clone
 
 
 def state(folder: Path) -> str:

@@ -28,7 +28,7 @@ from lesions.core.errors import UserError
 from lesions.core.json_files import read_json, write_json
 from lesions.models.calibration import thresholds
 from stages import calibrate, clean, download, evaluate, predict, prepare, rebalance, split
-from tests.conftest import ROOT, edit_params, run
+from tests.conftest import ROOT, edit_params, lesions
 
 FILES = ["left_out.csv", "predictions.csv", "validation.json", "validation.md"]
 OWN_WORDS = {"mel": "Schwarzer Krebs", "nv": "Muttermal", "bkl": "Alterswarze"}
@@ -423,10 +423,10 @@ def test_command_prints_mapping_and_metrics(workspace: Path, tmp_path: Path) -> 
     table = table.assign(dx=table["dx"].replace({"nv": "Naevus benignus", "mel": "MEL"}))
     table.loc[table[table["dx"] == "MEL"].index[0], "dx"] = "Melanoma"  # two spellings of one diagnosis
     folder = put(tmp_path / "theirs", table, contents)
-    options = f"--class naevus_benignus=nv --out {tmp_path / 'out'} --resamples 100"
-    (workspace / "block.sh").write_text(f"lesions validate {folder} {options}\n")
-    printed = run("bash block.sh", workspace)
-    (workspace / "block.sh").unlink()
+    options = ["--class", "naevus_benignus=nv", "--out", tmp_path / "out", "--resamples", "100"]
+    done = lesions(workspace, "validate", folder, *options)
+    printed = done.stdout + done.stderr
+    assert done.status == 0, printed
     count = int((table["dx"] == "Naevus benignus").sum())
     rows = [line.split() for line in printed.splitlines()]
     assert ["Naevus", "benignus", "nv", "--class", str(count), str(count)] in rows

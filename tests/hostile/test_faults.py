@@ -27,8 +27,6 @@ from tests.conftest import ROOT, run
 
 ERRORS = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO)
 MOMENTS = ("import", "early", "late")
-QUICK = ("clean", "split", "calibrate", "evaluate")
-"""Stages that do not load TensorFlow, of which `make test` tries one case each."""
 
 
 def all_stages() -> dict[str, list[str]]:
@@ -46,10 +44,10 @@ STAGES = all_stages()
 OUTPUTS = [(stage, path) for stage, paths in STAGES.items() for path in paths]
 
 
-def marked(cases: list[tuple[str, str, int]]) -> list[object]:
-    """The first case of each quick stage for `make test`, the others for `make test-long`."""
+def marked(cases: list[tuple[str, str, int]], *quick_stages: str) -> list[object]:
+    """The first case of each quick stage, which loads no TensorFlow, for `make test`; the others for the long ones."""
     found: list[object] = []
-    quick = set(QUICK)
+    quick = set(quick_stages)
     for stage, where, number in cases:
         marks = () if stage in quick else (pytest.mark.long,)
         quick.discard(stage)
@@ -105,7 +103,7 @@ def assert_nothing_is_lost(project: Path, stage: str) -> None:
 
 @pytest.mark.parametrize(
     ("stage", "path", "number"),
-    marked([(stage, path, ERRORS[n % len(ERRORS)]) for n, (stage, path) in enumerate(OUTPUTS)]),
+    marked([(stage, path, ERRORS[n % len(ERRORS)]) for n, (stage, path) in enumerate(OUTPUTS)], "split", "evaluate"),
 )
 def test_disk_fails(project: Path, library: Path, tmp_path: Path, stage: str, path: str, number: int) -> None:
     seen, log = tmp_path / "seen", tmp_path / "log"
@@ -127,7 +125,9 @@ def test_disk_fails(project: Path, library: Path, tmp_path: Path, stage: str, pa
         [
             (stage, moment, ENDING[n % len(ENDING)])
             for n, (moment, stage) in enumerate(product(reversed(MOMENTS), STAGES))
-        ]
+        ],
+        "clean",
+        "calibrate",
     ),
 )
 def test_signal_ends_the_stage(project: Path, tmp_path: Path, stage: str, moment: str, number: int) -> None:

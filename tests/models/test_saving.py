@@ -6,6 +6,7 @@ import lesions.models.common.determinism  # before all that imports Keras
 import json
 import math
 import zipfile
+from functools import cache
 from pathlib import Path
 
 import keras
@@ -22,6 +23,7 @@ from lesions.models.training.fit import raise_on_nan
 CLASSES = 7
 
 
+@cache
 def trained(seed: int = 1) -> keras.Model:
     """A network after three steps on noise."""
     lesions.models.common.determinism.seed(seed)
@@ -49,7 +51,7 @@ def test_layers_of_the_default_network() -> None:
 
 def test_same_training_gives_the_same_file(tmp_path: Path) -> None:
     model_file.save(trained(), tmp_path / "one.keras")
-    model_file.save(trained(), tmp_path / "two.keras")
+    model_file.save(trained.__wrapped__(), tmp_path / "two.keras")
     model_file.save(trained(seed=2), tmp_path / "three.keras")
     one, two, three = ((tmp_path / f"{name}.keras").read_bytes() for name in ("one", "two", "three"))
     assert one == two

@@ -10,7 +10,7 @@ import pytest
 
 from lesions.audit.known_pairs import PAIRS, REASON
 from lesions.core.csv_files import read_csv
-from stages import clean, download, prepare, split
+from stages import clean, download, split
 from tests.conftest import ROOT, copy_of_tree, edit_params, run
 
 pytestmark = pytest.mark.skipif("HAM10000_DIR" not in os.environ, reason="HAM10000_DIR is not set")
@@ -21,8 +21,8 @@ HAM10000 = {"source": "folder", "folder": str(Path(os.environ.get("HAM10000_DIR"
 def test_table_groups_and_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    edit_params(tmp_path, download=HAM10000, prepare={"image_size": 16})
-    for stage in (download, clean, split, prepare):
+    edit_params(tmp_path, download=HAM10000)
+    for stage in (download, clean, split):
         stage.main()
 
     data = json.loads(Path("metrics/data.json").read_text())

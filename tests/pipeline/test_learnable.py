@@ -22,6 +22,7 @@ def test_network_beats_mean_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     edit_params(tmp_path, prepare={"image_size": 16})
+    monkeypatch.setattr(clean, "_write_report", lambda *_: {"groups": 0, "warnings": []})  # it draws for seconds
     for stage in (download, clean, split, prepare):
         stage.main()
     pixels, index = image_array.read(Path("data/prepared"))

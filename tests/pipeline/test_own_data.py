@@ -20,9 +20,11 @@ from lesions.core import image_array
 from lesions.core.csv_files import read_csv
 from stages import clean, download, prepare, split
 from tests.conftest import ROOT, commit, edit_params, run, stages_run
+from tests.stand_in import put_stand_ins
 
 INCOMING = Path("data/incoming")
 TABLE = INCOMING / "HAM10000_metadata.csv"
+AFTER_TRAIN = ["predict", "calibrate", "evaluate", "explain", "report"]
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,7 @@ def finished(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         copyfile(file, clone / INCOMING / file.name)
     copyfile(clone / "data/raw/metadata.csv", clone / TABLE)
     edit_params(clone, download={"source": "folder", "folder": INCOMING.as_posix()})
+    put_stand_ins(clone, workspace, AFTER_TRAIN)
     run("dvc repro", clone)
     commit(clone)
     return clone
@@ -113,6 +116,7 @@ STOPS: dict[str, tuple[Callable[[Path], None], str]] = {
     "duplicate ids": (double_an_id, "image_ids in more than one row"),
     "truncated archive": (truncate, "images_part_2.zip cannot be opened as a zip archive"),
     "too few lesions": (leave_two_lesions, "class 'df' has 2 group(s)"),
+    "a fold without a class": (lambda own: edit_params(own, split={"folds": 9}), "6 group(s)"),
     "a class without images": (break_a_class, "of vasc no image can be used"),
     "too many rejects": (
         lambda own: break_images(own, ids_of(own, "nv")),
@@ -136,7 +140,13 @@ STOPS: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", STOPS)
+QUICK = ["missing folder", "missing column", "a fold without a class", "an operation that fails"]
+"""One for each stage; of `clean`, test_failure_names_the_way_back. The others have quicker tests of their own."""
+
+
+@pytest.mark.parametrize(
+    "what", [what if what in QUICK else pytest.param(what, marks=pytest.mark.long) for what in STOPS]
+)
 def test_error_has_a_reason_and_loses_nothing(own: Path, what: str) -> None:
     spoil, words = STOPS[what]
     before = outputs(own)
@@ -196,6 +206,9 @@ def test_new_image_is_read(own: Path) -> None:
 
 @pytest.mark.parametrize("how", ["--temp", pytest.param("--queue", marks=pytest.mark.long)])
 def test_experiment_runs_without_the_folder(own: Path, how: str) -> None:
+    if how == "--temp":
+        put_stand_ins(own, own, ["train"])
+        commit(own)
     printed = run(f"dvc exp run {how} --allow-missing --name far --set-param train.learning_rate=0.002", own)
     if how == "--queue":
         run("dvc queue start --jobs 1", own)

@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import ROOT, commit, run
 from tests.pipeline.test_pipeline import RERUNS
+from tests.stand_in import put_stand_ins
 
 FIRST = ["README.md", "docs/getting_started.md", "docs/experiments.md"]
 """In the order in which a person reads them: later pages use the experiments that these make."""
@@ -28,11 +29,14 @@ BLOCKS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def clone(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone with its environment in .venv, as `make repro` leaves it."""
+@pytest.fixture(scope="module", params=["stand-ins", pytest.param("all real", marks=pytest.mark.long)])
+def clone(request: pytest.FixtureRequest, workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone with its environment in .venv, as `make repro` leaves it; with stand-ins, no stage loads TensorFlow."""
     clone = copytree(workspace, tmp_path_factory.mktemp("readme") / "clone", symlinks=True)
     (clone / ".venv").symlink_to(sys.prefix)
+    if request.param == "stand-ins":
+        put_stand_ins(clone, workspace, ["train", "predict", "explain"])
+        commit(clone)
     return clone
 
 

@@ -72,13 +72,19 @@ def card(finished: Path) -> Callable[[], tuple[str, str]]:
     return written
 
 
-def test_same_bytes_again(card: Callable[[], tuple[str, str]], workspace: Path) -> None:
-    assert card() == tuple((workspace / f"reports/model_card.{kind}").read_text() for kind in ("md", "html"))
+@pytest.fixture(scope="module")
+def of_workspace(workspace: Path) -> tuple[str, str]:
+    """The pipeline's card as it is."""
+    return tuple((workspace / f"reports/model_card.{kind}").read_text() for kind in ("md", "html"))  # type: ignore[return-value]
 
 
-def test_metrics_are_those_of_the_evaluation(card: Callable[[], tuple[str, str]]) -> None:
-    markdown, html = card()
-    test = json.loads(EVALUATION.read_text())["test"]
+def test_same_bytes_again(card: Callable[[], tuple[str, str]], of_workspace: tuple[str, str]) -> None:
+    assert card() == of_workspace
+
+
+def test_metrics_are_those_of_the_evaluation(workspace: Path, of_workspace: tuple[str, str]) -> None:
+    markdown, html = of_workspace
+    test = json.loads((workspace / EVALUATION).read_text())["test"]
     for metric in ("accuracy", "macro_auc", "log_loss"):
         assert interval(test["metrics"][metric]) in markdown
         assert interval(test["metrics"][metric]) in elements(html).text
@@ -88,8 +94,8 @@ def test_metrics_are_those_of_the_evaluation(card: Callable[[], tuple[str, str]]
     assert "too good" not in markdown.replace("may be too good for that reason", "")
 
 
-def test_page_is_offline_and_accessible(card: Callable[[], tuple[str, str]]) -> None:
-    _, html = card()
+def test_page_is_offline_and_accessible(of_workspace: tuple[str, str]) -> None:
+    _, html = of_workspace
     tags = elements(html).tags
     assert not [tag for tag, _ in tags if tag in ("script", "link", "iframe", "object", "form")]
     sources = [attributes["src"] for tag, attributes in tags if tag == "img"]
@@ -105,8 +111,8 @@ def test_page_is_offline_and_accessible(card: Callable[[], tuple[str, str]]) -> 
     assert len(regions) == len(set(regions)) == sum(tag == "table" for tag, _ in tags)
 
 
-def test_card_of_git_has_no_image_and_the_page_has_contents(card: Callable[[], tuple[str, str]]) -> None:
-    markdown, html = card()
+def test_card_of_git_has_no_image_and_the_page_has_contents(of_workspace: tuple[str, str]) -> None:
+    markdown, html = of_workspace
     assert not re.search(r"\]\(", markdown)
     shown = elements(html)
     anchors = {attributes["id"] for tag, attributes in shown.tags if tag == "h2"}

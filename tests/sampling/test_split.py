@@ -88,7 +88,6 @@ def largest_group(table: pd.DataFrame) -> pd.Series:
     return table.groupby(["label", "group_id"]).size().groupby("label").max()
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     one_diagnosis_a_group(),
     st.sampled_from([FRACTIONS, {"train": 0.9, "val": 0.05, "test": 0.05}, {"train": 0.5, "test": 0.5}]),

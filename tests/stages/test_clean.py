@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lesions.archives import list_members, read_members
+from lesions.audit.plots import draw_views, plot_data
 from lesions.audit.report import REASONS
 from lesions.audit.usable import COLUMNS
 from lesions.core.csv_files import read_csv
@@ -61,9 +62,12 @@ class Raw:
 
 @pytest.fixture
 def raw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Raw:
+    """The stage's folder; plots, which take most of its time, are drawn where they are what is tested."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     edit_params(tmp_path, clean={"max_rejected": 0.5})
+    monkeypatch.setattr(clean, "draw_views", lambda _: iter(()))
+    monkeypatch.setattr(clean, "plot_data", lambda *_: None)
     return Raw(tmp_path)
 
 
@@ -89,7 +93,9 @@ def test_known_groups_are_one_group(raw: Raw) -> None:
     assert "known_groups_without_image" in [warning["key"] for warning in summary["warnings"]]
 
 
-def test_good_data_stays_whole(raw: Raw) -> None:
+def test_good_data_stays_whole(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clean, "draw_views", draw_views)
+    monkeypatch.setattr(clean, "plot_data", plot_data)
     images, rejects = cleaned(raw)
     assert list(images.columns) == COLUMNS
     assert len(images) == 40

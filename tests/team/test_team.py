@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.conftest import ROOT, commit, edit_params, run, stages_run
+from tests.conftest import ROOT, commit, edit_params, reproduce, run, stages_run
 from tests.pipeline.test_pipeline import FAKE, FROM_TRAIN
 from tests.team.stores import S3, SSH, Folder, Store
 
@@ -107,7 +107,7 @@ def pipeline(request: pytest.FixtureRequest, workspace: Path, tmp_path_factory: 
         for stage in FROM_TRAIN:
             definition = definition.replace(f"python -m stages.{stage}\n", f"python fake.py {stage}\n")
         (clone / "dvc.yaml").write_text(definition)
-        assert stages_run(run("dvc repro", clone)) == FROM_TRAIN
+        assert reproduce(clone) == FROM_TRAIN
         commit(clone)
     return clone
 
