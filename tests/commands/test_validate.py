@@ -423,7 +423,7 @@ def test_command_prints_mapping_and_metrics(workspace: Path, tmp_path: Path) -> 
     table = table.assign(dx=table["dx"].replace({"nv": "Naevus benignus", "mel": "MEL"}))
     table.loc[table[table["dx"] == "MEL"].index[0], "dx"] = "Melanoma"  # two spellings of one diagnosis
     folder = put(tmp_path / "theirs", table, contents)
-    options = ["--class", "naevus_benignus=nv", "--out", tmp_path / "out", "--resamples", "100"]
+    options = ["--class", "naevus_benignus=nv", "--out", str(tmp_path / "out"), "--resamples", "100"]
     done = lesions(workspace, "validate", folder, *options)
     printed = done.stdout + done.stderr
     assert done.status == 0, printed
