@@ -19,9 +19,9 @@ def known_group_ids(image_ids: "pd.Series[str]", path: str) -> "pd.Series[str]":
         path: of the table, or `NO_FILE`.
 
     Raises:
-        UserError: see `read_known_groups`.
+        UserError: see `read_two_columns`.
     """
-    table = pd.DataFrame(read_known_groups(path), columns=GROUP_COLUMNS, dtype=str)
+    table = pd.DataFrame(read_known_groups(path), columns=list(GROUP_COLUMNS), dtype=str)
     first = table.groupby("group")["image_id"].transform("first")
     pairs = list(zip(table["image_id"], first, strict=True))
     named = table[["image_id"]].drop_duplicates(ignore_index=True)

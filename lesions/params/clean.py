@@ -1,17 +1,15 @@
 """`clean`: which images can be used, what their classes are, and how gaps in the table are read."""
 
-import csv
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
 
-from lesions.core.errors import UserError
-from lesions.core.params import NO_FILE, Section, check_path
-from lesions.core.sanitize import sanitize, unsafe_label
+from lesions.core.own_table import read_two_columns
+from lesions.core.params import Section, check_path
+from lesions.core.sanitize import unsafe_label
 from lesions.taxonomy import DIAGNOSES, Malignancy, about, code_of
 
-GROUP_COLUMNS = ["image_id", "group"]
+GROUP_COLUMNS = ("image_id", "group")
 """Of the table that `clean.known_groups` names."""
 CODES = {diagnosis.code for diagnosis in DIAGNOSES}
 
@@ -79,34 +77,5 @@ class Clean(Section):
 
 
 def read_known_groups(path: str) -> list[tuple[str, str]]:
-    """Return the rows of the table, each an image_id and its group.
-
-    Args:
-        path: of a CSV table with these columns, or `NO_FILE`.
-
-    Raises:
-        UserError: it is no such table, or leaves a value out.
-    """
-    if path == NO_FILE:
-        return []
-    where = f"{path} (clean.known_groups)"
-    rows = []
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            columns = [name.strip() for name in reader.fieldnames or []]
-            if not {*GROUP_COLUMNS} <= {*columns}:
-                found = f"the columns {sanitize(', '.join(columns))}" if columns else "no line"
-                raise UserError(f"{where} has {found}; expected image_id and group, with a comma between.")
-            reader.fieldnames = columns
-            for row in reader:
-                image_id, group = ((row[column] or "").strip() for column in GROUP_COLUMNS)
-                if not image_id or not group:
-                    raise UserError(
-                        f"{where}, line {reader.line_num}: expected an image_id and its group, found {image_id!r} and "
-                        f"{group!r}. Fill it in, or remove the line."
-                    )
-                rows.append((image_id, group))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{where} is no CSV table in UTF-8: {error}. Save it as one.") from None
-    return rows
+    """Return the rows of a table of known groups, each an image_id and its group; see `read_two_columns`."""
+    return read_two_columns(path, "clean.known_groups", GROUP_COLUMNS)

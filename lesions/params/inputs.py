@@ -8,19 +8,21 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lesions.core.errors import UserError
+from lesions.core.own_table import read_two_columns
 from lesions.core.params import FILE, read_file
 from lesions.core.stage import outputs, read_stages
 from lesions.params.clean import Clean, read_known_groups
 from lesions.params.download import Download, check_folder
 from lesions.params.pretrained import Pretrained
+from lesions.params.split import Split
 
 
 def check_inputs() -> None:
     """Check the folder and the files that dvc.yaml takes from params.yaml of the current folder.
 
     Raises:
-        UserError: one is missing, lies where a stage writes, or holds what cannot be hashed; the table of known groups
-            is no such table; or a folder that stages write into is a link.
+        UserError: one is missing, lies where a stage writes, or holds what cannot be hashed; a table is none of
+            its kind; or a folder that stages write into is a link.
     """
     made = [out for stage in read_stages().values() for out in outputs(stage)]
     for top in sorted({out.parts[0] for out in made}):
@@ -29,10 +31,12 @@ def check_inputs() -> None:
                 f"{top} is a link; expected a folder, since DVC keeps outputs within the project. For room on another "
                 "disk move DVC's cache there: `dvc cache dir --local FOLDER`, `dvc config --local cache.type symlink`."
             )
-    folder, known_groups = Path(Download.read().folder), Path(Clean.read().known_groups)
+    folder = Path(Download.read().folder)
+    known_groups, kept = Path(Clean.read().known_groups), Path(Split.read().keep)
     files = [
         ("weights", "pretrained.path", Path(Pretrained.read().path)),
         ("clean", "clean.known_groups", known_groups),
+        ("split", "split.keep", kept),
     ]
     for _, key, path in [("download", "download.folder", folder), *files]:
         _check_apart(key, path, made)
@@ -51,6 +55,8 @@ def check_inputs() -> None:
             raise UserError(f"{file} {found} ({FILE}, {key}). Name another, or data/none for no file.")
     if known_groups.is_file():
         read_known_groups(str(known_groups))
+    if kept.is_file():
+        read_two_columns(str(kept), "split.keep", ("image_id", "split"))
 
 
 def _check_apart(key: str, path: Path, made: list[Path]) -> None:

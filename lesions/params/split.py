@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from lesions.core.params import Section
+from lesions.core.params import NO_FILE, Section, check_path
 
 
 class Split(Section):
@@ -18,7 +18,13 @@ class Split(Section):
     folds: int | Literal["none"] = "none"
     fold: int = Field(default=0, ge=0)
     same_lesion: Literal["apart", "withheld", "injected"] = "apart"
+    keep: str = Field(default=NO_FILE, min_length=1)
     seed: int = Field(ge=0, lt=2**32)
+
+    @field_validator("keep")
+    @classmethod
+    def _whole_path(cls, path: str) -> str:
+        return check_path(path, (".csv",))
 
     @field_validator("folds", mode="before")
     @classmethod
@@ -48,6 +54,15 @@ class Split(Section):
             raise ValueError(
                 f"same_lesion is {self.same_lesion}, which is made of a grouped split: set method to grouped, or "
                 "same_lesion to apart"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _groups_are_assigned(self) -> Self:
+        if self.keep != NO_FILE and (self.method, self.folds, self.same_lesion) != ("grouped", "none", "apart"):
+            raise ValueError(
+                f"keep is {self.keep}, and only a plain grouped split goes on from an earlier one: set method to "
+                f"grouped, folds to none and same_lesion to apart, or keep to {NO_FILE}"
             )
         return self
 

@@ -18,7 +18,9 @@ LEFT_OUT = "left_out"
 """Stands in the column `split` where an image is in none."""
 
 
-def stratified_group_split(images: pd.DataFrame, fractions: dict[str, float], seed: int) -> pd.Series:
+def stratified_group_split(
+    images: pd.DataFrame, fractions: dict[str, float], seed: int, kept: "pd.Series[str] | None" = None
+) -> pd.Series:
     """Split images at random, keeping groups whole and classes in proportion.
 
     The groups come largest first, by the share of a class that they hold, so that small ones remain to even out the
@@ -31,9 +33,10 @@ def stratified_group_split(images: pd.DataFrame, fractions: dict[str, float], se
         images: one row per image, with `group_id` and `label`.
         fractions: each split's share of every class; they add up to 1.
         seed: the random seed; the names of the splits are part of it.
+        kept: the splits that some groups have already, by group; only the others are assigned.
 
     Returns:
-        The split of each row; it depends on the images and the seed, not on the order of the rows.
+        The split of each row; it depends on the images, the seed and what is kept, not on the order of the rows.
 
     Raises:
         UserError: a class has fewer groups than there are splits, or has no image in one of them.
@@ -45,19 +48,16 @@ def stratified_group_split(images: pd.DataFrame, fractions: dict[str, float], se
     totals = n_images.sum(axis=0)
     largest_share = (n_images / totals).max(axis=1)
     purpose = f"{seed}/{'/'.join(fractions)}"
-    # Two random numbers a group: were its place in the order and its split decided by one, the groups of one size would
-    # fill the splits one after the other. (The words are part of the seed: others would give another split.)
-    places, draws = (
-        [random_number(f"{purpose}/{what}", str(group)) for group in counts.index] for what in ("place", "side")
-    )
-    order = sorted(range(len(counts)), key=lambda group: (-largest_share[group], places[group]))
+    order, draws = _random_order(counts.index, purpose, largest_share)
 
     # Where probabilities are equal, the largest split comes first.
     names = sorted(fractions, key=lambda name: -fractions[name])
     wanted = np.array([[fractions[name]] for name in names]) * totals
-    placed = np.zeros(wanted.shape, np.int64)
-    waiting = (n_images > 0).sum(axis=0)  # the groups of each class without a split yet
-    split_of = {}
+    split_of = {} if kept is None else dict(kept)
+    known = np.array([[split_of.get(group) == name for group in counts.index] for name in names])
+    placed = known.astype(np.int64) @ n_images
+    waiting = (n_images[~known.any(axis=0)] > 0).sum(axis=0)  # the groups of each class without a split yet
+    order = [group for group in order if counts.index[group] not in split_of]
     for group in tqdm(order, desc="splitting groups", disable=None):
         content = n_images[group]
         allowed = _allowed_splits(content, placed, waiting)
@@ -88,6 +88,19 @@ def random_number(purpose: str, name: str) -> float:
         name: for which of many, such as a group.
     """
     return int.from_bytes(hashlib.sha256(f"{purpose}/{name}".encode()).digest()[:6]) / 2**48
+
+
+def _random_order(
+    groups: "pd.Index[str]", purpose: str, largest_share: NDArray[np.float64]
+) -> tuple[list[int], list[float]]:
+    """Return the numbers of the groups in the order in which they are split, and a random number of each.
+
+    Two random numbers a group: were its place in the order and its split decided by one, the groups of one size would
+    fill the splits one after the other.
+    """
+    # The words are part of the seed: others would give another split.
+    places, draws = ([random_number(f"{purpose}/{what}", str(group)) for group in groups] for what in ("place", "side"))
+    return sorted(range(len(groups)), key=lambda group: (-largest_share[group], places[group])), draws
 
 
 def _allowed_splits(

@@ -4,8 +4,10 @@ from typing import Any
 
 import pandas as pd
 
+from lesions.core.params import NO_FILE
 from lesions.params.split import Split
 from lesions.sampling import leakage_experiment
+from lesions.sampling.earlier_split import go_on_from, read_kept
 from lesions.sampling.split import (
     LEFT_OUT,
     SPLITS,
@@ -47,6 +49,8 @@ def split_images(images: pd.DataFrame, classes: list[str], params: Split) -> tup
         images, report["published"] = _as_published(images, classes, params)
     elif params.method == "leave_source_out":
         images, report["leave_source_out"] = _without_a_source(images, classes, params)
+    elif params.keep != NO_FILE:
+        images, report["keep"] = _kept(images, classes, params)
     else:
         images = images.join(_at_random(images, params))
     if params.same_lesion != "apart":
@@ -64,6 +68,26 @@ def _at_random(images: pd.DataFrame, params: Split) -> "pd.Series[str] | pd.Data
     if params.folds == "none":
         return stratified_group_split(units, {"train": 1 - val - test, "val": val, "test": test}, params.seed)
     return split_in_folds(units, params.folds, params.fold, val, params.seed)
+
+
+def _kept(images: pd.DataFrame, classes: list[str], params: Split) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Add the column `split`, in which the images of an earlier one stay where they were; and report what is new."""
+    kept = read_kept(params.keep)
+    split, of_group = go_on_from(images, kept)
+    used = split != LEFT_OUT
+    val, test = params.val_fraction, params.test_fraction
+    fractions = {"train": 1 - val - test, "val": val, "test": test}
+    assigned = stratified_group_split(images[used], fractions, params.seed, of_group)
+    known = images["image_id"].isin(kept.keys())
+    images = images.assign(split=assigned.reindex(images.index, fill_value=LEFT_OUT))
+    new = images[~known]
+    report = {
+        "kept": int((known & used).sum()),
+        "new": len(new),
+        "new_by_split": {name: int((new["split"] == name).sum()) for name in SPLITS},
+        "gone": len(kept.keys() - set(images["image_id"])),
+    }
+    return images, report | _left_out(images, classes)
 
 
 def _as_published(images: pd.DataFrame, classes: list[str], params: Split) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -177,6 +201,13 @@ def describe_split(report: dict[str, Any]) -> list[str]:
     """Return in sentences what was made, and what must not be overlooked, from `metrics/split.json`."""
     counts = ", ".join(f"{split} {report[split]['images']:,}" for split in SPLITS)
     lines = [f"{counts}; {report['groups_in_two_splits']:,} groups stand in two splits"]
+    if kept := report.get("keep"):
+        new = ", ".join(f"{name} {count:,}" for name, count in kept["new_by_split"].items())
+        lines.append(
+            f"Images that keep their earlier split: {kept['kept']:,}; new: {kept['new']:,} ({new}); gone: "
+            f"{kept['gone']:,}; left out, since their group is now joined with one of another split: "
+            f"{kept['left_out']:,}."
+        )
     published = report.get("published", {"groups_in_two_published_splits": 0, "split_off_from_train": []})
     if divided := published["groups_in_two_published_splits"]:
         mended = "they were kept there (split.group_overlap)"

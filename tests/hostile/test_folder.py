@@ -72,6 +72,8 @@ VALUES: dict[str, tuple[str, object, str]] = {
     "weights that are a pipe": ("pretrained.path", "pipe.h5", "pipe.h5 is a pipe, a socket or a device"),
     "no such groups": ("clean.known_groups", "gone.csv", "gone.csv does not exist"),
     "a table without groups": ("clean.known_groups", "lesions.csv", "lesions.csv (clean.known_groups) has the columns"),
+    "an earlier split without splits": ("split.keep", "lesions.csv", "lesions.csv (split.keep) has the columns"),
+    "no earlier split": ("split.keep", "gone.csv", "gone.csv does not exist"),
     "a stage's table": ("clean.known_groups", "data/clean/mine.csv", "must lie apart from what the pipeline writes"),
     "a stage's model": ("pretrained.path", "models/model.keras", "must lie apart from what the pipeline writes"),
 }

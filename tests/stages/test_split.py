@@ -284,3 +284,35 @@ def test_inconsistent_parameters_are_refused(values: dict[str, object], words: s
 
 def test_folds_ignore_the_test_fraction() -> None:
     assert Split.check({"val_fraction": 0.5, "test_fraction": 0.9, "seed": 1, "folds": 5}).folds == 5
+
+
+def test_earlier_split_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    """With nine new lesions; one image is gone, and one new image joins two known groups."""
+    table = images_table()
+    known = table[~table["lesion_id"].str.endswith(("07", "17", "27"))]
+    earlier, _ = run_split(known)
+    earlier.to_csv("earlier.csv", index=False)
+    split_of = earlier.set_index("image_id")["split"]
+    one, other = (known[known["image_id"].map(split_of) == name].iloc[0] for name in ("train", "test"))
+    today = table.drop(index=known.index[-1])
+    joined = today["group_id"].replace(one["group_id"], other["group_id"])
+    result, report = run_split(today.assign(group_id=joined), keep="earlier.csv")
+    now = result.set_index("image_id")["split"]
+    shared = now.index.intersection(split_of.index)
+    changed = now[shared][now[shared] != split_of[shared]]
+    assert set(changed) == {"left_out"}
+    assert list(changed.index) == list(known.loc[known["group_id"] == one["group_id"], "image_id"])
+    assert report["groups_in_two_splits"] == 0
+    new = len(today) - len(shared)
+    assert report["keep"]["kept"] == len(shared) - len(changed)
+    assert (report["keep"]["new"], sum(report["keep"]["new_by_split"].values())) == (new, new)
+    assert (report["keep"]["gone"], report["keep"]["left_out"]) == (1, len(changed))
+    assert f"keep their earlier split: {len(shared) - len(changed)}; new: {new} (train " in capsys.readouterr().out
+
+
+def test_earlier_split_of_the_same_images_is_that_split() -> None:
+    earlier, _ = run_split(images_table())
+    earlier.to_csv("earlier.csv", index=False)
+    again, report = run_split(images_table(), keep="earlier.csv", seed=7)
+    pd.testing.assert_frame_equal(again, earlier)
+    assert report["keep"]["new"] == 0
