@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
 from lesions.audit.associations import uncertainty_coefficients
@@ -17,6 +18,7 @@ from lesions.audit.classes import class_table
 from lesions.audit.plots import VIEWS, draw_views
 from lesions.audit.report import REASONS, write_report
 from lesions.audit.summary import summarise
+from stages import clean
 from tests.audit.tables import AUDIT, as_audit, images, params
 from tests.audit.test_bias_checks import halves
 from tests.stages.test_clean import Raw, cleaned
@@ -42,7 +44,8 @@ class Page(HTMLParser):
         self.words += data
 
 
-def test_report_is_complete_and_self_contained(raw: Raw) -> None:
+def test_report_is_complete_and_self_contained(raw: Raw, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clean, "draw_views", draw_views)
     raw.members["images/p01.jpg"] = b""
     raw.members["images/p02.jpg"] = b"a text file"
     raw.table.loc[5, "dx"] = " "
