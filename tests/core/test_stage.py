@@ -1,14 +1,11 @@
 """How a stage starts and fails: no metrics of other data stay beside new parameters, and what was good comes back."""
 
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from lesions.core.errors import UserError
-from lesions.core.signals import ENDING
 from lesions.core.stage import read_stages, run_stage, say, stale_results
 from tests.conftest import ROOT
 
@@ -25,15 +22,6 @@ PIPELINE = {
     "before": {"outs": [{"reports/other.json": {"cache": False}}], "deps": ["data/other"]},
 }
 """The first stage is the one that this module's functions are: a stage has its module's name."""
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """Those of this process stay as they are: a stage ends with ignoring them."""
-    before = {number: signal.getsignal(number) for number in ENDING}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture
