@@ -8,13 +8,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lesions.core.errors import UserError
-from lesions.core.own_table import read_two_columns
 from lesions.core.params import FILE, read_file
 from lesions.core.stage import outputs, read_stages
 from lesions.params.clean import Clean, read_known_groups
 from lesions.params.download import Download, check_folder
 from lesions.params.pretrained import Pretrained
-from lesions.params.split import Split
+from lesions.params.split import Split, read_earlier_split
 
 
 def check_inputs() -> None:
@@ -56,7 +55,7 @@ def check_inputs() -> None:
     if known_groups.is_file():
         read_known_groups(str(known_groups))
     if kept.is_file():
-        read_two_columns(str(kept), "split.keep", ("image_id", "split"))
+        read_earlier_split(str(kept))
 
 
 def _check_apart(key: str, path: Path, made: list[Path]) -> None:

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from lesions.core.own_table import read_two_columns
 from lesions.core.params import NO_FILE, Section, check_path
 
 
@@ -88,3 +89,8 @@ class Split(Section):
         if self.fold >= self.folds:
             raise ValueError(f"fold must be from 0 to {self.folds - 1}, since folds is {self.folds}; it is {self.fold}")
         return self
+
+
+def read_earlier_split(path: str) -> list[tuple[str, str]]:
+    """Return the rows of an earlier split.csv, each an image_id and its split; see `read_two_columns`."""
+    return read_two_columns(path, "split.keep", ("image_id", "split"))

@@ -3,12 +3,12 @@
 import pandas as pd
 
 from lesions.core.errors import UserError
-from lesions.core.own_table import read_two_columns
+from lesions.params.split import read_earlier_split
 from lesions.sampling.split import LEFT_OUT, SPLITS, leave_out_overlap
 
 
 def read_kept(path: str) -> dict[str, str]:
-    """Return the split of each image of an earlier split.csv; one in no split is left out.
+    """Return the split of each image of an earlier split.csv, `LEFT_OUT` among them.
 
     Args:
         path: `split.keep`.
@@ -17,7 +17,7 @@ def read_kept(path: str) -> dict[str, str]:
         UserError: it is no such table (`read_two_columns`), or has an image or a split that cannot be.
     """
     kept: dict[str, str] = {}
-    for image_id, split in read_two_columns(path, "split.keep", ("image_id", "split")):
+    for image_id, split in read_earlier_split(path):
         if split not in (*SPLITS, LEFT_OUT) or kept.get(image_id, split) != split:
             found = f"{image_id!r} is in {split!r}" + (f" and in {kept[image_id]!r}" if image_id in kept else "")
             raise UserError(
@@ -25,14 +25,15 @@ def read_kept(path: str) -> dict[str, str]:
                 "as in data/split/split.csv. Correct it, or take the table from Git as it was."
             )
         kept[image_id] = split
-    return {image_id: split for image_id, split in kept.items() if split != LEFT_OUT}
+    return kept
 
 
 def go_on_from(images: pd.DataFrame, kept: dict[str, str]) -> tuple[pd.Series, pd.Series]:
     """Return what an earlier split means for images of today.
 
     An image keeps its split, and a new one of a known group goes with the group. Where what is known today joins groups
-    of two splits, test comes before val and val before train, and the images of the other splits are left out.
+    of two splits, test comes before val and val before train, and the images of the other splits are left out. What was
+    left out stays so: an image that trained an earlier model must not come into test later.
 
     Args:
         images: one row per image, with `image_id` and `group_id`.
@@ -42,7 +43,7 @@ def go_on_from(images: pd.DataFrame, kept: dict[str, str]) -> tuple[pd.Series, p
         The split of each row, "" where its group is new; and the split of each known group.
     """
     split = images["image_id"].map(kept).fillna("")
-    rank = split.map({"": 0, "train": 1, "val": 2, "test": 3})
+    rank = split.map({"": 0, LEFT_OUT: 0, "train": 1, "val": 2, "test": 3})
     of_group = rank.groupby(images["group_id"]).max().map(dict(enumerate(["", *SPLITS])))
     split = leave_out_overlap(images, split.where(split != "", images["group_id"].map(of_group)))
     return split.rename("split"), of_group[of_group != ""]

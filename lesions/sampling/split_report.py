@@ -205,8 +205,8 @@ def describe_split(report: dict[str, Any]) -> list[str]:
         new = ", ".join(f"{name} {count:,}" for name, count in kept["new_by_split"].items())
         lines.append(
             f"Images that keep their earlier split: {kept['kept']:,}; new: {kept['new']:,} ({new}); gone: "
-            f"{kept['gone']:,}; left out, since their group is now joined with one of another split: "
-            f"{kept['left_out']:,}."
+            f"{kept['gone']:,}; left out, now or earlier, since their group is joined with one of another "
+            f"split: {kept['left_out']:,}."
         )
     published = report.get("published", {"groups_in_two_published_splits": 0, "split_off_from_train": []})
     if divided := published["groups_in_two_published_splits"]:

@@ -64,10 +64,18 @@ def test_joined_groups_leave_images_out_but_none_of_test() -> None:
     assert of_group.to_dict() == {"a": "test", "b": "val"}
 
 
+def test_what_was_left_out_stays_out() -> None:
+    """Else an image that trained a model would come into test a year later, with its group."""
+    table = pd.DataFrame({"image_id": list("abcde"), "group_id": list("aaadd"), "label": "mel"})
+    split, of_group = go_on_from(table, {"a": LEFT_OUT, "b": "test", "d": LEFT_OUT})
+    assert split.tolist() == [LEFT_OUT, "test", "test", LEFT_OUT, ""]
+    assert of_group.to_dict() == {"a": "test"}
+
+
 def test_table_is_read(tmp_path: Path) -> None:
     assert read_kept(NO_FILE) == {}
     (tmp_path / "split.csv").write_text("image_id,split,leakage\na,train,none\nb,left_out,none\nc,test,none\n")
-    assert read_kept(str(tmp_path / "split.csv")) == {"a": "train", "c": "test"}
+    assert read_kept(str(tmp_path / "split.csv")) == {"a": "train", "b": LEFT_OUT, "c": "test"}
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,8 @@ def read_labels(folder: Path, tables: list[PurePosixPath], found: Collection[str
         print(f"Not read: {file}, which lists none of the images that are there.")
     parts, table = _as_one(matching)
     by_number = {file: split_in(file.stem) for file, header in headers.items() if header == [ROW_NUMBERS]}
-    if len(parts) == 1 and "split" not in table and any(by_number.values()):
+    by_number = {file: split for file, split in by_number.items() if split}
+    if len(parts) == 1 and "split" not in table and by_number:
         parts += by_number
         table = _split_by_row(table, {folder / file: split for file, split in by_number.items()})
     known = set(table["image_id"])
