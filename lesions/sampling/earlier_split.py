@@ -41,7 +41,16 @@ def go_on_from(images: pd.DataFrame, kept: dict[str, str]) -> tuple[pd.Series, p
 
     Returns:
         The split of each row, "" where its group is new; and the split of each known group.
+
+    Raises:
+        UserError: the earlier split has none of the images.
     """
+    if not images["image_id"].isin(kept.keys()).any():
+        first = f"its first is {next(iter(kept))!r}" if kept else "it has no row"
+        raise UserError(
+            f"split.keep names none of the images: {first}, that of data/clean/images.csv "
+            f"{images['image_id'].iloc[0]!r}. Name the split.csv of earlier images of this data set, or set split.keep to data/none for a new split."
+        )
     split = images["image_id"].map(kept).fillna("")
     rank = split.map({"": 0, LEFT_OUT: 0, "train": 1, "val": 2, "test": 3})
     of_group = rank.groupby(images["group_id"]).max().map(dict(enumerate(["", *SPLITS])))

@@ -72,6 +72,15 @@ def test_what_was_left_out_stays_out() -> None:
     assert of_group.to_dict() == {"a": "test"}
 
 
+@pytest.mark.parametrize(("kept", "words"), [({}, "it has no row"), ({"a.jpg": "train"}, "its first is 'a.jpg'")])
+def test_split_of_other_images_stops(kept: dict[str, str], words: str) -> None:
+    """Else all would be split anew without a word, and test would not be what it was."""
+    table = pd.DataFrame({"image_id": ["a"], "group_id": ["a"], "label": "mel"})
+    with pytest.raises(UserError, match=r"split\.keep names none of the images") as stopped:
+        go_on_from(table, kept)
+    assert words in str(stopped.value)
+
+
 def test_table_is_read(tmp_path: Path) -> None:
     assert read_kept(NO_FILE) == {}
     (tmp_path / "split.csv").write_text("image_id,split,leakage\na,train,none\nb,left_out,none\nc,test,none\n")
