@@ -49,8 +49,8 @@ def go_on_from(images: pd.DataFrame, kept: dict[str, str]) -> tuple[pd.Series, p
         first = f"its first is {next(iter(kept))!r}" if kept else "it has no row"
         raise UserError(
             f"split.keep names none of the images: {first}, that of data/clean/images.csv "
-            f"{images['image_id'].iloc[0]!r}. Name the split.csv of earlier images of this data set, or set split.keep to "
-            "data/none for a new split."
+            f"{images['image_id'].iloc[0]!r}. Name the split.csv of earlier images of this data set, or set split.keep "
+            "to data/none for a new split."
         )
     split = images["image_id"].map(kept).fillna("")
     rank = split.map({"": 0, LEFT_OUT: 0, "train": 1, "val": 2, "test": 3})
