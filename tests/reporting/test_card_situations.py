@@ -50,6 +50,13 @@ class Situation:
     published: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
+def with_earlier_split(images: pd.DataFrame) -> pd.DataFrame:
+    """Write a table of the splits in which each lesion had one image."""
+    first = images.drop_duplicates("lesion_id").rename(columns={"published_split": "split"})
+    first[["image_id", "split"]].to_csv("earlier.csv", index=False)
+    return images
+
+
 COSINE: dict[str, dict[str, Any]] = {
     "train": {"schedule": "cosine", "restore_best_weights": False, "early_stopping_patience": "none"},
     "rebalance": {"target": "none"},
@@ -115,6 +122,11 @@ SITUATIONS = {
     "published test that lost images": Situation(
         [r"Of 900 images of the published test split \d+ are judged: metrics on it do not compare"],
         published={"test": {"published": 900, "usable": 100}},
+    ),
+    "an earlier split goes on": Situation(
+        [r"280 images keep their split of an earlier table \(`split.keep`\), and \d+ are new since\."],
+        params={"split": {"method": "grouped", "keep": "earlier.csv"}},
+        edit=with_earlier_split,
     ),
     "one source": Situation([r"that sensitivity for melanomas differs between sources is not known"]),
     "three sources": Situation(
