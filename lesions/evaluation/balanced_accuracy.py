@@ -39,4 +39,6 @@ def _with_bounds(correct: NDArray[np.bool_], groups: NDArray[np.int64]) -> tuple
     # By group, after linearisation (Cochran, Sampling Techniques, 1977, chapter 11).
     of_group = np.bincount(number, correct - value)
     variance = float((of_group**2).sum()) / len(correct) ** 2 * cases / (cases - 1)
+    # At least that of as many images in groups of their own: few groups may happen to be alike.
+    variance = max(variance, value * (1 - value) / len(correct))
     return value, *wilson_bounds(value, value * (1 - value) / variance)

@@ -67,3 +67,12 @@ def test_coverage_with_ten_groups_of_a_class() -> None:
         found = balanced_accuracy_estimate(label, probability, groups)
         held.append(found["lower"] <= 0.85 <= found["upper"])  # type: ignore[operator]
     assert 0.92 <= np.mean(held) <= 0.98
+
+
+def test_groups_that_happen_to_be_alike() -> None:
+    """Half of each group's images are right: no group differs from another, and yet nothing is certain."""
+    label, probability = predictions((2, 4), (8, 8))
+    wide = balanced_accuracy_estimate(
+        label, np.vstack([probability[[0, 2, 1, 3]], probability[4:]]), np.arange(12) // 2
+    )
+    assert wide["lower"] < wide["value"] < wide["upper"]  # type: ignore[operator]
