@@ -6,11 +6,14 @@ How is written beside it, so that a later image can be treated exactly alike.
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from lesions.core import image_array
 from lesions.core.csv_files import read_csv
 from lesions.core.json_files import write_json
 from lesions.core.stage import run_stage
 from lesions.images.archive_images import decode_members
+from lesions.images.content_cache import open_cache
 from lesions.images.ood_images import ood_images
 from lesions.images.preprocessing import Preprocessing, to_pixels
 from lesions.params.prepare import Prepare
@@ -30,8 +33,10 @@ def main() -> None:
     )
     images = read_csv(Path("data/clean/images.csv"))
     write_json(PREPARED / "preprocessing.json", preprocessing.to_json())
-    pixels = decode_members(RAW, images, partial(to_pixels, preprocessing=preprocessing))
-    image_array.write(PREPARED, images[["image_id", "label"]], pixels, preprocessing.image_size)
+    decode = partial(to_pixels, preprocessing=preprocessing)
+    with open_cache("pixels", (np.uint8, (*preprocessing.image_size, 3)), [], preprocessing) as cache:
+        pixels = decode_members(RAW, images, decode, cache=cache)
+        image_array.write(PREPARED, images[["image_id", "label"]], pixels, preprocessing.image_size)
     ood_table, ood_pixels = ood_images(preprocessing, params.seed)
     image_array.write(PREPARED / "ood", ood_table, ood_pixels, preprocessing.image_size)
     height, width = preprocessing.image_size

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lesions.archives import read_members
 from lesions.core.errors import UserError
+from lesions.images.content_cache import ContentCache, cached_map
 from lesions.images.parallel_map import parallel_map
 
 Pixels = NDArray[np.uint8]
@@ -23,6 +24,7 @@ def decode_members(
     *,
     workers: int = -1,
     use_cluster: bool = True,
+    cache: ContentCache | None = None,
 ) -> Iterator[Pixels]:
     """Yield the pixels of images that the clean stage found good, in order.
 
@@ -35,13 +37,18 @@ def decode_members(
         desc: says in the progress bar what is done.
         workers: the number of threads; -1 for one per core.
         use_cluster: see `parallel_map`.
+        cache: of what `decode` makes, if it is to be kept.
 
     Raises:
         UserError: an image can no longer be read.
     """
     contents = read_members(raw, zip(members["archive"], members["member"], strict=True))
     one = partial(_decode_one, decode=decode, raw=raw)
-    return parallel_map(one, contents, len(members), desc=desc, workers=workers, use_cluster=use_cluster)
+    if cache is None:
+        return parallel_map(one, contents, len(members), desc=desc, workers=workers, use_cluster=use_cluster)
+    return cached_map(
+        one, contents, len(members), cache, lambda pixels: pixels, lambda _, pixels: pixels, desc=desc, workers=workers
+    )
 
 
 def _decode_one(content: bytes | ValueError, decode: Callable[[bytes], Pixels], raw: Path) -> Pixels:
