@@ -21,6 +21,7 @@ from lesions.models.common import dataset
 from lesions.models.common import saving as model_file
 from lesions.models.training import ensemble
 from lesions.models.training import optimizer as optimisation
+from lesions.models.training.balance import draw_probabilities
 from lesions.models.training.checkpoint import Checkpoint, packages
 from lesions.models.training.fit import FitResult, HistoryCsv, SplitData, TrainingData, fit
 from lesions.models.training.flops import multiply_adds
@@ -36,7 +37,8 @@ def main() -> None:
     data = dataset.load(Path("data"))
     train, val = (SplitData(rows, data.labels(rows)) for rows in (data.rows("train"), data.rows("val")))
     refuse_empty_classes(train, data.classes)
-    images = TrainingData(data.arrays, train, val)
+    probabilities = draw_probabilities(params.balance, train.labels, data.collections(train.rows))
+    images = TrainingData(data.arrays, train, val, probabilities)
 
     say(f"{len(train.rows):,} images to train on, {len(val.rows):,} of validation. Building {params.architecture} ...")
     HISTORY.parent.mkdir(exist_ok=True)

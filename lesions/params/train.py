@@ -57,6 +57,7 @@ class Train(Section):
     focal_gamma: float = Field(default=2.0, ge=0, le=10)
     class_weight_power: float = Field(default=0.0, ge=0, le=1)
     logit_adjustment_tau: float = Field(default=0.0, ge=0, le=1)
+    balance: Literal["none", "class", "collection", "both"] = "none"
     freeze_backbone_epochs: int = Field(default=0, ge=0)
     backbone_lr_multiplier: float = Field(default=1.0, gt=0, le=1)
     augment: Augment = Augment()
@@ -68,6 +69,11 @@ class Train(Section):
             raise ValueError("weight_decay is for adamw and sgd: set optimizer to one of them, or weight_decay to 0.0")
         if self.warmup_epochs and self.schedule != "cosine":
             raise ValueError(f"warmup_epochs belongs to schedule: cosine, and schedule is {self.schedule}")
+        if self.balance in ("class", "both") and (self.class_weight_power or self.logit_adjustment_tau):
+            raise ValueError(
+                f"balance is {self.balance}, which draws all classes alike often: set class_weight_power and "
+                "logit_adjustment_tau to 0.0, or balance to none"
+            )
         if max(self.warmup_epochs, self.freeze_backbone_epochs) >= self.epochs:
             raise ValueError(f"warmup_epochs and freeze_backbone_epochs must be fewer than the {self.epochs} epochs")
         return self

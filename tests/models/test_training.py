@@ -443,7 +443,7 @@ def ends_by_default(number: int) -> Iterator[None]:
 @pytest.mark.parametrize("number", ENDING)
 @pytest.mark.usefixtures("ends_by_default")
 def test_signal_waits_for_the_step(number: int) -> None:
-    arrays, train, _ = data()
+    arrays, train, *_ = data()
     steps = []
 
     def press(batch: int, logs: object = None) -> None:

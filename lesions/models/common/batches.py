@@ -39,6 +39,7 @@ def train_batches(
     seed: int,
     augment: Augment | None = None,
     first_epoch: int = 0,
+    probabilities: NDArray[np.float64] | None = None,
 ) -> tf.data.Dataset:
     """Return training batches without end, each epoch in an order of its own.
 
@@ -53,11 +54,15 @@ def train_batches(
         seed: random seed of the order.
         augment: what changes the images of a batch, if anything does.
         first_epoch: where the stream begins, as if the epochs before it had been seen.
+        probabilities: of each of `rows` in each draw, with replacement; None: each comes once an epoch.
     """
 
     @lru_cache(maxsize=2)
     def shuffled(epoch: int) -> Rows:
-        return np.random.default_rng([seed, epoch]).permutation(len(rows))
+        rng = np.random.default_rng([seed, epoch])
+        if probabilities is None:
+            return rng.permutation(len(rows))
+        return rng.choice(len(rows), len(rows), p=probabilities)
 
     def numbered(number: int) -> tuple[Pixels, Labels]:
         epoch, place = divmod(number, n_steps(len(rows), batch))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lesions.core import image_array
 from lesions.core.csv_files import read_csv
+from lesions.core.merged_ids import is_merged
 from lesions.models.common.batches import take_rows
 
 
@@ -18,7 +19,7 @@ class Dataset(NamedTuple):
 
     Attributes:
         arrays: uint8, (N, height, width, 3): the prepared pixels and those of augmented images.
-        table: one row per image of both arrays together, with `image_id`, `label` and `split`.
+        table: one row per image of both arrays together, with `image_id`, `label`, `split` and `collection`.
         classes: labels of the classes, in the order of classes.csv.
         leakage: `none`, or what leaks from the training images to those of validation and test.
     """
@@ -43,6 +44,10 @@ class Dataset(NamedTuple):
         encoded = {label: integer for integer, label in enumerate(self.classes)}
         return np.array([encoded[label] for label in self.table["label"].iloc[rows]], np.int64)
 
+    def collections(self, rows: NDArray[np.int64]) -> NDArray[np.str_]:
+        """Return (N,), the merged collection of each of `rows`; "" where the data is not merged."""
+        return self.table["collection"].iloc[rows].to_numpy(np.str_)
+
     def batches(self, rows: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.uint8]]:
         """Yield the pixels of `rows`, `batch_size` images at a time."""
         for start in range(0, len(rows), batch_size):
@@ -54,8 +59,11 @@ def load(data: Path) -> Dataset:
     prepared, index = image_array.read(data / "prepared")
     augmented, augmented_index = image_array.read(data / "rebalanced")
     split = read_csv(data / "split/split.csv")
-    originals = index.merge(split[["image_id", "split"]], on="image_id", validate="1:1")
-    table = pd.concat([originals, augmented_index[["image_id", "label", "split"]]], ignore_index=True)
+    split["collection"] = split["collection"] if is_merged(split) else ""
+    originals = index.merge(split[["image_id", "split", "collection"]], on="image_id", validate="1:1")
+    collection = augmented_index["original"].map(originals.set_index("image_id")["collection"])
+    made = augmented_index[["image_id", "label", "split"]].assign(collection=collection)
+    table = pd.concat([originals, made], ignore_index=True)
     found = [*split["leakage"].unique(), *augmented_index["leakage"].unique()]
     leakage = ", ".join(name for name in found if name != "none") or "none"
     classes = read_csv(data / "clean/classes.csv")["label"]

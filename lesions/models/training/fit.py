@@ -40,11 +40,13 @@ class TrainingData(NamedTuple):
         arrays: see `take_rows`.
         train: the training images.
         val: those of validation, which decide the learning rate, the end, and the best epoch.
+        probabilities: of `draw_probabilities`.
     """
 
     arrays: Sequence[NDArray[np.uint8]]
     train: SplitData
     val: SplitData
+    probabilities: NDArray[np.float64] | None = None
 
 
 class HistoryCsv(NamedTuple):
@@ -117,7 +119,7 @@ def fit(
     Raises:
         UserError: a loss became NaN or infinite, or the network has no head to train alone.
     """
-    arrays, train, val = images
+    arrays, train, val, probabilities = images
     recorder = CheckpointCallback(params, checkpoint, history_csv)
     if recorder.history and not recorder.finished:
         print(f"Going on after epoch {len(recorder.history)} of {params.epochs}, where this training was interrupted.")
@@ -145,6 +147,7 @@ def fit(
                     params.seed,
                     augment,
                     first_epoch=len(recorder.history),
+                    probabilities=probabilities,
                 ),
                 steps_per_epoch=steps,
                 initial_epoch=len(recorder.history),
