@@ -1,13 +1,16 @@
 """Check: is every key and value of params.yaml one that some stage understands?
 
 It runs first, so that a wrong key of the last stage is found before an hour of training; and always, since a person's
-folder changes without params.yaml. Its output never changes, so running it again reruns nothing.
+folder changes without params.yaml. Its output stays the same, so running it again reruns nothing: it changes with the
+code of the sources of merged collections alone, which dvc.yaml cannot name.
 """
 
 from pathlib import Path
 
+from lesions.core.registry import source_sha256
 from lesions.core.stage import run_stage
 from lesions.params.all import check_all
+from lesions.params.download import Download
 from lesions.params.inputs import check_inputs
 
 
@@ -17,7 +20,10 @@ def main() -> None:
     check_inputs()
     out = Path("data/params_checked.txt")
     out.parent.mkdir(exist_ok=True)
-    out.write_text("params.yaml holds what the stages expect.\n")
+    params = Download.read()
+    merged = params.merged_collections().values() if params.source == "merged" else ()
+    code = [f"{name} {source_sha256(name)}\n" for name in sorted({one.source for one in merged})]
+    out.write_text("".join(["params.yaml holds what the stages expect.\n", *code]))
 
 
 if __name__ == "__main__":

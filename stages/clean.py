@@ -18,6 +18,7 @@ from lesions.audit.contact_sheets import class_examples, duplicate_pairs
 from lesions.audit.known_groups import unmatched_images
 from lesions.audit.label_conflicts import conflict_lines
 from lesions.audit.matching import kind_of_reason
+from lesions.audit.merged import collection_lines
 from lesions.audit.normalise import unreadable_values
 from lesions.audit.plots import draw_views, plot_data
 from lesions.audit.report import write_report
@@ -44,7 +45,7 @@ def main() -> None:
     say(f"Looking through the images of {len(table):,} rows ...")
     audit = find_usable(RAW, table, params)
     say(f"Counting and drawing what is in {len(audit.images):,} images ...")
-    for line in conflict_lines(audit.conflicts):
+    for line in [*conflict_lines(audit.conflicts), *collection_lines(audit.collections)]:
         print(line)
     shutil.rmtree(STOPPED, ignore_errors=True)
     if audit.problem:

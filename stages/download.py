@@ -4,7 +4,6 @@ Whatever the source, `data/raw` gets one shape: zip archives, a table in HAM1000
 what each file is. Nothing after this stage knows any source.
 """
 
-import importlib
 from pathlib import Path
 
 from lesions.archives import list_archives
@@ -12,7 +11,7 @@ from lesions.core.json_files import write_json
 from lesions.core.stage import run_stage
 from lesions.params.download import Download
 from lesions.sources.common.metadata_table import check_table
-from lesions.sources.common.raw_data import Fetched
+from lesions.sources.common.raw_data import fetch_from
 
 RAW = Path("data/raw")
 
@@ -20,9 +19,8 @@ RAW = Path("data/raw")
 def main() -> None:
     """Fetch from the source that params.yaml names."""
     params = Download.read()
-    source = importlib.import_module(f"lesions.sources.{params.source}.fetch")
     RAW.mkdir(parents=True, exist_ok=True)
-    fetched: Fetched = source.fetch(params, RAW)
+    fetched = fetch_from(params, RAW)
     check_table(fetched.table, f"the table of the source {params.source!r}")
     fetched.table.to_csv(RAW / "metadata.csv", index=False)
     write_json(RAW / "provenance.json", fetched.provenance)

@@ -12,6 +12,7 @@ from sklearn.metrics.cluster import contingency_matrix, expected_mutual_informat
 COLUMNS = {
     "dx_type": "How the diagnosis was confirmed (dx_type)",
     "source": "Where the image was taken (source)",
+    "collection": "The collection that the image is of (collection)",
     "site": "The site on the body",
     "sex": "The sex",
     "skin_tone": "The skin tone, estimated from the image",

@@ -20,6 +20,7 @@ from lesions.audit.associations import (
     values_with_one_partner,
     with_sizes,
 )
+from lesions.audit.merged import lacking_classes
 from lesions.reporting.common.numbers import first_few, joined, quantity
 from lesions.taxonomy import ordered
 
@@ -48,6 +49,8 @@ ADVICE = {
     "Read the metrics for each way of confirmation apart; what was not worth a biopsy is the easier case.",
     "source_tells_the_diagnosis": "A network can learn to know the camera or the clinic instead of the lesion. Read "
     "the metrics by source.",
+    "collection_tells_the_diagnosis": "A network can learn to know the collection instead of the lesion. Balance by "
+    "train.balance: both, read the metrics by collection, and test on one that took no part in training.",
     "site_tells_the_diagnosis": "Check how the images were collected; if this is chance or choice, read the metrics by "
     "site.",
     "sex_tells_the_diagnosis": "Check how the images were collected, and read the metrics by sex.",
@@ -61,6 +64,8 @@ ADVICE = {
     "the metrics for images of one size apart, or bring all to one size and shape the same way before they come here.",
     "sources_without_classes": "A network can learn to know the camera or the clinic instead of the lesion. Read the "
     "metrics by source, and test on a source that took no part in training.",
+    "collections_without_classes": "That need not mean that its clinic has none: they may be copies of another "
+    "collection's, or lie in another class. See the table of diagnoses, and join classes by clean.classes.",
     "few_lesions": "A test split holds a fraction of them: read these classes' metrics with their intervals. Test on "
     "each lesion once, in folds (split.folds; `lesions study folds`), collect more, or join classes (clean.classes).",
     "unequal_classes": "Read the balanced accuracy and each class's recall, not the accuracy. rebalance.target adds "
@@ -111,6 +116,7 @@ def find_warnings(
         **{f"{column}_tells_the_diagnosis": _column(images, column, coefficients[column]) for column in COLUMNS},
         "sizes_differ_by_class": _sizes(images),
         "sources_without_classes": _sources(images),
+        "collections_without_classes": _collections(images),
         "few_lesions": _few_lesions(images),
         "unequal_classes": _imbalance(images),
         "unread_values": _unreadable(unreadable),
@@ -221,6 +227,13 @@ def _sources(images: pd.DataFrame) -> str:
             few = joined([f"{held[label] or 'no'} {label}" for label in labels])
             phrases.append(f"{source} has {few} among {sum(held.values()):,} images")
     return f"Not every source holds every class: {first_few(phrases, '; ')}." if phrases else ""
+
+
+def _collections(images: pd.DataFrame) -> str:
+    lacking = [f"{name} has no {', '.join(labels)}" for name, labels in lacking_classes(images).items()]
+    return (
+        f"Not every collection has images of every class that are used: {first_few(lacking, '; ')}." if lacking else ""
+    )
 
 
 def _few_lesions(images: pd.DataFrame) -> str:

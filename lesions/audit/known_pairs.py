@@ -5,6 +5,8 @@ datasets, Scientific Data 12, 196, 2025. Most are photographs taken again, which
 id names one image wherever it is published, so the pairs hold for any data set that has these images.
 """
 
+from itertools import product
+
 import pandas as pd
 
 REASON = "known to show one lesion (Abhishek et al. 2025)"
@@ -20,8 +22,13 @@ _PAIR_OF = {image_id: pair[0] for pair in PAIRS for image_id in pair}
 
 
 def known_pair_ids(image_ids: "pd.Series[str]") -> "pd.Series[str]":
-    """Name each image's known pair by the smaller `image_id` in it; "" where an image is in none."""
-    return image_ids.map(_PAIR_OF).fillna("").rename("known_pair_id")
+    """Name each image's known pair by the smaller id in it; "" where an image is in none."""
+    return _isic_ids(image_ids).map(_PAIR_OF).fillna("").rename("known_pair_id")
+
+
+def _isic_ids(image_ids: "pd.Series[str]") -> "pd.Series[str]":
+    """Return ids without the collection that a merge adds to them."""
+    return image_ids.str.split("@").str[0]
 
 
 def with_known_pairs(duplicates: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
@@ -36,7 +43,10 @@ def with_known_pairs(duplicates: pd.DataFrame, images: pd.DataFrame) -> pd.DataF
         duplicate too keeps its similarity; the others have none.
     """
     described = images.set_index("image_id")[["label", "lesion_id"]]
-    held = pd.DataFrame([pair for pair in PAIRS if set(pair) <= set(described.index)], columns=["one", "other"])
+    ids = images["image_id"].groupby(_isic_ids(images["image_id"])).agg(list)
+    pairs_held = [pair for pair in PAIRS if {*pair} <= {*ids.index}]
+    rows = [sorted(two) for one, other in pairs_held for two in product(ids[one], ids[other])]
+    held = pd.DataFrame(rows, columns=["one", "other"])
     held = held.join(described.add_suffix("_one"), on="one").join(described.add_suffix("_other"), on="other")
     pairs = pd.concat([duplicates, held.assign(reason=REASON)]) if len(held) else duplicates
     similarity = pairs.groupby(["one", "other"])["similarity"].transform("first")

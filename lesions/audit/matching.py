@@ -1,11 +1,12 @@
 """Match the table's rows with the archives' images, with a reason for each that has no partner."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from lesions.archives import Member, list_archives, list_members
+from lesions.core.merged_ids import merged_id
 from lesions.core.sanitize import sanitize, unsafe_reason
 
 UNLISTED = "not listed in the table"
@@ -27,7 +28,7 @@ def find_members(raw: Path, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataF
     unsafe = dict(zip(table["image_id"], _unsafe_values(table), strict=True))
     first: dict[str, Member] = {}
     rejects: list[tuple[str, str, str, str]] = []
-    for member in (member for path in list_archives(raw) for member in list_members(path)):
+    for member in _members(raw):
         problem = member.problem
         if not problem:
             problem = unsafe.get(member.image_id, UNLISTED)
@@ -47,6 +48,15 @@ def find_members(raw: Path, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataF
     found["archive"] = [first[image_id].archive for image_id in found["image_id"]]
     found["member"] = [first[image_id].name for image_id in found["image_id"]]
     return found, pd.DataFrame(rejects, columns=REJECTS, dtype=str).map(sanitize)
+
+
+def _members(raw: Path) -> Iterator[Member]:
+    """Yield the members of all archives; those of a collection by the ids and the path that they have in the merge."""
+    for path in list_archives(raw):
+        collection = "" if path.parent == raw else path.parent.name
+        archive = path.relative_to(raw).as_posix()
+        for member in list_members(path):
+            yield member._replace(archive=archive, image_id=merged_id(member.image_id, collection))
 
 
 def _unsafe_values(table: pd.DataFrame) -> pd.Series:

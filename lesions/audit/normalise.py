@@ -49,6 +49,7 @@ def normalise(images: pd.DataFrame, age_zero: str) -> pd.DataFrame:
         skin_tone=images["ita"].map(skin_tone),
         site=tidy(images, "localization").str.lower().map(_site),
         source=_one_spelling(tidy(images, "dataset")),
+        collection=tidy(images, "collection"),
         published_split=tidy(images, "split").str.lower(),
     )
 

@@ -18,6 +18,7 @@ from lesions.audit.usable import Audit
 from lesions.params.clean import Clean
 from lesions.reporting.common.provenance import origin
 from lesions.reporting.common.templates import render
+from lesions.taxonomy import ordered
 
 REASONS = {
     "no diagnosis": "The table says nothing, or UNK, where the diagnosis should be. Fill it in, if it is known.",
@@ -47,6 +48,8 @@ REASONS = {
     "16-bit grey values": "The values fill a part of their range only: save it as 8-bit colour.",
     "damaged in the archive": "The archive is damaged at this place: copy or fetch it again.",
     "unsafe path": "The member's name leads out of the archive. Pack the images anew if you trust them.",
+    "a duplicate in another collection": "Several collections hold the image: the copy with more pixels is kept, or "
+    "that of which more is known. It counts for no limit.",
     "the same image is diagnosed as": "One of the diagnoses is wrong, and nobody says which. Find out, and mend the "
     "table.",
 }
@@ -81,6 +84,7 @@ def write_report(
     """
     images, classes = audit.images, audit.classes
     left = left_rows(summary["label_conflicts"])
+    mapping = _mapping_rows(summary["merged"])
     context = {
         "folder": folder.as_posix(),
         "problem": audit.problem,
@@ -99,6 +103,10 @@ def write_report(
             for name, counts in summary["published_splits"].items()
             if counts["usable"] < counts["published"]
         },
+        "collections": _collection_rows(summary["merged"], provenance),
+        "overlaps": [one | {"two": " and ".join(one["collections"])} for one in summary["merged"].get("overlaps", [])],
+        "mapping": mapping,
+        "mapping_columns": {"class": "label"} | {name: name for row in mapping[:1] for name in row if name != "label"},
         "not_read": provenance.get("not_read", {}),
         "origin": origin(provenance),
         "drawn": provenance["source"] == "synthetic",
@@ -115,6 +123,29 @@ def _class_rows(classes: pd.DataFrame, summary: dict[str, Any]) -> list[dict[str
     images, lesions = (classes["label"].map(summary[key]) for key in ("classes", "lesions_by_class"))
     known = classes.assign(images=images, lesions=lesions, share=images / summary["images"])
     rows: list[dict[str, Any]] = known.to_dict("records")  # type: ignore[assignment]
+    return rows
+
+
+def _collection_rows(merged: dict[str, Any], provenance: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row a merged collection, with its licence."""
+    return [
+        {"name": name, "licence": provenance["collections"][name].get("licence", "not stated")}
+        | {key: one[key] for key in ("images", "groups", "duplicates")}
+        for name, one in merged.get("collections", {}).items()
+    ]
+
+
+def _mapping_rows(merged: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row a diagnosis and class of merged collections, with each collection's images of it."""
+    collections = merged.get("collections", {})
+    table = pd.DataFrame(
+        [{"collection": name} | row for name, one in collections.items() for row in one["diagnoses"]],
+        columns=["collection", "diagnosis", "label", "images"],
+    )
+    counts = table.pivot_table("images", ["label", "diagnosis"], "collection", "sum", fill_value=0)
+    order = {code: place for place, code in enumerate(ordered({*table["label"], *table["diagnosis"]}))}
+    counts = counts.sort_index(key=lambda codes: codes.map(order)).reset_index()
+    rows: list[dict[str, Any]] = counts.to_dict("records")  # type: ignore[assignment]
     return rows
 
 

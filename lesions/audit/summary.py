@@ -75,6 +75,7 @@ def summarise(
         **together,
         "duplicates_under_two_lesions": int(under_two_lesions(audit.duplicates).sum()),
         "label_conflicts": audit.conflicts,
+        "merged": audit.collections,
         "published_splits": published_splits,
         "kept_together": [*known, "duplicates", *(name for name, number in together.items() if number)],
         "classes": {label: int(labels[label]) for label in classes["label"]},

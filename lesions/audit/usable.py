@@ -16,17 +16,25 @@ from lesions.audit.known_groups import known_group_ids
 from lesions.audit.known_pairs import known_pair_ids, with_known_pairs
 from lesions.audit.label_conflicts import describe_conflicts, label_conflicts
 from lesions.audit.matching import UNLISTED, find_members, kind_of_reason, set_aside
+from lesions.audit.merged import (
+    DUPLICATE,
+    describe_collections,
+    renamed_sets,
+    set_duplicates_aside,
+    with_published_splits,
+)
 from lesions.audit.near_duplicates import BLOCK
 from lesions.audit.normalise import fill_ages, normalise
-from lesions.audit.scan import scan_images
+from lesions.audit.scan import open_scans, scan_images
 from lesions.core.params import NO_FILE
+from lesions.images.content_cache import ContentCache
 from lesions.params.clean import Clean
 from lesions.reporting.common.numbers import first_few
 from lesions.taxonomy import ordered
 
 COLUMNS = [
     *("image_id", "archive", "member", "label", "diagnosis", "lesion_id", "group_id", "dx_type", "age", "age_status"),
-    *("sex", "site", "ita", "skin_tone", "source", "patient_id", "published_split", "height", "width"),
+    *("sex", "site", "ita", "skin_tone", "source", "collection", "patient_id", "published_split", "height", "width"),
     *("near_duplicate_id", "known_pair_id", "known_group_id", "sha256"),
 ]
 
@@ -42,6 +50,7 @@ class Audit(NamedTuple):
         classes: of `class_table`.
         members: `image_id`, `archive` and `member` of all images in the pairs.
         conflicts: of `describe_conflicts`.
+        collections: of `describe_collections`.
         problem: why the data cannot be used as it is, or "".
     """
 
@@ -51,6 +60,7 @@ class Audit(NamedTuple):
     classes: pd.DataFrame
     members: pd.DataFrame
     conflicts: dict[str, Any]
+    collections: dict[str, Any]
     problem: str
 
 
@@ -58,20 +68,21 @@ ImagesRead = tuple[pd.DataFrame, NDArray[np.uint8], NDArray[np.float32], pd.Data
 """Usable images, their two fingerprints, and what cannot be used."""
 
 
-def read_images(raw: Path, table: pd.DataFrame, age_zero: str) -> ImagesRead:
+def read_images(raw: Path, table: pd.DataFrame, age_zero: str, cache: ContentCache | None = None) -> ImagesRead:
     """Read all images of a table once.
 
     Args:
         raw: the folder of the archives.
         table: one row per image, all values text, with `label`, `diagnosis` and `reason`, why a row is not used, or "".
         age_zero: see `normalise`.
+        cache: see `scan_images`.
 
     Returns:
         The usable images, as `normalise` returns them, in the table's order; their fingerprints, (N, 64, 64) and
         (N, 2, 8, 8); and what cannot be used, with the first `reason` of each.
     """
     found, unmatched = find_members(raw, table)
-    scanned, luma, colour = scan_images(raw, found[found["reason"] == ""])
+    scanned, luma, colour = scan_images(raw, found[found["reason"] == ""], cache)
     good = (scanned["problem"] == "").to_numpy()
     luma, colour = _take(luma, good), _take(colour, good)
     rejects = [set_aside(table, table["reason"]), unmatched, set_aside(scanned, scanned["problem"])]
@@ -107,12 +118,16 @@ def find_usable(raw: Path, table: pd.DataFrame, params: Clean) -> Audit:
     table = table.assign(**classify(table, params))
     classes = ordered(set(table["label"]) - {""})
     refuse_classes(classes)
-    decoded, luma, colour, rejects = read_images(raw, table, params.age_zero)
+    with open_scans() as cache:
+        decoded, luma, colour, rejects = read_images(raw, table, params.age_zero, cache)
     duplicates = find_duplicates(decoded, luma, colour)
     conflict = label_conflicts(decoded, duplicates, params.label_conflicts)
-    images = decoded[conflict == ""].sort_values("image_id", ignore_index=True)
-    images = with_groups(fill_ages(images, params.impute_age), duplicates, params.known_groups)
-    rejects = without_repeats([rejects, set_aside(decoded, conflict)])
+    # With all copies of an image: what one collection knows of its lesion joins those of others.
+    grouped = with_groups(decoded[conflict == ""].sort_values("image_id"), duplicates, params.known_groups)
+    grouped["published_split"] = with_published_splits(grouped)
+    duplicate = set_duplicates_aside(grouped)
+    images = renamed_sets(fill_ages(grouped[duplicate == ""].reset_index(drop=True), params.impute_age))
+    rejects = without_repeats([rejects, set_aside(decoded, conflict), set_aside(grouped, duplicate)])
     problem = _problem(images, rejects, classes, params.max_rejected)
     if params.label_conflicts == "error" and (conflict != "").any():
         problem = (
@@ -127,6 +142,7 @@ def find_usable(raw: Path, table: pd.DataFrame, params: Clean) -> Audit:
         class_table(images, params),
         decoded[["image_id", "archive", "member"]],
         describe_conflicts(decoded, duplicates),
+        describe_collections(decoded, images, rejects, duplicates),
         problem,
     )
 
@@ -150,10 +166,10 @@ def with_groups(images: pd.DataFrame, duplicates: pd.DataFrame, known_groups: st
 def _problem(images: pd.DataFrame, rejects: pd.DataFrame, classes: list[str], limit: float) -> str:
     """Say why too little can be used; "" where enough can.
 
-    What a person left out by `clean.classes` is not counted, nor are images that no table lists: nothing is lost of
-    the data set then.
+    What a person left out by `clean.classes` is not counted, nor are images that no table lists, and copies: nothing is
+    lost of the data set then.
     """
-    rejects = rejects[~rejects["reason"].isin([NOT_AMONG, UNLISTED])]
+    rejects = rejects[~rejects["reason"].isin([NOT_AMONG, UNLISTED]) & ~rejects["reason"].str.startswith(DUPLICATE)]
     total = len(rejects) + len(images)
     if len(rejects) > limit * total:
         enough = math.ceil(1000 * len(rejects) / total) / 1000

@@ -1,5 +1,6 @@
 """The sources and architectures there are, found by their files: a new file is all it takes to add one."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,13 @@ PACKAGE = Path(__file__).parent.parent
 def sources() -> list[str]:
     """Return the names of the sources: the folders of `lesions/sources` with a module `fetch`."""
     return sorted(module.parent.name for module in (PACKAGE / "sources").glob("*/fetch.py"))
+
+
+def source_sha256(name: str) -> str:
+    """Return the SHA-256 of a source's own code, whatever its line ends."""
+    files = sorted((PACKAGE / "sources" / name).glob("*.py"))
+    code = [f"{file.name}\n".encode() + file.read_bytes().replace(b"\r\n", b"\n") for file in files]
+    return hashlib.sha256(b"".join(code)).hexdigest()
 
 
 def architectures() -> list[str]:

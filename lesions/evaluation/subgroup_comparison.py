@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from lesions.core.merged_ids import is_merged
 from lesions.evaluation.bootstrap import Json, rounded
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.proportion import LEVEL
@@ -23,7 +24,7 @@ from lesions.evaluation.subgroups import MIN_GROUPS, NOT_STATED, columns, member
 MIN_CLASS_GROUPS = 2
 """With one group of a class, tests of the balanced accuracy find differences that are none too often."""
 POOLED = ("melanoma_auc", "melanoma_sensitivity", "balanced_accuracy")
-"""Metrics that are pooled over the sources."""
+"""Metrics that are pooled over the sources or, where several are merged, the collections."""
 
 
 def left_out_reason(metric: str, split: SplitPredictions, label: int | None) -> str | None:
@@ -158,23 +159,24 @@ def subgroup_comparison_report(split: SplitPredictions, melanoma: str | None) ->
     Returns:
         `columns`: by column and metric, see `comparison`, with `p_holm` adjusted for the number of `tests`, and whether
         it `differs` by that; images of which the column is not stated take no part. `sources`: by metric, see
-        `pooled_sources`.
+        `pooled_sources`, of merged collections for the sources; `pooled_over` says which.
     """
     label = None if melanoma is None else split.classes.index(melanoma)
     metrics = [metric for metric in METRICS if label is not None or metric == "balanced_accuracy"]
     found: dict[str, dict[str, Any]] = {}
     sources = {}
+    pooled_over = "collection" if is_merged(split.table) else "source"
     for column, values in columns(split.table).items():
         masks = {name: rows for name, rows in members(values) if name != NOT_STATED}
         found[column] = {}
         for metric in metrics:
             estimates, left_out = subgroups_to_compare(metric, split, masks, label)
             found[column][metric] = comparison(estimates, left_out)
-            if column == "source" and metric in POOLED:
+            if column == pooled_over and metric in POOLED:
                 sources[metric] = pooled_sources(estimates)
     tests = [one for by_metric in found.values() for one in by_metric.values() if "p" in one]
     for one, adjusted in zip(tests, holm([one["p"] for one in tests]), strict=True):
         # Digits that count, of small ones too.
         one |= {"q": rounded(one["q"]), "p": float(f"{one['p']:.3g}"), "p_holm": float(f"{adjusted:.3g}")}
         one["differs"] = bool(adjusted < 1 - LEVEL)
-    return {"tests": len(tests), "columns": found, "sources": sources}
+    return {"tests": len(tests), "columns": found, "pooled_over": pooled_over, "sources": sources}

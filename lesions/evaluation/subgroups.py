@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lesions.core.errors import UserError
+from lesions.core.merged_ids import is_merged
 from lesions.evaluation.auc_interval import auc_estimate
 from lesions.evaluation.balanced_accuracy import balanced_accuracy_estimate
 from lesions.evaluation.bootstrap import Bootstrap, alone
@@ -59,6 +60,8 @@ def columns(images: pd.DataFrame) -> dict[str, "pd.Series[str]"]:
         "source": images["source"],
         "confirmation": images["dx_type"],
     }
+    if is_merged(images):
+        found["collection"] = images["collection"]
     return {name: values.fillna("").replace("", NOT_STATED) for name, values in found.items()}
 
 

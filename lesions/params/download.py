@@ -4,12 +4,13 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from lesions.core.errors import UserError
-from lesions.core.params import Section
+from lesions.core.merged_ids import NAME
+from lesions.core.params import NO_FILE, Section
 from lesions.core.registry import one_of, sources
 
 IN_DVC_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}$")
@@ -27,6 +28,7 @@ class Download(Section):
     """
 
     source: Annotated[str, one_of(sources, "source")]
+    merge: list[dict[str, Any]] = Field(default_factory=list)
     folder: str = Field(min_length=1)
     n_images: int = Field(ge=100, le=100_000)
     seed: int = Field(ge=0, lt=2**32)
@@ -34,6 +36,13 @@ class Download(Section):
     collection: int | Literal["none"] = "none"
     query: str = Field("none", max_length=1000, validate_default=True)
     resolution: Literal["full", "thumbnail"] = "full"
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _one_source(cls, source: object) -> object:
+        if isinstance(source, list):
+            raise ValueError("several collections stand under merge: write `source: merged`, and the list as `merge`")
+        return source
 
     @field_validator("folder")
     @classmethod
@@ -59,6 +68,74 @@ class Download(Section):
         if info.data.get("source") == "isic_archive" and info.data.get("collection") == query == "none":
             raise ValueError("the source isic_archive needs a query, a collection or both; set one of the two")
         return query
+
+    @model_validator(mode="after")
+    def _mergeable(self) -> Self:
+        if self.source == "merged":
+            self._check_apart(self.merged_collections())
+        return self
+
+    def merged_collections(self) -> dict[str, "Download"]:
+        """Return the collections of `merge` by name, in the order of their names.
+
+        Each is a section `download` of its own: what an entry does not say, such as the seed, is as it is here.
+
+        Raises:
+            ValueError: there is none, or an entry is none, or has another's name.
+        """
+        if not self.merge:
+            raise ValueError("merge is empty; list the collections, such as `- {source: ham10000}`")
+        found: dict[str, Download] = {}
+        for number, entry in enumerate(self.merge, 1):
+            name, collection = self._collection(number, entry)
+            if name in found:
+                raise ValueError(f"merge has two collections called {name}; give entry {number} another `name`")
+            found[name] = collection
+        return dict(sorted(found.items()))
+
+    def _collection(self, number: int, entry: dict[str, Any]) -> tuple[str, "Download"]:
+        """Return the name of an entry of `merge`, and the entry as a section of its own."""
+        own = {key: value for key, value in entry.items() if key != "name"}
+        if entry.get("source", "merged") == "merged" or "merge" in entry:
+            raise ValueError(f"merge, entry {number}: expected the source of one collection, as in `source: ham10000`")
+        defaults = self.model_dump(exclude={"source", "merge", "folder"})
+        try:
+            collection = Download.model_validate({"folder": NO_FILE, **defaults, **own})
+        except ValidationError as error:
+            problems = "; ".join(self._sentence(detail) for detail in error.errors())
+            raise ValueError(f"merge, entry {number}: {problems}") from None
+        by_itself = Path(collection.folder).name.lower() if collection.source == "folder" else collection.source
+        name = entry.get("name", by_itself)
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise ValueError(
+                f"merge, entry {number}: the name {name!r} is none that a collection can have; expected small letters, "
+                "digits, _ . and -, such as `name: clinic`"
+            )
+        return name, collection
+
+    def _check_apart(self, collections: dict[str, "Download"]) -> None:
+        """Raise a ValueError where one collection stands twice, or a folder is none that DVC watches."""
+        folders = {
+            name: Path(os.path.normpath(one.folder)) for name, one in collections.items() if one.source == "folder"
+        }
+        watched = Path(os.path.normpath(self.folder))
+        for name, folder in folders.items():
+            if watched not in folder.parents:
+                raise ValueError(
+                    f"merge: the folder {folder} of {name} must lie in download.folder, which DVC watches for new "
+                    f"images; it is {self.folder}. Set it to one that holds the folders of all, such as data/incoming"
+                )
+        drawn = [name for name, one in collections.items() if one.source == "synthetic"]
+        if drawn and len(drawn) < len(collections):
+            raise ValueError(f"merge: {drawn[0]} is drawn, and the others are not; take one kind out")
+        names = list(collections)
+        for place, one in enumerate(names):
+            for other in names[place + 1 :]:
+                if collections[one] == collections[other]:
+                    raise ValueError(f"merge: {one} and {other} are the same collection; take one out")
+                mine, theirs = folders.get(one), folders.get(other)
+                if mine and theirs and (mine.is_relative_to(theirs) or theirs.is_relative_to(mine)):
+                    raise ValueError(f"merge: the folders of {one} and {other} lie in one another; expected them apart")
 
 
 def check_folder(folder: Path) -> None:

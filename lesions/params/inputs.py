@@ -30,7 +30,8 @@ def check_inputs() -> None:
                 f"{top} is a link; expected a folder, since DVC keeps outputs within the project. For room on another "
                 "disk move DVC's cache there: `dvc cache dir --local FOLDER`, `dvc config --local cache.type symlink`."
             )
-    folder = Path(Download.read().folder)
+    download = Download.read()
+    folder = Path(download.folder)
     known_groups, kept = Path(Clean.read().known_groups), Path(Split.read().keep)
     files = [
         ("weights", "pretrained.path", Path(Pretrained.read().path)),
@@ -41,6 +42,7 @@ def check_inputs() -> None:
         _check_apart(key, path, made)
     if folder.is_dir():
         check_folder(folder)
+        _check_merged(download)
     elif not _is_made("download"):
         raise UserError(
             f"there is no folder {folder} ({FILE}, download.folder). Make it or name another; for a source that needs "
@@ -56,6 +58,16 @@ def check_inputs() -> None:
         read_known_groups(str(known_groups))
     if kept.is_file():
         read_earlier_split(str(kept))
+
+
+def _check_merged(download: Download) -> None:
+    """Raise a UserError where a collection of `download.merge` lies in a folder that is not there."""
+    for name, collection in (download.merged_collections() if download.source == "merged" else {}).items():
+        if collection.source == "folder" and not Path(collection.folder).is_dir():
+            raise UserError(
+                f"there is no folder {collection.folder}, of the collection {name} ({FILE}, download.merge). Make it, "
+                "name another, or take the collection out."
+            )
 
 
 def _check_apart(key: str, path: Path, made: list[Path]) -> None:

@@ -7,11 +7,14 @@ from pydantic import Field, field_validator, model_validator
 from lesions.core.own_table import read_two_columns
 from lesions.core.params import NO_FILE, Section, check_path
 
+LEAVING_OUT = ("leave_source_out", "leave_collection_out")
+"""Methods that test on one source or collection."""
+
 
 class Split(Section):
     """See params.yaml for what each key means."""
 
-    method: Literal["grouped", "published", "leave_source_out", "image"] = "grouped"
+    method: Literal["grouped", "published", "leave_source_out", "leave_collection_out", "image"] = "grouped"
     val_fraction: float = Field(gt=0, lt=1)
     test_fraction: float = Field(gt=0, lt=1)
     test_source: str = "none"
@@ -69,10 +72,11 @@ class Split(Section):
 
     @model_validator(mode="after")
     def _source_to_leave_out(self) -> Self:
-        if (self.method == "leave_source_out") != (self.test_source != "none"):
+        if (self.method in LEAVING_OUT) != (self.test_source != "none"):
             raise ValueError(
                 f"method is {self.method} and test_source is {self.test_source}: with leave_source_out name the source "
-                "to test on, as the column `source` of data/clean/images.csv has it; with another method set it to none"
+                "to test on, with leave_collection_out the collection, as data/clean/images.csv has it in its column; "
+                "with another method set it to none"
             )
         return self
 
@@ -82,7 +86,7 @@ class Split(Section):
             if self.fold:
                 raise ValueError(f"fold is {self.fold}, but folds is none: set split.folds, say to {self.fold + 1}")
             return self
-        if self.method in ("published", "leave_source_out"):
+        if self.method in ("published", *LEAVING_OUT):
             raise ValueError(
                 f"method {self.method} has one test set, and so no folds: set folds to none, or method to grouped"
             )

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from lesions.core.errors import UserError
+from lesions.core.merged_ids import is_merged, own_id
 from lesions.params.split import read_earlier_split
 from lesions.sampling.split import LEFT_OUT, SPLITS, leave_out_overlap
 
@@ -28,6 +29,23 @@ def read_kept(path: str) -> dict[str, str]:
     return kept
 
 
+def ids_in(kept: dict[str, str], images: pd.DataFrame) -> "pd.Series[str]":
+    """Return the id by which an earlier split knows each image, "" where it is new.
+
+    Of merged collections that is also the id in the image's own one: what it was called before others were added.
+
+    Args:
+        kept: the split of each image then.
+        images: one row per image, with `image_id` and `collection`.
+    """
+    found = images["image_id"].where(images["image_id"].isin(kept.keys()), "")
+    if is_merged(images):
+        pairs = zip(images["image_id"], images["collection"], strict=True)
+        own = pd.Series([own_id(image_id, collection) for image_id, collection in pairs], images.index, dtype=str)
+        found = found.where((found != "") | ~own.isin(kept.keys()), own)
+    return found
+
+
 def go_on_from(images: pd.DataFrame, kept: dict[str, str]) -> tuple[pd.Series, pd.Series]:
     """Return what an earlier split means for images of today.
 
@@ -45,14 +63,14 @@ def go_on_from(images: pd.DataFrame, kept: dict[str, str]) -> tuple[pd.Series, p
     Raises:
         UserError: the earlier split has none of the images.
     """
-    if not images["image_id"].isin(kept.keys()).any():
+    split = pd.Series([kept.get(name, "") for name in ids_in(kept, images)], images.index, dtype=str)
+    if (split == "").all():
         first = f"its first is {next(iter(kept))!r}" if kept else "it has no row"
         raise UserError(
             f"split.keep names none of the images: {first}, that of data/clean/images.csv "
             f"{images['image_id'].iloc[0]!r}. Name the split.csv of earlier images of this data set, or set split.keep "
             "to data/none for a new split."
         )
-    split = images["image_id"].map(kept).fillna("")
     rank = split.map({"": 0, LEFT_OUT: 0, "train": 1, "val": 2, "test": 3})
     of_group = rank.groupby(images["group_id"]).max().map(dict(enumerate(["", *SPLITS])))
     split = leave_out_overlap(images, split.where(split != "", images["group_id"].map(of_group)))

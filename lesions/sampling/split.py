@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lesions.core.errors import UserError
+from lesions.core.merged_ids import is_merged
 
 SPLITS = ["train", "val", "test"]
 LEFT_OUT = "left_out"
@@ -44,8 +45,8 @@ def stratified_group_split(
     # (groups, classes), both sorted: how many images of each class a group has.
     counts = pd.crosstab(images["group_id"], images["label"])
     _refuse_few_groups(counts, fractions)
-    n_images = counts.to_numpy()
-    totals = n_images.sum(axis=0)
+    classes, counts = counts.columns, counts.join(_by_collection(images, len(fractions)))
+    n_images, totals = counts.to_numpy(), counts.to_numpy().sum(axis=0)
     largest_share = (n_images / totals).max(axis=1)
     purpose = f"{seed}/{'/'.join(fractions)}"
     order, draws = _random_order(counts.index, purpose, largest_share)
@@ -76,8 +77,19 @@ def stratified_group_split(
         placed[chosen] += content
         waiting -= content > 0
         split_of[counts.index[group]] = names[chosen]
-    _refuse_empty(pd.DataFrame(placed.T, counts.columns, names))
+    _refuse_empty(pd.DataFrame(placed.T[: len(classes)], classes, names))
     return images["group_id"].map(split_of).rename("split")
+
+
+def _by_collection(images: pd.DataFrame, least: int) -> pd.DataFrame:
+    """Return (groups, classes of collections), how many images of each class a group has of each merged collection.
+
+    Only the classes of which a collection has `least` groups or more: of fewer, no split has its share.
+    """
+    if not is_merged(images):
+        return pd.DataFrame(index=sorted(set(images["group_id"])))
+    counts = pd.crosstab(images["group_id"], images["collection"] + "/" + images["label"])
+    return counts.loc[:, (counts > 0).sum() >= least]
 
 
 def random_number(purpose: str, name: str) -> float:
@@ -185,25 +197,26 @@ def published_split(images: pd.DataFrame) -> pd.Series:
     return published.replace("", "train").rename("split")
 
 
-def leave_source_out(images: pd.DataFrame, source: str) -> pd.Series:
+def leave_source_out(images: pd.DataFrame, source: str, column: str = "source") -> pd.Series:
     """Return for each image test, where it is of a source, or else train; `LEFT_OUT` where it states no source.
 
     Args:
-        images: one row per image, with `source`.
-        source: the source to test on.
+        images: one row per image, with `column`.
+        source: the source or collection to test on.
+        column: `source` or `collection`.
 
     Raises:
         UserError: no image is of that source, or all are.
     """
-    counts = images["source"].value_counts()
+    counts = images[column].value_counts()
     if source not in counts.index or len(counts) == 1:
         found = ", ".join(f"{name or 'not stated'} ({count:,})" for name, count in counts.items())
         raise UserError(
-            f"split.test_source is {source}; expected one of several sources. The column `source` of "
+            f"split.test_source is {source}; expected one of several {column}s. The column `{column}` of "
             f"data/clean/images.csv has {found}. Name one of several, or set split.method to grouped and "
             "split.test_source to none."
         )
-    split = images["source"].where(images["source"] != "", LEFT_OUT)
+    split = images[column].where(images[column] != "", LEFT_OUT)
     return split.where(split == LEFT_OUT, "train").where(split != source, "test").rename("split")
 
 

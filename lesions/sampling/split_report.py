@@ -4,10 +4,11 @@ from typing import Any
 
 import pandas as pd
 
+from lesions.core.merged_ids import is_merged
 from lesions.core.params import NO_FILE
 from lesions.params.split import Split
 from lesions.sampling import leakage_experiment
-from lesions.sampling.earlier_split import go_on_from, read_kept
+from lesions.sampling.earlier_split import go_on_from, ids_in, read_kept
 from lesions.sampling.split import (
     LEFT_OUT,
     SPLITS,
@@ -29,6 +30,8 @@ KEYS = {
     "near_duplicates": "near_duplicate_id",
 }
 """What must not be in two splits, and the column of images.csv that names it."""
+LEFT_OUT_BY = {"leave_source_out": "source", "leave_collection_out": "collection"}
+"""By method, the column of images.csv of which one value is test."""
 
 
 def split_images(images: pd.DataFrame, classes: list[str], params: Split) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -47,7 +50,7 @@ def split_images(images: pd.DataFrame, classes: list[str], params: Split) -> tup
     report: dict[str, Any] = {} if params.folds == "none" else {"folds": params.folds, "fold": params.fold}
     if params.method == "published":
         images, report["published"] = _as_published(images, classes, params)
-    elif params.method == "leave_source_out":
+    elif params.method in LEFT_OUT_BY:
         images, report["leave_source_out"] = _without_a_source(images, classes, params)
     elif params.keep != NO_FILE:
         images, report["keep"] = _kept(images, classes, params)
@@ -57,6 +60,7 @@ def split_images(images: pd.DataFrame, classes: list[str], params: Split) -> tup
         images, report["same_lesion"] = _with_one_image_a_group_in_test(images, classes, params)
     images["leakage"] = _leakage(images, params)
     columns = [column for column in ("image_id", "split", "leakage", "fold") if column in images]
+    columns += ["collection"] if is_merged(images) else []
     name = {"method": params.method, "leakage": images["leakage"].iloc[0]}
     return images[columns], {**name, **report, **_audit_split(images, classes)}
 
@@ -78,14 +82,14 @@ def _kept(images: pd.DataFrame, classes: list[str], params: Split) -> tuple[pd.D
     val, test = params.val_fraction, params.test_fraction
     fractions = {"train": 1 - val - test, "val": val, "test": test}
     assigned = stratified_group_split(images[used], fractions, params.seed, of_group)
-    known = images["image_id"].isin(kept.keys())
+    earlier = ids_in(kept, images)
     images = images.assign(split=assigned.reindex(images.index, fill_value=LEFT_OUT))
-    new = images[~known]
+    new = images[earlier == ""]
     report = {
-        "kept": int((known & used).sum()),
+        "kept": int(((earlier != "") & used).sum()),
         "new": len(new),
         "new_by_split": {name: int((new["split"] == name).sum()) for name in SPLITS},
-        "gone": len(kept.keys() - set(images["image_id"])),
+        "gone": len(kept.keys() - set(earlier)),
     }
     return images, report | _left_out(images, classes)
 
@@ -108,12 +112,14 @@ def _as_published(images: pd.DataFrame, classes: list[str], params: Split) -> tu
 
 
 def _without_a_source(images: pd.DataFrame, classes: list[str], params: Split) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Add the column `split`, in which all images of a source are test; and report what had to be left out for it."""
-    images = images.assign(split=leave_source_out(images, params.test_source))
+    """Add the column `split`, in which a source's or collection's images are test; report what had to be left out."""
+    column = LEFT_OUT_BY[params.method]
+    images = images.assign(split=leave_source_out(images, params.test_source, column))
     report = {
+        "left_out_by": column,
         "test_source": params.test_source,
-        "other_sources": sorted(set(images["source"]) - {params.test_source, ""}),
-        "without_a_source": int((images["source"] == "").sum()),
+        "other_sources": sorted(set(images[column]) - {params.test_source, ""}),
+        "without_a_source": int((images[column] == "").sum()),
         "groups_in_test_and_another_source": n_groups_in_two_splits(images, "group_id"),
     }
     images["split"] = leave_out_overlap(images, images["split"])
@@ -217,9 +223,10 @@ def describe_split(report: dict[str, Any]) -> list[str]:
     if added := published["split_off_from_train"]:
         lines.append(f"It has no {' and no '.join(added)}: split off its training part, by group.")
     if by_source := report.get("leave_source_out"):
+        what, others = by_source["left_out_by"], ", ".join(by_source["other_sources"])
         lines.append(
-            f"Test is the source {by_source['test_source']}; train and val: {', '.join(by_source['other_sources'])}. "
-            f"{by_source['left_out']:,} images are left out: their group is in test too, or they state no source."
+            f"Test is the {what} {by_source['test_source']}; train and val: {others}. {by_source['left_out']:,} images "
+            f"are left out: their group is in test too, or they state no {what}."
         )
     if moved := report.get("same_lesion"):
         became = {

@@ -59,5 +59,6 @@ def as_audit(images: pd.DataFrame, classes: pd.DataFrame) -> Audit:
         classes,
         images[["image_id"]],
         {"pairs": {}, "in_two_published_splits": 0, "conflicts": [], "left": []},
+        {},
         "",
     )

@@ -145,6 +145,7 @@ def test_source_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(table.loc[result["split"] == "test", "source"]) == {"clinic b"}
     assert list(result.loc[result["split"] == "left_out", "image_id"]) == ["mel_05_0"]
     assert audit["leave_source_out"] == {
+        "left_out_by": "source",
         "test_source": "clinic b",
         "other_sources": ["clinic a"],
         "without_a_source": 0,
@@ -263,7 +264,7 @@ def read_params() -> dict[str, Any]:
     [
         (
             {"method": "stratified"},
-            "split.method: input should be 'grouped', 'published', 'leave_source_out' or 'image'",
+            "split.method: input should be 'grouped', 'published', 'leave_source_out', 'leave_collection_out'",
         ),
         ({"group_overlap": "drop"}, "split.group_overlap: input should be 'leave_out' or 'keep'"),
         ({"folds": 1}, "split.folds: expected none, or a whole number from 2 to 100; found 1"),

@@ -14,7 +14,7 @@ from lesions.reporting.card.plots import DERMATOLOGISTS, write_plots
 from lesions.reporting.card.subgroups import comparison_rows, findings, reasons, source_rows, subgroup_rows
 from lesions.reporting.common.names import SPLITS
 from lesions.reporting.common.numbers import decimal
-from lesions.reporting.common.provenance import origin
+from lesions.reporting.common.provenance import origin, restrictions, sources_of
 from lesions.reporting.common.tables import Markdown
 
 Json = dict[str, Any]
@@ -51,7 +51,7 @@ def card_context(params: Json, folder: Path) -> Json:
     split_name = "test" if "test" in report else "val"
     groups = report.get("subgroups_of_test", {})
     comparisons = report.get("subgroup_comparisons_of_test", {})
-    sources = source_rows(groups, comparisons.get("sources", {}))
+    sources = source_rows(groups, comparisons)
     flow = image_flow(data, split, report[split_name])
     return {
         "name": model_name(params, provenance["source"]),
@@ -59,8 +59,7 @@ def card_context(params: Json, folder: Path) -> Json:
         "train": train,
         "data": data,
         "split": split,
-        "provenance": provenance,
-        "origin": origin(provenance),
+        **_origin_of(provenance, data),
         "leak": named_leak(report),
         "split_name": split_name,
         "evaluated": report[split_name],
@@ -86,6 +85,7 @@ def card_context(params: Json, folder: Path) -> Json:
         "comparisons": comparison_rows(comparisons),
         "findings": findings(comparisons),
         "sources": sources,
+        "pooled_over": comparisons.get("pooled_over", "source"),
         "robustness": robustness(report.get("robustness_of_test", {})),
         "by_coverage": {row["coverage"]: row for row in report["abstention"][split_name]["coverages"]},
         "ood": report["ood"],
@@ -96,6 +96,17 @@ def card_context(params: Json, folder: Path) -> Json:
         "hashes": hashes(params),
         "images": folder.name,
         "drawn": write_plots(report, split_name, flow, sources, named_leak(report), folder, with_readers=of_skin),
+    }
+
+
+def _origin_of(provenance: Json, data: Json) -> Json:
+    """Return where the images come from, under which licences, and the collections that are merged."""
+    return {
+        "provenance": provenance,
+        "origin": origin(provenance),
+        "sources_of_data": sources_of(provenance),
+        "restrictions": restrictions(provenance),
+        "collections": [{"name": name} | one for name, one in data["merged"].get("collections", {}).items()],
     }
 
 

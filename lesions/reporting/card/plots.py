@@ -243,7 +243,7 @@ def draw_sources(metrics: list[dict[str, Any]], axes: Axes) -> None:
         lines += [(found["metric"], None, ""), *((row["source"], row, BLUE) for row in found["sources"])]
         lines.append(("pooled", found["pooled"], ALARM))
         if found["another_source"]:
-            lines.append(("another source", found["another_source"], GREY))
+            lines.append(("another one", found["another_source"], GREY))
     for place, (_, row, color) in enumerate(lines):
         if row is None:
             continue

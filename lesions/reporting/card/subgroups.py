@@ -104,23 +104,23 @@ def verdict(comparison: Json) -> str:
     return "unadjusted" if comparison["p"] < SIGNIFICANCE else "none"
 
 
-def source_rows(groups: dict[str, list[Json]], sources: dict[str, Json]) -> list[Json]:
+def source_rows(groups: dict[str, list[Json]], comparisons: Json) -> list[Json]:
     """Return a row a metric that is pooled over sources: the sources' estimates beside what is pooled.
 
     Args:
         groups: `subgroups_of_test` of the report.
-        sources: `sources` of its comparisons.
+        comparisons: `subgroup_comparisons_of_test` of the report.
     """
     return [
         {
             "metric": metric_name(metric),
             "sources": [
                 {"source": row["subgroup"], **row[metric]}
-                for row in groups["source"]
+                for row in groups[comparisons["pooled_over"]]
                 if row["subgroup"] in one["sources"]
             ],
             **{name: value for name, value in one.items() if name != "sources"},
         }
-        for metric, one in sources.items()
+        for metric, one in comparisons.get("sources", {}).items()
         if "pooled" in one
     ]

@@ -1,23 +1,26 @@
 """`data/raw`: the one shape that every source is brought into.
 
-- zip archives of images, read in place;
+- zip archives of images, read in place; of merged collections, in a folder each;
 - `metadata.csv`, HAM10000's columns;
 - `provenance.json`, what each file is and where it came from; without times, which would change its hash.
 """
 
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from lesions.params.download import Download
 from lesions.sources.common.remote_file import RemoteFile, file_hashes
 
 COLUMNS = [
     *("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization", "dataset"),
     *("patient_id", "split"),
 ]
-"""The columns of `metadata.csv`: HAM10000's in its order, then those that other data sets have."""
+"""The columns of `metadata.csv`: HAM10000's in its order, then those that other data sets have. A merge adds
+`collection`."""
 NEEDED = ["image_id", "dx"]
 
 
@@ -33,6 +36,21 @@ class Fetched:
 
     table: pd.DataFrame
     provenance: dict[str, Any]
+
+
+def fetch_from(params: Download, raw: Path) -> Fetched:
+    """Bring the data of the source that `params.source` names into the folder `raw`; the source's own module does it.
+
+    Args:
+        params: the section `download` of params.yaml, or one collection of `download.merge`.
+        raw: the folder.
+
+    Raises:
+        UserError: the source says why its data cannot be had.
+    """
+    source = importlib.import_module(f"lesions.sources.{params.source}.fetch")
+    fetched: Fetched = source.fetch(params, raw)
+    return fetched
 
 
 class Offer(NamedTuple):
