@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lesions.audit.merged import describe_collections
 from lesions.audit.summary import summarise
 from lesions.core.csv_files import read_csv
 from lesions.core.json_files import write_json
@@ -25,6 +26,10 @@ SPLITS = {"train": 0.4, "val": 0.3, "test": 0.3}
 GALLERY: dict[str, Any] = {"split": "test", "leakage": "none", "entries": []}
 PASSED = {"verdict": "Passed: with random weights the maps differ, so they depend on the network's weights."}
 TRAINED = {"weights": 1000, "multiply_adds": 1000, "epochs": 20, "best_epoch": 16, "packages": {"keras": "3"}}
+MERGED = {
+    "clinic": {"source": "folder", "licence": "unstated"},
+    "vienna": {"source": "ham10000", "licence": "CC BY-NC 4.0"},
+}
 
 
 @dataclass
@@ -135,6 +140,22 @@ SITUATIONS = {
         lesions={"mel": 240, "bcc": 60, "nv": 240},
         edit=lambda images: images.assign(source=[f"clinic {place % 3}" for place in range(len(images))]),
     ),
+    "merged collections": Situation(
+        [
+            "The data are merged of 2 collections",
+            r"\| vienna \| \d+ \| \d+ \| 0 \|",
+            "### Do collections differ\\?",
+            r"pooled over 2 collections \(clinic and vienna\)",
+            r"nor what is made of them:\*\* clinic \(unstated\); vienna \(CC BY-NC 4\.0\)\.",
+            "takes one image of a skin lesion",
+            r"\(`plateau`\), 32 images a step, loss `crossentropy`, drawn with replacement so that each diagnosis",
+        ],
+        ["### Do sources differ", "class weights", "trained on dermoscopy"],
+        lesions={"mel": 240, "bcc": 60, "nv": 240},
+        params={"train": {"balance": "both"}},
+        edit=lambda images: images.assign(collection=np.where(np.arange(len(images)) // 2 % 2, "vienna", "clinic")),
+        source="merged",
+    ),
     "some ten test images": Situation(
         ["Diagnoses with few groups to evaluate on", "Fewer than 20 groups support no conclusion"],
         lesions={"mel": 12, "nv": 24},
@@ -175,7 +196,8 @@ def put(situation: Situation) -> None:
     table = pd.DataFrame([(one, about(one).name, about(one).malignancy, one) for one in classes])
     table.columns = pd.Index(["label", "name", "malignancy", "diagnoses"])
     table.to_csv("data/clean/classes.csv", index=False)
-    write_json(Path("data/raw/provenance.json"), {"source": situation.source})
+    collections = {"collections": MERGED} if situation.source == "merged" else {}
+    write_json(Path("data/raw/provenance.json"), {"source": situation.source} | collections)
     split.main()
     write_json(Path("metrics/data.json"), summarise_images(read_csv(Path("data/clean/images.csv")), table, situation))
 
@@ -204,7 +226,12 @@ def put(situation: Situation) -> None:
 
 
 def summarise_images(images: pd.DataFrame, classes: pd.DataFrame, situation: Situation) -> dict[str, Any]:
-    return summarise(as_audit(images, classes), situation.published, {}, {}, [])
+    audit = as_audit(images, classes)
+    if situation.source == "merged":
+        none = pd.DataFrame(columns=["one", "other", "reason"], dtype=str)
+        found = describe_collections(images, images.assign(diagnosis=images["label"]), audit.rejects, none)
+        audit = audit._replace(collections=found)
+    return summarise(audit, situation.published, {}, {}, [])
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
