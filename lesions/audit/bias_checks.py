@@ -22,7 +22,7 @@ from lesions.audit.associations import (
 )
 from lesions.audit.merged import lacking_classes
 from lesions.reporting.common.numbers import first_few, joined, quantity
-from lesions.taxonomy import ordered
+from lesions.taxonomy import about, ordered
 
 FEW_LESIONS = 50
 """With fewer lesions, a class's metrics say little."""
@@ -42,6 +42,8 @@ ADVICE = {
     "melanoma counts it.",
     "no_malignant_class": "State what each class counts as by clean.classes in params.yaml (docs/own_data.md); else "
     "the task malignant is not evaluated, and no alert is given.",
+    "malignant_with_benign": "Whatever the class counts as is wrong for a part of it. Divide it by clean.classes in "
+    "params.yaml.",
     "no_lesion_or_patient_ids": "Add a column lesion_id or patient_id if you can find out; else expect metrics on new "
     "patients to be lower than those on the test split.",
     "lesions_of_two_classes": "Check these rows: a diagnosis is wrong, or which images show one lesion.",
@@ -111,6 +113,7 @@ def find_warnings(
     found = {
         "melanoma_unstated": _melanoma(classes),
         "no_malignant_class": _malignancy(classes),
+        "malignant_with_benign": _mixed_classes(classes),
         "no_lesion_or_patient_ids": _no_ids(images),
         "lesions_of_two_classes": _two_classes(images),
         **{f"{column}_tells_the_diagnosis": _column(images, column, coefficients[column]) for column in COLUMNS},
@@ -139,6 +142,15 @@ def _malignancy(classes: pd.DataFrame) -> str:
     if (classes["malignancy"] == "malignant").any():
         return ""
     return f"Of no class is it known that it is malignant: {first_few(list(classes['label']))}."
+
+
+def _mixed_classes(classes: pd.DataFrame) -> str:
+    mixed = []
+    for row in classes.itertuples():
+        held = {code: about(code).malignancy for code in str(row.diagnoses).split("; ")}
+        if {"malignant", "benign"} <= set(held.values()):
+            mixed.append(f"{row.label} of {joined([f'{code} ({malignancy})' for code, malignancy in held.items()])}")
+    return f"A class is made of malignant and of benign diagnoses: {first_few(mixed, '; ')}." if mixed else ""
 
 
 def _no_ids(images: pd.DataFrame) -> str:

@@ -35,7 +35,7 @@ def table(rows: int = 1, **columns: object) -> pd.DataFrame:
 
 def images(rows: int, **columns: object) -> pd.DataFrame:
     """A table of images past the audit, each of a lesion of its own, of mel and nv in turns."""
-    labels = np.resize(["mel", "nv"], rows)
+    labels = columns.get("label", np.resize(["mel", "nv"], rows))
     given = {"label": labels, "diagnosis": labels, "lesion_id": [f"L{number}" for number in range(rows)], **columns}
     done = normalise(table(rows, **given), "placeholder")
     return done.assign(group_id=done["image_id"], known_pair_id="", known_group_id="")

@@ -119,3 +119,19 @@ def test_classes_of_unknown_malignancy() -> None:
     assert keys(named)[:2] == ["melanoma_unstated", "no_malignant_class"]
     two = images(60, label=np.resize(["malignant", "benign"], 60), diagnosis=np.resize(["malignant", "benign"], 60))
     assert not {"melanoma_unstated", "no_malignant_class"} & set(keys(two))
+
+
+def test_class_of_malignant_and_benign_diagnoses() -> None:
+    diagnosis = np.resize(["mel", "nv", "bcc", "nv"], 400)
+    label = np.where(diagnosis == "mel", "mel", "rest")
+    found = next(
+        warning for warning in warnings_of(images(400, label=label, diagnosis=diagnosis)) if "made of" in warning.found
+    )
+    assert found.key == "malignant_with_benign"
+    assert "rest of bcc (malignant) and nv (benign)" in found.found
+
+
+def test_collections_are_compared_as_sources_are() -> None:
+    data = images(400, collection=halves("a", "b"))
+    assert keys(data) == ["collection_tells_the_diagnosis", "collections_without_classes"]
+    assert "a has no nv; b has no mel" in warnings_of(data)[1].found
