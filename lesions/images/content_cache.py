@@ -10,7 +10,7 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeAlias, TypeVar
 
@@ -37,22 +37,20 @@ class ContentCache:
     Args:
         path: of the file; None keeps nothing.
         value: the type of a value.
-        writable: whether values are added.
     """
 
-    def __init__(self, path: Path | None, value: DTypeLike, *, writable: bool) -> None:
+    def __init__(self, path: Path | None, value: DTypeLike) -> None:
         self._record = np.dtype([("sha256", "V32"), ("crc", "<u4"), ("value", value)])
         self._records = np.empty(0, self._record)
         self._file: IO[bytes] | None = None
         self._row: dict[bytes, int] = {}
         if path is None:
             return
-        if writable:
-            self._file = path.open("ab")
-            whole = self._file.tell() // self._record.itemsize
-            self._file.truncate(whole * self._record.itemsize)  # what a killed run left of a record
-        if path.is_file() and (number := path.stat().st_size // self._record.itemsize):
-            os.utime(path)
+        self._file = path.open("ab")
+        number = self._file.tell() // self._record.itemsize
+        self._file.truncate(number * self._record.itemsize)  # what a killed run left of a record
+        os.utime(path)
+        if number:
             self._records = np.memmap(path, self._record, "r", shape=(number,))
         self._row = {bytes(sha256): row for row, sha256 in enumerate(self._records["sha256"])}
 
@@ -99,18 +97,14 @@ def open_cache(name: str, value: DTypeLike, code: Sequence[Path], params: object
         digest.update(file.read_bytes())
     path = FOLDER / f"{name}-{digest.hexdigest()[:32]}"
     with ExitStack() as stack:
+        cache = ContentCache(None, value)
         # On a cluster, the images would not come by here.
-        usable = FOLDER.parents[1].is_dir() and not os.environ.get("LESIONS_CLUSTER")
-        writable = False
-        try:
-            if usable:
+        if FOLDER.parents[1].is_dir() and not os.environ.get("LESIONS_CLUSTER"):
+            with suppress(OSError, Timeout):  # another run writes it, or nobody may
                 FOLDER.mkdir(parents=True, exist_ok=True)
                 _remove_old()
                 stack.enter_context(FileLock(f"{path}.lock", timeout=0))
-                writable = True
-        except (OSError, Timeout):  # another run writes it, or nobody may
-            usable = path.is_file()
-        cache = ContentCache(path if usable else None, value, writable=writable)
+                cache = ContentCache(path, value)
         try:
             yield cache
         finally:

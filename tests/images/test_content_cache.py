@@ -69,3 +69,8 @@ def test_outside_a_project_nothing_is_kept(project: Path) -> None:
     (project / ".dvc").rmdir()
     computed(CONTENTS)
     assert not list(project.iterdir())
+
+
+def test_folder_that_cannot_be_written_costs_nothing(project: Path) -> None:
+    (project / ".dvc/tmp").write_text("in the way")
+    assert computed(CONTENTS)[1] == 50
