@@ -26,6 +26,7 @@ from lesions.core.stage import say
 from lesions.params.download import Download
 from lesions.sources.common.raw_data import Fetched, describe_file
 from lesions.sources.synthetic.drawing import CAMERAS, draw
+from lesions.sources.synthetic.exact import normals
 
 IMAGES = {"mel": 1113, "bcc": 514, "akiec": 327, "bkl": 1099, "nv": 6705, "df": 115, "vasc": 142}
 LESIONS = {"mel": 614, "bcc": 327, "akiec": 228, "bkl": 727, "nv": 5403, "df": 73, "vasc": 98}
@@ -134,7 +135,7 @@ def _describe_lesions(images: int, rng: Generator) -> pd.DataFrame:
     for kind, size in _class_sizes(images).items():
         number = max(6, round(size * LESIONS[kind] / IMAGES[kind]))
         proofs = PROOFS.get(kind, {"histo": 1.0})
-        ages = np.clip(rng.normal(MEAN_AGES[kind], AGE_DEVIATIONS[kind], number), 5, 85)
+        ages = np.clip(normals(rng, MEAN_AGES[kind], AGE_DEVIATIONS[kind], number), 5, 85)
         part = {
             "dx": kind,
             "dx_type": rng.choice(list(proofs), number, p=list(proofs.values())),
@@ -142,7 +143,7 @@ def _describe_lesions(images: int, rng: Generator) -> pd.DataFrame:
             "sex": rng.choice(["male", "female"], number, p=[0.54, 0.46]),
             "localization": rng.choice(list(SITES), number, p=list(SITES.values())),
             "dataset": rng.choice(list(CAMERAS), number, p=[camera.share for camera in CAMERAS.values()]),
-            "views": 1 + rng.multinomial(size - number, np.full(number, 1 / number)),
+            "views": 1 + np.bincount(rng.integers(number, size=size - number), minlength=number),
         }
         parts.append(pd.DataFrame(part))
     lesions = pd.concat(parts).sample(frac=1, random_state=rng, ignore_index=True)
