@@ -1,5 +1,6 @@
 """How a stage starts, and how it ends when something is wrong."""
 
+import gc
 import shutil
 import sys
 from collections.abc import Callable, Iterable
@@ -42,6 +43,8 @@ def run_stage(main: Callable[[], None], *, makes_stale: bool = True) -> None:
     stage, made, finished = Path(main.__code__.co_filename).stem, list[Path](), False
     end_like_ctrl_c()
     end_with_dvc()
+    gc.freeze()  # the modules stay
+    gc.enable()
     try:
         stages = read_stages()
         made = list(outputs(stages[stage]))

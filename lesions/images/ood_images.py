@@ -5,14 +5,13 @@ They show what the out-of-distribution score says of images of no lesion. Nothin
 
 import math
 from collections.abc import Callable, Iterator
+from importlib.metadata import distribution
 
 import numpy as np
 import pandas as pd
-from matplotlib.cbook import get_sample_data
 from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
-from sklearn.datasets import load_sample_image
 
 from lesions.images.preprocessing import Preprocessing, as_png, to_pixels
 
@@ -23,6 +22,12 @@ PER_KIND = 20
 """Generated images of a kind."""
 CROPS = 3
 """Of a photograph, in each direction and of each scale."""
+PHOTOGRAPHS = {
+    "china": ("scikit-learn", "sklearn/datasets/images/china.jpg"),
+    "flower": ("scikit-learn", "sklearn/datasets/images/flower.jpg"),
+    "grace_hopper": ("matplotlib", "matplotlib/mpl-data/sample_data/grace_hopper.jpg"),
+}
+"""Package and file of each. The packages have functions to load them, but importing these takes two seconds."""
 
 
 def _noise(random: Generator, height: int, width: int) -> Pixels:
@@ -121,10 +126,9 @@ def shipped() -> Iterator[tuple[str, str, Image.Image]]:
 
     The kind is the photograph's name. Of each, the middle square is one, and a grid of smaller ones the others.
     """
-    photographs = {name: Image.fromarray(load_sample_image(f"{name}.jpg")) for name in ("china", "flower")}
-    with Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False)) as opened:
-        photographs["grace_hopper"] = opened.convert("RGB")
-    for kind, photograph in photographs.items():
+    for kind, (package, file) in PHOTOGRAPHS.items():
+        with Image.open(str(distribution(package).locate_file(file))) as opened:
+            photograph = opened.convert("RGB")
         width, height = photograph.size
         places = [(min(width, height), (0.5, 0.5))]
         grid = np.linspace(0, 1, CROPS).tolist()
