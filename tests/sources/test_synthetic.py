@@ -66,12 +66,12 @@ def test_same_bytes_with_any_workers(hundred: tuple[Fetched, Path], tmp_path: Pa
 
 
 def die(_row: dict[str, object], seed: int) -> tuple[str, bytes]:
-    """Take the place of `_jpeg` in a process that the system kills."""
+    """Take the place of `draw_member` in a process that the system kills."""
     os._exit(seed)
 
 
 def test_killed_worker_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthetic, "_jpeg", die)
+    monkeypatch.setattr(synthetic, "draw_member", die)
     with pytest.raises(UserError, match="was killed"):
         fetch(tmp_path / "raw", 100, workers=2)
 

@@ -10,7 +10,10 @@ The random seed of a lesion is `[seed, lesion, 0]`, that of a view of it `[seed,
 order of drawing does not matter.
 """
 
+import io
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -201,3 +204,19 @@ def draw(kind: str, camera: str, seed: int, lesion: int, view: int) -> Image.Ima
     _blur(image, optics.blur)
     pixels = np.clip(255 * image, 0, 255).astype(np.uint8)
     return Image.merge("RGB", [Image.fromarray(channel) for channel in pixels])
+
+
+def draw_member(row: dict[Hashable, Any], seed: int) -> tuple[str, bytes]:
+    """Return one row's member of an archive: name and bytes. It is here as workers import this module, without pandas.
+
+    Args:
+        row: `draw`'s arguments (`kind`, `dataset`, `drawn_lesion`, `view`), `image_id`, and its defects: whether it
+            is `mirrored`, or `broken`.
+        seed: the data set's.
+    """
+    buffer = io.BytesIO()
+    drawn = draw(row["kind"], row["dataset"], seed, row["drawn_lesion"], row["view"])
+    drawn = drawn.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if row["mirrored"] else drawn
+    drawn.save(buffer, "JPEG", quality=60 if row["mirrored"] else 90)
+    content = buffer.getvalue()
+    return f"{row['image_id']}.jpg", content[: len(content) // 3] if row["broken"] else content

@@ -5,19 +5,15 @@ same gaps; and a few duplicates under other lesions, one of them with another di
 anew, and a broken file, so that every stage meets what it is for.
 """
 
-import io
 import itertools
 import math
-from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from numpy.random import Generator
-from PIL import Image
 from tqdm import tqdm
 
 from lesions.core.deterministic_zip import write_archive
@@ -25,7 +21,7 @@ from lesions.core.errors import UserError
 from lesions.core.stage import say
 from lesions.params.download import Download
 from lesions.sources.common.raw_data import Fetched, describe_file
-from lesions.sources.synthetic.drawing import CAMERAS, draw
+from lesions.sources.synthetic.drawing import CAMERAS, draw_member
 from lesions.sources.synthetic.exact import normals
 
 IMAGES = {"mel": 1113, "bcc": 514, "akiec": 327, "bkl": 1099, "nv": 6705, "df": 115, "vasc": 142}
@@ -86,7 +82,7 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
     archives = [raw / "images_part_1.zip", raw / "images_part_2.zip"]
     try:
         drawn = Parallel(n_jobs=workers, return_as="generator")(
-            delayed(_jpeg)(row, params.seed) for row in rows.to_dict("records")
+            delayed(draw_member)(row, params.seed) for row in rows.to_dict("records")
         )
         members = iter(tqdm(drawn, "drawing", len(rows), disable=None))
         write_archive(archives[0], itertools.islice(members, math.ceil(len(rows) / 2)))
@@ -108,16 +104,6 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
         "files": [describe_file(archive) for archive in archives],
     }
     return Fetched(table, provenance)
-
-
-def _jpeg(row: dict[Hashable, Any], seed: int) -> tuple[str, bytes]:
-    """Draw the image of one row, and return its archive member: name and bytes."""
-    buffer = io.BytesIO()
-    drawn = draw(row["kind"], row["dataset"], seed, row["drawn_lesion"], row["view"])
-    drawn = drawn.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if row["mirrored"] else drawn
-    drawn.save(buffer, "JPEG", quality=60 if row["mirrored"] else 90)
-    content = buffer.getvalue()
-    return f"{row['image_id']}.jpg", content[: len(content) // 3] if row["broken"] else content
 
 
 def _class_sizes(images: int) -> dict[str, int]:
