@@ -26,7 +26,7 @@ import pygit2
 
 HERE = Path(__file__).parent
 MAY_DIFFER = {"_", "COLUMNS", "LINES", "OLDPWD", "PATH", "PWD", "PYTEST_CURRENT_TEST", "SHLVL"}
-MAY_DIFFER_FROM = ("AWS_", "DVC_", "GIT_", "LESIONS_")
+MAY_DIFFER_FROM = ("AWS_", "DVC_", "GIT_", "LESIONS_", "OUR_")
 """Environment variables, and with what others begin, that no module reads as it loads."""
 MODULES = """
 pandas scipy.ndimage scipy.optimize scipy.sparse.csgraph scipy.spatial scipy.special scipy.stats
