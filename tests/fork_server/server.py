@@ -54,6 +54,11 @@ class Request(NamedTuple):
     owner: list[Any]
     files: list[int]
 
+    @property
+    def is_dvc(self) -> bool:
+        """Whether it is DVC."""
+        return self.words[1:3] == ["-m", "dvc"] or Path(self.words[1]).name == "dvc"
+
 
 def environment(folder: Path) -> dict[str, str]:
     """Return the environment variables by which processes find a server whose socket is in a folder."""
@@ -135,7 +140,7 @@ class Server:
 
     def takes(self, request: Request) -> bool:
         """Whether the modules would load alike in a process, and it has the user, group and limits of this one."""
-        may_differ = MAY_DIFFER | ({"HOME"} if Path(request.words[1]).name == "dvc" else set())
+        may_differ = MAY_DIFFER | ({"HOME"} if request.is_dvc else set())
         ours, theirs = (
             {(name, one[name]) for name in one.keys() - may_differ if not name.startswith(MAY_DIFFER_FROM)}
             for one in (self.environment, request.environment)
@@ -187,7 +192,7 @@ def become(request: Request) -> None:
     for number, file in enumerate(request.files):
         os.dup2(file, number)
         os.close(file)
-    if Path(request.words[1]).name != "dvc":  # which loads colorama, which wraps these
+    if not request.is_dvc:  # which loads colorama, which wraps these
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     os.chdir(request.folder)
     os.umask(request.mask)

@@ -1,4 +1,4 @@
-"""Hands a process of `python -m stages.X`, `lesions` or `dvc` to the fork server; each Python imports it as it starts.
+"""Hands a process of a stage, `lesions` or `dvc` to the fork server; each Python imports it as it starts.
 
 What stays of the process passes signals on, and ends as the other one does.
 """
@@ -11,7 +11,9 @@ SCRIPTS = [f"{sys.exec_prefix}/bin/{name}" for name in ("lesions", "dvc")]
 
 def is_served(words: list[str]) -> bool:
     """Whether a command line, Python first, has no option of Python's and runs what the server loads modules for."""
-    return (words[1:2] == ["-m"] and words[2].startswith("stages.")) or (len(words) > 1 and words[1] in SCRIPTS)
+    if words[1:2] == ["-m"]:
+        return words[2] == "dvc" or words[2].startswith("stages.")
+    return len(words) > 1 and words[1] in SCRIPTS
 
 
 def owner() -> list[object]:
