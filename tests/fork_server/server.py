@@ -130,7 +130,8 @@ class Server:
             connection.close()
             return request
         else:
-            connection.sendall(b"y")
+            with suppress(ConnectionError):
+                connection.sendall(b"y")
             ended = os.pidfd_open(process)
             self.waiting.register(connection, selectors.EVENT_READ, partial(self.pass_on, ended))
             self.waiting.register(ended, selectors.EVENT_READ, partial(self.end, process, connection))
@@ -161,7 +162,9 @@ class Server:
 
     def pass_on(self, ended: int, connection: socket.socket) -> None:
         """Pass on the signals that what stayed of a process has got; where it was killed, kill."""
-        numbers = connection.recv(16)
+        numbers = b""
+        with suppress(ConnectionError):
+            numbers = connection.recv(16)
         for number in numbers or [signal.SIGKILL]:
             signal.pidfd_send_signal(ended, number)
         if not numbers:
