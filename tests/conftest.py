@@ -10,6 +10,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from shutil import copyfile, copytree
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from lesions.core.json_files import write_json
 from lesions.core.signals import ENDING
 from lesions.taxonomy import about, ordered
 from tests.browser import start
+from tests.fork_server import server
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,6 +38,16 @@ settings.load_profile("untimed")
 
 # A run in the background begins with Ctrl-C ignored, and so would all that the tests start, and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fork_server() -> Iterator[None]:
+    """Let processes that tests start begin with TensorFlow loaded."""
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+        for name, value in server.environment(Path(folder)).items():
+            patch.setenv(name, value)
+        with server.started():
+            yield
 
 
 @pytest.fixture(autouse=True)

@@ -117,7 +117,9 @@ def test_second_run_changes_nothing(workspace: Path) -> None:
 
 
 @pytest.mark.long
-def test_second_clone_gets_the_same_bits(workspace: Path, tmp_path: Path) -> None:
+def test_second_clone_gets_the_same_bits(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By processes that load all by themselves, unlike those of the workspace."""
+    monkeypatch.delenv("TESTS_FORK_SERVER", raising=False)
     second = small_clone(tmp_path / "elsewhere" / "second")
     (second / "dvc.lock").unlink(missing_ok=True)
     assert stages_run(run("dvc repro", second)) == STAGES

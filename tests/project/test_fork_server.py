@@ -1,0 +1,73 @@
+"""The tests' fork server: processes begin with modules loaded, and else run and end as without it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fork server is for Linux")
+
+PROBE = """
+import os, signal, sys
+loaded = ["tensorflow" in sys.modules, "lesions" in sys.modules]
+said = [*loaded, os.getcwd(), sys.argv, sys.path[0], os.environ["DVC_X"]]
+print(sys.stdin.read(), file=sys.stderr)
+sys.stdout.write(f"{said}\\nno line's end")
+end = sys.argv[1]
+if end == "waits":
+    sys.stdout.flush()
+    signal.pause()
+if end == "raises":
+    raise ValueError(end)
+if end == "words":
+    sys.exit(end)
+sys.exit(int(end))
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages/__init__.py").touch()
+    (tmp_path / "stages/probe.py").write_text(PROBE)
+    return tmp_path
+
+
+def probe(project: Path, end: str, **environment: str) -> "subprocess.Popen[str]":
+    """Start a stage that says what it began with, and ends as told."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "stages.probe", end],
+        cwd=project,
+        env=os.environ | {"DVC_X": "x"} | environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(("end", "status"), [("0", 0), ("3", 3), ("300", 44), ("words", 1), ("raises", 1)])
+def test_process_is_as_without_the_server(project: Path, end: str, status: int) -> None:
+    started = {served: probe(project, end, **more) for served, more in ((True, {}), (False, {"TF_X": "1"}))}
+    printed = {served: process.communicate("input", timeout=120) for served, process in started.items()}
+    assert {process.returncode for process in started.values()} == {status}
+    for served, (stdout, stderr) in printed.items():
+        file = project / "stages/probe.py"
+        assert stdout == f"{[served, False, str(project), [str(file), end], str(project), 'x']}\nno line's end"
+        lines = stderr.splitlines()
+        assert (lines[0], lines[-1]) == ("input", {"words": "words", "raises": "ValueError: raises"}.get(end, "input"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_signals_end_both(project: Path, number: int) -> None:
+    process = probe(project, "waits")
+    assert process.stdin
+    assert process.stdout
+    process.stdin.close()
+    assert process.stdout.readline().startswith("[True")
+    process.send_signal(number)
+    assert process.wait(60) == -number
+    assert process.stdout.read() == "no line's end"  # whoever ran has closed it
