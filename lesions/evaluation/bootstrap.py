@@ -167,5 +167,5 @@ def alone(estimates: dict[str, list[Json]]) -> dict[str, Json]:
 
 
 def rounded(value: float) -> float | None:
-    """Round to `DIGITS`; None where undefined."""
-    return None if np.isnan(value) else round(float(value), DIGITS)
+    """Round to `DIGITS`, and to no negative zero; None where undefined."""
+    return None if np.isnan(value) else round(float(value), DIGITS) + 0.0
