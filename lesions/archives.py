@@ -115,8 +115,8 @@ def open_hdf5(path: Path) -> "Iterator[h5py.File]":
 
 
 def list_archives(folder: Path) -> list[Path]:
-    """Return the archives that lie in a folder or, as those of merged collections, in one below it; sorted by path."""
-    return [path for path in sorted([*folder.iterdir(), *folder.glob("*/*")]) if path.suffix.lower() in ARCHIVES]
+    """Return the archives that lie in a folder, sorted by name."""
+    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in ARCHIVES]
 
 
 def list_members(path: Path) -> list[Member]:

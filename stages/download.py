@@ -24,7 +24,9 @@ def main() -> None:
     check_table(fetched.table, f"the table of the source {params.source!r}")
     fetched.table.to_csv(RAW / "metadata.csv", index=False)
     write_json(RAW / "provenance.json", fetched.provenance)
-    print(f"{RAW}: {len(fetched.table):,} rows of metadata and {len(list_archives(RAW))} archive(s)")
+    collections = sorted(set(fetched.table.get("collection", [""])))
+    archives = [path for name in collections for path in list_archives(RAW / name)]
+    print(f"{RAW}: {len(fetched.table):,} rows of metadata and {len(archives)} archive(s)")
 
 
 if __name__ == "__main__":

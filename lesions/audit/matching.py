@@ -28,7 +28,7 @@ def find_members(raw: Path, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataF
     unsafe = dict(zip(table["image_id"], _unsafe_values(table), strict=True))
     first: dict[str, Member] = {}
     rejects: list[tuple[str, str, str, str]] = []
-    for member in _members(raw):
+    for member in _members(raw, sorted(set(table["collection"]) if "collection" in table else [""])):
         problem = member.problem
         if not problem:
             problem = unsafe.get(member.image_id, UNLISTED)
@@ -50,10 +50,9 @@ def find_members(raw: Path, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataF
     return found, pd.DataFrame(rejects, columns=REJECTS, dtype=str).map(sanitize)
 
 
-def _members(raw: Path) -> Iterator[Member]:
-    """Yield the members of all archives; those of a collection by the ids and the path that they have in the merge."""
-    for path in list_archives(raw):
-        collection = "" if path.parent == raw else path.parent.name
+def _members(raw: Path, collections: Sequence[str]) -> Iterator[Member]:
+    """Yield the members of all archives; those of a merged collection by the ids and the path that they have there."""
+    for collection, path in [(name, path) for name in collections for path in list_archives(raw / name)]:
         archive = path.relative_to(raw).as_posix()
         for member in list_members(path):
             yield member._replace(archive=archive, image_id=merged_id(member.image_id, collection))

@@ -215,6 +215,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "leaky": plain.assign(leakage="split by image"),
         "no-column": plain.drop(columns="leakage"),
         "no-numbers": plain.assign(nv="much"),
+        "grown": grown(plain),
         "better": modelled(3, 3.5),
     }
     for name, table in experiments.items():
@@ -222,6 +223,13 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         commit(folder)
         run(f"git tag {name}", folder)
     return folder
+
+
+def grown(table: pd.DataFrame) -> pd.DataFrame:
+    """The same images, and after them twenty new ones of new groups in each split."""
+    new = table.groupby("split").head(20)
+    ids = {name: "new " + new[name] for name in ("image_id", "group_id")}
+    return pd.concat([table, new.assign(**ids)], ignore_index=True)
 
 
 def compare(first: str, second: str, name: str, resamples: int) -> str:
@@ -251,6 +259,13 @@ def test_comparison_with_itself(repository: Path, monkeypatch: pytest.MonkeyPatc
     assert "the same difference in every resample" in printed
     assert "p = 1.000" in printed
     assert "both rank every pair alike" in printed
+
+
+def test_grown_data_are_compared_on_the_images_of_both(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    before, after = compare("plain", "better", "val", 100), compare("grown", "better", "val", 100)
+    assert "left out: 20 images of which the data of one of the two knew nothing" in after
+    assert before.replace("plain", "grown").splitlines()[2:] == after.splitlines()[2:]
 
 
 def test_leakage_is_named(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

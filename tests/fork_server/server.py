@@ -105,6 +105,7 @@ class Server:
     def __init__(self, listener: socket.socket) -> None:
         self.environment = dict(os.environ)
         self.owner = sys.modules["sitecustomize"].owner()  # this Python has imported it, too
+        self.set_by_loading: set[tuple[str, str]] = set()
         self.loaded = False
         self.waiting = selectors.DefaultSelector()
         self.waiting.register(listener, selectors.EVENT_READ, self.accept)
@@ -140,19 +141,27 @@ class Server:
         return None
 
     def takes(self, request: Request) -> bool:
-        """Whether the modules would load alike in a process, and it has the user, group and limits of this one."""
+        """Whether the modules would load alike in a process, and it has the user, group and limits of this one.
+
+        What loading sets, the tests' own process has too, once a test of it has loaded the same.
+        """
+        self.load_once()
         may_differ = MAY_DIFFER | ({"HOME"} if request.is_dvc else set())
         ours, theirs = (
             {(name, one[name]) for name in one.keys() - may_differ if not name.startswith(MAY_DIFFER_FROM)}
             for one in (self.environment, request.environment)
         )
-        return ours == theirs and request.owner == self.owner
+        return ours - self.set_by_loading == theirs - self.set_by_loading and request.owner == self.owner
 
-    def fork(self) -> int:
-        """Fork as `os.fork` does, with all modules loaded, and in the fork without the server's files."""
+    def load_once(self) -> None:
+        """Load the modules, and note which environment variables that sets."""
         if not self.loaded:
             load()
+            self.set_by_loading = set(os.environ.items()) - set(self.environment.items())
             self.loaded = True
+
+    def fork(self) -> int:
+        """Fork as `os.fork` does, and in the fork without the server's files."""
         process = os.fork()
         if process == 0:
             for key in list(self.waiting.get_map().values()):

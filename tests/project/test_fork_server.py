@@ -61,6 +61,13 @@ def test_process_is_as_without_the_server(project: Path, end: str, status: int) 
         assert (lines[0], lines[-1]) == ("input", {"words": "words", "raises": "ValueError: raises"}.get(end, "input"))
 
 
+def test_process_is_served_after_a_test_has_loaded_tensorflow(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    served, other = probe(project, "0"), probe(project, "0", KERAS_BACKEND="jax")
+    assert served.communicate("input", timeout=120)[0].startswith("[True")
+    assert other.communicate("input", timeout=120)[0].startswith("[False")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_signals_end_both(project: Path, number: int) -> None:
     process = probe(project, "waits")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lesions.commands.compare.paired import LESS_IS_BETTER, check_alike, estimates
+from lesions.commands.compare.paired import LESS_IS_BETTER, check_alike, estimates, on_common_images
 from lesions.commands.compare.predictions_at_revision import ModelPredictions, predictions_at_revision
 from lesions.commands.compare.significance import delong, mcnemar
 from lesions.commands.options import read_bootstrap
@@ -25,12 +25,14 @@ class Comparison:
         other: the second's, of the same images.
         metrics: by name, three entries each: the first's, the second's, and the difference, with intervals.
         resamples: of the bootstrap.
+        left_out: how many images of the split only one of the two had, since data have grown.
     """
 
     one: ModelPredictions
     other: ModelPredictions
     metrics: Mapping[str, Sequence[Estimate]]
     resamples: int
+    left_out: int = 0
 
     @property
     def names(self) -> tuple[str, str]:
@@ -56,10 +58,10 @@ def compare(first: str, second: str, name: str, resamples: int | None) -> Compar
         UserError: one of the two cannot be read, or they have other images, labels or classes.
     """
     bootstrap = read_bootstrap(resamples)
-    one, other = predictions_at_revision(first, name), predictions_at_revision(second, name)
+    one, other, left_out = on_common_images(predictions_at_revision(first, name), predictions_at_revision(second, name))
     check_alike(one, other)
     say(f"Comparing on {bootstrap.resamples:,} resamples ...")
-    return Comparison(one, other, estimates(one, other, bootstrap), bootstrap.resamples)
+    return Comparison(one, other, estimates(one, other, bootstrap), bootstrap.resamples, left_out)
 
 
 def as_text(comparison: Comparison) -> str:
@@ -102,6 +104,7 @@ def context(comparison: Comparison) -> dict[str, Any]:
         "other": comparison.other.revision,
         "split": comparison.one.name,
         "images": len(split.label),
+        "left_out": comparison.left_out,
         "groups": split.n_groups,
         "melanomas": None if melanomas is None else len(set(split.groups[melanomas])),
         "leaky": comparison.leaky,

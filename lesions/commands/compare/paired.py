@@ -3,6 +3,7 @@
 from functools import partial
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from lesions.commands.compare.predictions_at_revision import ModelPredictions
@@ -15,6 +16,22 @@ from lesions.evaluation.metrics import Metrics
 COMPARED = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "log_loss")
 OF_MELANOMA = ("melanoma_auc", "melanoma_sensitivity", "melanoma_specificity")
 LESS_IS_BETTER = ("log_loss",)
+
+
+def on_common_images(one: ModelPredictions, other: ModelPredictions) -> tuple[ModelPredictions, ModelPredictions, int]:
+    """Leave out the images that the data of one model did not have yet, as where data have grown since.
+
+    An image that both had, in other splits, stays, and all do where no image is common: `check_alike` refuses these.
+
+    Returns:
+        Both, and how many images were left out.
+    """
+    ids = [found.split.table["image_id"] for found in (one, other)]
+    new = {*ids[0]} - {*ids[1]} - other.every_image, {*ids[1]} - {*ids[0]} - one.every_image
+    if not {*ids[0]} & {*ids[1]}:
+        return one, other, 0
+    kept = [pd.Index(held[~held.isin(theirs)]) for held, theirs in zip(ids, new, strict=True)]
+    return one.only(kept[0]), other.only(kept[1]), len(new[0]) + len(new[1])
 
 
 def check_alike(one: ModelPredictions, other: ModelPredictions) -> None:

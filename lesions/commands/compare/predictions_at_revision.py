@@ -1,6 +1,7 @@
 """The predictions of an experiment, or of any Git revision: read through DVC, without a checkout."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import pandas as pd
 from dvc.api import DVCFileSystem
@@ -33,6 +34,7 @@ class ModelPredictions:
         split: its images, sorted by `image_id`.
         melanoma: the label of melanoma alone, or None where no class is.
         leakage: `none`, or the name of the leak.
+        every_image: the `image_id`s of its data, of all splits.
     """
 
     revision: str
@@ -40,6 +42,11 @@ class ModelPredictions:
     split: SplitPredictions
     melanoma: str | None
     leakage: str
+    every_image: frozenset[str] = frozenset()
+
+    def only(self, image_ids: "pd.Index[str]") -> Self:
+        """Return the predictions of some images alone."""
+        return replace(self, split=self.split.only(self.split.table["image_id"].isin(image_ids).to_numpy()))
 
 
 def predictions_at_revision(revision: str, name: str) -> ModelPredictions:
@@ -63,7 +70,12 @@ def predictions_at_revision(revision: str, name: str) -> ModelPredictions:
     melanoma = list(classes.loc[classes["diagnoses"] == "mel", "label"])
     leakage = ", ".join(sorted(set(table["leakage"])))
     return ModelPredictions(
-        revision, name, predictions.split_predictions(rows, images), melanoma[0] if melanoma else None, leakage
+        revision,
+        name,
+        predictions.split_predictions(rows, images),
+        melanoma[0] if melanoma else None,
+        leakage,
+        frozenset(images["image_id"]),
     )
 
 
