@@ -41,13 +41,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def fork_server() -> Iterator[None]:
-    """Let processes that tests start begin with TensorFlow loaded."""
+def fork_server() -> Iterator[dict[str, str]]:
+    """Let processes that tests start begin with TensorFlow loaded; yield the environment variables at the beginning."""
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
         for name, value in server.environment(Path(folder)).items():
             patch.setenv(name, value)
         with server.started():
-            yield
+            yield dict(os.environ)
 
 
 @pytest.fixture(autouse=True)
