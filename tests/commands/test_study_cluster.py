@@ -32,6 +32,15 @@ EMPTY = hashlib.md5(b"[]", usedforsecurity=False).hexdigest()
 """Of DVC's list of an empty folder."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def environment() -> Iterator[None]:
+    """Take back what a cluster of Dask sets for all processes that start after it, such as OMP_NUM_THREADS."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with a commit, of which nothing is shared."""
