@@ -74,7 +74,7 @@ def test_a_changed_image_is_found(change: str, drawn: list[Image.Image], origina
     changed = [read(CHANGES[change](image), 40) for image in drawn]
     found = find_near_duplicates(*stacked(originals + changed))
     missed = set(range(len(drawn))) - set(found["one"])
-    assert len(missed) <= 3  # of 120; by the random seed of the drawings 1 to 3 cropped ones
+    assert len(missed) <= 1  # .99 of 120
     assert (found["other"] - found["one"] == len(drawn)).all()
     assert found["similarity"].between(MIN_SIMILARITY, 1).all()
 
@@ -89,7 +89,7 @@ def test_all_changes_at_once_are_found(drawn: list[Image.Image], originals: list
         return read(image.resize((int(shape[0]), int(shape[1]))), int(random.integers(40, 96)))
 
     found = find_near_duplicates(*stacked(originals + [change(image) for image in drawn]))
-    assert len(set(range(len(drawn))) - set(found["one"])) <= 3
+    assert len(set(range(len(drawn))) - set(found["one"])) <= 1
     assert (found["other"] - found["one"] == len(drawn)).all()
 
 

@@ -2,8 +2,6 @@
 
 import io
 import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -24,7 +22,6 @@ from lesions.sources.synthetic import fetch as synthetic
 from lesions.sources.synthetic.drawing import CAMERAS, HEIGHT, WIDTH, draw
 from lesions.sources.synthetic.kinds import KINDS
 from lesions.taxonomy import ordered
-from tests.conftest import ROOT
 
 ARCHIVES = ["images_part_1.zip", "images_part_2.zip"]
 
@@ -66,12 +63,12 @@ def test_same_bytes_with_any_workers(hundred: tuple[Fetched, Path], tmp_path: Pa
 
 
 def die(_row: dict[str, object], seed: int) -> tuple[str, bytes]:
-    """Take the place of `draw_member` in a process that the system kills."""
+    """Take the place of `_jpeg` in a process that the system kills."""
     os._exit(seed)
 
 
 def test_killed_worker_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthetic, "draw_member", die)
+    monkeypatch.setattr(synthetic, "_jpeg", die)
     with pytest.raises(UserError, match="was killed"):
         fetch(tmp_path / "raw", 100, workers=2)
 
@@ -197,37 +194,12 @@ def test_views_of_a_lesion_are_similar() -> None:
             [
                 np.percentile(np.asarray(draw(kind, "synthetic_a", 1, lesion, view)), range(5, 100, 10), axis=(0, 1))
                 for kind in KINDS
-                for lesion in range(1, 13)
+                for lesion in range(1, 7)
             ]
-        ).reshape(len(KINDS), 12, -1)
+        ).reshape(len(KINDS), 6, -1)
         for view in (1, 2)
     ]
     distances = np.abs(first[:, :, None] - second[:, None]).mean(axis=-1)  # kind, lesion, lesion
     own = np.einsum("kll->kl", distances)
     assert np.median(own) < 0.6 * np.median(distances)
-    assert (distances.argmin(axis=2) == np.arange(12)).mean() > 0.25  # chance: 1/12
-
-
-OLD_PROCESSOR = {
-    "NPY_DISABLE_CPU_FEATURES": " ".join(np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])),
-    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX2,-FMA,-FMA4",
-}
-"""Environment variables that keep NumPy and the C library from what they have for newer processors alone."""
-
-
-def test_same_bytes_on_an_older_processor(hundred: tuple[Fetched, Path], tmp_path: Path) -> None:
-    fetched, _ = hundred
-    program = (
-        "import sys; from pathlib import Path; from tests.sources.test_synthetic import fetch; "
-        "fetched = fetch(Path(sys.argv[1]), 100, workers=1); "
-        "print(fetched.table.to_csv(), fetched.provenance)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program, str(tmp_path / "raw")],
-        check=True,
-        cwd=ROOT,
-        env=os.environ | OLD_PROCESSOR,
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.strip() == f"{fetched.table.to_csv()} {fetched.provenance}".strip()
+    assert (distances.argmin(axis=2) == np.arange(6)).mean() > 0.4  # chance: 1/6
