@@ -84,6 +84,7 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     with _File(io.FileIO(path)) as file:
         try:
             archive = zipfile.ZipFile(file)
+        # zipfile's NotImplementedError is of an archive that asks for a later version of the format than it reads.
         except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
             raise UserError(
                 f"{sanitize(str(path))} cannot be opened as a zip archive ({sanitize(str(error))}): it is truncated or "

@@ -4,8 +4,8 @@ import re
 
 import pandas as pd
 
-NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
-"""What a collection may be called; it is a folder's name too."""
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+"""What a collection may be called: it is the name of a folder too, beside `metadata.csv`."""
 
 
 def merged_id(own_id: str, collection: str) -> str:

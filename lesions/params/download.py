@@ -109,7 +109,7 @@ class Download(Section):
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise ValueError(
                 f"merge, entry {number}: the name {name!r} is none that a collection can have; expected small letters, "
-                "digits, _ . and -, such as `name: clinic`"
+                "digits, _ and -, such as `name: clinic`"
             )
         return name, collection
 

@@ -101,7 +101,7 @@ def run_of(ids: list[str], probability: list[list[float]], leakage: str = "none"
     table = pd.DataFrame({"image_id": ids})
     label = groups = np.zeros(len(ids), np.int64)
     split = SplitPredictions(table, classes.split(), label, np.array(probability), None, groups)
-    return ModelPredictions("run", "test", split, None, leakage)
+    return ModelPredictions("run", "test", split, None, leakage, frozenset(ids))
 
 
 def test_out_of_fold_predictions_are_means_over_the_runs() -> None:

@@ -157,9 +157,8 @@ def modelled(seed: int, skill: float, lesions: int = 300) -> pd.DataFrame:
 def as_predictions(table: pd.DataFrame, revision: str) -> ModelPredictions:
     label = table["label"].map(CLASSES.index).to_numpy(np.int64)
     groups = np.unique(table["group_id"], return_inverse=True)[1]
-    return ModelPredictions(
-        revision, "all", SplitPredictions(table, CLASSES, label, table[CLASSES].to_numpy(), None, groups), "mel", "none"
-    )
+    split = SplitPredictions(table, CLASSES, label, table[CLASSES].to_numpy(), None, groups)
+    return ModelPredictions(revision, "all", split, "mel", "none", frozenset(table["image_id"]))
 
 
 def ends(entry: dict[str, float | int | str | None]) -> tuple[float, float]:

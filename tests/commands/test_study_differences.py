@@ -88,7 +88,7 @@ def predicted(seed: int, better: float, images: range = range(120), revision: st
     names = [f"image {one:03}" for one in number]
     table = pd.DataFrame({"image_id": names, "label": label.astype(str), "group_id": (number // 2).astype(str)})
     split = SplitPredictions(table, ["0", "1", "2"], label, probability, None, groups)
-    return ModelPredictions(revision, "test", split, None, "none")
+    return ModelPredictions(revision, "test", split, None, "none", frozenset(names))
 
 
 @pytest.fixture(autouse=True)

@@ -232,6 +232,7 @@ def test_collections_keep_their_shares_in_each_split() -> None:
         ({"merge": [{"source": "merged"}]}, "expected the source of one collection"),
         ({"merge": [{"year": 2019}]}, "expected the source of one collection"),
         ({"merge": [{"source": "ham10000", "name": "../x"}]}, "is none that a collection can have"),
+        ({"merge": [{"source": "ham10000", "name": "metadata.csv"}]}, "is none that a collection can have"),
         ({"merge": [{"source": "synthetic"}, {"source": "ham10000"}]}, "synthetic is drawn, and the others are not"),
         ({"source": [{"source": "ham10000"}]}, "write `source: merged`, and the list as `merge`"),
     ],

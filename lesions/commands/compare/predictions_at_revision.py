@@ -42,7 +42,7 @@ class ModelPredictions:
     split: SplitPredictions
     melanoma: str | None
     leakage: str
-    every_image: frozenset[str] = frozenset()
+    every_image: frozenset[str]
 
     def only(self, image_ids: "pd.Index[str]") -> Self:
         """Return the predictions of some images alone."""
