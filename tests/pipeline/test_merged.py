@@ -250,7 +250,7 @@ def test_a_collection_that_cannot_be_had_is_named() -> None:
     with pytest.raises(UserError) as error:
         fetched(params("a", "b"))
     assert "The collection b (download.merge) cannot be had: incoming/b" in str(error.value)
-    assert "Of a nothing is wrong" in str(error.value)
+    assert "Nothing is wrong with a;" in str(error.value)
 
 
 def test_merged_data_through_the_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

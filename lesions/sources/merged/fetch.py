@@ -48,7 +48,7 @@ def fetch(params: Download, raw: Path) -> Fetched:
             problems.append(f"The collection {name} (download.merge) cannot be had: {error}")
     if problems:
         rest = [name for name in chosen if name in fetched]
-        kept = f"\nOf {', '.join(rest)} nothing is wrong; what was fetched is not fetched again." if rest else ""
+        kept = f"\nNothing is wrong with {', '.join(rest)}; what was fetched is not fetched again." if rest else ""
         raise UserError("\n".join(problems) + kept)
     for name, one in fetched.items():
         print(f"{name}: {len(one.table):,} rows; licence: {one.provenance.get('licence', NO_LICENCE)}")
