@@ -7,4 +7,4 @@ from lesions.core.signals import end_at_once
 
 if sys.argv[0] == "-m":  # `python -m stages.NAME`, whose modules are yet to load
     end_at_once()
-    gc.disable()  # they load a tenth to a fifth faster; `run_stage` enables it again
+    gc.disable()  # there is nothing to collect as they load; `run_stage` enables it again
