@@ -89,6 +89,7 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
         means(study, families),
         more_than_baseline(study, comparisons),
         INTERVALS,
+        study.notes.strip(),
     ]
     file.parent.mkdir(parents=True, exist_ok=True)
     plot.write_bytes(image)

@@ -108,6 +108,7 @@ class Study(BaseModel):
         common: what all experiments get first.
         experiments: in the order in which they run.
         ladders: of experiments, which the report begins with.
+        notes: Markdown, with which it ends.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -122,6 +123,7 @@ class Study(BaseModel):
     common: Listed = Listed()
     experiments: Annotated[list[Entry], Field(min_length=1)]
     ladders: list[Ladder] = []
+    notes: str = ""
 
     @model_validator(mode="after")
     def _each_is_expand_each(self) -> Self:
