@@ -83,17 +83,19 @@ def add_experiment_commands(command: AddCommand) -> None:
     add("name", nargs="?", help="without it, list them")
     add("--set-param", action="store_true", help="print it as options of `dvc exp run` instead")
 
-    add = command("metrics", print_metrics, "show the experiments and their metrics, in 80 columns").add_argument
+    add = command("metrics", print_metrics, "show a table of the experiments and their metrics").add_argument
     add("--split", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
 
-    add = command("compare", compare_experiments, "say how two experiments differ, and whether by chance").add_argument
+    add = command(
+        "compare", compare_experiments, "say how two experiments differ, and whether that is more than chance explains"
+    ).add_argument
     add("first", help="an experiment's name, or any Git revision")
     add("second", nargs="?", default="workspace", help="without it, the files as they are")
     add("--split", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
     add("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
     add("--markdown", type=a_path, metavar="FILE", help="also write it for a pull request, with images beside the file")
 
-    add = command("study", run_study, "run what is missing of a list of experiments, and report on them").add_argument
+    add = command("study", run_study, "run or resume a list of experiments, and report on them").add_argument
     add("name", nargs="?", help="of a file in studies/; without it, list them, and what is done")
     add("--dry", action="store_true", help="say what would run, and run nothing")
     reads = "read the images there instead of fetching a published set"
@@ -116,14 +118,16 @@ def add_model_commands(command: AddCommand) -> None:
     classify("--sex", default="", help="female or male, likewise")
     classify("--site", default="", help="of the lesion, likewise: back, face, lower extremity, ...")
 
-    add = command("audit", audit_images, "rank label suspects, re-photographs and off-topic images").add_argument
+    add = command(
+        "audit", audit_images, "find label errors, repeated photographs and images of something else"
+    ).add_argument
     study = "use the out-of-fold predictions of that study, as of all images with `folds`; else of validation alone"
     add("--study", default="", metavar="NAME", help=study)
     add("--test", action="store_true", help="show those of test too, to mend labels of all splits alike")
     add("--fast", action="store_true", help="compare images as they are, not turned: seconds, and finds fewer pairs")
     add("--out", type=a_path, default=Path("data/audit"), metavar="DIR", help="without it, data/audit")
 
-    page = command("page", serve_page, "serve a local web page on which images are dropped").add_argument
+    page = command("page", serve_page, "serve a local web page that classifies the images dropped on it").add_argument
     page("--port", type=int, default=8765, help="8765 without it; 0 takes any that is free")
 
     validate = command("validate", validate_model, "evaluate a model on another collection").add_argument

@@ -47,6 +47,8 @@ ADVICE = {
     "no_lesion_or_patient_ids": "Add a column lesion_id or patient_id if you can find out; else expect metrics on new "
     "patients to be lower than those on the test split.",
     "lesions_of_two_classes": "Check these rows: a diagnosis is wrong, or which images show one lesion.",
+    "duplicates_of_two_classes": "No network can be right on all of these. Set clean.label_conflicts to drop, unless "
+    "you repeat what was published with them.",
     "dx_type_tells_the_diagnosis": "Use it to describe, never as an input: it was recorded because of the diagnosis. "
     "Read the metrics for each way of confirmation apart; what was not worth a biopsy is the easier case.",
     "source_tells_the_diagnosis": "A network can learn to know the camera or the clinic instead of the lesion. Read "
@@ -116,6 +118,7 @@ def find_warnings(
         "malignant_with_benign": _mixed_classes(classes),
         "no_lesion_or_patient_ids": _no_ids(images),
         "lesions_of_two_classes": _two_classes(images),
+        "duplicates_of_two_classes": _two_classes_of_one_image(images),
         **{f"{column}_tells_the_diagnosis": _column(images, column, coefficients[column]) for column in COLUMNS},
         "sizes_differ_by_class": _sizes(images),
         "sources_without_classes": _sources(images),
@@ -173,6 +176,17 @@ def _two_classes(images: pd.DataFrame) -> str:
         return ""
     examples = first_few([f"{lesion}: {joined(ordered(classes))}" for lesion, classes in divided.items()])
     return f"{quantity(len(divided), 'lesion')} with images of more than one class ({examples})."
+
+
+def _two_classes_of_one_image(images: pd.DataFrame) -> str:
+    sets = images[images["near_duplicate_id"] != ""].groupby("near_duplicate_id")["label"]
+    contradict = images.loc[sets.transform("nunique").reindex(images.index, fill_value=1) > 1, "image_id"]
+    if contradict.empty:
+        return ""
+    return (
+        f"{quantity(len(contradict), 'image')} have a duplicate under another diagnosis, and stay, since "
+        f"clean.label_conflicts is keep: {first_few(sorted(contradict))}."
+    )
 
 
 def _column(images: pd.DataFrame, column: str, coefficient: float) -> str:

@@ -101,12 +101,12 @@ def verdict(correlation: float | None) -> str:
         return "No map could be compared: all were constant."
     if correlation < ALIKE:
         return (
-            f"Passed: with random weights the maps differ (rank correlation {correlation:.2f}, below {ALIKE}), so "
-            "they depend on the network's weights."
+            f"Passed: with random weights the maps differ (mean rank correlation {correlation:.2f}, below {ALIKE}, a "
+            "bound of our own), so they depend on the network's weights."
         )
     return (
-        f"Failed: with random weights the maps are much the same (rank correlation {correlation:.2f}, {ALIKE} or "
-        "more), so they show the images rather than what the network learnt. Do not read them."
+        f"Failed: with random weights the maps are much the same (mean rank correlation {correlation:.2f}, {ALIKE} "
+        "or more, a bound of our own), so they show the images rather than what the network learnt. Do not read them."
     )
 
 

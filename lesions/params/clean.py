@@ -30,7 +30,7 @@ class Clean(Section):
     """See params.yaml for what each key means."""
 
     max_rejected: float = Field(ge=0, le=1)
-    label_conflicts: Literal["drop", "keep_first", "error"]
+    label_conflicts: Literal["drop", "keep_first", "keep", "error"]
     known_groups: str = Field(min_length=1)
     classes: dict[str, OwnClass]
     unmapped_diagnoses: Literal["stop", "keep", "set_aside"]

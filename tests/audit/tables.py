@@ -38,7 +38,8 @@ def images(rows: int, **columns: object) -> pd.DataFrame:
     labels = columns.get("label", np.resize(["mel", "nv"], rows))
     given = {"label": labels, "diagnosis": labels, "lesion_id": [f"L{number}" for number in range(rows)], **columns}
     done = normalise(table(rows, **given), "placeholder")
-    return done.assign(group_id=done["image_id"], known_pair_id="", known_group_id="")
+    duplicates = pd.Series(columns.get("near_duplicate_id", ""), index=done.index)
+    return done.assign(group_id=done["image_id"], known_pair_id="", known_group_id="", near_duplicate_id=duplicates)
 
 
 def warnings_of(data: pd.DataFrame) -> list[Finding]:

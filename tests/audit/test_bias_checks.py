@@ -105,6 +105,15 @@ def test_missing_ids_and_lesions_of_two_classes() -> None:
     ]
 
 
+def test_duplicates_that_stay_under_two_classes() -> None:
+    duplicates = [*["a"] * 2, *["b"] * 2, *[""] * 396]
+    labels = ["mel", "nv", "nv", "nv", *halves("mel", "nv", 396)]
+    named = images(400, near_duplicate_id=duplicates, label=labels)
+    (found,) = [one for one in warnings_of(named) if one.key == "duplicates_of_two_classes"]
+    assert found.found.startswith("2 images have a duplicate under another diagnosis")
+    assert "duplicates_of_two_classes" not in keys(named.assign(label=["nv"] * 4 + labels[4:]))
+
+
 def test_uncertainty_coefficients_ignore_order_and_duplicates() -> None:
     random = np.random.default_rng(0)
     data = images(300, dx_type=random.choice(["histo", "consensus", ""], 300), lesion_id=np.arange(300).astype(str))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from lesions.audit.duplicates import find_duplicates, near_duplicate_ids, under_two_lesions
-from lesions.audit.label_conflicts import label_conflicts
+from lesions.audit.label_conflicts import conflict_lines, describe_conflicts, label_conflicts
 from lesions.audit.near_duplicates import (
     MIN_SIMILARITY,
     SIZE,
@@ -163,3 +163,13 @@ def test_label_conflicts(pairs: pd.DataFrame) -> None:
     assert list(label_conflicts(IMAGES, pairs, "keep_first")) == ["", said, "", "", ""]
     assert list(label_conflicts(IMAGES.iloc[::-1], pairs, "keep_first")) == ["", "", "", said, ""]
     assert (label_conflicts(IMAGES.assign(label="nv"), pairs, "error") == "").all()
+    assert (label_conflicts(IMAGES, pairs, "keep") == "").all()
+
+
+def test_no_classifier_is_right_on_all_contradicting_images(pairs: pd.DataFrame) -> None:
+    images = IMAGES.assign(published_split="")
+    found = describe_conflicts(images, pairs)
+    assert (found["right_at_most"], found["images"]) == (4, 5)
+    assert "right on 4 of 5 images (80.0%) at most" in "\n".join(conflict_lines(found))
+    alike = describe_conflicts(images.assign(label="nv"), pairs.assign(label_one="nv", label_other="nv"))
+    assert alike["right_at_most"] == 5

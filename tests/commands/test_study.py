@@ -19,9 +19,19 @@ from lesions.commands.study import report
 from lesions.commands.study import run as study_run
 from lesions.commands.study.comparison_table import comparison_table
 from lesions.commands.study.comparisons import ONE_RUN, Comparison, adjusted
+from lesions.commands.study.ladder import Climbed
 from lesions.commands.study.plan import Planned, list_experiments, plan, with_absolute_paths
 from lesions.commands.study.plot import Row, draw, draw_differences
-from lesions.commands.study.study import METRICS, Study, list_studies, merge_params, read_study
+from lesions.commands.study.study import (
+    METRICS,
+    Ladder,
+    Published,
+    Step,
+    Study,
+    list_studies,
+    merge_params,
+    read_study,
+)
 from lesions.core.errors import UserError
 from lesions.core.params import read_file
 from lesions.sources.common.download import downloads
@@ -53,26 +63,30 @@ def test_shipped_study(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     study = read_study(name)
     for entry in study.experiments:
         merge_params(study, entry, read_file())
-    assert len((ROOT / f"studies/{name}.yaml").read_text().splitlines()) < 75
+    assert len((ROOT / f"studies/{name}.yaml").read_text().splitlines()) < 100
 
 
-def test_published_study_pairs_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_study_differs_in_the_split_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     study = read_study("published")
     params = {entry.name: merge_params(study, entry, read_file()) for entry in study.experiments}
     presets = {preset for entry in study.experiments for preset in entry.presets}
     assert {file.stem for file in (ROOT / "presets").glob("*-honest.yaml")} <= presets
-    pairs = [(entry.name, entry.pairs_with) for entry in study.experiments if entry.pairs_with]
-    assert len(pairs) == len(study.experiments) / 2
+    pairs = [(name.replace("-honest", ""), name) for name in params if "-honest-" in name]
+    assert len(pairs) == 18
     for leaky, without_leak in pairs:
         one, other = params[leaky], params[without_leak]
-        for section in ("download", "prepare", "pretrained", "evaluate"):
-            assert one[section] == other[section], leaky
-        assert {**one["train"], "restore_best_weights": 0} == {**other["train"], "restore_best_weights": 0}
-        assert other["split"]["method"] == "grouped"
-        assert other["split"]["same_lesion"] != "injected"
-    injected, withheld = (params[f"siblings-{arm}"] for arm in ("injected", "withheld"))
-    assert {**injected, "split": 0} == {**withheld, "split": 0}
+        one["rebalance"].pop("when")
+        assert other["rebalance"].pop("when") == "after_split"
+        assert {**one, "split": 0} == {**other, "split": 0}, leaky
+        assert (other["split"]["method"], other["split"]["group_overlap"]) != ("published", "keep")
+        assert other["split"]["method"] != "image"
+    for network in ("lifecycle", "pretrained"):
+        arms = [
+            [ours for name, ours in params.items() if f"{network}-{arm}" in name] for arm in ("injected", "withheld")
+        ]
+        for injected, withheld in zip(*arms, strict=True):
+            assert {**injected, "split": 0} == {**withheld, "split": 0}
 
 
 def test_each_combination_is_an_experiment(here: Path) -> None:
@@ -87,7 +101,8 @@ def test_each_combination_is_an_experiment(here: Path) -> None:
     assert {(one["split"]["folds"], one["train"]["epochs"]) for one in params} == {(3, 3)}
 
 
-A = {"name": "a"}
+A: dict[str, object] = {"name": "a"}
+STEP: dict[str, object] = {"experiment": "a", "shows": "as it is"}
 
 
 @pytest.mark.parametrize(
@@ -104,12 +119,6 @@ A = {"name": "a"}
         ([{"name": "a.lock"}], "'a.lock' is no name for an experiment"),
         ([{"name": "a", "each": {"evaluate.splits": [["val"], ["test"]]}}], "is no name for an experiment"),
         ([A, A], "two experiments are called a"),
-        ([{**A, "pairs_with": "b"}, {"name": "bb"}], 'a pairs with b, which is no other experiment; did you mean "bb"'),
-        ([{**A, "pairs_with": "a"}], "a pairs with a, which is no other experiment"),
-        (
-            [{**A, "published": {"value": 83.5, "split": "val", "source": "x"}}],
-            "experiment a.published.value: input should",
-        ),
         ([{**A, "preset": ["lifecycle"]}], "experiment a.preset: unknown key; remove it"),
         ([], "experiments: list should have at least 1 item"),
         (["a"], "experiment 1: input should be a valid dictionary"),
@@ -122,6 +131,25 @@ def test_invalid_study_is_refused(here: Path, experiments: list[dict[str, object
         plan(read_study("mine"))
     assert words in str(error.value)
     assert "studies/mine.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("ladder", "words"),
+    [
+        ({"steps": [{"experiment": "b", "shows": "x"}]}, "ladder L: there is no experiment b; known: a"),
+        ({"steps": [{"experiment": "a", "shows": "x", "unseen_by": "c"}]}, "ladder L: there is no experiment c"),
+        ({"steps": []}, "ladders.0.steps: list should have at least 1 item"),
+        (
+            {"steps": [STEP], "published": {"value": 83.5, "called": "val", "source": "x"}},
+            "ladders.0.published.value: input should",
+        ),
+    ],
+)
+def test_invalid_ladder_is_refused(here: Path, ladder: dict[str, object], words: str) -> None:
+    write(here, "mine", [A], ladders=[{"name": "L", **ladder}])
+    with pytest.raises(UserError) as error:
+        read_study("mine")
+    assert words in str(error.value)
 
 
 def test_unknown_study(here: Path) -> None:
@@ -198,12 +226,21 @@ def state(folder: Path) -> str:
 
 
 def test_study_runs_and_reports(clone: Path) -> None:
-    draw: dict[str, object] = {"name": "draw", "each": {"evaluate.seed": [2]}, "pairs_with": "same"}
+    draw: dict[str, object] = {"name": "draw", "each": {"evaluate.seed": [2]}}
     elsewhere: dict[str, object] = {
         "name": "elsewhere",
         "set": {"download.source": "folder", "download.folder": "data/incoming"},
     }
-    write(clone, "draws", [draw, {"name": "same"}, elsewhere], report="docs/draws.md", baseline="same")
+    steps = [
+        {"experiment": "same", "shows": "one seed"},
+        {"experiment": "draw", "shows": "another"},
+        {"experiment": "draw", "shows": "what none of its lesions trains", "unseen_by": "draw"},
+        {"experiment": "draw", "shows": "the others", "seen_by": "draw"},
+        {"experiment": "elsewhere", "shows": "other images"},
+    ]
+    ladder = {"name": "Seeds", "published": {"value": 0.123, "called": "val", "source": "a [page](x)"}, "steps": steps}
+    ladders = {"metric": "accuracy", "ladders": [ladder]}
+    write(clone, "draws", [draw, {"name": "same"}, elsewhere], report="docs/draws.md", baseline="same", **ladders)
     commit(clone)
     before = state(clone)
     dry = run("lesions study draws --dry", clone)
@@ -215,7 +252,14 @@ def test_study_runs_and_reports(clone: Path) -> None:
     assert "2 of 3 done" in printed
     page = (clone / "docs/draws.md").read_text()
     assert "| `elsewhere` | its images are not here |" in page
-    assert "| `draw-2` - `same`, all images (" in page
+    assert "Seeds, accuracy: published 0.123, which is " in page
+    assert r"Published: 0.123, called validation: a \[page\](x)." in page
+    assert "| other images | `elsewhere` | not run yet | - |" in page
+    assert re.search(r"\| Seeds: another, rather than one seed \(\d+ images\) \| \+0\.000", page)
+    assert "| the others |" not in page.replace(
+        "| the others | `draw` | not run yet |", ""
+    )  # no lesion is in two splits
+    assert re.search(r"\| what none of its lesions trains \| `draw` \| \d", page)
     assert "![By how much each is more than same; the tables below have the numbers](draws.png)" in page
     assert str(clone) not in page
     # `same` has the parameters of the workspace.
@@ -352,39 +396,45 @@ def evaluation(value: float | None, leakage: str = "none") -> dict[str, object]:
 
 @pytest.fixture
 def found(here: Path) -> tuple[Study, list[Planned], dict[str, report.Found]]:
-    given = {"value": 0.83, "split": "val", "source": "a [notebook](x)"}
-    write(
-        here,
-        "mine",
-        [
-            {"name": "leaky", "published": given, "pairs_with": "clean"},
-            {"name": "clean"},
-            {"name": "later"},
-            {"name": "undefined"},
-        ],
-    )
+    write(here, "mine", [{"name": name} for name in ("leaky", "clean", "later", "undefined")])
     study = read_study("mine")
     planned = [Planned(one, one.name, {}, None if one.name == "later" else "c", [], "") for one in study.experiments]
     metrics = {"leaky": evaluation(0.8, "it leaks"), "clean": evaluation(0.6), "undefined": evaluation(None)}
     return study, planned, {one.name: report.Found(one, metrics[one.name], {}) for one in planned if one.commit}
 
 
-def test_report_pairs_metrics(
-    found: tuple[Study, list[Planned], dict[str, report.Found]],
-) -> None:
+def test_table_of_experiments(found: tuple[Study, list[Planned], dict[str, report.Found]]) -> None:
     study, planned, read = found
-    page = report.systems(study, read)
-    cells = "0.83 | 0.800 (0.750 to 0.850), validation | 0.600 (0.550 to 0.650), test | 0.500; 0.500"
-    assert f"| `leaky`: accuracy | {cells} |" in page
     page = report.table(study, planned, read)
-    assert "| `leaky` | validation | 0.800 (0.750 to 0.850) |" in page
+    assert "| `leaky` | test | 0.800 (0.750 to 0.850) |" in page
     assert page.count("it leaks |") == 1
     assert "| `later` | not run yet | - |" in page
     assert "| `undefined` | test | - | - | 0.500 |" in page
-    assert report.sources(study).splitlines()[2] == r"- `leaky`: accuracy 0.83, called validation: a \[notebook\](x)"
-    rows = report.rows(study, read)
-    assert [row.name for row in rows] == ["leaky (accuracy)", "undefined"]
-    assert rows[0] == Row("leaky (accuracy)", 0.83, (entry(0.8), 0.5), (entry(0.6), 0.5))
+    rows = report.single_rows(study, read)
+    assert rows[0] == Row("leaky", None, (entry(0.8), 0.25), (None, None))
+    assert rows[1] == Row("clean", None, (None, None), (entry(0.6), 0.25))
+
+
+def climbed(step: Step, value: float, leakage: str = "none") -> Climbed:
+    """A step of one run on 100 images."""
+    return Climbed(step, "test", dict.fromkeys(METRICS, entry(value)), 0.5, 100, ONE_RUN, leakage, {})
+
+
+@pytest.mark.parametrize(("published", "place"), [(0.83, "within"), (0.2, "below"), (0.9, "above")])
+def test_ladder_says_where_the_published_metric_is(published: float, place: str) -> None:
+    steps = [Step(experiment=name, shows=name) for name in ("leaky", "clean")]
+    ladder = Ladder(name="L", published=Published(value=published, called="val", source="s"), steps=steps)
+    both = [climbed(steps[0], 0.8, "it leaks"), climbed(steps[1], 0.6)]
+    said = report.in_words(ladder, both, "accuracy")
+    assert said.startswith(
+        f"L, accuracy: published {published}, which is {place} the interval of the same protocol here"
+    )
+    assert said.endswith("leaky, 0.800 (0.750 to 0.850); clean, 0.600 (0.550 to 0.650).")
+    assert "within" not in report.in_words(ladder, both[1:], "accuracy")  # its own protocol was not run
+    assert report.in_words(ladder, [], "accuracy") == ""
+    first, second = report.rows_of(ladder, both, "accuracy")
+    assert first == Row("L: leaky", published, (entry(0.8), 0.5), (None, None))
+    assert second == Row("L: clean", None, (None, None), (entry(0.6), 0.5))
 
 
 def test_mean_and_spread_of_replicates(here: Path) -> None:
@@ -413,7 +463,7 @@ def test_unknown_baseline(here: Path) -> None:
 
 
 def test_plot(found: tuple[Study, list[Planned], dict[str, report.Found]]) -> None:
-    rows = report.rows(found[0], found[2])
+    rows = report.single_rows(found[0], found[2])
     image = draw(rows, "accuracy")
     assert image == draw(rows, "accuracy")
     assert image[:4] == b"\x89PNG"

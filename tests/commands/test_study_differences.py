@@ -9,8 +9,9 @@ from scipy.stats import t, ttest_1samp, ttest_ind
 
 from lesions.commands.compare.predictions_at_revision import ModelPredictions
 from lesions.commands.study import comparisons
-from lesions.commands.study.comparisons import ONE_RUN, TWO_RUNS, compare_runs, crossed_differences, metric_values
-from lesions.commands.study.difference import crossed_difference, fold_difference
+from lesions.commands.study.comparisons import ONE_RUN, TWO_RUNS, compare_runs, crossed_differences
+from lesions.commands.study.difference import crossed_difference, crossed_mean, fold_difference
+from lesions.commands.study.runs import metric_values
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.params.evaluate import Evaluate
 
@@ -62,6 +63,7 @@ def test_one_run_holds_the_groups_alone() -> None:
 def test_interval_holds_runs_and_groups(n_runs: int, of_runs: float, of_groups: float) -> None:
     """Of 400 studies with a known difference, 93 to 98 of 100 have it in the interval."""
     random, n_groups, truth, holds, groups_alone = np.random.default_rng(5), 60, 0.3, [], []
+    means_hold = []
     for _ in range(400):
         after = truth + np.sqrt(of_runs) * random.normal(size=(n_runs, 1)) / 4
         after = after + np.sqrt(of_groups) * random.normal(size=n_groups) + random.normal(size=(n_runs, n_groups))
@@ -72,7 +74,10 @@ def test_interval_holds_runs_and_groups(n_runs: int, of_runs: float, of_groups: 
         holds.append(found["lower"] <= truth <= found["upper"])  # type: ignore[operator]
         error = after.mean(axis=0).std(ddof=1) / np.sqrt(n_groups)
         groups_alone.append(abs(after.mean() - truth) < 2 * error)
+        mean = crossed_mean(0.5 + (values - truth) / 20, covariance[n_runs:, n_runs:] / 400, n_groups - 1)
+        means_hold.append(mean["lower"] <= 0.5 <= mean["upper"])  # type: ignore[operator]
     assert 0.925 <= np.mean(holds) <= 0.985
+    assert 0.925 <= np.mean(means_hold) <= 0.985
     if of_runs > 2:
         assert np.mean(groups_alone) < 0.8  # what an interval by group alone says of another seed
 
@@ -140,7 +145,7 @@ def test_variance_is_that_of_a_two_way_anova() -> None:
 
 def test_runs_of_folds(monkeypatch: pytest.MonkeyPatch) -> None:
     assignment = pd.DataFrame({"split": ["train"] * 80 + ["test"] * 40})
-    monkeypatch.setattr(comparisons, "_assignment", lambda _: assignment)
+    monkeypatch.setattr(comparisons, "assignment", lambda _: assignment)
     folds = [range(40), range(40, 80), range(80, 120)]
     before, after = (
         {f"split.fold {number}": predicted(number, better, images) for number, images in enumerate(folds)}

@@ -64,6 +64,29 @@ def crossed_difference(
     return estimated(value, [*parts, (max(shared, 0.0), group_df)])
 
 
+def crossed_mean(values: NDArray[np.float64], covariance: NDArray[np.float64], group_df: float) -> Json:
+    """Return the mean of a metric over runs that are evaluated on the same images.
+
+    With fewer than `MIN_RUNS`, the interval holds the groups alone.
+
+    Args:
+        values: (R,), the metric of each run, from 0 to 1.
+        covariance: (R, R), of these, as other groups would change them.
+        group_df: as for `crossed_difference`.
+
+    Returns:
+        `value`, `lower` and `upper`; the latter null where the variance is 0 or unknown.
+    """
+    number = len(values)
+    if number < MIN_RUNS:
+        parts = [(float(covariance.mean()), group_df)]
+    else:
+        parts = [(float(values.var(ddof=1)) / number, number - 1.0), (max(_mean_between(covariance), 0.0), group_df)]
+    found = estimated(float(values.mean()), parts)
+    ends = {name: None if found[name] is None else min(max(found[name], 0.0), 1.0) for name in ("lower", "upper")}  # type: ignore[type-var]
+    return {"value": found["value"], **ends}
+
+
 def fold_difference(differences: NDArray[np.float64], test_to_train: float) -> Json:
     """Return the mean difference over folds.
 

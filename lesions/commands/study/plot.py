@@ -24,13 +24,13 @@ Shown = tuple[dict[str, Any] | None, float | None]
 
 @dataclass(frozen=True)
 class Row:
-    """A system, or an experiment that is in no pair.
+    """A step of a ladder, or an experiment.
 
     Attributes:
         name: written beside it.
         published: the published metric.
-        leaky: the metric under the published leakage.
-        without_leak: the same on images that the network never met.
+        leaky: the metric, where it is under a leakage.
+        without_leak: else.
     """
 
     name: str

@@ -14,10 +14,11 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 
 from lesions.commands.study.comparison_table import comparison_table
-from lesions.commands.study.comparisons import Comparison, adjusted, compare_leak, compare_to_baseline
+from lesions.commands.study.comparisons import Comparison, compare_to_baseline
+from lesions.commands.study.ladder import Climbed, adjusted_changes, climb
 from lesions.commands.study.plan import Planned, git
 from lesions.commands.study.plot import Row, Shown, draw, draw_differences
-from lesions.commands.study.study import METRICS, Entry, Study
+from lesions.commands.study.study import METRICS, Entry, Ladder, Study
 from lesions.core.errors import UserError
 from lesions.reporting.common.names import metric_name, split_name
 from lesions.reporting.common.numbers import decimal, interval_to
@@ -65,26 +66,30 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
     file = file or study.report_file()
     found = {one.entry.name: read(one) for one in planned if one.commit}
     families = whole_families(study, found)
-    comparisons = to_baseline(study, families)
+    commits = {name: commits_of(members) for name, members in families.items()}
+    comparisons = to_baseline(study, commits)
+    ladders = [(ladder, climb(ladder, commits, study.split)) for ladder in study.ladders]
     plot = file.with_suffix(".png")
     if comparisons:
         caption = f"By how much each is more than {escape_markdown(study.baseline)}"
         image = draw_differences(comparisons, study.baseline)
     else:
-        caption = f"{metric_name(study.metric)} of each experiment"
-        image = draw(rows(study, found), metric_name(study.metric))
+        caption = f"{metric_name(study.metric)} of each {'step' if ladders else 'experiment'}"
+        rows = [row for ladder in ladders for row in rows_of(*ladder, study.metric)] or single_rows(study, found)
+        image = draw(rows, metric_name(study.metric))
     parts = [
         f"# {escape_markdown(study.title)}",
         escape_markdown(study.question),
-        made_by(study, planned, file),
+        " ".join(in_words(*ladder, study.metric) for ladder in ladders),
         f"![{caption}; the tables below have the numbers]({plot.name})",
-        systems(study, found),
+        *(ladder_table(*ladder) for ladder in ladders),
+        more_than_the_step_before(ladders),
+        made_by(study, planned, file),
         table(study, planned, found),
         means(study, families),
         more_than_baseline(study, comparisons),
-        leaks(study, found),
-        sources(study),
         INTERVALS,
+        study.notes.strip(),
     ]
     file.parent.mkdir(parents=True, exist_ok=True)
     plot.write_bytes(image)
@@ -115,33 +120,53 @@ def made_by(study: Study, planned: list[Planned], file: Path) -> str:
     )
 
 
-def shown_of(study: Study, entry: Entry) -> tuple[str, str]:
-    """Return which metric of an experiment is shown, and on which split."""
-    metric, split = (entry.published.metric, entry.published.split) if entry.published else (study.metric, study.split)
-    return metric, entry.split or split
+def in_words(ladder: Ladder, climbed: list[Climbed], metric: str) -> str:
+    """Return a ladder as a sentence or two; "" where no step was run."""
+    if not climbed:
+        return ""
+    steps = [f"{escape_markdown(one.step.shows)}, {interval_to(one.estimates[metric])}" for one in climbed]
+    published, name = ladder.published, metric_name(metric)
+    if published is None:
+        return f"{escape_markdown(ladder.name)}, {name}: {'; '.join(steps)}."
+    if climbed[0].step != ladder.steps[0]:
+        return f"{escape_markdown(ladder.name)}, {name} {published.value:.4g} as published: {'; '.join(steps)}."
+    ours = climbed[0].estimates[metric]
+    lower, upper = ours["lower"], ours["upper"]
+    place = "within" if lower <= published.value <= upper else "below" if published.value < lower else "above"
+    return (
+        f"{escape_markdown(ladder.name)}, {name}: published {published.value:.4g}, which is {place} the interval of "
+        f"the same protocol here: {'; '.join(steps)}."
+    )
 
 
-def systems(study: Study, found: dict[str, Found]) -> str:
-    """Return the table of each leaky form beside the one without the leak."""
-    lines = []
-    for entry in study.experiments:
-        if entry.pairs_with is None or entry.name not in found:
+def ladder_table(ladder: Ladder, climbed: list[Climbed]) -> str:
+    """Return the steps of a ladder as a table, under its name, with where the published metric stands."""
+    by_step = {id(one.step): one for one in climbed}
+    lines: list[tuple[object, ...]] = []
+    for step in ladder.steps:
+        ours = by_step.get(id(step))
+        name = (escape_markdown(step.shows), Markdown(f"`{step.experiment}`"))
+        if ours is None:
+            lines.append((*name, "not run yet", *["-"] * 6))
             continue
-        metric, split = shown_of(study, entry)
-        leaky, majority = found[entry.name].shown(metric, split)
-        without_leak = found.get(entry.pairs_with)
-        clean, majority_there = without_leak.shown(metric, study.split) if without_leak else (None, None)
-        lines.append(
-            (
-                Markdown(f"`{entry.name}`: {metric_name(metric)}"),
-                "-" if entry.published is None else f"{entry.published.value:.4f}".rstrip("0"),
-                f"{interval_to(leaky)}, {split_name(split)}",
-                f"{interval_to(clean)}, {split_name(study.split)}" if without_leak else "not run yet",
-                f"{decimal(majority)}; {decimal(majority_there)}",
-            )
-        )
-    head = ("system", "published", "under its leakage", "on images it never met")
-    return markdown_table((*head, "always the majority, there and here"), lines) if lines else ""
+        metrics = [interval_to(ours.estimates[metric]) for metric in ("accuracy", "balanced_accuracy")]
+        cells = (split_name(ours.split), f"{ours.n_images:,}", decimal(ours.majority), ours.holds, ours.leakage)
+        lines.append((*name, *metrics, *cells))
+    head = ("step", "experiment", "accuracy", "balanced accuracy", "split", "images")
+    rows = markdown_table((*head, "always the majority: accuracy", "intervals hold", "leakage"), lines)
+    stands = ""
+    if ladder.published:
+        called, source = split_name(ladder.published.called), escape_markdown(ladder.published.source)
+        stands = f"\n\nPublished: {ladder.published.value:.4g}, called {called}: {source}."
+    return f"## {escape_markdown(ladder.name)}{stands}\n\n{rows}"
+
+
+def more_than_the_step_before(ladders: list[tuple[Ladder, list[Climbed]]]) -> str:
+    """Return what each step changes, where it is of the same images as the one before."""
+    comparisons = adjusted_changes(ladders)
+    if not comparisons:
+        return ""
+    return f"## What a step changes on the same images\n\n{comparison_table(comparisons)}"
 
 
 def table(study: Study, planned: list[Planned], found: dict[str, Found]) -> str:
@@ -153,7 +178,7 @@ def table(study: Study, planned: list[Planned], found: dict[str, Found]) -> str:
             lines.append((name, "its images are not here" if one.blocked else "not run yet", *["-"] * 6))
             continue
         ours = found[one.entry.name]
-        _, split = shown_of(study, one.entry)
+        split = study.split
         accuracy, majority = ours.shown("accuracy", split)
         balanced, _ = ours.shown("balanced_accuracy", split)
         size = f"{ours.train['weights']:,}" if ours.train else "-"
@@ -170,14 +195,15 @@ def whole_families(study: Study, found: dict[str, Found]) -> dict[str, list[Foun
     return {name: [found[one] for one in members] for name, members in families if set(members) <= set(found)}
 
 
-def to_baseline(study: Study, families: dict[str, list[Found]]) -> list[Comparison]:
+def commits_of(members: list[Found]) -> dict[str, str]:
+    """Return the commits of the experiments that one `each` made, by its values."""
+    return {replicate_of(one.planned.entry): str(one.planned.commit) for one in members}
+
+
+def to_baseline(study: Study, commits: dict[str, dict[str, str]]) -> list[Comparison]:
     """Return how each family differs from the baseline; [] where there is none, or nothing to hold against it."""
-    if study.baseline not in families:
+    if study.baseline not in commits:
         return []
-    commits = {
-        name: {replicate_of(one.planned.entry): str(one.planned.commit) for one in members}
-        for name, members in families.items()
-    }
     try:
         return compare_to_baseline(study.baseline, commits, study.split)
     except UserError:  # the predictions are not in the cache
@@ -217,45 +243,22 @@ def spread(estimates: list[Json | None]) -> str:
     return decimal(mean(values)) + (f" ± {decimal(stdev(values))}" if len(values) > 1 else "")
 
 
-def leaks(study: Study, found: dict[str, Found]) -> str:
-    """Return how pairs with the same images differ, of all these and of those that leak."""
-    comparisons: list[Comparison] = []
-    for entry in study.experiments:
-        if entry.pairs_with in found and entry.name in found:
-            without_leak, leaky = (str(found[name].planned.commit) for name in (entry.pairs_with, entry.name))
-            comparisons += compare_leak(f"`{entry.name}` - `{entry.pairs_with}`", without_leak, leaky, study.split)
-    if not comparisons:
-        return ""
-    head = f"## On the same images\n\nThe leaky one minus the one without the leak, {split_name(study.split)}."
-    return f"{head} {comparison_table(adjusted(comparisons))}"
+def rows_of(ladder: Ladder, climbed: list[Climbed], metric: str) -> list[Row]:
+    """Return the plot's rows of a ladder, the published metric beside its first step."""
+    rows = []
+    for one in climbed:
+        published = ladder.published.value if ladder.published and one.step == ladder.steps[0] else None
+        shown: Shown = (one.estimates[metric], one.majority if metric == "accuracy" else None)
+        leaky, clean = ((None, None), shown) if one.leakage == "none" else (shown, (None, None))
+        rows.append(Row(f"{ladder.name}: {one.step.shows}", published, leaky, clean))
+    return rows
 
 
-def sources(study: Study) -> str:
-    """Return where the published metrics stand."""
-    published = [(entry.name, entry.published) for entry in study.experiments if entry.published is not None]
-    lines = [
-        f"- `{name}`: {metric_name(given.metric)} {given.value:g}, called {split_name(given.split)}: "
-        f"{escape_markdown(given.source)}"
-        for name, given in published
-    ]
-    return "Published metrics:\n\n" + "\n".join(lines) if lines else ""
-
-
-def rows(study: Study, found: dict[str, Found]) -> list[Row]:
-    """Return the plot's rows: a leaky form with the one without the leak, and each experiment that is in no pair."""
-    counterparts = {entry.pairs_with for entry in study.experiments if entry.name in found}
-    result = []
-    for entry in study.experiments:
-        if entry.name not in found or entry.name in counterparts:
-            continue
-        metric, split = shown_of(study, entry)
-        ours, pair = found[entry.name], found.get(entry.pairs_with or "")
-        shown = ours.shown(metric, split)
-        other = "" if metric == study.metric else f" ({metric_name(metric)})"
-        published = entry.published.value if entry.published else None
-        if pair or ours.evaluation["leakage"] != "none":
-            clean = pair.shown(metric, study.split) if pair else (None, None)
-            result.append(Row(entry.name + other, published, shown, clean))
-        else:
-            result.append(Row(entry.name + other, published, (None, None), shown))
-    return result
+def single_rows(study: Study, found: dict[str, Found]) -> list[Row]:
+    """Return the plot's rows of experiments, one by one."""
+    rows = []
+    for name, ours in found.items():
+        shown = ours.shown(study.metric, study.split)
+        leaky, clean = ((None, None), shown) if ours.evaluation["leakage"] == "none" else (shown, (None, None))
+        rows.append(Row(name, None, leaky, clean))
+    return rows

@@ -24,14 +24,53 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 
 
 class Published(BaseModel):
-    """A metric that somebody published, and where it stands."""
+    """A metric that somebody published, what its images were called there, and where it stands."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    metric: Metric = "accuracy"
     value: float = Field(ge=0, le=1)
-    split: Split
+    called: Split
     source: str = Field(min_length=1)
+
+
+class Step(BaseModel):
+    """A step of a ladder: an experiment, and the images that it is shown on.
+
+    Attributes:
+        experiment: its name, without the values of its `each`.
+        shows: what it is, in words.
+        split: of the images, where it is not the study's.
+        seen_by: an experiment; of the images, only those of a group that it trains with.
+        unseen_by: the same, only those of other groups.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    experiment: str
+    shows: str = Field(min_length=1)
+    split: Split | None = None
+    seen_by: str | None = None
+    unseen_by: str | None = None
+
+    def names(self) -> list[str]:
+        """Return the experiments that it needs."""
+        return [name for name in (self.experiment, self.seen_by, self.unseen_by) if name is not None]
+
+
+class Ladder(BaseModel):
+    """From one metric to another, a change at a time, such as from a published one to that without its faults.
+
+    Attributes:
+        name: of it.
+        published: the metric that the first step repeats.
+        steps: in order.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str = Field(min_length=1)
+    published: Published | None = None
+    steps: Annotated[list[Step], Field(min_length=1)]
 
 
 class Listed(BaseModel):
@@ -49,16 +88,10 @@ class Entry(Listed):
     Attributes:
         name: of it.
         each: parameters with the values that they get in turn.
-        published: the metric that somebody published of it.
-        split: that the report shows, where it is neither the published metric's nor the study's.
-        pairs_with: the name of the same experiment without the leak.
     """
 
     name: Name
     each: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
-    published: Published | None = None
-    split: Split | None = None
-    pairs_with: str | None = None
 
 
 class Study(BaseModel):
@@ -69,11 +102,13 @@ class Study(BaseModel):
         title: of the report.
         question: in a sentence.
         metric: what the report's plot shows.
-        split: the images that it is of, where nothing published says otherwise.
+        split: the images that it is of, where a ladder's step does not say otherwise.
         report: where the report is written.
         baseline: the experiment, without the values of its `each`, that the report holds the others against; or "".
         common: what all experiments get first.
         experiments: in the order in which they run.
+        ladders: of experiments, which the report begins with.
+        notes: Markdown, with which it ends.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -87,6 +122,8 @@ class Study(BaseModel):
     baseline: str = ""
     common: Listed = Listed()
     experiments: Annotated[list[Entry], Field(min_length=1)]
+    ladders: list[Ladder] = []
+    notes: str = ""
 
     @model_validator(mode="after")
     def _each_is_expand_each(self) -> Self:
@@ -100,9 +137,9 @@ class Study(BaseModel):
         for entry in self.experiments:
             if not re.fullmatch(NAME, entry.name) or entry.name.endswith(".lock"):
                 raise ValueError(f"{entry.name!r} is no name for an experiment: use letters, digits and - . _ between")
-            if entry.pairs_with is not None and (entry.pairs_with == entry.name or entry.pairs_with not in names):
-                hint = did_you_mean(entry.pairs_with, [name for name in names if name != entry.name])
-                raise ValueError(f"{entry.name} pairs with {entry.pairs_with}, which is no other experiment; {hint}")
+        for ladder in self.ladders:
+            for name in (name for step in ladder.steps for name in step.names() if name not in given):
+                raise ValueError(f"ladder {ladder.name}: there is no experiment {name}; {did_you_mean(name, given)}")
         return self
 
     def report_file(self) -> Path:

@@ -13,7 +13,7 @@ from lesions.reporting.card.flow import image_flow
 from lesions.reporting.card.plots import DERMATOLOGISTS, write_plots
 from lesions.reporting.card.subgroups import comparison_rows, findings, reasons, source_rows, subgroup_rows
 from lesions.reporting.common.names import SPLITS
-from lesions.reporting.common.numbers import decimal
+from lesions.reporting.common.numbers import decimal, interval
 from lesions.reporting.common.provenance import origin, restrictions, sources_of
 from lesions.reporting.common.tables import Markdown
 
@@ -74,6 +74,7 @@ def card_context(params: Json, folder: Path) -> Json:
             name: operating_points(task, split_name, with_readers=of_skin) for name, task in report["tasks"].items()
         },
         "alerts": alerts(report["tasks"], split_name),
+        "of_skin": of_skin,
         "dermatologists": DERMATOLOGISTS,
         "calibration": report["calibration"],
         "prediction_sets": report["prediction_sets"][split_name],
@@ -165,9 +166,7 @@ def operating_points(task: Json, split_name: str, *, with_readers: bool) -> list
     """
 
     def at_prevalences(point: Json, metric: str) -> Markdown:
-        values = [point[f"{metric}_at_{share}%"]["value"] for share in (1, 5, 20)]
-        # Rounded, it would read as certainty.
-        return Markdown(" / ".join("> 0.999" if value and 0.9995 <= value < 1 else decimal(value) for value in values))
+        return Markdown(" / ".join(_nearly_sure(point[f"{metric}_at_{share}%"]) for share in (1, 5, 20)))
 
     return [
         {
@@ -179,6 +178,13 @@ def operating_points(task: Json, split_name: str, *, with_readers: bool) -> list
         for point in task.get("operating_points", [])
         if split_name in point and (with_readers or "dermatologists" not in point)
     ]
+
+
+def _nearly_sure(found: Json) -> str:
+    """Return a metric with its interval; one that rounds to 1 would read as certainty."""
+    text = interval(found)
+    value = found["value"]
+    return text.replace(decimal(value), "> 0.999", 1) if value and 0.9995 <= value < 1 else text
 
 
 def alerts(tasks: dict[str, Json], split_name: str) -> dict[str, Json]:
@@ -197,7 +203,11 @@ def alerts(tasks: dict[str, Json], split_name: str) -> dict[str, Json]:
         ]
         at = points[0].get(split_name) if points else None
         if at and None not in (at["sensitivity"]["value"], at["specificity"]["value"]):
-            found[name] = at | {"left_out_sources": points[0]["left_out_sources"]}
+            found[name] = at | {
+                "left_out_sources": points[0]["left_out_sources"],
+                "on_validation": points[0].get("val") if split_name == "test" else None,
+                "validation_groups": task["val"]["positive_groups"] if "val" in task else None,
+            }
     return found
 
 
@@ -208,14 +218,17 @@ def robustness(found: Json) -> Json:
     known = [row for row in found["corruptions"] if row["balanced_accuracy_drop"]["value"] is not None]
     known.sort(key=lambda row: -row["balanced_accuracy_drop"]["value"])
     uncorrupted = found["uncorrupted"]["balanced_accuracy"]
-    sensitivities = [row for row in found["corruptions"] if row["melanoma_sensitivity"] is not None]
+    rows = [
+        row for row in found["corruptions"] if None not in (row["melanoma_sensitivity"], row["melanoma_specificity"])
+    ]
     return {
         "images": found["images"],
         "uncorrupted": uncorrupted,
         "mild": [row for row in known if row["strength"] == 1],
         "worst": known[0] if known and uncorrupted is not None else None,
-        "melanoma_sensitivity": found["uncorrupted"]["melanoma_sensitivity"],
-        "fewest_melanomas": min(sensitivities, key=lambda row: row["melanoma_sensitivity"], default=None),
+        "melanoma": found["uncorrupted"],
+        "fewest_melanomas": min(rows, key=lambda row: row["melanoma_sensitivity"], default=None),
+        "fewest_negatives": min(rows, key=lambda row: row["melanoma_specificity"], default=None),
     }
 
 

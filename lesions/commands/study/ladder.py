@@ -1,0 +1,130 @@
+"""A study's ladders: a metric from step to step, over the runs of each, and what a step changes on the same images."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from lesions.commands.compare.predictions_at_revision import ModelPredictions, predictions_at_revision
+from lesions.commands.study.comparisons import (
+    Comparison,
+    Runs,
+    adjusted,
+    are_alike,
+    assignment,
+    compare_runs,
+    held_by,
+)
+from lesions.commands.study.difference import crossed_mean
+from lesions.commands.study.runs import measure_runs
+from lesions.commands.study.study import Ladder, Step
+from lesions.core.errors import UserError
+
+Commits = Mapping[str, Mapping[str, str]]
+"""The commits of each experiment of which all runs are there, by the values of its `each`."""
+
+
+@dataclass(frozen=True)
+class Climbed:
+    """A step that was run.
+
+    Attributes:
+        step: what the study says of it.
+        split: val or test.
+        estimates: by metric, the mean over the runs with its interval.
+        majority: the accuracy of always naming the class that is most frequent in train.
+        n_images: how many images it is of.
+        holds: what chance the intervals hold.
+        leakage: `none`, or the name of the leak.
+        runs: the predictions.
+    """
+
+    step: Step
+    split: str
+    estimates: dict[str, dict[str, Any]]
+    majority: float
+    n_images: int
+    holds: str
+    leakage: str
+    runs: Runs
+
+
+def climb(ladder: Ladder, commits: Commits, split: str) -> list[Climbed]:
+    """Return the steps of a ladder that were run; one whose predictions are not in DVC's cache is left out.
+
+    Args:
+        ladder: the ladder.
+        commits: of the experiments.
+        split: of the study.
+    """
+    climbed = []
+    for step in ladder.steps:
+        if set(step.names()) <= set(commits):
+            try:
+                climbed.append(_measured(step, commits, step.split or split))
+            except UserError:
+                continue
+    return climbed
+
+
+def changes(ladder: Ladder, climbed: list[Climbed]) -> list[Comparison]:
+    """Return by how much each step is more than the one before, where both are of the same images.
+
+    Args:
+        ladder: for its name.
+        climbed: its steps.
+    """
+    found = []
+    for before, after in pairwise(climbed):
+        name = f"{ladder.name}: {after.step.shows}, rather than {before.step.shows} ({after.n_images:,} images)"
+        compared = compare_runs(name, before.runs, after.runs)
+        found += [compared] if compared else []
+    return found
+
+
+def adjusted_changes(ladders: list[tuple[Ladder, list[Climbed]]]) -> list[Comparison]:
+    """Return the `changes` of all ladders, their p adjusted for all of them."""
+    return adjusted([change for ladder, climbed in ladders for change in changes(ladder, climbed)])
+
+
+def _measured(step: Step, commits: Commits, split: str) -> Climbed:
+    """Read and measure the runs of a step.
+
+    Raises:
+        UserError: predictions are not in DVC's cache, or the runs are of different images.
+    """
+    ours = commits[step.experiment]
+    runs = {values: _chosen(predictions_at_revision(commit, split), step, commits) for values, commit in ours.items()}
+    first = next(iter(runs.values()))
+    if not all(are_alike(first, run) for run in runs.values()):
+        raise UserError(f"the runs of {step.experiment} are of different images")
+    table = assignment(next(iter(ours.values())))
+    train = table[table["split"] == "train"]
+    majority = train["label"].value_counts().sort_index().idxmax()
+    shown = first.split.table
+    measured = measure_runs([run.split for run in runs.values()])
+    return Climbed(
+        step,
+        split,
+        {name: crossed_mean(one.values, one.covariance, max(one.n_groups - 1, 1)) for name, one in measured.items()},
+        float((shown["label"] == majority).mean()),
+        len(shown),
+        held_by(len(runs), len(runs)),
+        "none" if step.unseen_by else first.leakage,
+        runs,
+    )
+
+
+def _chosen(run: ModelPredictions, step: Step, commits: Commits) -> ModelPredictions:
+    """Return the predictions of those images that the step is of."""
+    for name, seen in ((step.seen_by, True), (step.unseen_by, False)):
+        if name is not None:
+            table = assignment(next(iter(commits[name].values())))
+            in_train = run.split.table["group_id"].isin(table.loc[table["split"] == "train", "group_id"])
+            rows = np.asarray(in_train == seen)
+            if not rows.any():
+                raise UserError(f"no image is {'' if seen else 'un'}seen by {name}")
+            run = replace(run, split=run.split.only(rows))
+    return run
