@@ -25,6 +25,7 @@ PLACES = {
     "lesions export": ["lesions/commands/export"],
     "lesions audit": ["lesions/commands/audit"],
     "lesions compare": ["lesions/commands/compare"],
+    "lesions keep-split": ["lesions/commands/keep_split.py"],
     "lesions study": ["lesions/commands/study"],
     "all": ["lesions"],
 }

@@ -95,6 +95,11 @@ def add_experiment_commands(command: AddCommand) -> None:
     add("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
     add("--markdown", type=a_path, metavar="FILE", help="also write it for a pull request, with images beside the file")
 
+    add = command(
+        "keep-split", keep_split, "keep the split of a commit, so that new images alone are assigned"
+    ).add_argument
+    add("revision", nargs="?", default="HEAD", type=a_name, help="any Git revision, or an experiment; without it, HEAD")
+
     add = command("study", run_study, "run or resume a list of experiments, and report on them").add_argument
     add("name", nargs="?", help="of a file in studies/; without it, list them, and what is done")
     add("--dry", action="store_true", help="say what would run, and run nothing")
@@ -130,8 +135,9 @@ def add_model_commands(command: AddCommand) -> None:
     page = command("page", serve_page, "serve a local web page that classifies the images dropped on it").add_argument
     page("--port", type=int, default=8765, help="8765 without it; 0 takes any that is free")
 
-    validate = command("validate", validate_model, "evaluate a model on another collection").add_argument
-    validate("folder", type=a_path, metavar="FOLDER", help="its images and diagnoses")
+    validate = command("validate", validate_model, "evaluate a model on other collections").add_argument
+    holds = "images and diagnoses; of several, each is a collection of its name"
+    validate("folders", nargs="+", type=a_path, metavar="FOLDER", help=holds)
     maps = "the model's class of a diagnosis with another name; may be given several times"
     validate("--class", action="append", default=[], dest="mapping", metavar="THEIRS=OURS", help=maps)
     trained = "what the model was trained on, to leave that out"
@@ -212,6 +218,13 @@ def compare_experiments(arguments: argparse.Namespace) -> None:
         print(f"\nWritten: {', '.join(map(str, write_page(comparison, arguments.markdown)))}")
 
 
+def keep_split(arguments: argparse.Namespace) -> None:
+    """Write the split of a revision into a file, and name it in params.yaml."""
+    from lesions.commands.keep_split import keep_split
+
+    print(keep_split(arguments.revision))
+
+
 def run_study(arguments: argparse.Namespace) -> None:
     """Run a study, or say how far all are; exit with 1 where an experiment failed, or on Ctrl-C."""
     from lesions.commands.study.command import run_study
@@ -246,10 +259,10 @@ def serve_page(arguments: argparse.Namespace) -> None:
 
 
 def validate_model(arguments: argparse.Namespace) -> None:
-    """Evaluate a model on another collection, write a report, and print the headline."""
+    """Evaluate a model on other collections, write a report, and print the headline."""
     from lesions.commands.validate.validate import validate
 
-    names = ("folder", "models", "mapping", "data", "out", "resamples")
+    names = ("folders", "models", "mapping", "data", "out", "resamples")
     print(validate(**{name: getattr(arguments, name) for name in names}))
 
 

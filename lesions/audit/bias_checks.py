@@ -169,9 +169,11 @@ def _no_ids(images: pd.DataFrame) -> str:
 
 
 def _two_classes(images: pd.DataFrame) -> str:
-    keys = ("lesion_id", "known_pair_id")
-    labels = pd.concat([images[images[key] != ""].groupby(key)["label"].agg(set) for key in keys])
-    divided = labels[labels.map(len) > 1]
+    several = []
+    for key in ("lesion_id", "known_pair_id"):
+        labels = images.loc[images[key] != "", [key, "label"]].drop_duplicates()
+        several.append(labels[labels[key].duplicated(keep=False)].groupby(key)["label"].agg(set))
+    divided = pd.concat(several)
     if divided.empty:
         return ""
     examples = first_few([f"{lesion}: {joined(ordered(classes))}" for lesion, classes in divided.items()])

@@ -6,17 +6,21 @@ from numpy.typing import NDArray
 
 from lesions.audit.groups import components
 from lesions.audit.near_duplicates import find_near_duplicates
+from lesions.images.content_cache import ContentCache
 
 SAME_BYTES, NEAR_DUPLICATE = "same bytes", "near-duplicate"
 
 
-def find_duplicates(images: pd.DataFrame, luma: NDArray[np.uint8], colour: NDArray[np.float32]) -> pd.DataFrame:
+def find_duplicates(
+    images: pd.DataFrame, luma: NDArray[np.uint8], colour: NDArray[np.float32], cache: ContentCache | None = None
+) -> pd.DataFrame:
     """List the pairs of duplicates: images with the same bytes, and near-duplicates.
 
     Args:
         images: one row per image, with `image_id`, `sha256`, `label` and `lesion_id`.
         luma: (N, 64, 64), the images' fingerprints, in the order of the rows.
         colour: (N, 2, 8, 8), the same.
+        cache: of `open_similarities`, if how similar the pairs are is to be kept.
 
     Returns:
         One row per pair, sorted: `one` < `other`, both `image_id`s; `similarity`, two decimals; `reason`,
@@ -30,7 +34,7 @@ def find_duplicates(images: pd.DataFrame, luma: NDArray[np.uint8], colour: NDArr
     identical = pd.DataFrame({"one": same["first"], "other": same["image_id"], "similarity": 1.0, "reason": SAME_BYTES})
 
     different = order[(table["image_id"] == table["first"]).to_numpy()]
-    near = find_near_duplicates(luma, colour, different)
+    near = find_near_duplicates(luma, colour, different, images["sha256"].iloc[different].tolist(), cache)
     names = images["image_id"].to_numpy()[different]
     near = near.assign(one=names[near["one"]], other=names[near["other"]], reason=NEAR_DUPLICATE)
     pairs = pd.concat([identical, near.round({"similarity": 2})]).sort_values(["one", "other"], ignore_index=True)

@@ -43,7 +43,8 @@ def with_known_pairs(duplicates: pd.DataFrame, images: pd.DataFrame) -> pd.DataF
         duplicate too keeps its similarity; the others have none.
     """
     described = images.set_index("image_id")[["label", "lesion_id"]]
-    ids = images["image_id"].groupby(_isic_ids(images["image_id"])).agg(list)
+    isic_ids = _isic_ids(images["image_id"])
+    ids = images["image_id"][isic_ids.isin(list(_PAIR_OF))].groupby(isic_ids).agg(list)
     pairs_held = [pair for pair in PAIRS if {*pair} <= {*ids.index}]
     rows = [sorted(two) for one, other in pairs_held for two in product(ids[one], ids[other])]
     held = pd.DataFrame(rows, columns=["one", "other"])

@@ -12,6 +12,8 @@ The constants were chosen on HAM10000 and near-duplicates made of it; `benchmark
 recall.
 """
 
+from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +23,9 @@ from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
 
 from lesions.audit.near_vectors import near_pairs
+from lesions.audit.pair_cache import compare_new
 from lesions.core.temporary import temporary_array
+from lesions.images.content_cache import ContentCache
 from lesions.images.parallel_map import parallel_map
 
 SIZE = 64
@@ -103,7 +107,13 @@ def _symmetric(planes: Floats, order: int) -> Floats:
     return np.concatenate([first, second[:, u != v]], axis=1).astype(np.float32)
 
 
-def find_near_duplicates(luma: NDArray[np.uint8], colour: Floats, rows: Pairs | None = None) -> pd.DataFrame:
+def find_near_duplicates(
+    luma: NDArray[np.uint8],
+    colour: Floats,
+    rows: Pairs | None = None,
+    sha256: Sequence[str] = (),
+    cache: ContentCache | None = None,
+) -> pd.DataFrame:
     """Find the pairs of near-duplicates.
 
     Of an image with very many near-duplicates not every pair is found, but each image is, by another one.
@@ -112,6 +122,8 @@ def find_near_duplicates(luma: NDArray[np.uint8], colour: Floats, rows: Pairs | 
         luma: (N, 64, 64), the images' fingerprints.
         colour: (N, 2, 8, 8), the same.
         rows: which images, (M,); all of them, in their order, where it is not given.
+        sha256: of the bytes of each of these images, for the cache.
+        cache: of `open_similarities`, if what is found is to be kept.
 
     Returns:
         One row per pair, in order: `one` < `other`, places in `rows`, and `similarity`, from `MIN_SIMILARITY` to 1.
@@ -126,37 +138,49 @@ def find_near_duplicates(luma: NDArray[np.uint8], colour: Floats, rows: Pairs | 
         coarse[start : start + BLOCK] = _relative(_shrink(luma[block], COARSE))
     pairs = near_pairs(vectors, RADIUS, NEIGHBOURS)
 
-    def compare(start: int) -> pd.DataFrame:
-        return _compare(luma, coarse, rows, pairs[start : start + BATCH])
+    def compare(pairs: Pairs) -> NDArray[np.float64]:
+        batches = [pairs[start : start + BATCH] for start in range(0, len(pairs), BATCH)]
+        one = partial(_compare, luma, coarse, rows)
+        # In this process's threads, even where there is a cluster: all of the images would have to travel.
+        found = parallel_map(one, batches, len(batches), desc="comparing", unit=" batches", use_cluster=False)
+        return np.concatenate([np.empty(0), *found])
 
-    starts = range(0, len(pairs), BATCH)
-    # In this process's threads, even where there is a cluster: all of the images would have to travel.
-    found = parallel_map(compare, starts, len(starts), desc="comparing", unit=" batches", use_cluster=False)
-    return pd.concat([_compare(luma, coarse, rows, pairs[:0]), *found], ignore_index=True)
+    similarity = compare(pairs) if cache is None else compare_new(compare, pairs, sha256, cache)
+    found = pd.DataFrame({"one": pairs[:, 0], "other": pairs[:, 1], "similarity": similarity})
+    return found[~np.isnan(similarity)].reset_index(drop=True)
 
 
-def _compare(luma: NDArray[np.uint8], coarse: Floats, rows: Pairs, pairs: Pairs) -> pd.DataFrame:
-    """Return the near-duplicates among pairs; `coarse` is `luma[rows]`, shrunk and `_relative`."""
-    ones, others = (coarse[places] for places in pairs.T)
+def _compare(luma: NDArray[np.uint8], coarse: Floats, rows: Pairs, pairs: Pairs) -> NDArray[np.float64]:
+    """Return the similarity of each pair, NaN where they are no near-duplicates.
+
+    Args:
+        luma: of all images.
+        coarse: `luma[rows]`, shrunk and `_relative`.
+        rows: see `find_near_duplicates`.
+        pairs: (N, 2), places in `rows`.
+    """
+    found, places = np.full(len(pairs), np.nan), np.arange(len(pairs))
+    ones, others = (coarse[side] for side in pairs.T)
     rotation, distance = _best_rotation(_unit(ones), _unit(others))
     fit = distance <= MAX_DISTANCE_ROTATED
-    pairs, rotation, ones, others = pairs[fit], rotation[fit], ones[fit], others[fit]
+    places, pairs, rotation, ones, others = places[fit], pairs[fit], rotation[fit], ones[fit], others[fit]
 
     moves = np.zeros((len(pairs), 4), np.float32)
     moves, distance = _align(ones, _rotated(others, rotation), moves, steps=3, blur=0.7)
     fit = distance <= MAX_DISTANCE_ALIGNED
-    pairs, rotation, moves, distance = pairs[fit], rotation[fit], moves[fit], distance[fit]
+    places, pairs, rotation, moves, distance = places[fit], pairs[fit], rotation[fit], moves[fit], distance[fit]
 
-    ones, others = (_relative(luma[rows[places]].astype(np.float32)) for places in pairs.T)
+    ones, others = (_relative(luma[rows[side]].astype(np.float32)) for side in pairs.T)
     others = _rotated(others, rotation)
     moves, middle = _align(_shrink(ones, MIDDLE), _shrink(others, MIDDLE), moves, steps=4, blur=1)
     fit = middle <= MAX_DISTANCE_ALIGNED
-    pairs, ones, others, moves, distance = pairs[fit], ones[fit], others[fit], moves[fit], distance[fit]
+    places, ones, others, moves, distance = places[fit], ones[fit], others[fit], moves[fit], distance[fit]
 
     moves, _ = _align(ones, others, moves, steps=2, blur=1)
     similarity = _correlate_patches(ones, _shifted(others, moves)) - 10 * distance
-    found = pd.DataFrame({"one": pairs[:, 0], "other": pairs[:, 1], "similarity": similarity.astype(np.float64)})
-    return found[found["similarity"] >= MIN_SIMILARITY]
+    similar = similarity >= MIN_SIMILARITY
+    found[places[similar]] = similarity[similar]
+    return found
 
 
 def _brightness(images: Floats) -> Floats:

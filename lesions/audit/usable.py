@@ -25,6 +25,7 @@ from lesions.audit.merged import (
 )
 from lesions.audit.near_duplicates import BLOCK
 from lesions.audit.normalise import fill_ages, normalise
+from lesions.audit.pair_cache import open_similarities
 from lesions.audit.scan import open_scans, scan_images
 from lesions.core.params import NO_FILE
 from lesions.images.content_cache import ContentCache
@@ -120,7 +121,8 @@ def find_usable(raw: Path, table: pd.DataFrame, params: Clean) -> Audit:
     refuse_classes(classes)
     with open_scans() as cache:
         decoded, luma, colour, rejects = read_images(raw, table, params.age_zero, cache)
-    duplicates = find_duplicates(decoded, luma, colour)
+    with open_similarities() as cache:
+        duplicates = find_duplicates(decoded, luma, colour, cache)
     conflict = label_conflicts(decoded, duplicates, params.label_conflicts)
     # With all copies of an image: what one collection knows of its lesion joins those of others.
     grouped = with_groups(decoded[conflict == ""].sort_values("image_id"), duplicates, params.known_groups)

@@ -55,22 +55,39 @@ def apply_preset(name: str, file: Path = FILE, folder: Path = FOLDER) -> str:
     Raises:
         UserError: there is no such preset, or params.yaml would hold what no stage understands.
     """
-    before = read_file(file)
+    read_preset(name, folder)
+    return change_params(_file(name, folder).read_text(encoding="utf-8"), f"the preset {name}", file)
+
+
+def change_params(values: str, called: str, file: Path = FILE) -> str:
+    """Put values into params.yaml, all of them or none.
+
+    Args:
+        values: a part of a params.yaml, as text.
+        called: what it is called, for a message.
+        file: params.yaml.
+
+    Returns:
+        The change as a unified diff, empty where there is none.
+
+    Raises:
+        UserError: params.yaml would hold what no stage understands.
+    """
     text = read_text(file)
-    wanted = merged(before, read_preset(name, folder))
+    wanted = merged(read_file(file), YAML(typ="safe").load(values))
     try:
         check_sections(wanted, file)
     except UserError as error:
-        raise UserError(f"The preset {name} was not applied, since with it {error}") from None
-    changed = exchange(text, _file(name, folder).read_text(encoding="utf-8"))
+        raise UserError(f"{file} was not changed, since with {called} {error}") from None
+    changed = exchange(text, values)
     try:
         result = YAML(typ="safe").load(changed)
     except YAMLError:
         result = None
     if result != wanted:
         raise UserError(
-            f"The preset {name} cannot be put into {file} without changing how it is written. Expected the sections "
-            f"and keys one a line, as in the project's own: `git diff {file}` shows what was changed."
+            f"{file} was not changed: {called} cannot be put into it without changing how it is written. Expected the "
+            f"sections and keys one a line, as in the project's own: `git diff {file}` shows what was changed."
         )
     part = file.resolve().with_suffix(".part")
     try:
@@ -78,7 +95,7 @@ def apply_preset(name: str, file: Path = FILE, folder: Path = FOLDER) -> str:
         part.replace(file.resolve())
     finally:
         part.unlink(missing_ok=True)
-    names = (f"{file} before", f"{file} with the preset {name}")
+    names = (f"{file} before", f"{file} with {called}")
     return "".join(difflib.unified_diff(text.splitlines(True), changed.splitlines(True), *names, n=1))
 
 

@@ -8,8 +8,6 @@ does, while a lesion in a corner bulges into the image.
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops
-from scipy.ndimage import label
-from scipy.spatial import ConvexHull, QhullError
 
 from lesions.images.decode import WHOLE, CropBox
 
@@ -51,6 +49,8 @@ _FIRST, _LAST = slice(None, CORNER), slice(-CORNER, None)
 
 
 def _joined_to_corners(dark: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    from scipy.ndimage import label  # a second, and of no use without dark corners
+
     regions, _ = label(dark)
     corners = [regions[0, 0], regions[0, -1], regions[-1, 0], regions[-1, -1]]
     joined: NDArray[np.bool_] = np.isin(regions, [number for number in corners if number])
@@ -58,6 +58,8 @@ def _joined_to_corners(dark: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _leaves_convex_field(border: NDArray[np.bool_]) -> bool:
+    from scipy.spatial import ConvexHull, QhullError
+
     rows = [(row, columns[[0, -1]]) for row, line in enumerate(~border) if len(columns := np.flatnonzero(line))]
     ends = np.array([(row, column) for row, pair in rows for column in pair])
     try:

@@ -108,7 +108,8 @@ def ood_images(preprocessing: Preprocessing, seed: int) -> tuple[pd.DataFrame, N
         (N, height, width, 3), in its order.
     """
     images = [("generated", *one) for one in generated(*preprocessing.image_size, seed)]
-    images += [("shipped", name, kind, to_pixels(as_png(image), preprocessing)) for name, kind, image in shipped()]
+    for name, kind, image in shipped():
+        images.append(("shipped", name, kind, to_pixels(as_png(image, compress_level=0), preprocessing)))
     rows = [(name, kind, split) for split, name, kind, _ in images]
     table = pd.DataFrame(rows, columns=["image_id", "label", "split"])
     return table, np.stack([pixels for *_, pixels in images])

@@ -66,10 +66,15 @@ class Preprocessing(BaseModel):
         )
 
 
-def as_png(image: Image.Image) -> bytes:
-    """Return an image as a PNG file's bytes, which preprocessing starts from."""
+def as_png(image: Image.Image, compress_level: int = 6) -> bytes:
+    """Return an image as a PNG file's bytes, which preprocessing starts from.
+
+    Args:
+        image: the image.
+        compress_level: 0, not at all, to 9; the pixels are the same.
+    """
     file = io.BytesIO()
-    image.save(file, "PNG")
+    image.save(file, "PNG", compress_level=compress_level)
     return file.getvalue()
 
 

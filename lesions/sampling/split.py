@@ -43,7 +43,7 @@ def stratified_group_split(
         UserError: a class has fewer groups than there are splits, or has no image in one of them.
     """
     # (groups, classes), both sorted: how many images of each class a group has.
-    counts = pd.crosstab(images["group_id"], images["label"])
+    counts = images.groupby(["group_id", "label"]).size().unstack(fill_value=0)
     _refuse_few_groups(counts, fractions)
     classes, counts = counts.columns, counts.join(_by_collection(images, len(fractions)))
     n_images, totals = counts.to_numpy(), counts.to_numpy().sum(axis=0)
@@ -88,7 +88,8 @@ def _by_collection(images: pd.DataFrame, least: int) -> pd.DataFrame:
     """
     if not is_merged(images):
         return pd.DataFrame(index=sorted(set(images["group_id"])))
-    counts = pd.crosstab(images["group_id"], images["collection"] + "/" + images["label"])
+    of_collection = images["collection"] + "/" + images["label"]
+    counts = images.groupby(["group_id", of_collection]).size().unstack(fill_value=0)
     return counts.loc[:, (counts > 0).sum() >= least]
 
 

@@ -2,6 +2,8 @@
 
 import io
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
+from lesions.audit import near_duplicates
 from lesions.audit.duplicates import find_duplicates, near_duplicate_ids, under_two_lesions
 from lesions.audit.label_conflicts import conflict_lines, describe_conflicts, label_conflicts
 from lesions.audit.near_duplicates import (
@@ -22,6 +25,7 @@ from lesions.audit.near_duplicates import (
     fingerprint,
     vectors_of,
 )
+from lesions.audit.pair_cache import open_similarities
 from lesions.images.decode import decode_image
 from lesions.sources.synthetic.drawing import CAMERAS, draw
 from lesions.sources.synthetic.kinds import KINDS
@@ -173,3 +177,57 @@ def test_no_classifier_is_right_on_all_contradicting_images(pairs: pd.DataFrame)
     assert "right on 4 of 5 images (80.0%) at most" in "\n".join(conflict_lines(found))
     alike = describe_conflicts(images.assign(label="nv"), pairs.assign(label_one="nv", label_other="nv"))
     assert alike["right_at_most"] == 5
+
+
+Compared = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]
+
+
+@pytest.fixture(scope="module")
+def compared(drawn: list[Image.Image]) -> Compared:
+    """Images, each a second time in another quality, and pairs of them, a third of these near-duplicates."""
+    luma, colour = stacked([read(image, quality) for quality in (95, 60) for image in drawn[:30]])
+    pairs = [(one, (one + step) % 60) for one in range(60) for step in (1, 2, 30)]
+    return luma, colour, np.sort(np.array(pairs), axis=1)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_similarity_depends_on_the_pair_alone(compared: Compared, seed: int) -> None:
+    """To the bit, whichever pairs are compared with it: what the cache keeps is what would be computed."""
+    luma, _, pairs = compared
+    random = np.random.default_rng(seed)
+    coarse = near_duplicates._relative(near_duplicates._shrink(luma, near_duplicates.COARSE))
+    of_all = near_duplicates._compare(luma, coarse, np.arange(60), pairs)
+    assert 0.2 < (of_all >= MIN_SIMILARITY).mean() < 0.6
+    some = random.choice(len(pairs), random.integers(1, len(pairs)), replace=False)
+    of_some = near_duplicates._compare(luma, coarse, np.arange(60), pairs[some])
+    assert np.array_equal(of_some, of_all[some], equal_nan=True)
+
+
+def test_known_pairs_are_not_compared_again(
+    compared: Compared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".dvc").mkdir()
+    luma, colour, _ = compared
+    images = pd.DataFrame({"image_id": [f"i{n:02}" for n in range(60)], "label": "nv", "lesion_id": ""})
+    images["sha256"] = [f"{n:064x}" for n in range(60)]
+    numbers: list[int] = []
+
+    def compare(*given: Any) -> NDArray[np.float64]:
+        numbers.append(len(given[3]))
+        return computed(*given)
+
+    computed = near_duplicates._compare
+    expected = find_duplicates(images, luma, colour)
+    assert len(expected) >= 30
+    monkeypatch.setattr(near_duplicates, "_compare", compare)
+    counts = []
+    for rows in (slice(0, 55), slice(0, 60), slice(None, None, -1)):
+        numbers.clear()
+        with open_similarities() as cache:
+            found = find_duplicates(images[rows], luma[rows], colour[rows], cache)
+        counts.append(sum(numbers))
+    pd.testing.assert_frame_equal(found, expected)
+    assert 0 < counts[1] < counts[0] / 2
+    assert counts[2] == 0

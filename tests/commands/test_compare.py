@@ -15,6 +15,7 @@ from scipy.stats import binomtest, norm
 from sklearn.metrics import roc_auc_score
 
 from lesions.commands.compare import compare as comparing
+from lesions.commands.compare.by_collection import collections_of
 from lesions.commands.compare.compare import as_text
 from lesions.commands.compare.paired import COMPARED, OF_MELANOMA, estimates
 from lesions.commands.compare.predictions_at_revision import ModelPredictions
@@ -22,6 +23,7 @@ from lesions.commands.compare.significance import Areas, delong, mcnemar
 from lesions.core.errors import UserError
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.evaluation.holm import holm
 from tests.conftest import ROOT, commit, lesions, run
 
 CLASSES = ["mel", "bcc", "nv"]
@@ -185,9 +187,11 @@ def put(folder: Path, table: pd.DataFrame, classes: list[str] | None = None) -> 
     pd.DataFrame({"label": classes or CLASSES, "diagnoses": classes or CLASSES}).to_csv(
         folder / "data/clean/classes.csv", index=False
     )
-    table[["image_id", "label", "group_id"]].to_csv(folder / "data/clean/images.csv", index=False)
+    table.filter(["image_id", "label", "group_id", "collection"]).to_csv(folder / "data/clean/images.csv", index=False)
     table[["image_id", "split"]].to_csv(folder / "data/split/split.csv", index=False)
-    table.drop(columns="group_id").to_csv(folder / "data/predictions/predictions.csv", index=False)
+    table.drop(columns=["group_id", "collection"], errors="ignore").to_csv(
+        folder / "data/predictions/predictions.csv", index=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +219,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "no-column": plain.drop(columns="leakage"),
         "no-numbers": plain.assign(nv="much"),
         "grown": grown(plain),
+        "merged": merged(plain, plain),
+        "merged-better": merged(plain, modelled(3, 3.5)),
         "better": modelled(3, 3.5),
     }
     for name, table in experiments.items():
@@ -229,6 +235,14 @@ def grown(table: pd.DataFrame) -> pd.DataFrame:
     new = table.groupby("split").head(20)
     ids = {name: "new " + new[name] for name in ("image_id", "group_id")}
     return pd.concat([table, new.assign(**ids)], ignore_index=True)
+
+
+def merged(table: pd.DataFrame, of_clinic: pd.DataFrame) -> pd.DataFrame:
+    """Three collections: of `clinic` another model's predictions, and of `few` five groups a split."""
+    lesion = table["group_id"].str[1:].astype(int)
+    collection = np.where(lesion < 10, "few", np.where(lesion < 210, "clinic", "ham"))
+    found = table.where(pd.Series(collection != "clinic"), of_clinic).assign(collection=collection)
+    return found.assign(image_id=found["image_id"] + "@" + collection)
 
 
 def compare(first: str, second: str, name: str, resamples: int) -> str:
@@ -267,6 +281,31 @@ def test_grown_data_are_compared_on_the_images_of_both(repository: Path, monkeyp
     assert before.replace("plain", "grown").splitlines()[2:] == after.splitlines()[2:]
 
 
+def test_metrics_by_collection(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The models differ in `clinic` alone; what is too few has no metric, and p is adjusted for the number of tests."""
+    monkeypatch.chdir(repository)
+    found = comparing.compare("merged", "merged-better", "test", 200)
+    assert {name: len(part.metrics) for name, part in found.collections.items()} == {"clinic": 8, "few": 0, "ham": 8}
+    clinic, ham = (found.collections[name] for name in ("clinic", "ham"))
+    assert clinic.metrics == estimates(clinic.one, clinic.other, Bootstrap(200, 1))
+    assert set(clinic.one.split.table["collection"]) == {"clinic"}
+    assert clinic.metrics["accuracy"][2]["lower"] > 0
+    assert [ham.metrics[name][2]["value"] for name in ("accuracy", "macro_auc", "log_loss")] == [0, 0, 0]
+    assert ham.metrics["melanoma_auc"][2]["reason"] == "fewer than 20 groups are melanomas"
+    values = comparing.context(found, str)["collections"]
+    p = {(part["name"], name): test for part in values for name, test in part["tests"].items()}
+    assert list(p) == [("clinic", "mcnemar"), ("clinic", "delong"), ("ham", "mcnemar")]
+    assert [test["p_holm"] for test in p.values()] == pytest.approx(holm([test["p"] for test in p.values()]))
+    printed = as_text(found)
+    assert "Collection few: 10 images of 5 groups" in printed
+    assert "Fewer than 20 groups: no metrics." in printed
+    assert "By collection, 3 tests, adjusted for that number (Holm)" in printed
+    assert "ollection" not in compare("plain", "better", "test", 100)
+    # Of test on one collection, as with `leave_collection_out`, all is said already.
+    ids = pd.Index(ham.one.split.table["image_id"])
+    assert collections_of(found.one.only(ids), found.other.only(ids)) == {}
+
+
 def test_leakage_is_named(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     assert "WARNING: leaky: split by image. Its metrics say nothing of new" in compare("plain", "leaky", "test", 100)
@@ -290,6 +329,10 @@ def test_results_that_are_not_here_are_named(tmp_path: Path, monkeypatch: pytest
 
 def test_page_for_a_pull_request(repository: Path, tmp_path: Path) -> None:
     words = ("--resamples", "100", "--markdown", tmp_path / "out/page.md")
+    lesions(repository, "compare", "merged", "merged-better", *words)
+    page = (tmp_path / "out/page.md").read_text()
+    assert re.findall("^### (.*)", page, re.MULTILINE) == ["clinic", "few", "ham"]
+    assert page.count("| balanced") == 3
     printed = lesions(repository, "compare", "plain", "leaky", *words).stdout
     page = (tmp_path / "out/page.md").read_text()
     # Every metric as it is printed.

@@ -26,7 +26,10 @@ from lesions.commands.validate.validate import validate
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.core.json_files import read_json, write_json
+from lesions.core.merged_ids import merged_id
 from lesions.models.calibration import thresholds
+from lesions.sources.common.raw_data import Fetched
+from lesions.sources.merged.fetch import merge_tables
 from stages import calibrate, clean, download, evaluate, predict, prepare, rebalance, split
 from tests.conftest import ROOT, edit_params, lesions
 
@@ -40,9 +43,10 @@ def evaluated(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """Evaluate the small clone's model on a folder; all else is the clone's by default."""
     monkeypatch.chdir(workspace)
 
-    def evaluated(folder: Path, *mapping: str, **other: Path) -> dict[str, Any]:
+    def evaluated(folders: Path | list[Path], *mapping: str, **other: Path) -> dict[str, Any]:
+        folders = [folders] if isinstance(folders, Path) else folders
         paths = {"models": Path("models"), "data": Path("data"), "out": tmp_path / "out"} | other
-        validate(folder=folder, mapping=mapping, resamples=None, **paths)
+        validate(folders=folders, mapping=mapping, resamples=None, **paths)
         assert sorted(file.name for file in paths["out"].iterdir()) == FILES
         report: dict[str, Any] = read_json(paths["out"] / "validation.json")
         return report
@@ -312,10 +316,10 @@ def test_patients_and_mirrored_duplicates_are_found() -> None:
     luma, colour = (np.stack([getattr(found, name) for found in prints]) for name in ("luma", "colour"))
     ours = pd.DataFrame(
         {"image_id": ["a", "b", "c", "d"], "label": "nv", "lesion_id": "", "patient_id": ["", "p", "", ""]}
-    )
+    ).assign(collection="")
     theirs = pd.DataFrame(
         {"image_id": ["a", "b", "c"], "split": ["train", "val", "val"], "label": "nv", "lesion_id": ""}
-    ).assign(patient_id=["", "", "p"])
+    ).assign(patient_id=["", "", "p"], collection="")
     ours["sha256"], theirs["sha256"] = list("1234"), list("567")
     model_images = ModelImages(theirs[COLUMNS], luma[4:], colour[4:], [], of_this_model=True)
     pairs, reason = find_overlap(ours, luma[:4], colour[:4], model_images)
@@ -329,12 +333,90 @@ def test_other_image_of_a_known_pair_is_left_out() -> None:
     random = np.random.default_rng(2)
     prints = [fingerprint(smooth(random.integers(256, size=(8, 8, 3)))) for _ in range(3)]
     luma, colour = (np.stack([getattr(found, name) for found in prints]) for name in ("luma", "colour"))
-    unknown = {"label": "nv", "lesion_id": "", "patient_id": ""}
+    unknown = {"label": "nv", "lesion_id": "", "patient_id": "", "collection": ""}
     ours = pd.DataFrame({"image_id": [other, "mine"], "sha256": ["1", "2"], **unknown})
     theirs = pd.DataFrame({"image_id": [one], "split": "train", "sha256": ["3"], **unknown})
     model_images = ModelImages(theirs[COLUMNS], luma[2:], colour[2:], [], of_this_model=True)
     _, reason = find_overlap(ours, luma[:2], colour[:2], model_images)
     assert list(reason) == ["in one group with an image of train or val", ""]
+
+
+@pytest.mark.parametrize(
+    ("collections", "left_out"),
+    [
+        (["", "", ""], [True, True, False]),  # a single one: the lesion may be of either collection of the model's
+        (["a", "a", "a"], [True, False, False]),
+        (["c", "c", "c"], [True, True, False]),  # its name says nothing: as ids are
+    ],
+)
+def test_lesions_of_merged_training_data_are_found(collections: list[str], left_out: list[bool]) -> None:
+    random = np.random.default_rng(3)
+    prints = [fingerprint(smooth(random.integers(256, size=(8, 8, 3)))) for _ in range(5)]
+    luma, colour = (np.stack([getattr(found, name) for found in prints]) for name in ("luma", "colour"))
+    unknown = {"label": "nv", "patient_id": ""}
+    lesions = [merged_id(own, name) for own, name in zip(["L1", "L2", "L3"], collections, strict=True)]
+    ours = pd.DataFrame({"image_id": list("xyz"), "lesion_id": lesions, "collection": collections, **unknown})
+    theirs = pd.DataFrame({"image_id": ["p@a", "q@b"], "lesion_id": ["L1@a", "L2@b"], "collection": ["a", "b"]})
+    theirs = theirs.assign(split="train", sha256=["4", "5"], **unknown)
+    model_images = ModelImages(theirs[COLUMNS], luma[3:], colour[3:], [], of_this_model=True)
+    _, reason = find_overlap(ours.assign(sha256=list("123")), luma[:3], colour[:3], model_images)
+    assert list(reason != "") == left_out
+    assert reason[0] == "of a lesion of train: L1@a, as p@a"
+
+
+def test_several_collections_are_evaluated_each(evaluated: Evaluate, tmp_path: Path) -> None:
+    """Test's images in two folders; the second also holds copies of the first's, which count once."""
+    alone = evaluated(put(tmp_path / "whole", *images_of("test")))
+    table, contents = images_of("test")
+    first = table["lesion_id"].isin(sorted(set(table["lesion_id"]))[::2])
+    again = table[first].iloc[:3].assign(lesion_id="")
+    small = {f"small_{name}": resized(contents[name]) for name in again["image_id"]}
+    second = pd.concat([table[~first], again.assign(image_id=list(small))])
+    folders = [
+        put(tmp_path / "Clinic", table[first], {name: contents[name] for name in table.loc[first, "image_id"]}),
+        put(tmp_path / "other", second, small | {name: contents[name] for name in table.loc[~first, "image_id"]}),
+    ]
+    found = evaluated(folders)
+    left_out = read_csv(tmp_path / "out/left_out.csv")
+    assert set(left_out["image_id"]) == {f"{name}@other" for name in small}
+    assert set(left_out["kind"]) == {"duplicate"}
+    for name, entry in alone["collection"]["metrics"].items():
+        assert found["collection"]["metrics"][name]["value"] == pytest.approx(entry["value"], abs=2e-4), name
+    assert found["collection"]["groups"] == alone["collection"]["groups"]
+    rows = {row["subgroup"]: row for row in found["subgroups"]["collection"]}
+    assert {name: row["images"] for name, row in rows.items()} == {"clinic": first.sum(), "other": (~first).sum()}
+    assert "collection" in found["subgroup_comparisons"]["columns"]
+    page = (tmp_path / "out/validation.md").read_text(encoding="utf-8")
+    assert "They are of 2 collections" in page
+    assert "| collection |" in page
+    printed = reports.headline(found, tmp_path / "out")
+    assert "By collection, with 95 % intervals:" in printed
+    assert "collection" not in alone["subgroups"]
+    # As the pipeline leaves a merge: each in its folder, under one table.
+    raw = tmp_path / "raw"
+    for name, folder in zip(("clinic", "other"), folders, strict=True):
+        (raw / name).mkdir(parents=True)
+        with zipfile.ZipFile(raw / name / "images.zip", "w") as archive:
+            for file in sorted(folder.glob("*.jpg")):
+                archive.write(file, file.name)
+    fetched = {name: Fetched(read_csv(file / "table.csv"), {}) for name, file in zip(rows, folders, strict=True)}
+    merge_tables(fetched).to_csv(raw / "metadata.csv", index=False)
+    of_raw = evaluated(raw)
+    assert of_raw["collection"] == found["collection"]
+    assert of_raw["subgroups"]["collection"] == found["subgroups"]["collection"]
+
+
+def test_collections_that_cannot_be_told_apart(evaluated: Evaluate, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("a", "b/A", "a/in", "our clinic")]
+    for number, words in (
+        (1, "are both called a"),
+        (2, "or lies in it"),
+        (0, "or lies in it"),
+        (3, "expected letters, digits"),
+    ):
+        with pytest.raises(UserError) as error:
+            evaluated([folders[0], folders[number]])
+        assert words in str(error.value)
 
 
 def smooth(coarse: np.ndarray) -> np.ndarray:
@@ -409,7 +491,7 @@ def test_errors_keep_the_earlier_report(evaluated: Evaluate, tmp_path: Path, mon
         assert [(tmp_path / "out" / name).read_bytes() for name in FILES] == before
         assert sorted(file.name for file in (tmp_path / "out").iterdir()) == FILES
     with pytest.raises(UserError, match="expected 100 to 100,000, found 5"):
-        validate(good, Path("models"), [], Path("data"), tmp_path / "out", 5)
+        validate([good], Path("models"), [], Path("data"), tmp_path / "out", 5)
 
     monkeypatch.setattr(sys, "argv", ["lesions", "validate", str(tmp_path / "empty"), "--out", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as ended:
@@ -471,7 +553,7 @@ def test_real_source_metrics_equal_evaluates(workspace: Path, tmp_path: Path, mo
     )
     for stage in (download, clean, split, prepare, rebalance, predict, calibrate, evaluate):
         stage.main()
-    print(validate(Path("theirs"), Path("models"), [], Path("data"), Path("out")))
+    print(validate([Path("theirs")], Path("models"), [], Path("data"), Path("out")))
     found = json.loads(Path("out/validation.json").read_text())
     assert_equal_to_evaluate(found)
     assert found["collection"]["images"] > 400

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lesions.commands.compare.compare import Comparison, context, table
+from lesions.commands.compare.compare import Comparison, context
 from lesions.commands.compare.paired import LESS_IS_BETTER
 from lesions.commands.options import make_writable
 from lesions.core.errors import UserError
@@ -49,10 +49,10 @@ def write_page(comparison: Comparison, file: Path) -> list[Path]:
         file.with_name(f"{file.stem}-differences.png"): _draw_differences(comparison),
         file.with_name(f"{file.stem}-confusion.png"): _draw_confusions(comparison),
     }
-    head, *rows = table(comparison)
     differences, confusion = (quote(plot.name) for plot in plots)
-    values = {"table": markdown_table(head, rows), "differences_plot": differences, "confusion_plot": confusion}
-    page = render("commands/compare/comparison.md.jinja", context(comparison) | values)
+    values = context(comparison, lambda rows: markdown_table(rows[0], rows[1:]))
+    values |= {"differences_plot": differences, "confusion_plot": confusion}
+    page = render("commands/compare/comparison.md.jinja", values)
     try:
         for plot, content in plots.items():
             plot.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Another collection: its images in the folder source's layouts, and its diagnoses as the model's classes."""
+"""Another collection, or several as one: its images, and its diagnoses as the model's classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from lesions.audit.classes import NO_DIAGNOSIS
 from lesions.audit.normalise import tidy
 from lesions.audit.usable import read_images
+from lesions.commands.validate.folders import bring
 from lesions.core.errors import UserError
 from lesions.core.params import did_you_mean
 from lesions.core.sanitize import sanitize
-from lesions.sources.folder import fetch as folder_source
 from lesions.taxonomy import code_of
 
 AGE_ZERO = "placeholder"
@@ -74,35 +74,37 @@ def parse_mapping(options: Sequence[str], classes: list[str]) -> dict[str, str]:
     return found
 
 
-def read(folder: Path, raw: Path, classes: list[str], mapping: dict[str, str], training: dict[str, str]) -> Collection:
-    """Read each image of a folder once, and map the diagnoses. None is guessed.
+def read(
+    folders: Sequence[Path], raw: Path, classes: list[str], mapping: dict[str, str], training: dict[str, str]
+) -> Collection:
+    """Read each image of a folder, or of several as one, and map the diagnoses. None is guessed.
 
     Args:
-        folder: in one of the folder source's layouts.
-        raw: an empty folder, for links to its archives and for one of its loose images.
+        folders: see `bring`.
+        raw: an empty folder, for links to their archives and for one of their loose images.
         classes: the model's.
         mapping: of `parse_mapping`; goes before the diagnosis's own name.
         training: the class of each diagnosis of the training data, as where clean.classes joined some; goes last.
 
     Raises:
-        UserError: see `lesions.sources.folder.fetch`; or `mapping` names a diagnosis that the collection has not,
+        UserError: see `bring`; or `mapping` names a diagnosis that the collection has not,
             or no image can be used.
     """
-    fetched = folder_source.bring(folder, raw, lambda file, place: place.symlink_to(file.resolve()))
+    fetched = bring(folders, raw)
+    named = " and ".join(map(str, folders))
     table = fetched.table
     theirs = tidy(table, "dx")
     diagnosis = theirs.map(code_of)
     held = set(diagnosis) - {""}
     if absent := [name for name in mapping if name not in held]:
         raise UserError(
-            f"--class names {sanitize(absent[0])}, and {folder} has no such diagnosis; "
+            f"--class names {sanitize(absent[0])}, and {named} has no such diagnosis; "
             f"{did_you_mean(absent[0], held)}. It has: {', '.join(map(sanitize, sorted(held)))}."
         )
     label_of = training | {name: name for name in classes} | mapping
     label = diagnosis.map(lambda name: label_of.get(name, name))
     table = table.assign(theirs=theirs, diagnosis=diagnosis, label=label)
-    named = table[label != ""]
-    counts = named.groupby(["theirs", "diagnosis", "label"]).size().reset_index(name="rows")
+    counts = table[label != ""].groupby(["theirs", "diagnosis", "label"]).size().reset_index(name="rows")
     diagnoses = [
         {
             "theirs": theirs,
@@ -121,7 +123,7 @@ def read(folder: Path, raw: Path, classes: list[str], mapping: dict[str, str], t
     if images.empty:
         reasons = rejects["reason"].value_counts().head(8)
         listed = "".join(f"\n  {count:6,} {reason}" for reason, count in reasons.items())
-        raise UserError(f"{folder} has no image that can be used:{listed}\nMend the images or the table.")
+        raise UserError(f"{named} has no image that can be used:{listed}\nMend the images or the table.")
     images = images.assign(theirs=table["theirs"], known=images["label"].isin(classes)).reset_index(drop=True)
     files = [{"name": file["name"], "sha256": file["sha256"]} for file in fetched.provenance["files"]]
     return Collection(images, luma, colour, rejects, diagnoses, files)

@@ -11,7 +11,8 @@ import pandas as pd
 from lesions.commands.validate.evaluate import NAME
 from lesions.evaluation.report import SENSITIVITY
 from lesions.evaluation.split_metrics import printed
-from lesions.reporting.card.subgroups import comparison_rows, findings
+from lesions.reporting.card.subgroups import comparison_rows, findings, reasons, source_rows
+from lesions.reporting.common.numbers import count, interval_to
 from lesions.reporting.common.tables import markdown_table
 from lesions.reporting.common.templates import render
 
@@ -47,8 +48,27 @@ def headline(report: dict[str, Any], out: Path) -> str:
         "mapping": mapping.to_string(index=False),
         "metrics": pd.DataFrame({NAME: printed(report[NAME])}).to_string(),
         "points": points,
+        "by_collection": _by_collection(report["subgroups"]),
+        "reasons": _reasons(report["subgroups"]),
+        "findings": [one for one in findings(report["subgroup_comparisons"]) if one["column"] == "collection"],
     }
     return render("commands/validate/headline.txt.jinja", context).rstrip("\n")
+
+
+def _by_collection(subgroups: dict[str, Any]) -> str:
+    """Return the metrics of each merged collection as a table, a column each; "" where there is one alone."""
+    columns = {
+        row["subgroup"]: {"images": count(row["images"]), "groups": count(row["groups"])}
+        | {metric: interval_to(row.get(metric)) for metric in OF_GROUP}
+        for row in subgroups.get("collection", [])
+    }
+    return pd.DataFrame(columns).to_string() if columns else ""
+
+
+def _reasons(subgroups: dict[str, Any]) -> list[str]:
+    """Return why a collection has no metric, each reason once."""
+    rows = subgroups.get("collection", [])
+    return sorted({row["suppressed"] for row in rows if "suppressed" in row}) + reasons({"collection": rows})
 
 
 def page(report: dict[str, Any]) -> str:
@@ -81,6 +101,7 @@ def page(report: dict[str, Any]) -> str:
         "columns": columns,
         "comparisons": comparison_rows(report["subgroup_comparisons"]),
         "findings": findings(report["subgroup_comparisons"]),
+        "pooled": source_rows(report["subgroups"], report["subgroup_comparisons"]),
         "melanoma": "positive" in report["tasks"]["melanoma"],
     }
     return render("commands/validate/validation.md.jinja", context)

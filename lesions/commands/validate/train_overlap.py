@@ -18,9 +18,10 @@ from lesions.audit.known_pairs import known_pair_ids
 from lesions.audit.scan import EMPTY_FINGERPRINT, scan_images
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
+from lesions.core.merged_ids import own_id
 
 SPLITS = ("train", "val")
-COLUMNS = ["image_id", "split", "label", "lesion_id", "patient_id", "sha256"]
+COLUMNS = ["image_id", "split", "label", "lesion_id", "patient_id", "sha256", "collection"]
 COLLECTION, MODEL = "0 ", "1 "
 """Prefixes of the image ids of the collection and of the model's own images: both may use the same ids."""
 
@@ -61,6 +62,7 @@ def read(data: Path, sha256: dict[str, str]) -> ModelImages:
         warning = f"{absent[0]} is missing: the model's training images are not known, and none was left out."
         return ModelImages(pd.DataFrame(columns=COLUMNS, dtype=str), luma, colour, [warning], of_this_model=False)
     images, split = map(read_csv, files)
+    images = images.assign(collection=images.get("collection", ""))
     try:
         table = images.merge(split[["image_id", "split"]], on="image_id")
         table = table[table["split"].isin(SPLITS)].sort_values("image_id", ignore_index=True)
@@ -125,7 +127,7 @@ def find_overlap(
     """Find duplicates within a collection, and its images that overlap with train or validation.
 
     Args:
-        images: of the collection, with `image_id`, `label`, `sha256`, `lesion_id`, `patient_id`.
+        images: of the collection, with `image_id`, `label`, `sha256`, `lesion_id`, `patient_id`, `collection`.
         luma: (N, 64, 64), their fingerprints.
         colour: (N, 2, 8, 8), the same.
         model_images: of `read`.
@@ -133,6 +135,9 @@ def find_overlap(
     Returns:
         The pairs of duplicates within the collection, of `find_duplicates`; and why each image overlaps, or "".
     """
+    images = images.assign(
+        **{column: _as_in_training(images, model_images.table, column) for column in ("lesion_id", "patient_id")}
+    )
     ours = images.assign(image_id=COLLECTION + images["image_id"])
     model = model_images.table.assign(image_id=MODEL + model_images.table["image_id"])
     compared = pd.concat([ours, model.iloc[: len(model_images.luma)]], ignore_index=True)
@@ -159,11 +164,27 @@ def find_overlap(
     return inner.assign(**{name: inner[name].str.removeprefix(COLLECTION) for name in ("one", "other")}), reason
 
 
+def _as_in_training(images: pd.DataFrame, table: pd.DataFrame, column: str) -> "pd.Series[str]":
+    """Return ids of lesions or patients as the training data call them; what these do not know keeps its id.
+
+    Of merged collections, an id goes with the collection's name. Images of a collection of another name, or of none,
+    may still be of the same clinic: they are compared by the id without it.
+    """
+    trained = set(table["collection"])
+    called = {own_id(id_, name): id_ for id_, name in zip(table[column], table["collection"], strict=True) if id_}
+    found = [
+        id_ if name in trained else called.get(own_id(id_, name), id_)
+        for id_, name in zip(images[column], images["collection"], strict=True)
+    ]
+    return pd.Series(found, images.index, dtype=str)
+
+
 def _reasons(table: pd.DataFrame, across: pd.DataFrame) -> dict[str, dict[str, str]]:
     """Return the reason that a value of a column gives; reasons are counted by what stands before the colon."""
     found: dict[str, dict[str, str]] = {"patient_id": {}, "lesion_id": {}, "image_id": {}, "sha256": {}}
     # Backwards, so that the first of several is named.
-    for image_id, split, _, lesion, patient, sha256 in table[::-1].itertuples(index=False, name=None):
+    named = table[["image_id", "split", "lesion_id", "patient_id", "sha256"]]
+    for image_id, split, lesion, patient, sha256 in named[::-1].itertuples(index=False, name=None):
         found["patient_id"][patient] = f"of a patient of {split}: {patient}, as {image_id}"
         found["lesion_id"][lesion] = f"of a lesion of {split}: {lesion}, as {image_id}"
         found["sha256"][sha256] = f"the same bytes as an image of {split}: {image_id}"

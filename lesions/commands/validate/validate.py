@@ -12,6 +12,7 @@ import pandas as pd
 
 from lesions.audit.label_conflicts import label_conflicts
 from lesions.audit.matching import REJECTS, kind_of_reason, set_aside
+from lesions.audit.merged import renamed_sets, set_duplicates_aside
 from lesions.audit.usable import with_groups
 from lesions.classifier import Classifier
 from lesions.commands.options import make_writable, read_bootstrap
@@ -45,6 +46,7 @@ KINDS = {
     "train overlap": "the model was made from them, or from images of the same lesion or patient",
     "unusable": "no image, no row in the table, no diagnosis, or not readable",
     "label conflict": "a duplicate has another diagnosis",
+    "duplicate": "another of the collections holds the better copy",
     "unknown class": "the model does not know the diagnosis",
 }
 """Why an image is left out."""
@@ -54,12 +56,12 @@ LeftOut = dict[str, pd.DataFrame]
 
 
 def validate(
-    folder: Path, models: Path, mapping: Sequence[str], data: Path, out: Path, resamples: int | None = None
+    folders: Sequence[Path], models: Path, mapping: Sequence[str], data: Path, out: Path, resamples: int | None = None
 ) -> str:
-    """Evaluate a model on a collection, write the report, and return the headline for a person.
+    """Evaluate a model on a collection, or on several as one, write the report, and return the headline for a person.
 
     Args:
-        folder: the collection's.
+        folders: the collections'.
         models: the model's folder.
         mapping: THEIRS=OURS each.
         data: the pipeline's folder, with the images that the model was made from.
@@ -70,32 +72,38 @@ def validate(
         UserError: there is no model, no image to evaluate, or no place for the report. An earlier report stays.
     """
     bootstrap = read_bootstrap(resamples)
-    _check_place(out, folder)
+    for folder in folders:
+        _check_place(out, folder)
     classifier = Classifier.of_folder(models)
     label_of = parse_mapping(mapping, classifier.thresholds.classes)
     with temporary_folder() as raw:
-        report, tables = _evaluate(folder, data, classifier, label_of, raw, bootstrap)
+        report, tables = _evaluate(folders, data, classifier, label_of, raw, bootstrap)
     with writing(out):
         _write(out, report, tables)
     return reports.headline(report, out)
 
 
 def _evaluate(
-    folder: Path, data: Path, classifier: Classifier, mapping: dict[str, str], raw: Path, bootstrap: Bootstrap
+    folders: Sequence[Path],
+    data: Path,
+    classifier: Classifier,
+    mapping: dict[str, str],
+    raw: Path,
+    bootstrap: Bootstrap,
 ) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
     """Return the report, and the tables that go with it by their names."""
     thresholds = classifier.thresholds
-    sha256 = thresholds.model.sha256
-    found = read_collection(folder, raw, thresholds.classes, mapping, training_labels(data, sha256))
+    sha256, named = thresholds.model.sha256, " and ".join(map(str, folders))
+    found = read_collection(folders, raw, thresholds.classes, mapping, training_labels(data, sha256))
     if not found.images["known"].any():
         theirs = ", ".join(sanitize(row["theirs"]) for row in found.mapping)
         raise UserError(
-            f"the model knows none of the diagnoses of {folder}: {theirs}. Its classes: "
+            f"the model knows none of the diagnoses of {named}: {theirs}. Its classes: "
             f"{', '.join(thresholds.classes)}. Say which is which: --class THEIRS=OURS, once for each."
         )
     model_images = train_overlap.read(data, sha256)
     images, left_out = _select(found, model_images)
-    _check_any_left(images, left_out, folder)
+    _check_any_left(images, left_out, named)
     predicted = predict(classifier, raw, images)
     known = images["known"].to_numpy()
     unknown = "the model does not know " + images["label"]
@@ -106,7 +114,7 @@ def _evaluate(
     evaluated = images[known].assign(split=NAME, leakage=thresholds.leakage)
     report = {
         "leakage": thresholds.leakage,
-        "folder": sanitize(folder.resolve().name),
+        "folder": ", ".join(sanitize(folder.resolve().name) for folder in folders),
         # A leak is the last of the classifier's, and the first that a reader must know.
         "warnings": [*classifier.warnings, *model_images.warnings, *([] if names_cases else [NO_CASES])],
         "model": thresholds.model.model_dump(),
@@ -141,14 +149,17 @@ def _select(found: Collection, model_images: ModelImages) -> tuple[pd.DataFrame,
         "train overlap": set_aside(found.images, overlap),
         "label conflict": set_aside(images, conflict),
     }
-    return with_groups(images[conflict == ""].reset_index(drop=True), pairs), left_out
+    images = with_groups(images[conflict == ""].reset_index(drop=True), pairs)
+    duplicate = set_duplicates_aside(images)
+    left_out["duplicate"] = set_aside(images, duplicate)
+    return renamed_sets(images[duplicate == ""].reset_index(drop=True)), left_out
 
 
-def _check_any_left(images: pd.DataFrame, left_out: LeftOut, folder: Path) -> None:
+def _check_any_left(images: pd.DataFrame, left_out: LeftOut, named: str) -> None:
     if not images["known"].any():
         listed = "".join(f"\n  {len(rows):6,} {KINDS[kind]}" for kind, rows in left_out.items() if len(rows))
         raise UserError(
-            f"no image of {folder} is left to evaluate:{listed}\nA collection must hold other images, of other "
+            f"no image of {named} is left to evaluate:{listed}\nA collection must hold other images, of other "
             "lesions, than those that the model was made from, and diagnoses that the model knows."
         )
 

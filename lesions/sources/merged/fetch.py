@@ -52,10 +52,10 @@ def fetch(params: Download, raw: Path) -> Fetched:
         raise UserError("\n".join(problems) + kept)
     for name, one in fetched.items():
         print(f"{name}: {len(one.table):,} rows; licence: {one.provenance.get('licence', NO_LICENCE)}")
-    return Fetched(_merge_tables(fetched), _merge_provenances(fetched))
+    return Fetched(merge_tables(fetched), merge_provenances(fetched))
 
 
-def _merge_tables(fetched: dict[str, Fetched]) -> pd.DataFrame:
+def merge_tables(fetched: dict[str, Fetched]) -> pd.DataFrame:
     """Return one table of all, with `collection`, and ids that are the collection's own."""
     tables = []
     for name, one in fetched.items():
@@ -68,7 +68,7 @@ def _merge_tables(fetched: dict[str, Fetched]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True).fillna("")
 
 
-def _merge_provenances(fetched: dict[str, Fetched]) -> dict[str, Any]:
+def merge_provenances(fetched: dict[str, Fetched]) -> dict[str, Any]:
     """Return what is known of the origin of all: each collection's own record, and their files."""
     records = {name: one.provenance for name, one in fetched.items()}
     files = [file | {"name": f"{name}/{file['name']}"} for name, one in records.items() for file in one["files"]]
