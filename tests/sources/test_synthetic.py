@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from lesions.sources.synthetic import fetch as synthetic
 from lesions.sources.synthetic.drawing import CAMERAS, HEIGHT, WIDTH, draw
 from lesions.sources.synthetic.kinds import KINDS
 from lesions.taxonomy import ordered
+from tests.conftest import ROOT
 
 ARCHIVES = ["images_part_1.zip", "images_part_2.zip"]
 
@@ -63,12 +66,12 @@ def test_same_bytes_with_any_workers(hundred: tuple[Fetched, Path], tmp_path: Pa
 
 
 def die(_row: dict[str, object], seed: int) -> tuple[str, bytes]:
-    """Take the place of `_jpeg` in a process that the system kills."""
+    """Take the place of `draw_member` in a process that the system kills."""
     os._exit(seed)
 
 
 def test_killed_worker_is_a_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(synthetic, "_jpeg", die)
+    monkeypatch.setattr(synthetic, "draw_member", die)
     with pytest.raises(UserError, match="was killed"):
         fetch(tmp_path / "raw", 100, workers=2)
 
@@ -203,3 +206,28 @@ def test_views_of_a_lesion_are_similar() -> None:
     own = np.einsum("kll->kl", distances)
     assert np.median(own) < 0.6 * np.median(distances)
     assert (distances.argmin(axis=2) == np.arange(6)).mean() > 0.4  # chance: 1/6
+
+
+OLD_PROCESSOR = {
+    "NPY_DISABLE_CPU_FEATURES": " ".join(np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])),
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX2,-FMA,-FMA4",
+}
+"""Environment variables that keep NumPy and the C library from what they have for newer processors alone."""
+
+
+def test_same_bytes_on_an_older_processor(hundred: tuple[Fetched, Path], tmp_path: Path) -> None:
+    fetched, _ = hundred
+    program = (
+        "import sys; from pathlib import Path; from tests.sources.test_synthetic import fetch; "
+        "fetched = fetch(Path(sys.argv[1]), 100, workers=1); "
+        "print(fetched.table.to_csv(), fetched.provenance)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, str(tmp_path / "raw")],
+        check=True,
+        cwd=ROOT,
+        env=os.environ | OLD_PROCESSOR,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == f"{fetched.table.to_csv()} {fetched.provenance}".strip()

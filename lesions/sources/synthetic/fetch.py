@@ -5,19 +5,15 @@ same gaps; and a few duplicates under other lesions, one of them with another di
 anew, and a broken file, so that every stage meets what it is for.
 """
 
-import io
 import itertools
 import math
-from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from numpy.random import Generator
-from PIL import Image
 from tqdm import tqdm
 
 from lesions.core.deterministic_zip import write_archive
@@ -25,7 +21,8 @@ from lesions.core.errors import UserError
 from lesions.core.stage import say
 from lesions.params.download import Download
 from lesions.sources.common.raw_data import Fetched, describe_file
-from lesions.sources.synthetic.drawing import CAMERAS, draw
+from lesions.sources.synthetic.drawing import CAMERAS, draw_member
+from lesions.sources.synthetic.exact import normals
 
 IMAGES = {"mel": 1113, "bcc": 514, "akiec": 327, "bkl": 1099, "nv": 6705, "df": 115, "vasc": 142}
 LESIONS = {"mel": 614, "bcc": 327, "akiec": 228, "bkl": 727, "nv": 5403, "df": 73, "vasc": 98}
@@ -85,7 +82,7 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
     archives = [raw / "images_part_1.zip", raw / "images_part_2.zip"]
     try:
         drawn = Parallel(n_jobs=workers, return_as="generator")(
-            delayed(_jpeg)(row, params.seed) for row in rows.to_dict("records")
+            delayed(draw_member)(row, params.seed) for row in rows.to_dict("records")
         )
         members = iter(tqdm(drawn, "drawing", len(rows), disable=None))
         write_archive(archives[0], itertools.islice(members, math.ceil(len(rows) / 2)))
@@ -109,16 +106,6 @@ def fetch(params: Download, raw: Path, workers: int = -1) -> Fetched:
     return Fetched(table, provenance)
 
 
-def _jpeg(row: dict[Hashable, Any], seed: int) -> tuple[str, bytes]:
-    """Draw the image of one row, and return its archive member: name and bytes."""
-    buffer = io.BytesIO()
-    drawn = draw(row["kind"], row["dataset"], seed, row["drawn_lesion"], row["view"])
-    drawn = drawn.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if row["mirrored"] else drawn
-    drawn.save(buffer, "JPEG", quality=60 if row["mirrored"] else 90)
-    content = buffer.getvalue()
-    return f"{row['image_id']}.jpg", content[: len(content) // 3] if row["broken"] else content
-
-
 def _class_sizes(images: int) -> dict[str, int]:
     """Return how many images each kind gets: HAM10000's shares, but enough of the rare ones to be split."""
     least = math.ceil(0.8 * math.sqrt(images))  # 8 of 100, 26 of 1,000, 80 of 10,000
@@ -134,7 +121,7 @@ def _describe_lesions(images: int, rng: Generator) -> pd.DataFrame:
     for kind, size in _class_sizes(images).items():
         number = max(6, round(size * LESIONS[kind] / IMAGES[kind]))
         proofs = PROOFS.get(kind, {"histo": 1.0})
-        ages = np.clip(rng.normal(MEAN_AGES[kind], AGE_DEVIATIONS[kind], number), 5, 85)
+        ages = np.clip(normals(rng, MEAN_AGES[kind], AGE_DEVIATIONS[kind], number), 5, 85)
         part = {
             "dx": kind,
             "dx_type": rng.choice(list(proofs), number, p=list(proofs.values())),
@@ -142,7 +129,7 @@ def _describe_lesions(images: int, rng: Generator) -> pd.DataFrame:
             "sex": rng.choice(["male", "female"], number, p=[0.54, 0.46]),
             "localization": rng.choice(list(SITES), number, p=list(SITES.values())),
             "dataset": rng.choice(list(CAMERAS), number, p=[camera.share for camera in CAMERAS.values()]),
-            "views": 1 + rng.multinomial(size - number, np.full(number, 1 / number)),
+            "views": 1 + np.bincount(rng.integers(number, size=size - number), minlength=number),
         }
         parts.append(pd.DataFrame(part))
     lesions = pd.concat(parts).sample(frac=1, random_state=rng, ignore_index=True)
