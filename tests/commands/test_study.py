@@ -140,7 +140,7 @@ def test_invalid_study_is_refused(here: Path, experiments: list[dict[str, object
         ({"steps": [{"experiment": "a", "shows": "x", "unseen_by": "c"}]}, "ladder L: there is no experiment c"),
         ({"steps": []}, "ladders.0.steps: list should have at least 1 item"),
         (
-            {"steps": [STEP], "published": {"value": 83.5, "called": "val", "source": "x"}},
+            {"steps": [STEP], "published": {"value": 83.5, "split": "val", "source": "x"}},
             "ladders.0.published.value: input should",
         ),
     ],
@@ -238,7 +238,7 @@ def test_study_runs_and_reports(clone: Path) -> None:
         {"experiment": "draw", "shows": "the others", "seen_by": "draw"},
         {"experiment": "elsewhere", "shows": "other images"},
     ]
-    ladder = {"name": "Seeds", "published": {"value": 0.123, "called": "val", "source": "a [page](x)"}, "steps": steps}
+    ladder = {"name": "Seeds", "published": {"value": 0.123, "split": "val", "source": "a [page](x)"}, "steps": steps}
     ladders = {"metric": "accuracy", "ladders": [ladder]}
     write(clone, "draws", [draw, {"name": "same"}, elsewhere], report="docs/draws.md", baseline="same", **ladders)
     commit(clone)
@@ -423,7 +423,7 @@ def climbed(step: Step, value: float, leakage: str = "none") -> Climbed:
 @pytest.mark.parametrize(("published", "place"), [(0.83, "within"), (0.2, "below"), (0.9, "above")])
 def test_ladder_says_where_the_published_metric_is(published: float, place: str) -> None:
     steps = [Step(experiment=name, shows=name) for name in ("leaky", "clean")]
-    ladder = Ladder(name="L", published=Published(value=published, called="val", source="s"), steps=steps)
+    ladder = Ladder(name="L", published=Published(value=published, split="val", source="s"), steps=steps)
     both = [climbed(steps[0], 0.8, "it leaks"), climbed(steps[1], 0.6)]
     said = report.in_words(ladder, both, "accuracy")
     assert said.startswith(

@@ -156,8 +156,8 @@ def ladder_table(ladder: Ladder, climbed: list[Climbed]) -> str:
     rows = markdown_table((*head, "always the majority: accuracy", "intervals hold", "leakage"), lines)
     stands = ""
     if ladder.published:
-        called, source = split_name(ladder.published.called), escape_markdown(ladder.published.source)
-        stands = f"\n\nPublished: {ladder.published.value:.4g}, called {called}: {source}."
+        named, source = split_name(ladder.published.split), escape_markdown(ladder.published.source)
+        stands = f"\n\nPublished: {ladder.published.value:.4g}, called {named}: {source}."
     return f"## {escape_markdown(ladder.name)}{stands}\n\n{rows}"
 
 

@@ -29,7 +29,7 @@ class Published(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     value: float = Field(ge=0, le=1)
-    called: Split
+    split: Split
     source: str = Field(min_length=1)
 
 

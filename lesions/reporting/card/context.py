@@ -74,7 +74,6 @@ def card_context(params: Json, folder: Path) -> Json:
             name: operating_points(task, split_name, with_readers=of_skin) for name, task in report["tasks"].items()
         },
         "alerts": alerts(report["tasks"], split_name),
-        "of_skin": of_skin,
         "dermatologists": DERMATOLOGISTS,
         "calibration": report["calibration"],
         "prediction_sets": report["prediction_sets"][split_name],
@@ -104,6 +103,7 @@ def _origin_of(provenance: Json, data: Json) -> Json:
     """Return where the images come from, under which licences, and the collections that are merged."""
     return {
         "provenance": provenance,
+        "of_skin": provenance["source"] != "synthetic",
         "origin": origin(provenance),
         "sources_of_data": sources_of(provenance),
         "restrictions": restrictions(provenance),
