@@ -52,7 +52,12 @@ class Case(NamedTuple):
 CASES = [
     Case("plain", (96, 96, 3), 7, "the default: four stages of two 3×3 convolutions, batch normalisation"),
     Case("residual", (96, 96, 3), 7, "a small ResNet, for real data from scratch"),
-    Case("pretrained", (128, 128, 3), 7, "any network of Keras Applications; here MobileNet with alpha 0.25"),
+    Case(
+        "pretrained",
+        (128, 128, 3),
+        7,
+        "any network of Keras Applications, or EfficientNet-Lite; here MobileNet with alpha 0.25",
+    ),
     Case("notebook_basic", (180, 180, 3), 9, "published: three convolutions 16-32-64, Dense 128"),
     Case("notebook_dropout", (180, 180, 3), 9, "published: the same with Dropout"),
     Case("notebook_5x5", (180, 180, 3), 9, "published: four 5×5 convolutions 32-32-64-64, no hidden dense layer"),

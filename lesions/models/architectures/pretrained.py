@@ -1,6 +1,7 @@
-"""A network of Keras Applications, with the weights that the stage `weights` prepared, and a new last layer.
+"""A pretrained network, with the weights that the stage `weights` prepared, and a new last layer.
 
-Which one, at which width, and from which weights, params.yaml says under `pretrained`. Nothing is fetched here.
+Which one of Keras Applications or EfficientNet-Lite, at which width, and from which weights, params.yaml says under
+`pretrained`. Nothing is fetched here.
 """
 
 import re
@@ -18,6 +19,7 @@ from keras import KerasTensor, layers
 from lesions.core.errors import UserError
 from lesions.core.json_files import read_json
 from lesions.models.common.batch_norm import fused
+from lesions.models.common.efficientnet_lite import SCALES, efficientnet_lite
 
 WEIGHTS = Path("data/weights")
 DROPOUT = 0.2
@@ -55,8 +57,11 @@ def build(shape: tuple[int, int, int], classes: int, folder: Path = WEIGHTS) -> 
             "for instance to MobileNet with pretrained.alpha 0.25."
         )
     pixels = keras.Input(shape, name="pixels")
-    application = getattr(keras.applications, wanted["model"])
-    backbone = fused(_backbone(application, wanted["alpha"], pixels))
+    if wanted["model"] in SCALES:
+        network = efficientnet_lite(wanted["model"], pixels)
+    else:
+        network = _backbone(getattr(keras.applications, wanted["model"]), wanted["alpha"], pixels)
+    backbone = fused(network)
     if wanted["file"]:
         load_backbone(backbone, folder / wanted["file"], wanted)
     x = layers.GlobalAveragePooling2D(name="head_pooling")(backbone.output)
