@@ -59,12 +59,12 @@ def apply_preset(name: str, file: Path = FILE, folder: Path = FOLDER) -> str:
     return change_params(_file(name, folder).read_text(encoding="utf-8"), f"the preset {name}", file)
 
 
-def change_params(values: str, called: str, file: Path = FILE) -> str:
+def change_params(values: str, name: str, file: Path = FILE) -> str:
     """Put values into params.yaml, all of them or none.
 
     Args:
         values: a part of a params.yaml, as text.
-        called: what it is called, for a message.
+        name: of where they come from, for a message.
         file: params.yaml.
 
     Returns:
@@ -78,7 +78,7 @@ def change_params(values: str, called: str, file: Path = FILE) -> str:
     try:
         check_sections(wanted, file)
     except UserError as error:
-        raise UserError(f"{file} was not changed, since with {called} {error}") from None
+        raise UserError(f"{file} was not changed, since with {name} {error}") from None
     changed = exchange(text, values)
     try:
         result = YAML(typ="safe").load(changed)
@@ -86,7 +86,7 @@ def change_params(values: str, called: str, file: Path = FILE) -> str:
         result = None
     if result != wanted:
         raise UserError(
-            f"{file} was not changed: {called} cannot be put into it without changing how it is written. Expected the "
+            f"{file} was not changed: {name} cannot be put into it without changing how it is written. Expected the "
             f"sections and keys one a line, as in the project's own: `git diff {file}` shows what was changed."
         )
     part = file.resolve().with_suffix(".part")
@@ -95,7 +95,7 @@ def change_params(values: str, called: str, file: Path = FILE) -> str:
         part.replace(file.resolve())
     finally:
         part.unlink(missing_ok=True)
-    names = (f"{file} before", f"{file} with {called}")
+    names = (f"{file} before", f"{file} with {name}")
     return "".join(difflib.unified_diff(text.splitlines(True), changed.splitlines(True), *names, n=1))
 
 
