@@ -160,7 +160,7 @@ def _compare(luma: NDArray[np.uint8], coarse: Floats, rows: Pairs, pairs: Pairs)
         pairs: (N, 2), places in `rows`.
     """
     found, places = np.full(len(pairs), np.nan), np.arange(len(pairs))
-    ones, others = (coarse[side] for side in pairs.T)
+    ones, others = (coarse[column] for column in pairs.T)
     rotation, distance = _best_rotation(_unit(ones), _unit(others))
     fit = distance <= MAX_DISTANCE_ROTATED
     places, pairs, rotation, ones, others = places[fit], pairs[fit], rotation[fit], ones[fit], others[fit]
@@ -170,7 +170,7 @@ def _compare(luma: NDArray[np.uint8], coarse: Floats, rows: Pairs, pairs: Pairs)
     fit = distance <= MAX_DISTANCE_ALIGNED
     places, pairs, rotation, moves, distance = places[fit], pairs[fit], rotation[fit], moves[fit], distance[fit]
 
-    ones, others = (_relative(luma[rows[side]].astype(np.float32)) for side in pairs.T)
+    ones, others = (_relative(luma[rows[column]].astype(np.float32)) for column in pairs.T)
     others = _rotated(others, rotation)
     moves, middle = _align(_shrink(ones, MIDDLE), _shrink(others, MIDDLE), moves, steps=4, blur=1)
     fit = middle <= MAX_DISTANCE_ALIGNED

@@ -64,7 +64,7 @@ def change_params(values: str, name: str, file: Path = FILE) -> str:
 
     Args:
         values: a part of a params.yaml, as text.
-        name: of it, for a message.
+        name: of where they come from, for a message.
         file: params.yaml.
 
     Returns:

@@ -406,7 +406,7 @@ def test_several_collections_are_evaluated_each(evaluated: Evaluate, tmp_path: P
     assert of_raw["subgroups"]["collection"] == found["subgroups"]["collection"]
 
 
-def test_collections_of_one_name_or_folder(evaluated: Evaluate, tmp_path: Path) -> None:
+def test_collections_with_one_name(evaluated: Evaluate, tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("a", "b/A", "a/in", "our clinic")]
     for number, words in (
         (1, "are both called a"),

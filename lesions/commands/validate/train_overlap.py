@@ -171,9 +171,9 @@ def _as_in_training(images: pd.DataFrame, table: pd.DataFrame, column: str) -> "
     may still be of the same clinic: they are compared by the id without it.
     """
     trained = set(table["collection"])
-    merged_ids = {own_id(id_, name): id_ for id_, name in zip(table[column], table["collection"], strict=True) if id_}
+    known = {own_id(id_, name): id_ for id_, name in zip(table[column], table["collection"], strict=True) if id_}
     found = [
-        id_ if name in trained else merged_ids.get(own_id(id_, name), id_)
+        id_ if name in trained else known.get(own_id(id_, name), id_)
         for id_, name in zip(images[column], images["collection"], strict=True)
     ]
     return pd.Series(found, images.index, dtype=str)
