@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 import lesions.models.common.determinism
 from lesions.explain.explained import ExplainedSplit, sample
@@ -55,11 +55,12 @@ def check(
         common; and a verdict in words. Null where no two maps can be compared.
     """
     # In the model itself, for which heat maps are compiled already: compiling takes longer than the maps.
-    learnt = model.get_weights()
+    learnt, drawn, random = model.get_weights(), random_weights(model, seed), np.random.default_rng(seed)
     draws = []
     try:
         for draw in range(DRAWS):
-            model.set_weights(random_weights(model, seed + draw))
+            # Another draw: each layer's weights in another order. Initialising anew takes longer than the maps.
+            model.set_weights([random.permuted(weight) for weight in drawn] if draw else drawn)
             draws.append(correlations(maps, heat_maps(model, pixels, classes, f"random weights {draw + 1}")))
     finally:
         model.set_weights(learnt)
@@ -88,11 +89,18 @@ def correlations(maps: NDArray[np.float32], others: NDArray[np.float32]) -> NDAr
         maps: (N, height, width).
         others: the same shape.
     """
+    ranks, others_ranks = (_ranks(each) for each in (maps, others))
+    length = np.sqrt((ranks**2).sum(axis=1) * (others_ranks**2).sum(axis=1))
     found = np.full(len(maps), np.nan)
-    for place, (one, other) in enumerate(zip(maps, others, strict=True)):
-        if np.ptp(one) > 0 and np.ptp(other) > 0:
-            found[place] = spearmanr(one, other, axis=None).statistic
+    np.divide((ranks * others_ranks).sum(axis=1), length, out=found, where=length > 0)
     return found
+
+
+def _ranks(maps: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the ranks of each map's places, around 0: (N, places)."""
+    ranks: NDArray[np.float64] = rankdata(maps.reshape(len(maps), -1), axis=1)
+    ranks -= (ranks.shape[1] + 1) / 2
+    return ranks
 
 
 def verdict(correlation: float | None) -> str:

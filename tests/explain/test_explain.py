@@ -11,9 +11,12 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from keras import layers
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.stats import spearmanr
 
 from lesions.core import image_array
 from lesions.core.errors import UserError
@@ -139,6 +142,16 @@ def test_random_weights_change_the_maps(trained: keras.Model, monkeypatch: pytes
     one, again, other = (sanity.random_weights(trained, seed)[0] for seed in (1, 1, 2))
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_rank_correlation_equals_scipy(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    one, other = random.integers(0, 5, (2, 3, 4, 6)).astype(np.float32)
+    other[2] = 1
+    found = sanity.correlations(one, other)
+    assert found[:2] == pytest.approx([spearmanr(one[n], other[n], axis=None).statistic for n in (0, 1)])
+    assert np.isnan(found[2])
 
 
 def test_empty_maps_are_counted(trained: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,7 @@ def fit(
             continue
         freeze(model, phase)
         optimizer = optimisation.optimizer(params, model, phase.first, phase.end, steps)
+        optimizer.build(model.trainable_variables)  # else its step is traced twice, first to make its variables
         model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)  # XLA is slower on a CPU
         recorder.lr_callbacks = lr_callbacks(params, phase)
         recorder.phase = phase
@@ -240,7 +241,6 @@ class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
                 callback.on_epoch_end(epoch, dict(state.history[epoch]))
         assign(self.model.variables, state.model)
         if len(state.history) > self.phase.first:
-            self.model.optimizer.build(self.model.trainable_variables)
             assign(self.model.optimizer.variables, state.optimizer)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from lesions.models.common.batches import eval_batches
 from lesions.models.training.interrupt import Interruption
@@ -63,14 +62,27 @@ def metrics(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> di
         return dict.fromkeys(("val_accuracy", "val_balanced_accuracy", "val_macro_auc"), float("nan"))
     correct = probabilities.argmax(axis=1) == labels
     present = np.unique(labels)
-    areas = (
-        [roc_auc_score(labels == label, probabilities[:, label]) for label in present] if len(present) > 1 else [0.5]
-    )
+    areas = [auc(labels == label, probabilities[:, label]) for label in present] if len(present) > 1 else [0.5]
     return {
         "val_accuracy": float(correct.mean()),
         "val_balanced_accuracy": float(np.mean([correct[labels == label].mean() for label in present])),
         "val_macro_auc": float(np.mean(areas)),
     }
+
+
+def auc(positive: NDArray[np.bool_], score: NDArray[np.float32]) -> float:
+    """Return the area under the ROC curve, by mid-ranks (Hanley and McNeil, Radiology 143, 1982).
+
+    scikit-learn's takes over a second to import: half an epoch of a small training.
+
+    Args:
+        positive: which images are of the class, (N,); neither none nor all.
+        score: (N,), finite.
+    """
+    _, place, count = np.unique(score, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(count) - (count - 1) / 2)[place]
+    number = int(positive.sum())
+    return float((rank[positive].sum() - number * (number + 1) / 2) / (number * (len(positive) - number)))
 
 
 def is_better(monitor: str, one: float, other: float) -> bool:
