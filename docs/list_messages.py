@@ -22,6 +22,7 @@ PLACES = {
     "lesions classify": ["lesions/classifier.py", "lesions/commands/classify"],
     "lesions page": ["lesions/commands/page"],
     "lesions validate": ["lesions/commands/validate"],
+    "lesions recalibrate": ["lesions/commands/recalibrate"],
     "lesions export": ["lesions/commands/export"],
     "lesions audit": ["lesions/commands/audit"],
     "lesions compare": ["lesions/commands/compare"],

@@ -281,7 +281,7 @@ def _content(image: ImageInput) -> bytes:
 
 def _warnings(trained_with: dict[str, str], chosen: Thresholds) -> list[str]:
     """Return sentences on what makes the predictions worthless, or may make them differ from those evaluated."""
-    found = []
+    found = [chosen.recalibrated.warning] if chosen.recalibrated else []
     if chosen.training_data.source == "synthetic":
         found.append(
             "the model was trained on drawings that the project makes itself, and on no photograph: its predictions "

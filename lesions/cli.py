@@ -145,10 +145,21 @@ def add_model_commands(command: AddCommand) -> None:
     validate("--out", type=a_path, default=Path("reports/validation"), metavar="DIR", help="for the report")
     validate("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
 
+    renew = command(
+        "recalibrate", recalibrate_model, "fit a model's thresholds on a collection of your own"
+    ).add_argument
+    renew("folder", type=a_path, metavar="FOLDER", help="its images and diagnoses, which the model has not seen")
+    renew("--class", action="append", default=[], dest="mapping", metavar="THEIRS=OURS", help=maps)
+    renew("--data", type=a_path, default=Path("data"), metavar="DIR", help=trained)
+    renew(
+        "--out", type=a_path, default=Path("recalibrated"), metavar="DIR", help="for the new model; not the old one's"
+    )
+    renew("--replace", action="store_true", help="an earlier one there may go")
+
     export = command("export", export_model, "write a model as ONNX and LiteRT files, for other programs").add_argument
     export("--out", type=a_path, default=Path("exported"), metavar="DIR", help="without it, exported")
 
-    for add in (classify, page, validate, export):
+    for add in (classify, page, validate, renew, export):
         add("--models", type=a_path, default=Path("models"), metavar="DIR", help="the model's folder")
     alerts = "the alerts' thresholds: this sensitivity on validation, in per cent; 90 without it"
     for add in (classify, page):
@@ -264,6 +275,14 @@ def validate_model(arguments: argparse.Namespace) -> None:
 
     names = ("folders", "models", "mapping", "data", "out", "resamples")
     print(validate(**{name: getattr(arguments, name) for name in names}))
+
+
+def recalibrate_model(arguments: argparse.Namespace) -> None:
+    """Write a new model's folder, with calibration and thresholds of a collection, and print what they rest on."""
+    from lesions.commands.recalibrate.recalibrate import recalibrate
+
+    names = ("folder", "models", "mapping", "data", "out", "replace")
+    print(recalibrate(**{name: getattr(arguments, name) for name in names}))
 
 
 def export_model(arguments: argparse.Namespace) -> None:

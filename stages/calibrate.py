@@ -17,9 +17,8 @@ from lesions.core.stage import run_stage, say
 from lesions.evaluation.common import predictions
 from lesions.evaluation.common.tasks import FILE, BinaryTask, Model, Thresholds, TrainingData, binary_tasks
 from lesions.models.calibration import metadata_prior, ood, thresholds
+from lesions.models.calibration.fit_answers import fit_answers
 from lesions.models.calibration.metadata_prior import MetadataPrior
-from lesions.models.calibration.prediction_sets import fit_prediction_sets
-from lesions.models.calibration.temperature_scaling import fit_calibration
 from lesions.params.calibrate import Calibrate
 
 DATA = Path("data")
@@ -44,22 +43,15 @@ def main() -> None:
     val = final[final["split"] == "val"]
     say(f"Fitting calibration and thresholds on {len(val):,} validation images ...")
     val_images = groups_and_sources(val, images)
-    label = val["label"].map(classes.index).to_numpy(np.int64)
-    calibration = fit_calibration(label, val[classes].to_numpy(), classes)
-    calibrated = final.assign(**dict(zip(classes, calibration.apply(final[classes].to_numpy()).T, strict=True)))
     tasks = {name: task for name, task in binary_tasks(class_table).items() if isinstance(task, BinaryTask)}
-    chosen = [
-        threshold
-        for name, task in tasks.items()
-        for threshold in thresholds.task_thresholds(name, task, classes, val, val_images)
-    ]
-
     index = read_csv(OUTPUTS / "features.csv")
     features = read_array(OUTPUTS / "features.npy")
     train = (index["split"] == "train").to_numpy()
     reference = ood.fit_reference(features[train], index["label"][train].map(classes.index).to_numpy(np.int64))
     scores = index[~train].assign(ood_score=ood.score(reference, features[~train]))
-    chosen.append(thresholds.choose_ood_threshold(scores.loc[scores["split"] == "val", "ood_score"].to_numpy()))
+    val_scores = scores.loc[scores["split"] == "val", "ood_score"].to_numpy()
+    calibration, chosen, sets = fit_answers(val, val_images, val_scores, classes, tasks)
+    calibrated = final.assign(**dict(zip(classes, calibration.apply(final[classes].to_numpy()).T, strict=True)))
 
     OUT.mkdir(parents=True, exist_ok=True)
     final.to_csv(OUT / "predictions.csv", index=False, float_format=EXACT)
@@ -75,7 +67,6 @@ def main() -> None:
     hashes = {name: thresholds.sha256_of(MODELS / name) for name in thresholds.FITTED}
     model = Model(sha256=network["sha256"] | hashes, tta=network["tta"], use_metadata=prior.is_active)
     leakage = ", ".join(sorted(set(table["leakage"])))
-    groups = val_images["group_id"].to_numpy()
     Thresholds(
         model=model,
         classes=classes,
@@ -83,7 +74,7 @@ def main() -> None:
         training_data=training_data(DATA / "raw/provenance.json"),
         tasks=tasks,
         thresholds=chosen,
-        prediction_sets=fit_prediction_sets(label, calibration.apply(val[classes].to_numpy()), groups, classes),
+        prediction_sets=sets,
     ).write(MODELS / FILE)
     fitted = f"temperature {calibration.temperature}, {len(classes)} biases, {len(chosen)} thresholds"
     print(f"{MODELS}: {fitted}, from {len(val):,} validation images")

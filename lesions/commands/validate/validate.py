@@ -10,16 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from lesions.audit.label_conflicts import label_conflicts
 from lesions.audit.matching import REJECTS, kind_of_reason, set_aside
-from lesions.audit.merged import renamed_sets, set_duplicates_aside
-from lesions.audit.usable import with_groups
 from lesions.classifier import Classifier
 from lesions.commands.options import make_writable, read_bootstrap
 from lesions.commands.validate import report as reports
-from lesions.commands.validate import train_overlap
-from lesions.commands.validate.collection import Collection, parse_mapping
-from lesions.commands.validate.collection import read as read_collection
+from lesions.commands.validate.collection import parse_mapping
 from lesions.commands.validate.evaluate import (
     NAME,
     CollectionPredictions,
@@ -27,7 +22,8 @@ from lesions.commands.validate.evaluate import (
     predict,
     unknown_classes,
 )
-from lesions.commands.validate.train_overlap import ModelImages, find_overlap, training_labels
+from lesions.commands.validate.select_images import KINDS, NO_CASES, select_images
+from lesions.commands.validate.train_overlap import SPLITS, ModelImages
 from lesions.core.csv_files import EXACT
 from lesions.core.errors import UserError, writing
 from lesions.core.json_files import write_json
@@ -37,22 +33,6 @@ from lesions.evaluation.bootstrap import Bootstrap
 from lesions.evaluation.common.predictions import IMAGE_COLUMNS, split_predictions
 from lesions.evaluation.split_metrics import overall_with_intervals
 from lesions.models.calibration.metadata_prior import FIELDS
-
-NO_CASES = (
-    "the collection names no lesions and no patients, so none could be compared with those of training, and each image "
-    "counts as a lesion of its own: where it has several of one lesion, the intervals are too narrow."
-)
-KINDS = {
-    "train overlap": "the model was made from them, or from images of the same lesion or patient",
-    "unusable": "no image, no row in the table, no diagnosis, or not readable",
-    "label conflict": "a duplicate has another diagnosis",
-    "duplicate": "another of the collections holds the better copy",
-    "unknown class": "the model does not know the diagnosis",
-}
-"""Why an image is left out."""
-
-LeftOut = dict[str, pd.DataFrame]
-"""By kind, tables in the columns of `REJECTS`."""
 
 
 def validate(
@@ -77,7 +57,7 @@ def validate(
     classifier = Classifier.of_folder(models)
     label_of = parse_mapping(mapping, classifier.thresholds.classes)
     with temporary_folder() as raw:
-        report, tables = _evaluate(folders, data, classifier, label_of, raw, bootstrap)
+        report, tables = _evaluate(folders, data, models, classifier, label_of, raw, bootstrap)
     with writing(out):
         _write(out, report, tables)
     return reports.headline(report, out)
@@ -86,6 +66,7 @@ def validate(
 def _evaluate(
     folders: Sequence[Path],
     data: Path,
+    models: Path,
     classifier: Classifier,
     mapping: dict[str, str],
     raw: Path,
@@ -93,30 +74,20 @@ def _evaluate(
 ) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
     """Return the report, and the tables that go with it by their names."""
     thresholds = classifier.thresholds
-    sha256, named = thresholds.model.sha256, " and ".join(map(str, folders))
-    found = read_collection(folders, raw, thresholds.classes, mapping, training_labels(data, sha256))
-    if not found.images["known"].any():
-        theirs = ", ".join(sanitize(row["theirs"]) for row in found.mapping)
-        raise UserError(
-            f"the model knows none of the diagnoses of {named}: {theirs}. Its classes: "
-            f"{', '.join(thresholds.classes)}. Say which is which: --class THEIRS=OURS, once for each."
-        )
-    model_images = train_overlap.read(data, sha256)
-    images, left_out = _select(found, model_images)
-    _check_any_left(images, left_out, named)
+    selected = select_images(folders, data, models, thresholds, mapping, raw)
+    found, images, model_images = selected.found, selected.images, selected.model_images
     predicted = predict(classifier, raw, images)
     known = images["known"].to_numpy()
     unknown = "the model does not know " + images["label"]
-    left_out["unknown class"] = set_aside(images, unknown.where(~known, ""))
+    left_out = selected.left_out | {"unknown class": set_aside(images, unknown.where(~known, ""))}
 
     aside = pd.concat([rows.assign(kind=kind) for kind, rows in left_out.items()], ignore_index=True)
-    names_cases = bool((images[["lesion_id", "patient_id"]] != "").to_numpy().any())
     evaluated = images[known].assign(split=NAME, leakage=thresholds.leakage)
     report = {
         "leakage": thresholds.leakage,
         "folder": ", ".join(sanitize(folder.resolve().name) for folder in folders),
         # A leak is the last of the classifier's, and the first that a reader must know.
-        "warnings": [*classifier.warnings, *model_images.warnings, *([] if names_cases else [NO_CASES])],
+        "warnings": [*classifier.warnings, *model_images.warnings, *([] if selected.names_cases else [NO_CASES])],
         "model": thresholds.model.model_dump(),
         "files": found.files,
         "mapping": [
@@ -124,10 +95,10 @@ def _evaluate(
             for row in found.mapping
         ],
         "train_overlap": {
-            "train_and_val": len(model_images.table),
+            "train_and_val": int(model_images.table["split"].isin(SPLITS).sum()),
             "with_fingerprint": len(model_images.luma),
             "left_out": len(left_out["train overlap"]),
-            "by_lesion_or_patient": names_cases,
+            "by_lesion_or_patient": selected.names_cases,
         },
         "left_out": {kind: _counts(aside.loc[aside["kind"] == kind, "reason"], kind) for kind in KINDS},
         **_metrics(evaluated, predicted.only(known), classifier, model_images, bootstrap),
@@ -137,31 +108,6 @@ def _evaluate(
         "predictions.csv": _table(evaluated, predicted.uncalibrated[known]),
         "left_out.csv": aside[[*REJECTS[:-1], "kind", "reason"]],
     }
-
-
-def _select(found: Collection, model_images: ModelImages) -> tuple[pd.DataFrame, LeftOut]:
-    """Return the images to evaluate, with `near_duplicate_id` and `group_id`, and those left out."""
-    pairs, overlap = find_overlap(found.images, found.luma, found.colour, model_images)
-    images = found.images[overlap == ""]
-    conflict = label_conflicts(images, pairs, "drop")
-    left_out = {
-        "unusable": found.rejects,
-        "train overlap": set_aside(found.images, overlap),
-        "label conflict": set_aside(images, conflict),
-    }
-    images = with_groups(images[conflict == ""].reset_index(drop=True), pairs)
-    duplicate = set_duplicates_aside(images)
-    left_out["duplicate"] = set_aside(images, duplicate)
-    return renamed_sets(images[duplicate == ""].reset_index(drop=True)), left_out
-
-
-def _check_any_left(images: pd.DataFrame, left_out: LeftOut, named: str) -> None:
-    if not images["known"].any():
-        listed = "".join(f"\n  {len(rows):6,} {KINDS[kind]}" for kind, rows in left_out.items() if len(rows))
-        raise UserError(
-            f"no image of {named} is left to evaluate:{listed}\nA collection must hold other images, of other "
-            "lesions, than those that the model was made from, and diagnoses that the model knows."
-        )
 
 
 def _metrics(

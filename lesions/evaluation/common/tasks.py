@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
+from lesions.evaluation.common.recalibration import Recalibration
 
 FILE = "thresholds.json"
 TARGET_SENSITIVITIES = (0.80, 0.90, 0.95)
@@ -189,6 +190,7 @@ class Thresholds(BaseModel):
         tasks: by name; those that the classes allow.
         thresholds: of each task, and of `OOD`; scores are sums of uncalibrated probabilities.
         prediction_sets: None where there was no validation image.
+        recalibrated: None where all was fitted on the model's own validation images.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -200,6 +202,7 @@ class Thresholds(BaseModel):
     tasks: dict[str, BinaryTask]
     thresholds: list[Threshold]
     prediction_sets: PredictionSets | None
+    recalibrated: Recalibration | None = None
 
     @field_validator("classes")
     @classmethod
@@ -266,7 +269,7 @@ class Thresholds(BaseModel):
 
     def write(self, path: Path) -> None:
         """Write thresholds.json."""
-        write_json(path, self.model_dump())
+        write_json(path, self.model_dump(exclude=None if self.recalibrated else {"recalibrated"}))
 
     def of_task(self, task: str) -> list[Threshold]:
         """Return a task's thresholds, in the order of `targets`."""

@@ -1,0 +1,58 @@
+"""What turns a network's outputs into answers, fitted on images that it did not learn from: calibration and thresholds.
+
+The stage `calibrate` fits it on validation, `lesions recalibrate` on a collection of somebody's own.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lesions.evaluation.common.tasks import BinaryTask, PredictionSets, Threshold
+from lesions.models.calibration.prediction_sets import fit_prediction_sets
+from lesions.models.calibration.temperature_scaling import Calibration, fit_calibration
+from lesions.models.calibration.thresholds import choose_ood_threshold, task_thresholds
+
+
+class Answers(NamedTuple):
+    """What was fitted.
+
+    Attributes:
+        calibration: the temperature and the biases.
+        thresholds: of each task, and of the out-of-distribution score.
+        prediction_sets: None where there was no image.
+    """
+
+    calibration: Calibration
+    thresholds: list[Threshold]
+    prediction_sets: PredictionSets | None
+
+
+def fit_answers(
+    predicted: pd.DataFrame,
+    images: pd.DataFrame,
+    ood_score: NDArray[np.floating],
+    classes: list[str],
+    tasks: dict[str, BinaryTask],
+) -> Answers:
+    """Fit on N images.
+
+    Args:
+        predicted: N rows with `label` and the uncalibrated probability of each class.
+        images: of these, row by row, with `group_id` and `source`, "" where none is stated.
+        ood_score: of images that are not out-of-distribution; (M,).
+        classes: the labels.
+        tasks: by name.
+    """
+    label = predicted["label"].map(classes.index).to_numpy(np.int64)
+    uncalibrated = predicted[classes].to_numpy()
+    calibration = fit_calibration(label, uncalibrated, classes)
+    chosen = [
+        threshold
+        for name, task in tasks.items()
+        for threshold in task_thresholds(name, task, classes, predicted, images)
+    ]
+    groups = images["group_id"].to_numpy()
+    sets = fit_prediction_sets(label, calibration.apply(uncalibrated), groups, classes)
+    return Answers(calibration, [*chosen, choose_ood_threshold(ood_score)], sets)
