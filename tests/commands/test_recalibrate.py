@@ -88,7 +88,7 @@ def test_its_own_images_do_not_validate_it(recalibrated: Recalibrate, tmp_path: 
     recalibrated(folder)
 
     def validated() -> None:
-        validate(folder, tmp_path / "new", [], Path("data"), tmp_path / "out", 100)
+        validate([folder], tmp_path / "new", [], Path("data"), tmp_path / "out", 100)
 
     with pytest.raises(UserError, match=r"no image of .*clinic is left to evaluate:\n.* the model was made from them"):
         validated()
