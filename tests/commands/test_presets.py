@@ -194,6 +194,6 @@ def test_command(params: Path) -> None:
     assert "holds the preset lifecycle already" in run("lesions preset lifecycle", folder)
     edit_params(folder, split={"folds": 5})
     printed = run("lesions preset notebook-basic", folder, fails=True)
-    assert "The preset notebook-basic was not applied" in printed
+    assert "params.yaml was not changed, since with the preset notebook-basic" in printed
     assert "Traceback" not in printed
     assert "There is no folder presets/ with presets here" in run("lesions preset", folder / "presets", fails=True)
