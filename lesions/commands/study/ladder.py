@@ -23,7 +23,7 @@ from lesions.commands.study.study import Ladder, Step
 from lesions.core.errors import UserError
 
 Commits = Mapping[str, Mapping[str, str]]
-"""The commits of each experiment of which all runs are there, by the values of its `each`."""
+"""The commits of each experiment, as far as it was run, by the values of its `each`."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def climb(ladder: Ladder, commits: Commits, split: str) -> list[Climbed]:
     """
     climbed = []
     for step in ladder.steps:
-        if set(step.names()) <= set(commits):
+        if all(commits[name] for name in step.names()):
             try:
                 climbed.append(_measured(step, commits, step.split or split))
             except UserError:

@@ -68,7 +68,10 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
     families = whole_families(study, found)
     commits = {name: commits_of(members) for name, members in families.items()}
     comparisons = to_baseline(study, commits)
-    ladders = [(ladder, climb(ladder, commits, study.split)) for ladder in study.ladders]
+    so_far = {
+        name: commits_of([found[one] for one in names if one in found]) for name, names in study.families().items()
+    }
+    ladders = [(ladder, climb(ladder, so_far, study.split)) for ladder in study.ladders]
     plot = file.with_suffix(".png")
     if comparisons:
         caption = f"By how much each is more than {escape_markdown(study.baseline)}"
