@@ -86,9 +86,7 @@ def add_experiment_commands(command: AddCommand) -> None:
     add = command("metrics", print_metrics, "show a table of the experiments and their metrics").add_argument
     add("--split", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
 
-    add = command(
-        "compare", compare_experiments, "say how two experiments differ, and whether that is more than chance explains"
-    ).add_argument
+    add = command("compare", compare_experiments, "say how two experiments differ, beyond chance").add_argument
     add("first", help="an experiment's name, or any Git revision")
     add("second", nargs="?", default="workspace", help="without it, the files as they are")
     add("--split", choices=["val", "test"], default="val", help="val, to choose by; test, to report")
@@ -123,9 +121,7 @@ def add_model_commands(command: AddCommand) -> None:
     classify("--sex", default="", help="female or male, likewise")
     classify("--site", default="", help="of the lesion, likewise: back, face, lower extremity, ...")
 
-    add = command(
-        "audit", audit_images, "find label errors, repeated photographs and images of something else"
-    ).add_argument
+    add = command("audit", audit_images, "find label errors, repeated photographs, other subjects").add_argument
     study = "use the out-of-fold predictions of that study, as of all images with `folds`; else of validation alone"
     add("--study", default="", metavar="NAME", help=study)
     add("--test", action="store_true", help="show those of test too, to mend labels of all splits alike")
@@ -145,15 +141,11 @@ def add_model_commands(command: AddCommand) -> None:
     validate("--out", type=a_path, default=Path("reports/validation"), metavar="DIR", help="for the report")
     validate("--resamples", type=int, help="of the bootstrap; without it, evaluate.n_bootstrap")
 
-    renew = command(
-        "recalibrate", recalibrate_model, "fit a model's thresholds on a collection of your own"
-    ).add_argument
+    renew = command("recalibrate", recalibrate_model, "fit a model's thresholds on your own collection").add_argument
     renew("folder", type=a_path, metavar="FOLDER", help="its images and diagnoses, which the model has not seen")
     renew("--class", action="append", default=[], dest="mapping", metavar="THEIRS=OURS", help=maps)
     renew("--data", type=a_path, default=Path("data"), metavar="DIR", help=trained)
-    renew(
-        "--out", type=a_path, default=Path("recalibrated"), metavar="DIR", help="for the new model; not the old one's"
-    )
+    renew("--out", type=a_path, default=Path("recalibrated"), metavar="DIR", help="for the new model")
     renew("--replace", action="store_true", help="an earlier one there may go")
 
     export = command("export", export_model, "write a model as ONNX and LiteRT files, for other programs").add_argument
