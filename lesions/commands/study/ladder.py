@@ -18,9 +18,11 @@ from lesions.commands.study.comparisons import (
     held_by,
 )
 from lesions.commands.study.difference import crossed_mean
-from lesions.commands.study.runs import measure_runs
+from lesions.commands.study.runs import Measured, measure_runs
 from lesions.commands.study.study import Ladder, Step
 from lesions.core.errors import UserError
+from lesions.evaluation.auc_interval import MIN_POSITIVE_GROUPS
+from lesions.evaluation.bootstrap import rounded
 
 Commits = Mapping[str, Mapping[str, str]]
 """The commits of each experiment, as far as it was run, by the values of its `each`."""
@@ -108,13 +110,20 @@ def _measured(step: Step, commits: Commits, split: str) -> Climbed:
     return Climbed(
         step,
         split,
-        {name: crossed_mean(one.values, one.covariance, max(one.n_groups - 1, 1)) for name, one in measured.items()},
+        {name: _mean(one) for name, one in measured.items()},
         float((shown["label"] == majority).mean()),
         len(shown),
         held_by(len(runs), len(runs)),
         "none" if step.unseen_by else first.leakage,
         runs,
     )
+
+
+def _mean(measured: Measured) -> dict[str, Any]:
+    """Return the mean over the runs; of too few groups without an interval."""
+    if measured.n_groups < MIN_POSITIVE_GROUPS:
+        return {"value": rounded(float(measured.values.mean())), "lower": None, "upper": None}
+    return crossed_mean(measured.values, measured.covariance, measured.n_groups - 1)
 
 
 def _chosen(run: ModelPredictions, step: Step, commits: Commits) -> ModelPredictions:

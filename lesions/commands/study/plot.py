@@ -1,6 +1,7 @@
 """A study's plot: what came out beside what was published, or by how much each is more than a baseline."""
 
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -12,6 +13,8 @@ from lesions.reporting.common.names import metric_name
 from lesions.reporting.common.plot_style import BLUE, GREY, PALE, WIDTH, png, style
 
 LEAKY = "#bc4c00"
+NAME_WIDTH = 36
+"""Characters of a line of what stands beside a row."""
 LABELS = PUBLISHED, UNDER, NEVER, MAJORITY = (
     "published",
     "under its leakage",
@@ -47,7 +50,8 @@ def draw(rows: list[Row], metric: str) -> bytes:
         metric: its name on the axis.
     """
     with style():
-        drawing = Figure(figsize=(WIDTH, 1.5 + 0.5 * len(rows)), layout="constrained")
+        lines = sum(len(fill(row.name, NAME_WIDTH).splitlines()) for row in rows)
+        drawing = Figure(figsize=(WIDTH, 1.5 + max(0.5 * len(rows), 0.2 * lines)), layout="constrained")
         axes = drawing.subplots()
         for place, row in enumerate(rows):
             for (_, majority), top in ((row.leaky, place - 0.3), (row.without_leak, place)):
@@ -57,7 +61,7 @@ def draw(rows: list[Row], metric: str) -> bytes:
                 axes.scatter(row.published, place, marker="D", s=34, color="black", zorder=4, label=PUBLISHED)
             _draw_interval(axes, row.leaky[0], place - 0.12, color=LEAKY, label=UNDER)
             _draw_interval(axes, row.without_leak[0], place + 0.12, color=BLUE, label=NEVER)
-        axes.set_yticks(range(len(rows)), [row.name for row in rows])
+        axes.set_yticks(range(len(rows)), [fill(row.name, NAME_WIDTH) for row in rows])
         axes.set(xlabel=f"{metric}, with 95 % intervals by group", xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         order = [label for label in LABELS if label in handles]

@@ -83,7 +83,7 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
     parts = [
         f"# {escape_markdown(study.title)}",
         escape_markdown(study.question),
-        " ".join(in_words(*ladder, study.metric) for ladder in ladders),
+        " ".join(filter(None, (in_words(*ladder, study.metric) for ladder in ladders))),
         f"![{caption}; the tables below have the numbers]({plot.name})",
         *(ladder_table(*ladder) for ladder in ladders),
         more_than_the_step_before(ladders),
