@@ -62,7 +62,7 @@ def draw(rows: list[Row], metric: str) -> bytes:
             _draw_interval(axes, row.leaky[0], place - 0.12, color=LEAKY, label=UNDER)
             _draw_interval(axes, row.without_leak[0], place + 0.12, color=BLUE, label=NEVER)
         axes.set_yticks(range(len(rows)), [fill(row.name, NAME_WIDTH) for row in rows])
-        axes.set(xlabel=f"{metric}, with 95 % intervals by group", xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
+        axes.set(xlabel=f"{metric},\nwith 95 % intervals by group", xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         order = [label for label in LABELS if label in handles]
         drawing.legend(
