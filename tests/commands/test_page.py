@@ -565,7 +565,7 @@ def test_browser_sends_up_to_the_limit(browser: Any, serve: Callable[..., tuple[
         assert ("No prediction: larger than 0 MB; not sent" in text) == (number == 7)
         assert ("probabilities" in text.lower() or "out of distribution" in text.lower()) == (number != 7)
     assert shown[50].startswith("2 more than 50 in one go")
-    browser.find_element("tag name", "summary").click()
+    browser.find_elements("tag name", "summary")[-1].click()
     assert "50.jpg\n51.jpg" in cards(browser)[50]
     assert "All 52 done" in browser.find_element("id", "status").text
     assert "3 not classified" in browser.find_element("id", "status").text
