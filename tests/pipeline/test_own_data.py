@@ -182,7 +182,7 @@ def test_interrupted_training_loses_nothing(own: Path) -> None:
         printed = ""
         for line in process.stdout:
             printed += line
-            if line.startswith("Epoch 3/"):
+            if "Epoch 3/" in line:  # wherever it stands: what two processes print can share a line
                 os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
     assert process.returncode != 0
     assert "Interrupted." in printed
