@@ -88,7 +88,8 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
             raise UserError(
                 f"{sanitize(str(path))} cannot be opened as a zip archive ({sanitize(str(error))}): it is truncated or "
-                "damaged. Copy or download it again; `unzip -t` tests it."
+                "damaged, or of a later zip format than Python reads. Copy or download it again, or pack it anew; "
+                "`unzip -t` tests it."
             ) from None
         yield archive
 

@@ -245,7 +245,7 @@ def test_cluster_gives_the_same_bits(workspace: Path, tmp_path: Path, started: C
     copytree(workspace, anna, symlinks=True)
     listed: list[dict[str, object]] = [
         {"name": "seed", "each": {"train.seed": [5, 6]}},
-        {"name": "split", "set": {"split.seed": 5}, "pairs_with": "judged"},
+        {"name": "split", "set": {"split.seed": 5}},
         {"name": "judged", "set": {"evaluate.seed": 5}},
         {"name": "wrong", "set": {"rebalance.operations": [TOO_LARGE]}},
     ]
@@ -255,6 +255,12 @@ def test_cluster_gives_the_same_bits(workspace: Path, tmp_path: Path, started: C
         listed,
         report="docs/five.md",
         common={"set": {"evaluate.n_bootstrap": 100, "explain.examples_per_class": 1}},
+        ladders=[
+            {
+                "name": "Splits",
+                "steps": [{"experiment": name, "shows": name} for name in ("split", "judged", "seed", "wrong")],
+            }
+        ],
     )
     with S3().served() as store:
         share(anna, tmp_path, store)

@@ -15,10 +15,10 @@ from lesions.reporting.common.plot_style import BLUE, GREY, PALE, WIDTH, png, st
 LEAKY = "#bc4c00"
 NAME_WIDTH = 36
 """Characters of a line of what stands beside a row."""
-LABELS = PUBLISHED, UNDER, NEVER, MAJORITY = (
+LABELS = PUBLISHED, LEAKS, WITHOUT, MAJORITY = (
     "published",
-    "under its leakage",
-    "on images it never met",
+    "under a leakage",
+    "without a leakage",
     "always the majority",
 )
 Shown = tuple[dict[str, Any] | None, float | None]
@@ -59,8 +59,8 @@ def draw(rows: list[Row], metric: str) -> bytes:
                     axes.plot([majority] * 2, [top, top + 0.3], color=GREY, linewidth=3, label=MAJORITY)
             if row.published is not None:
                 axes.scatter(row.published, place, marker="D", s=34, color="black", zorder=4, label=PUBLISHED)
-            _draw_interval(axes, row.leaky[0], place - 0.12, color=LEAKY, label=UNDER)
-            _draw_interval(axes, row.without_leak[0], place + 0.12, color=BLUE, label=NEVER)
+            _draw_interval(axes, row.leaky[0], place - 0.12, color=LEAKY, label=LEAKS)
+            _draw_interval(axes, row.without_leak[0], place + 0.12, color=BLUE, label=WITHOUT)
         axes.set_yticks(range(len(rows)), [fill(row.name, NAME_WIDTH) for row in rows])
         axes.set(xlabel=f"{metric},\nwith 95 % intervals by group", xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
