@@ -252,7 +252,7 @@ def test_study_runs_and_reports(clone: Path) -> None:
     assert "2 of 3 done" in printed
     page = (clone / "docs/draws.md").read_text()
     assert "| `elsewhere` | its images are not here |" in page
-    assert "Seeds, accuracy: published 0.123, which is " in page
+    assert "- **Seeds**, accuracy: published 0.123, which is " in page
     assert r"Published: 0.123, called validation: a \[page\](x)." in page
     assert "| other images | `elsewhere` | not run yet | - |" in page
     assert re.search(r"\| Seeds: another, rather than one seed \(\d+ images\) \| \+0\.000", page)
@@ -427,10 +427,12 @@ def test_ladder_says_where_the_published_metric_is(published: float, place: str)
     both = [climbed(steps[0], 0.8, "it leaks"), climbed(steps[1], 0.6)]
     said = report.in_words(ladder, both, "accuracy")
     assert said.startswith(
-        f"L, accuracy: published {published}, which is {place} the interval of the same protocol here"
+        f"- **L**, accuracy: published {published}, which is {place} the interval of the same protocol here"
     )
     assert said.endswith("leaky, 0.800 (0.750 to 0.850); clean, 0.600 (0.550 to 0.650).")
     assert "within" not in report.in_words(ladder, both[1:], "accuracy")  # its own protocol was not run
+    few = replace(both[0], estimates={name: {"value": 0.8, "lower": None, "upper": None} for name in METRICS})
+    assert report.in_words(ladder, [few], "accuracy").endswith("as published: leaky, 0.800.")  # of too few groups
     assert report.in_words(ladder, [], "accuracy") == ""
     first, second = report.rows_of(ladder, both, "accuracy")
     assert first == Row("L: leaky", published, (entry(0.8), 0.5), (None, None))

@@ -120,7 +120,7 @@ def test_runs_are_paired_by_seed() -> None:
     alone = compare_runs("better", before, {"train.learning_rate 1": predicted(7, 0.8)})
     assert alone is not None
     assert alone.holds == ONE_RUN
-    for others, holds in (((7, 8), TWO_RUNS), ((6, 7, 8, 9), "3 and 4 runs (few: p is rough), groups")):
+    for others, holds in (((7, 8), TWO_RUNS), ((6, 7, 8, 9), "3 and 4 runs (few: a rough interval), groups")):
         unpaired = compare_runs("better", before, {f"train.seed {seed}": predicted(seed, 0.8) for seed in others})
         assert unpaired is not None
         assert unpaired.holds == holds

@@ -152,7 +152,7 @@ def held_by(n_before: int, n_after: int) -> str:
     if fewest < MIN_RUNS:
         return ONE_RUN if fewest == 1 else TWO_RUNS
     runs = f"{fewest} runs" if fewest == most else f"{fewest} and {most} runs"
-    return f"{runs}, groups" if fewest >= ENOUGH_RUNS else f"{runs} (few: p is rough), groups"
+    return f"{runs}, groups" if fewest >= ENOUGH_RUNS else f"{runs} (few: a rough interval), groups"
 
 
 def _of_folds(metric: str, differences: NDArray[np.float64], ratio: float) -> Json:

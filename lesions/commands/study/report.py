@@ -31,6 +31,11 @@ INTERVALS = (
     "“Always the majority” is the model that gives every image the class that is most frequent in train."
 )
 
+OTHER_IMAGES = (
+    "Where two steps are of other images, their metrics differ for that reason too; what a step changes on the same "
+    "images stands in a table below, where there is any."
+)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -83,7 +88,8 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
     parts = [
         f"# {escape_markdown(study.title)}",
         escape_markdown(study.question),
-        " ".join(filter(None, (in_words(*ladder, study.metric) for ladder in ladders))),
+        "\n".join(filter(None, (in_words(*ladder, study.metric) for ladder in ladders))),
+        OTHER_IMAGES if ladders else "",
         f"![{caption}; the tables below have the numbers]({plot.name})",
         *(ladder_table(*ladder) for ladder in ladders),
         more_than_the_step_before(ladders),
@@ -124,21 +130,21 @@ def made_by(study: Study, planned: list[Planned], file: Path) -> str:
 
 
 def in_words(ladder: Ladder, climbed: list[Climbed], metric: str) -> str:
-    """Return a ladder as a sentence or two; "" where no step was run."""
+    """Return what came out of a ladder as an item of a list; "" where no step was run."""
     if not climbed:
         return ""
     steps = [f"{escape_markdown(one.step.shows)}, {interval_to(one.estimates[metric])}" for one in climbed]
     published, name = ladder.published, metric_name(metric)
     if published is None:
-        return f"{escape_markdown(ladder.name)}, {name}: {'; '.join(steps)}."
-    if climbed[0].step != ladder.steps[0]:
-        return f"{escape_markdown(ladder.name)}, {name} {published.value:.4g} as published: {'; '.join(steps)}."
+        return f"- **{escape_markdown(ladder.name)}**, {name}: {'; '.join(steps)}."
     ours = climbed[0].estimates[metric]
     lower, upper = ours["lower"], ours["upper"]
+    if climbed[0].step != ladder.steps[0] or lower is None:
+        return f"- **{escape_markdown(ladder.name)}**, {name} {published.value:.4g} as published: {'; '.join(steps)}."
     place = "within" if lower <= published.value <= upper else "below" if published.value < lower else "above"
     return (
-        f"{escape_markdown(ladder.name)}, {name}: published {published.value:.4g}, which is {place} the interval of "
-        f"the same protocol here: {'; '.join(steps)}."
+        f"- **{escape_markdown(ladder.name)}**, {name}: published {published.value:.4g}, which is {place} the interval "
+        f"of the same protocol here: {'; '.join(steps)}."
     )
 
 
