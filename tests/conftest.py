@@ -38,6 +38,7 @@ settings.load_profile("untimed")
 
 # A run in the background begins with Ctrl-C ignored, and so would all that the tests start, and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+HANDLERS = {number: signal.getsignal(number) for number in ENDING}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,10 +53,18 @@ def fork_server() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
-    """Handle signals as before: a command or stage that ran in this process ignores them once it is done."""
-    before = {number: signal.getsignal(number) for number in ENDING}
+    """Handle signals as at the beginning: a command or stage that ran in this process ignores them once it is done.
+
+    Before a test, too: what ran may have been a fixture of its whole module.
+    """
+    reset_signals()
     yield
-    for number, handler in before.items():
+    reset_signals()
+
+
+def reset_signals() -> None:
+    """Give each signal the handler that it had at the beginning."""
+    for number, handler in HANDLERS.items():
         signal.signal(number, handler)
 
 
