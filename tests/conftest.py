@@ -41,6 +41,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 HANDLERS = {number: signal.getsignal(number) for number in ENDING}
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep checkpoints apart from the user's: else a test would go on from where the last run of it was interrupted."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # whose processes inherit this one's environment
+        folder = TemporaryDirectory()
+        config.add_cleanup(folder.cleanup)
+        os.environ["XDG_CACHE_HOME"] = folder.name
+
+
 @pytest.fixture(scope="session", autouse=True)
 def fork_server() -> Iterator[dict[str, str]]:
     """Let processes that tests start begin with TensorFlow loaded; yield the environment variables at the beginning."""

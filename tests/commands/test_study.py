@@ -330,7 +330,9 @@ def studied(clone: Path, name: str, line: str, act: Callable[["subprocess.Popen[
 
 @pytest.mark.long
 def test_interrupted_study_goes_on(clone: Path) -> None:
-    write(clone, "killed", [{"name": "long", "set": {"train.epochs": 4, "train.learning_rate": 0.002}}])
+    # So many epochs that the training is not done before the signal comes.
+    long = {"train.epochs": 100, "train.early_stopping_patience": 100, "train.learning_rate": 0.002}
+    write(clone, "killed", [{"name": "long", "set": long}])
     commit(clone)
     assert studied(clone, "killed", "Epoch 3/", lambda process: process.send_signal(signal.SIGTERM)) == 1
     assert "long  missing" in run("lesions study", clone)
