@@ -34,6 +34,7 @@ from PIL import Image
 
 from lesions.core.errors import UserError
 from lesions.evaluation.common.tasks import TARGET_SENSITIVITIES, Thresholds
+from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.explain.grad_cam import heat_maps
 from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import Preprocessing, as_png, to_pixels
@@ -41,7 +42,6 @@ from lesions.inference.predict import BATCH_SIZE, predict_batch
 from lesions.model_folder import ModelFolder
 from lesions.models.calibration import ood, patient_input
 from lesions.models.calibration.metadata_prior import FIELDS, MetadataPrior, PatientMetadata, apply_prior
-from lesions.models.calibration.temperature_scaling import Calibration
 
 ImageInput: TypeAlias = bytes | str | Path | Image.Image | NDArray[np.uint8]
 """An image file's bytes, its path, or pixels."""
@@ -54,7 +54,7 @@ class Prediction:
     Attributes:
         name: of the image.
         problem: why there is no prediction, or ""; with it, all that follows is empty.
-        diagnosis: the most probable class.
+        diagnosis: by the decision rule: not always the class with the largest of `probabilities`.
         probabilities: of each class, calibrated on validation.
         uncalibrated: of each class, from the network and the patient's metadata; thresholds are of these.
         prediction_set: the classes that cannot be excluded (`lesions.models.calibration.prediction_sets`), the most
@@ -248,7 +248,7 @@ class Classifier:
         known = pd.DataFrame([{field: one.metadata.get(field, "") for field in FIELDS} for one in batch])
         found = self.outputs(np.stack([one.pixels for one in batch]), known)
         classes, ood_threshold = self.thresholds.classes, self.thresholds.ood_threshold
-        alerts = self.alerts(found.uncalibrated)
+        alerts, diagnoses = self.alerts(found.uncalibrated), self.thresholds.decision_rule.answers(found.uncalibrated)
         sets = self.thresholds.prediction_sets
         members = sets.members(classes, found.calibrated) if sets else np.zeros(found.calibrated.shape, bool)
         for row, one in enumerate(batch):
@@ -258,7 +258,7 @@ class Classifier:
                 continue
             yield replace(
                 one,
-                diagnosis=classes[int(np.argmax(uncalibrated))],
+                diagnosis=classes[diagnoses[row]],
                 probabilities=dict(zip(classes, calibrated, strict=True)),
                 uncalibrated=dict(zip(classes, uncalibrated, strict=True)),
                 prediction_set=[classes[label] for label in np.argsort(calibrated)[::-1] if members[row, label]],

@@ -12,11 +12,11 @@ import keras
 from lesions.core.errors import UserError
 from lesions.core.json_files import read_json
 from lesions.evaluation.common.tasks import Thresholds
+from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.images.preprocessing import Preprocessing
 from lesions.inference.features import feature_model
 from lesions.models.calibration import ood, thresholds
 from lesions.models.calibration.metadata_prior import MetadataPrior
-from lesions.models.calibration.temperature_scaling import Calibration
 from lesions.models.common import saving
 
 

@@ -1,7 +1,7 @@
 """Fit the post-processing of the network's outputs on train and validation; test chooses nothing.
 
-The metadata prior and the out-of-distribution reference are fitted on train, the calibration and the thresholds on
-validation.
+The metadata prior and the out-of-distribution reference are fitted on train, the calibration, the decision rule and the
+thresholds on validation.
 """
 
 from pathlib import Path
@@ -17,6 +17,7 @@ from lesions.core.stage import run_stage, say
 from lesions.evaluation.common import predictions
 from lesions.evaluation.common.tasks import FILE, BinaryTask, Model, Thresholds, TrainingData, binary_tasks
 from lesions.models.calibration import metadata_prior, ood, thresholds
+from lesions.models.calibration.decision_rule import cost_matrix
 from lesions.models.calibration.fit_answers import fit_answers
 from lesions.models.calibration.metadata_prior import MetadataPrior
 from lesions.params.calibrate import Calibrate
@@ -50,7 +51,8 @@ def main() -> None:
     reference = ood.fit_reference(features[train], index["label"][train].map(classes.index).to_numpy(np.int64))
     scores = index[~train].assign(ood_score=ood.score(reference, features[~train]))
     val_scores = scores.loc[scores["split"] == "val", "ood_score"].to_numpy()
-    calibration, chosen, sets = fit_answers(val, val_images, val_scores, classes, tasks)
+    costs = cost_matrix(params.costs, classes) if params.costs else None
+    calibration, rule, chosen, sets = fit_answers(val, val_images, val_scores, classes, tasks, params.optimise, costs)
     calibrated = final.assign(**dict(zip(classes, calibration.apply(final[classes].to_numpy()).T, strict=True)))
 
     OUT.mkdir(parents=True, exist_ok=True)
@@ -75,6 +77,7 @@ def main() -> None:
         tasks=tasks,
         thresholds=chosen,
         prediction_sets=sets,
+        decision_rule=rule,
     ).write(MODELS / FILE)
     fitted = f"temperature {calibration.temperature}, {len(classes)} biases, {len(chosen)} thresholds"
     print(f"{MODELS}: {fitted}, from {len(val):,} validation images")

@@ -23,6 +23,11 @@ from lesions.params.evaluate import Evaluate
 DATA = Path("data")
 PREDICTIONS = DATA / "predictions"
 PLOTS = Path("plots/evaluation")
+FILES = (
+    PREDICTIONS / "predictions.csv",
+    PREDICTIONS / "predictions_calibrated.csv",
+    DATA / "network_outputs/predictions.csv",
+)
 SPLITS = ("val", "test")
 
 
@@ -33,20 +38,15 @@ def main() -> None:
     class_table = read_csv(DATA / "clean/classes.csv")
     classes = list(class_table["label"])
     images = predictions.read_images(DATA)
-    final, calibrated, image_only = (
-        predictions.read(file, images, classes)
-        for file in (
-            PREDICTIONS / "predictions.csv",
-            PREDICTIONS / "predictions_calibrated.csv",
-            DATA / "network_outputs/predictions.csv",
-        )
-    )
+    final, calibrated, image_only = (predictions.read(file, images, classes) for file in FILES)
     # A split that is not to be evaluated stays unread: its plots' tables have a head and no rows.
     rows = {name: (final["split"] == name) & (name in params.splits) for name in SPLITS}
     calibration = read_json(Path("models/calibration.json"))
     fitted = calibration["temperature"] is not None
+    thresholds = tasks.Thresholds.read(Path("models") / tasks.FILE)
+    rule = thresholds.decision_rule
     every = {
-        name: predictions.split_predictions(final[mask], images, calibrated[mask] if fitted else None)
+        name: predictions.split_predictions(final[mask], images, calibrated[mask] if fitted else None, rule)
         for name, mask in rows.items()
     }
     splits = {name: split for name, split in every.items() if len(split.label)}
@@ -55,7 +55,6 @@ def main() -> None:
             f"{PREDICTIONS}/predictions.csv has no image of {' or '.join(params.splits)}, the evaluate.splits of "
             "params.yaml. Run `dvc repro`."
         )
-    thresholds = tasks.Thresholds.read(Path("models") / tasks.FILE)
     binary = tasks.binary_tasks(class_table)
     prior = class_fractions(images.loc[images["split"] == "train", "label"], classes)
     leakage = ", ".join(sorted(set(final["leakage"])))
@@ -63,6 +62,7 @@ def main() -> None:
     say(f"Evaluating {' and '.join(splits)}, with {bootstrap.resamples:,} bootstrap resamples ...")
     report = {
         "leakage": leakage,
+        "decision_rule": rule.model_dump(include={"optimise", "costs"}),
         "majority_class_of_train": classes[int(prior.argmax())],
         **evaluation_report(splits, binary, thresholds, prior, scores, bootstrap),
     }
@@ -70,7 +70,9 @@ def main() -> None:
     if thresholds.model.use_metadata:
         # Of the same groups and resamples as the other metrics.
         report["image_only"] = {
-            name: overall_with_intervals(predictions.split_predictions(image_only[rows[name]], images), bootstrap)
+            name: overall_with_intervals(
+                predictions.split_predictions(image_only[rows[name]], images, rule=rule), bootstrap
+            )
             for name in splits
         }
     if "test" in splits:

@@ -14,16 +14,16 @@ from lesions.evaluation.common.proportion import exact_bounds, wilson_bounds
 
 
 def balanced_accuracy_estimate(
-    label: NDArray[np.int64], probability: NDArray[np.float64], groups: NDArray[np.int64]
+    label: NDArray[np.int64], diagnosis: NDArray[np.int64], groups: NDArray[np.int64]
 ) -> Json:
     """Return the mean sensitivity of the classes that occur, with its interval, as `bootstrap.estimate` has it.
 
     Args:
         label: (N,).
-        probability: (N, classes); the most probable class is predicted.
+        diagnosis: (N,), the predicted labels.
         groups: (N,), the number of each image's group.
     """
-    correct = probability.argmax(axis=1) == label
+    correct = diagnosis == label
     found = np.array([_with_bounds(correct[rows], groups[rows]) for rows in (label == one for one in np.unique(label))])
     value, below, above = found[:, 0].mean(), found[:, 0] - found[:, 1], found[:, 2] - found[:, 0]
     down, up = (float(np.sqrt((reach**2).sum())) / len(found) for reach in (below, above))

@@ -44,12 +44,16 @@ def undefined_reason(name: str) -> str:
 
 
 def overall_metrics(
-    label: NDArray[np.int64], probability: NDArray[np.float64], weights: NDArray[np.float64]
+    label: NDArray[np.int64],
+    diagnosis: NDArray[np.int64],
+    probability: NDArray[np.float64],
+    weights: NDArray[np.float64],
 ) -> Metrics:
     """Return the metrics for all classes together.
 
     Args:
         label: (N,), the true labels, as integers.
+        diagnosis: (N,), the predicted ones.
         probability: (N, classes).
         weights: (B, N).
 
@@ -61,7 +65,7 @@ def overall_metrics(
     images = weights.sum(axis=1)
     truth = np.eye(probability.shape[1])[label]
     return {
-        **label_metrics(confusion(label, probability, weights)),
+        **label_metrics(confusion(label, diagnosis, probability.shape[1], weights)),
         "log_loss": weights @ nll(label, probability) / images,
         "brier": weights @ ((probability - truth) ** 2).sum(axis=1) / images,
     }
@@ -74,11 +78,17 @@ def nll(label: NDArray[np.int64], probability: NDArray[np.float64]) -> NDArray[n
 
 
 def confusion(
-    label: NDArray[np.int64], probability: NDArray[np.float64], weights: NDArray[np.float64]
+    label: NDArray[np.int64], diagnosis: NDArray[np.int64], classes: int, weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return counts, (B, classes, classes): row the actual class, column the predicted one, the most probable."""
-    classes = probability.shape[1]
-    cell = np.eye(classes * classes)[label * classes + probability.argmax(axis=1)]
+    """Return counts, (B, classes, classes): row the actual class, column the predicted one.
+
+    Args:
+        label: (N,), the true labels, as integers.
+        diagnosis: (N,), the predicted ones.
+        classes: how many.
+        weights: (B, N).
+    """
+    cell = np.eye(classes * classes)[label * classes + diagnosis]
     counts: NDArray[np.float64] = (weights @ cell).reshape(-1, classes, classes)
     return counts
 
@@ -120,13 +130,24 @@ def _mean(of_class: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean
 
 
-def per_class(label: NDArray[np.int64], probability: NDArray[np.float64], weights: NDArray[np.float64]) -> Metrics:
+def per_class(
+    label: NDArray[np.int64],
+    diagnosis: NDArray[np.int64],
+    probability: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> Metrics:
     """Return the metrics of each class against the rest, (B, classes) each.
 
-    sensitivity (recall), specificity, ppv (precision) and npv of the most probable class as the answer; f1;
-    misclassified, the fraction of the class's images; average_precision of the class's probability.
+    sensitivity (recall), specificity, ppv (precision), npv and f1 of the diagnosis; misclassified, the fraction of the
+    class's images; average_precision of the class's probability.
+
+    Args:
+        label: (N,), the true labels, as integers.
+        diagnosis: (N,), the predicted ones.
+        probability: (N, classes).
+        weights: (B, N).
     """
-    counts = confusion(label, probability, weights)
+    counts = confusion(label, diagnosis, probability.shape[1], weights)
     true_positives = np.diagonal(counts, axis1=1, axis2=2)
     actual, predicted = counts.sum(axis=2), counts.sum(axis=1)
     all_ = counts.sum(axis=(1, 2))[:, None]
@@ -154,7 +175,8 @@ def constant_baseline(label: NDArray[np.int64], probability: NDArray[np.float64]
         probability: (classes,): 1 for one class and 0 for the others, or each class's share of the training images.
             Of the former the log loss would be infinite, and is undefined.
     """
-    found = overall_metrics(label, np.tile(probability, (len(label), 1)), np.ones((1, len(label))))
+    diagnosis = np.full(len(label), probability.argmax())
+    found = overall_metrics(label, diagnosis, np.tile(probability, (len(label), 1)), np.ones((1, len(label))))
     # What is the same for all images ranks none before another.
     auc = 0.5 if len(np.unique(label)) == len(probability) > 1 else np.nan
     found["macro_auc"] = np.full(1, auc)

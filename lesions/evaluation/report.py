@@ -116,9 +116,9 @@ def split_plots(
         tasks: see `evaluation_report`.
         of_skin: whether the images are no drawings, so that dermatologists stand beside the model.
     """
-    predicted = [split.classes[label] for label in split.probability.argmax(axis=1)]
+    predicted = [split.classes[label] for label in split.diagnosis]
     pairs = pd.DataFrame({"actual": split.table["label"], "predicted": predicted})
-    per_class = metrics.per_class(split.label, split.probability, np.ones((1, len(split.label))))
+    per_class = metrics.per_class(split.label, split.diagnosis, split.probability, np.ones((1, len(split.label))))
     names = {"precision": "ppv", "recall": "sensitivity", "f1": "f1", "misclassified": "misclassified"}
     rows = [
         (name, shown, rounded(float(per_class[metric][0, label])))

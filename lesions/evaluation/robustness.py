@@ -79,9 +79,11 @@ def robustness_report(
         return {"reason": "data/predictions/predictions_corrupted.csv has no images"}
     sample = sample_of(test, corrupted)
     by_corruption = probabilities_by_corruption(corrupted, sample)
+    diagnoses = {key: sample.rule.answers(probability) for key, probability in by_corruption.items()}
     drops = alone(
         bootstrap.estimates(
-            partial(balanced_accuracy_drops, sample.label, sample.probability, by_corruption), sample.groups
+            partial(balanced_accuracy_drops, sample.label, sample.diagnosis, len(sample.classes), diagnoses),
+            sample.groups,
         )
     )
     reason = "melanoma is no class of its own" if melanoma is None else "no threshold reaches 90 % sensitivity on val"
@@ -108,26 +110,28 @@ def robustness_report(
 
 def balanced_accuracy_drops(
     label: NDArray[np.int64],
-    probability: NDArray[np.float64],
-    corrupted: dict[tuple[str, int], NDArray[np.float64]],
+    diagnosis: NDArray[np.int64],
+    classes: int,
+    corrupted: dict[tuple[str, int], NDArray[np.int64]],
     weights: NDArray[np.float64],
 ) -> Metrics:
     """Return, (B,) each, by how much each corruption lowers the balanced accuracy, by its name and strength.
 
     Args:
         label: (N,).
-        probability: (N, classes), of the uncorrupted images.
-        corrupted: of `probabilities_by_corruption`.
+        diagnosis: (N,), the predicted labels of the uncorrupted images.
+        classes: how many.
+        corrupted: the same of the corrupted ones, by corruption and strength.
         weights: (B, N).
     """
-    truth = np.eye(probability.shape[1])[label]
+    truth = np.eye(classes)[label]
     actual = weights @ truth
 
-    def balanced_accuracy(probability: NDArray[np.float64]) -> NDArray[np.float64]:
-        correct = truth * (probability.argmax(axis=1) == label)[:, None]
+    def balanced_accuracy(diagnosis: NDArray[np.int64]) -> NDArray[np.float64]:
+        correct = truth * (diagnosis == label)[:, None]
         return np.asarray(np.nansum(safe_divide(weights @ correct, actual), axis=1) / (actual > 0).sum(axis=1))
 
-    uncorrupted = balanced_accuracy(probability)
+    uncorrupted = balanced_accuracy(diagnosis)
     return {
         f"{name} {strength}": uncorrupted - balanced_accuracy(other) for (name, strength), other in corrupted.items()
     }
@@ -149,7 +153,7 @@ def _metrics_at(
 ) -> dict[str, Any]:
     """Return metrics without intervals, null where undefined, then with `reasons`; (N,) weights of the images."""
     weights = weight[None]
-    found = metrics.overall_metrics(split.label, split.probability, weights)
+    found = metrics.overall_metrics(split.label, split.diagnosis, split.probability, weights)
     aucs = [
         roc.auc_and_average_precision(split.label == label, split.probability[:, label], weights)[0]
         for label in range(len(split.classes))

@@ -40,6 +40,7 @@ def answered_weight(confidence: NDArray[np.float64], coverage: float) -> NDArray
 def metrics_at(
     coverages: tuple[float, ...],
     label: NDArray[np.int64],
+    diagnosis: NDArray[np.int64],
     probability: NDArray[np.float64],
     weights: NDArray[np.float64],
 ) -> Metrics:
@@ -50,12 +51,13 @@ def metrics_at(
     Args:
         coverages: see `answered_weight`.
         label: (N,).
+        diagnosis: (N,), the predicted labels.
         probability: (N, classes).
         weights: (B, N).
     """
     confidence = probability.max(axis=1)
     truth = np.eye(probability.shape[1])[label]
-    correct = (probability.argmax(axis=1) == label)[:, None]
+    correct = (diagnosis == label)[:, None]
     found: dict[str, list[NDArray[np.float64]]] = {"accuracy": [], "balanced_accuracy": []}
     for coverage in coverages:
         parts = truth * answered_weight(confidence, coverage)[:, None]
@@ -66,7 +68,7 @@ def metrics_at(
     return {name: np.stack(values, axis=1) for name, values in found.items()}
 
 
-def aurc(label: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
+def aurc(label: NDArray[np.int64], diagnosis: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
     """Return the area under the risk-coverage curve: the mean share of errors at the coverages 1/N, 2/N, ... 1.
 
     Of equally confident images the expected one, so that their order does not matter. AURC of Geifman, Uziel and
@@ -75,10 +77,11 @@ def aurc(label: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
 
     Args:
         label: (N,).
+        diagnosis: (N,), the predicted labels.
         probability: (N, classes).
     """
     confidence = probability.max(axis=1)
-    wrong = probability.argmax(axis=1) != label
+    wrong = diagnosis != label
     order = np.argsort(-confidence, kind="stable")
     last = np.append(np.flatnonzero(np.diff(confidence[order])), len(order) - 1)
     answered = np.arange(1, len(order) + 1)
@@ -91,9 +94,9 @@ def selective_report(split: SplitPredictions, bootstrap: Bootstrap) -> dict[str,
 
     `risk_coverage_area_at_best` is that of a model whose errors are all less confident than its correct predictions.
     """
-    ours = (split.label, split.probability)
+    ours = (split.label, split.diagnosis, split.probability)
     found = bootstrap.estimates(partial(metrics_at, COVERAGES, *ours), split.groups)
-    confidence, correct = split.probability.max(axis=1), split.probability.argmax(axis=1) == split.label
+    confidence, correct = split.probability.max(axis=1), split.diagnosis == split.label
     best = np.cumsum(np.sort(~correct)) / np.arange(1, len(correct) + 1)
     rows = []
     for place, coverage in enumerate(COVERAGES):
@@ -107,7 +110,7 @@ def selective_report(split: SplitPredictions, bootstrap: Bootstrap) -> dict[str,
                 "accuracy": found["accuracy"][place],
                 "balanced_accuracy": found["balanced_accuracy"][place]
                 if coverage < 1
-                else balanced_accuracy_estimate(*ours, split.groups),
+                else balanced_accuracy_estimate(split.label, split.diagnosis, split.groups),
             }
         )
     return {
@@ -125,7 +128,8 @@ def coverage_curve(split: SplitPredictions) -> pd.DataFrame:
     """
     if not len(split.label):
         return pd.DataFrame(columns=COLUMNS)
-    found = metrics_at(tuple(PLOTTED.tolist()), split.label, split.probability, np.ones((1, len(split.label))))
+    ours = (split.label, split.diagnosis, split.probability)
+    found = metrics_at(tuple(PLOTTED.tolist()), *ours, np.ones((1, len(split.label))))
     confidence = split.probability.max(axis=1)
     for place, coverage in enumerate(PLOTTED.tolist()):
         if set(split.label[answered_weight(confidence, coverage) > 0]) != set(split.label):

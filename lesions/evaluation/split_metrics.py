@@ -22,10 +22,11 @@ DVC_DIGITS = 3
 
 def split_report(split: SplitPredictions, prior: NDArray[np.float64], bootstrap: Bootstrap) -> dict[str, Any]:
     """Return the metrics of one split, and of the baselines: always the majority, and always train's shares."""
-    ours = (split.label, split.probability)
+    ours = (split.label, split.diagnosis, split.probability)
     of_class = bootstrap.estimates(partial(metrics.per_class, *ours), split.groups)
     lesions = predictions.by_lesion(split)
     majority = np.eye(len(prior))[prior.argmax()]
+    counts = metrics.confusion(split.label, split.diagnosis, len(split.classes), np.ones((1, len(split.label))))
     return {
         "images": len(split.label),
         "groups": split.n_groups,
@@ -50,19 +51,19 @@ def split_report(split: SplitPredictions, prior: NDArray[np.float64], bootstrap:
         ],
         "confusion": {
             "rows_are": "actual, columns predicted, in the order of the classes",
-            "counts": metrics.confusion(*ours, np.ones((1, len(split.label))))[0].astype(int).tolist(),
+            "counts": counts[0].astype(int).tolist(),
         },
     }
 
 
 def overall_with_intervals(split: SplitPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
     """Return the metrics of all classes together."""
-    found = bootstrap.estimates(partial(metrics.overall_metrics, split.label, split.probability), split.groups)
-    ours = (split.label, split.probability, split.groups)
+    ours = (split.label, split.diagnosis, split.probability)
+    found = bootstrap.estimates(partial(metrics.overall_metrics, *ours), split.groups)
     return {
         **alone(found),
-        "balanced_accuracy": balanced_accuracy_estimate(*ours),
-        "macro_auc": macro_auc_estimate(*ours),
+        "balanced_accuracy": balanced_accuracy_estimate(split.label, split.diagnosis, split.groups),
+        "macro_auc": macro_auc_estimate(split.label, split.probability, split.groups),
     }
 
 

@@ -74,20 +74,25 @@ def members(values: "pd.Series[str]") -> Iterator[tuple[str, NDArray[np.bool_]]]
 
 
 def subgroup_metrics(
-    label: NDArray[np.int64], probability: NDArray[np.float64], melanoma: int | None, weights: NDArray[np.float64]
+    label: NDArray[np.int64],
+    diagnosis: NDArray[np.int64],
+    classes: int,
+    melanoma: int | None,
+    weights: NDArray[np.float64],
 ) -> Metrics:
     """Return, (B,) each, the metrics of a subgroup.
 
     balanced_accuracy, of the classes that the subgroup holds; and, where melanoma is a class, its sensitivity and
-    specificity as the most probable class.
+    specificity as the diagnosis.
 
     Args:
         label: (N,).
-        probability: (N, classes).
+        diagnosis: (N,), the predicted labels.
+        classes: how many.
         melanoma: its integer label, or None.
         weights: (B, N).
     """
-    counts = confusion(label, probability, weights)
+    counts = confusion(label, diagnosis, classes, weights)
     found = {"balanced_accuracy": label_metrics(counts)["balanced_accuracy"]}
     if melanoma is not None:
         actual, predicted = counts[:, melanoma].sum(axis=1), counts[:, :, melanoma].sum(axis=1)
@@ -128,9 +133,9 @@ def subgroup_report(
             if ours.n_groups < MIN_GROUPS:
                 entry["suppressed"] = f"fewer than {MIN_GROUPS} groups"
             else:
-                compute = partial(subgroup_metrics, ours.label, ours.probability, label)
+                compute = partial(subgroup_metrics, ours.label, ours.diagnosis, len(ours.classes), label)
                 entry |= alone(bootstrap.estimates(compute, ours.groups))
-                entry["balanced_accuracy"] = balanced_accuracy_estimate(ours.label, ours.probability, ours.groups)
+                entry["balanced_accuracy"] = balanced_accuracy_estimate(ours.label, ours.diagnosis, ours.groups)
                 if label is not None:
                     entry["melanoma_auc"] = auc_estimate(ours.label == label, ours.probability[:, label], ours.groups)
                     entry["melanoma_groups"] = len(set(ours.groups[ours.label == label]))

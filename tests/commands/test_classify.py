@@ -21,9 +21,9 @@ from lesions.classifier import Classifier
 from lesions.commands.classify import formats, inputs, run
 from lesions.core import image_array
 from lesions.core.errors import UserError
+from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.models.calibration import thresholds
 from lesions.models.calibration.metadata_prior import FIELDS
-from lesions.models.calibration.temperature_scaling import Calibration
 from tests.conftest import ROOT, lesions
 
 

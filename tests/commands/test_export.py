@@ -26,14 +26,15 @@ from lesions.classifier import Classifier
 from lesions.commands.export import convert, export, export_model
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
+from lesions.evaluation.common.decision_rule import MOST_PROBABLE
 from lesions.evaluation.common.tasks import OOD, BinaryTask, Model, Threshold, Thresholds, TrainingData
+from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.images.ood_images import generated
 from lesions.images.preprocessing import Preprocessing
 from lesions.inference.features import feature_model
 from lesions.inference.predict import dihedral_views
 from lesions.models.architectures import plain, pretrained
 from lesions.models.calibration import metadata_prior, ood, thresholds
-from lesions.models.calibration.temperature_scaling import Calibration
 from lesions.models.common import saving
 from tests.conftest import ROOT
 from tests.models.test_architectures import CASE, NAMES, build
@@ -93,6 +94,7 @@ def put_model(folder: Path, model: keras.Model, *, tta: bool = False) -> None:
         training_data=TrainingData(source="ham10000", provenance_sha256="bb"),
         tasks=TASKS,
         thresholds=[*THRESHOLDS, of_ood],
+        decision_rule=MOST_PROBABLE,
         prediction_sets=None,
     ).write(folder / "thresholds.json")
 

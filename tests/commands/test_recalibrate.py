@@ -15,7 +15,8 @@ from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.evaluation.common.recalibration import IMAGES
 from lesions.evaluation.common.tasks import FILE, Thresholds
-from lesions.models.calibration.temperature_scaling import Calibration, fit_calibration
+from lesions.evaluation.common.temperature_scaling import Calibration
+from lesions.models.calibration.temperature_scaling import fit_calibration
 from lesions.models.calibration.thresholds import choose_threshold, load
 from tests.commands.test_validate import images_of, put
 from tests.conftest import lesions

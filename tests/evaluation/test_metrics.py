@@ -46,8 +46,8 @@ def or_nan(defined: bool, compute: partial[float]) -> float:
 @given(st.integers(0, 2**32 - 1))
 def test_weighted_metrics_are_of_repeated_images(seed: int) -> None:
     label, probability, weights = drawn(seed)
-    overall = metrics.overall_metrics(label, probability, weights)
-    of_class = metrics.per_class(label, probability, weights)
+    overall = metrics.overall_metrics(label, probability.argmax(axis=1), probability, weights)
+    of_class = metrics.per_class(label, probability.argmax(axis=1), probability, weights)
     for number, weight in enumerate(weights.astype(int)):
         actual, given = np.repeat(label, weight), np.repeat(probability, weight, axis=0)
         answer = given.argmax(axis=1)
@@ -121,7 +121,9 @@ def test_absent_class_is_null_with_a_reason() -> None:
     label = np.array([0, 0, 2, 2])
     probability = np.array([[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.1, 0.2, 0.7], [0.7, 0.2, 0.1]])
     groups, bootstrap = np.arange(4), Bootstrap(100, 1)
-    overall = alone(bootstrap.estimates(partial(metrics.overall_metrics, label, probability), groups))
+    overall = alone(
+        bootstrap.estimates(partial(metrics.overall_metrics, label, probability.argmax(axis=1), probability), groups)
+    )
     assert macro_auc_estimate(label, probability, groups) == {
         "value": None,
         "lower": None,
@@ -129,7 +131,7 @@ def test_absent_class_is_null_with_a_reason() -> None:
         "reason": "a class does not occur, or no other does",
     }
     assert overall["balanced_accuracy"]["value"] == 0.75
-    of_class = bootstrap.estimates(partial(metrics.per_class, label, probability), groups)
+    of_class = bootstrap.estimates(partial(metrics.per_class, label, probability.argmax(axis=1), probability), groups)
     reasons = {name: found[1].get("reason") for name, found in of_class.items() if found[1]["value"] is None}
     assert reasons == {
         "sensitivity": "does not occur",
@@ -143,7 +145,11 @@ def test_absent_class_is_null_with_a_reason() -> None:
 
 def test_one_image() -> None:
     label, probability = np.array([2]), np.array([[0.2, 0.3, 0.5]])
-    found = alone(Bootstrap(100, 1).estimates(partial(metrics.overall_metrics, label, probability), np.array([0])))
+    found = alone(
+        Bootstrap(100, 1).estimates(
+            partial(metrics.overall_metrics, label, probability.argmax(axis=1), probability), np.array([0])
+        )
+    )
     assert macro_auc_estimate(label, probability, np.array([0]))["value"] is None
     assert found["mcc"]["reason"] == "one class alone in the truth or in the answers"
     assert found["accuracy"] == {"value": 1, "lower": 0.025, "upper": 1}

@@ -79,7 +79,7 @@ def damages(content: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         if names & FREE:
             continue
         wrong: list[Any] = [{"no": "such"}]
-        if not names & MAY_BE_NULL:
+        if value is not None and not names & MAY_BE_NULL:
             wrong.append(None)
         if not names & MAY_BE_MISSING and isinstance(path[-1], str):
             wrong.append(...)

@@ -5,7 +5,8 @@ import pytest
 from pydantic import ValidationError
 from scipy.special import softmax
 
-from lesions.models.calibration.temperature_scaling import Calibration, fit_calibration
+from lesions.evaluation.common.temperature_scaling import Calibration
+from lesions.models.calibration.temperature_scaling import fit_calibration
 
 CLASSES = ["a", "b", "c"]
 

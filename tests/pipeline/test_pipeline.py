@@ -27,7 +27,7 @@ RERUNS: dict[str, tuple[object, list[str]]] = {
     "pretrained.weights": ("none", ["weights", "evaluate", "report"]),
     "train.learning_rate": (2e-3, FROM_TRAIN),
     "predict.tta": (True, FROM_PREDICT),
-    "calibrate.use_metadata": (False, ["calibrate", "evaluate", "report"]),
+    "calibrate.optimise": ("accuracy", ["calibrate", "evaluate", "report"]),
     "evaluate.splits": (["val"], FROM_PREDICT),
     "evaluate.n_bootstrap": (200, ["evaluate", "report"]),
     "explain.examples_per_class": (2, ["explain", "report"]),

@@ -121,7 +121,7 @@ def test_card_of_git_has_no_image_and_the_page_has_contents(of_workspace: tuple[
     assert len(links) == len(anchors) == markdown.count("\n## ")
     assert re.match(r"# Model card: plain-synthetic-[0-9a-f]{8}\n", markdown)
     # What the images show besides is in both.
-    for words in ("most probable diagnosis is correct for", "Errors, of each diagnosis the most confident"):
+    for words in ("the diagnosis is correct for", "Errors, of each diagnosis the most confident"):
         assert words in markdown
         assert words in shown.text or words in html
 

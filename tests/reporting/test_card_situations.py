@@ -156,6 +156,18 @@ SITUATIONS = {
         edit=lambda images: images.assign(collection=np.where(np.arange(len(images)) // 2 % 2, "vienna", "clinic")),
         source="merged",
     ),
+    "a diagnosis for balanced accuracy": Situation(
+        [
+            r"divided by its share of validation, which is \d+ times as large for the commonest as for the rarest",
+            r"It is not always the most probable one\. On test, each diagnosis against the rest",
+        ],
+        ["before calibration. On test"],
+        params={"calibrate": {"optimise": "balanced_accuracy"}},
+    ),
+    "a diagnosis by its cost": Situation(
+        [r"least expected cost by the calibrated probabilities: calling mel nv costs 20 and calling bcc nv costs 5"],
+        params={"calibrate": {"optimise": "expected_cost", "costs": {"mel": {"nv": 20}, "bcc": {"nv": 5}}}},
+    ),
     "some ten test images": Situation(
         ["Diagnoses with few groups to evaluate on", "Fewer than 20 groups support no conclusion"],
         lesions={"mel": 12, "nv": 24},

@@ -10,8 +10,9 @@ import pytest
 from lesions.core.csv_files import EXACT
 from lesions.core.json_files import read_json
 from lesions.evaluation.common.tasks import Thresholds
+from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.models.calibration.metadata_prior import MetadataPrior
-from lesions.models.calibration.temperature_scaling import Calibration, fit_calibration
+from lesions.models.calibration.temperature_scaling import fit_calibration
 from lesions.models.calibration.thresholds import FILES, sha256_of
 from stages import calibrate
 from tests.conftest import edit_params

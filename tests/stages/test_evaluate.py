@@ -77,6 +77,35 @@ def test_calibrated_and_uncalibrated_probabilities(predicted: pd.DataFrame) -> N
     assert report["calibration"]["val"]["after"]["log_loss"] <= report["calibration"]["val"]["before"]["log_loss"]
 
 
+@pytest.mark.parametrize("aim", ["accuracy", "balanced_accuracy", "expected_cost"])
+def test_diagnosis_by_another_aim(predicted: pd.DataFrame, aim: str) -> None:
+    """The least expected cost, counted by hand, in the confusion matrix and all that is made of it."""
+    as_trained = evaluated(predicted)
+    edit_params(Path(), calibrate={"optimise": aim, "costs": {"mel": {"nv": 50}} if aim == "expected_cost" else {}})
+    report = evaluated(predicted)
+    table = pd.read_csv(PREDICTIONS / "predictions_calibrated.csv")
+    fractions = (table.loc[table["split"] == "val", "label"].value_counts() + 1).reindex(CLASSES)
+    costs = pd.DataFrame(1 - np.eye(len(CLASSES)), CLASSES, CLASSES)
+    if aim == "balanced_accuracy":
+        costs = costs.div(fractions / fractions.sum(), axis=0)
+    elif aim == "expected_cost":
+        costs.loc["mel", "nv"] = 50
+    diagnosis = (table[CLASSES] @ costs).idxmin(axis=1)
+    for split in ("val", "test"):
+        rows = table["split"] == split
+        correct = (diagnosis == table["label"])[rows]
+        assert report[split]["metrics"]["accuracy"]["value"] == pytest.approx(correct.mean(), abs=5e-5)
+        balanced = correct.groupby(table["label"][rows]).mean().mean()
+        assert report[split]["metrics"]["balanced_accuracy"]["value"] == pytest.approx(balanced, abs=5e-5)
+        confusion = pd.read_csv(f"plots/evaluation/confusion_{split}.csv")
+        assert confusion["predicted"].value_counts().to_dict() == diagnosis[rows].value_counts().to_dict()
+        # Probabilities, and what is made of them, stay as they were.
+        assert report[split]["metrics"]["log_loss"] == as_trained[split]["metrics"]["log_loss"]
+    assert report["calibration"] == as_trained["calibration"]
+    assert report["tasks"] == as_trained["tasks"]
+    assert report["decision_rule"]["optimise"] == aim
+
+
 def test_subgroups_robustness_and_ood(predicted: pd.DataFrame) -> None:
     report = evaluated(predicted)
     groups = {entry["subgroup"]: entry for entry in report["subgroups_of_test"]["sex"]}

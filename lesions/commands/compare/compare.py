@@ -172,7 +172,7 @@ def _without_interval(comparison: Comparison) -> dict[str, list[str]]:
 def _significance(one: ModelPredictions, other: ModelPredictions) -> dict[str, Any]:
     """Return on how many images each model alone is right, and what the tests say."""
     label, groups = one.split.label, one.split.groups
-    right = [found.split.probability.argmax(axis=1) == label for found in (one, other)]
+    right = [found.split.diagnosis == label for found in (one, other)]
     surplus = right[1].astype(np.int64) - right[0]
     found: dict[str, Any] = {
         "one_alone": (surplus < 0).sum(),

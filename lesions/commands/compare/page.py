@@ -112,7 +112,11 @@ def _draw_confusions(comparison: Comparison) -> bytes:
         drawing = Figure(figsize=(PAGE, 4.3), layout="constrained")
         for found, axes in zip((comparison.one, comparison.other), drawing.subplots(1, 2), strict=True):
             once = np.ones((1, len(found.split.label)))
-            counts = confusion(found.split.label, found.split.probability, once)[0].astype(int).tolist()
+            counts = (
+                confusion(found.split.label, found.split.diagnosis, len(found.split.classes), once)[0]
+                .astype(int)
+                .tolist()
+            )
             draw_confusion(counts, found.split.classes, axes)
             leak = "" if found.leakage == "none" else f"\nLEAKY: {found.leakage}"
             axes.set_title(_short(found.revision) + leak, fontsize=10, color=ALARM if leak else "black")

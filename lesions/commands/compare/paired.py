@@ -11,6 +11,7 @@ from lesions.core.errors import UserError
 from lesions.evaluation import metrics, subgroups
 from lesions.evaluation.auc_interval import auc_difference, auc_estimate, macro_auc_estimate
 from lesions.evaluation.bootstrap import Bootstrap, Json, alone
+from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.metrics import Metrics
 
 COMPARED = ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1", "log_loss")
@@ -74,21 +75,18 @@ def check_alike(one: ModelPredictions, other: ModelPredictions) -> None:
         )
 
 
-def compared_metrics(
-    label: NDArray[np.int64], probability: NDArray[np.float64], melanoma: int | None, weights: NDArray[np.float64]
-) -> Metrics:
+def compared_metrics(split: SplitPredictions, melanoma: int | None, weights: NDArray[np.float64]) -> Metrics:
     """Return, (B,) each, the compared metrics of one model that need no area under a curve.
 
-    Where melanoma is a class, its sensitivity and specificity are of it as the most probable class.
+    Where melanoma is a class, its sensitivity and specificity are of it as the diagnosis.
 
     Args:
-        label: (N,).
-        probability: (N, classes).
+        split: the model's predictions of N images.
         melanoma: its integer label, or None.
         weights: (B, N).
     """
-    found = metrics.overall_metrics(label, probability, weights)
-    found |= subgroups.subgroup_metrics(label, probability, melanoma, weights)
+    found = metrics.overall_metrics(split.label, split.diagnosis, split.probability, weights)
+    found |= subgroups.subgroup_metrics(split.label, split.diagnosis, len(split.classes), melanoma, weights)
     return {name: found[name] for name in (*COMPARED, *OF_MELANOMA) if name in found}
 
 
@@ -96,7 +94,7 @@ def estimates(one: ModelPredictions, other: ModelPredictions, bootstrap: Bootstr
     """Return for each metric three entries with intervals: the first model's, the second's, and the difference.
 
     The metrics are `COMPARED`, and where melanoma is a class `OF_MELANOMA`: the AUC of its probability, and sensitivity
-    and specificity where it is the most probable class. Both models have the same resamples, which makes the
+    and specificity where it is the diagnosis. Both models have the same resamples, which makes the
     difference paired.
 
     Args:
@@ -109,12 +107,11 @@ def estimates(one: ModelPredictions, other: ModelPredictions, bootstrap: Bootstr
     melanoma = None if one.melanoma is None else one.split.classes.index(one.melanoma)
 
     def difference(weights: NDArray[np.float64]) -> Metrics:
-        before, after = (compared_metrics(label, probability, melanoma, weights) for probability in probabilities)
+        before, after = (compared_metrics(found.split, melanoma, weights) for found in (one, other))
         return {name: after[name] - before[name] for name in before}
 
     each = [
-        alone(bootstrap.estimates(partial(compared_metrics, label, probability, melanoma), groups))
-        for probability in probabilities
+        alone(bootstrap.estimates(partial(compared_metrics, found.split, melanoma), groups)) for found in (one, other)
     ]
     each.append(alone(bootstrap.estimates(difference, groups, proportions=())))
     positive = label == np.arange(len(one.split.classes))[:, None]

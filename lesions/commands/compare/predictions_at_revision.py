@@ -1,5 +1,6 @@
 """The predictions of an experiment, or of any Git revision: read through DVC, without a checkout."""
 
+import json
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -11,6 +12,7 @@ from dvc_data.index import DataIndexError
 from lesions.commands.study.plan import git
 from lesions.core.errors import UserError
 from lesions.evaluation.common import predictions
+from lesions.evaluation.common.decision_rule import MOST_PROBABLE, DecisionRule
 from lesions.evaluation.common.predictions import SplitPredictions
 
 WORKSPACE = "workspace"
@@ -67,16 +69,36 @@ def predictions_at_revision(revision: str, name: str) -> ModelPredictions:
     rows = table[table["split"] == name].sort_values("image_id")
     if rows.empty:
         raise UserError(f"{where} has no image of {name}. Compare another --split, or run `dvc repro` there.")
+    rule = _decision_rule(revision)
     melanoma = list(classes.loc[classes["diagnoses"] == "mel", "label"])
     leakage = ", ".join(sorted(set(table["leakage"])))
     return ModelPredictions(
         revision,
         name,
-        predictions.split_predictions(rows, images),
+        predictions.split_predictions(rows, images, rule=rule),
         melanoma[0] if melanoma else None,
         leakage,
         frozenset(images["image_id"]),
     )
+
+
+def _decision_rule(revision: str) -> DecisionRule:
+    """Return how diagnoses follow there; by the most probable class where an earlier version wrote no rule."""
+    try:
+        with _files(revision).open("models/thresholds.json") as stream:
+            found = json.load(stream).get("decision_rule")
+        return MOST_PROBABLE if found is None else DecisionRule.model_validate(found)
+    except (FileNotFoundError, DataIndexError):
+        return MOST_PROBABLE
+    except (ValueError, AttributeError) as error:
+        raise UserError(
+            f"models/thresholds.json of {revision} holds no decision rule that this version can read: {error}. Run "
+            "that experiment again."
+        ) from None
+
+
+def _files(revision: str) -> DVCFileSystem:
+    return DVCFileSystem(rev=None if revision == WORKSPACE else revision)
 
 
 def _tables(revision: str) -> list[pd.DataFrame]:
@@ -86,7 +108,7 @@ def _tables(revision: str) -> list[pd.DataFrame]:
     if revision != WORKSPACE:
         git("rev-parse", "--git-dir")  # which says what DVC's own library does not, such as that another owns it
     try:
-        files = DVCFileSystem(rev=None if revision == WORKSPACE else revision)
+        files = _files(revision)
         for file, columns in READ.items():
             with files.open(file) as stream:
                 table = pd.read_csv(stream, dtype=str, keep_default_na=False)

@@ -6,8 +6,8 @@ from keras import KerasTensor, layers, ops
 from numpy.typing import NDArray
 
 from lesions.classifier import Classifier
+from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.inference.predict import in_batches, predict_batch
-from lesions.models.calibration.temperature_scaling import Calibration
 
 INPUT = "pixels"
 OUTPUTS = ("probabilities", "uncalibrated")

@@ -26,10 +26,10 @@ from lesions.core.sanitize import sanitize
 from lesions.core.temporary import temporary_folder
 from lesions.evaluation.common.recalibration import IMAGES, Recalibration
 from lesions.evaluation.common.tasks import FILE, TARGET_SENSITIVITIES, Thresholds
+from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.models.calibration.fit_answers import Answers, fit_answers
 from lesions.models.calibration.metadata_prior import MetadataPrior
 from lesions.models.calibration.ood import FILE as OOD_FILE
-from lesions.models.calibration.temperature_scaling import Calibration
 from lesions.models.calibration.thresholds import sha256_of
 from lesions.reporting.common.templates import render
 
@@ -71,6 +71,8 @@ def recalibrate(
         predicted.answers["ood_score"].to_numpy(),
         thresholds.classes,
         thresholds.tasks,
+        thresholds.decision_rule.optimise,
+        thresholds.decision_rule.costs,
     )
     with writing(out):
         _write(out, models, fitted, images, thresholds, record)
@@ -137,6 +139,7 @@ def _write(
             "model": thresholds.model.model_copy(update={"sha256": sha256}),
             "thresholds": fitted.thresholds,
             "prediction_sets": fitted.prediction_sets,
+            "decision_rule": fitted.decision_rule,
             "recalibrated": record.model_copy(update={"images_sha256": sha256_of(new / IMAGES)}),
         }
         thresholds.model_copy(update=changed).write(new / FILE)

@@ -77,5 +77,5 @@ def _bootstrap_covariance(
 
 
 def _label_metrics(split: SplitPredictions, weights: NDArray[np.float64]) -> Metrics:
-    found = label_metrics(confusion(split.label, split.probability, weights))
+    found = label_metrics(confusion(split.label, split.diagnosis, len(split.classes), weights))
     return {name: found[name] for name in ("accuracy", "balanced_accuracy")}

@@ -129,7 +129,7 @@ def unknown_classes(predicted: CollectionPredictions, thresholds: Thresholds) ->
             alerts = rows[f"alert_{task}"]
             entry[f"alert_{task}"] = None if alerts.isna().any() else rounded(float(alerts.astype(bool).mean()))
         entry["flagged"] = ood.fraction_flagged(rows["ood_score"].to_numpy(), thresholds.ood_threshold)
-        number = predicted.uncalibrated.loc[rows.index].to_numpy().argmax(axis=1)
+        number = thresholds.decision_rule.answers(predicted.uncalibrated.loc[rows.index].to_numpy())
         entry["predicted"] = {name: int((number == place).sum()) for place, name in enumerate(thresholds.classes)}
         report.append(entry)
     return report

@@ -1,6 +1,7 @@
 """Tables of predictions: read, checked, and joined with what is known of each image."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
+from lesions.evaluation.common.decision_rule import MOST_PROBABLE, DecisionRule
 
 IMAGE_COLUMNS = ["image_id", "split", "label", "leakage"]
 """Columns of a table of predictions that describe the image; those of the classes follow."""
@@ -25,10 +27,10 @@ class SplitPredictions:
             not in that.
         classes: their labels.
         label: (N,), the true labels, as integers.
-        probability: (N, classes), each row summing to one; the most probable class is the answer, and thresholds are
-            of these.
+        probability: (N, classes), each row summing to one, uncalibrated; thresholds are of these.
         calibrated: (N, classes), the same after calibration on validation; None where that is not known.
         groups: (N,), the number of each image's group; an image without one is its own.
+        rule: how the diagnosis follows from `probability`.
     """
 
     table: pd.DataFrame
@@ -37,14 +39,20 @@ class SplitPredictions:
     probability: NDArray[np.float64]
     calibrated: NDArray[np.float64] | None
     groups: NDArray[np.int64]
+    rule: DecisionRule = MOST_PROBABLE
 
     def only(self, rows: NDArray[np.bool_]) -> "SplitPredictions":
         """Return some rows, (N,), as a split of their own."""
         groups = np.unique(self.groups[rows], return_inverse=True)[1]
         calibrated = None if self.calibrated is None else self.calibrated[rows]
         return SplitPredictions(
-            self.table[rows], self.classes, self.label[rows], self.probability[rows], calibrated, groups
+            self.table[rows], self.classes, self.label[rows], self.probability[rows], calibrated, groups, self.rule
         )
+
+    @cached_property
+    def diagnosis(self) -> NDArray[np.int64]:
+        """The predicted labels, (N,), as integers."""
+        return self.rule.answers(self.probability)
 
     @property
     def n_groups(self) -> int:
@@ -138,7 +146,10 @@ def check_predictions(
 
 
 def split_predictions(
-    predictions: pd.DataFrame, images: pd.DataFrame, calibrated: pd.DataFrame | None = None
+    predictions: pd.DataFrame,
+    images: pd.DataFrame,
+    calibrated: pd.DataFrame | None = None,
+    rule: DecisionRule = MOST_PROBABLE,
 ) -> SplitPredictions:
     """Return the predictions of some images with what is known of these.
 
@@ -146,6 +157,7 @@ def split_predictions(
         predictions: rows of `read`.
         images: as of `read_images`.
         calibrated: the same rows after calibration.
+        rule: of the diagnosis.
     """
     classes = [str(column) for column in predictions if column not in IMAGE_COLUMNS]
     known = images.drop(columns=["label", "split", "leakage"], errors="ignore")
@@ -158,6 +170,7 @@ def split_predictions(
         predictions[classes].to_numpy(np.float64),
         None if calibrated is None else calibrated[classes].to_numpy(np.float64),
         np.unique(group, return_inverse=True)[1],
+        rule,
     )
 
 
@@ -174,4 +187,6 @@ def by_lesion(split: SplitPredictions) -> SplitPredictions | None:
     sums = np.stack([np.bincount(number, weights=column) for column in split.probability.T], axis=1)
     probability = sums / np.bincount(number)[:, None]
     groups = np.unique(split.groups[first], return_inverse=True)[1]
-    return SplitPredictions(split.table.iloc[first], split.classes, split.label[first], probability, None, groups)
+    return SplitPredictions(
+        split.table.iloc[first], split.classes, split.label[first], probability, None, groups, split.rule
+    )

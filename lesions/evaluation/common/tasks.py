@@ -1,6 +1,6 @@
-"""The binary tasks of a classifier, such as melanoma against all else, and the thresholds that decide them.
+"""The binary tasks of a classifier, such as melanoma against all else, and what decides them and the diagnosis.
 
-`models/thresholds.json` holds both. `calibrate` writes it; evaluate, the classifier, validate and export read it.
+`models/thresholds.json` holds all. `calibrate` writes it; evaluate, the classifier, validate and export read it.
 """
 
 from pathlib import Path
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
+from lesions.evaluation.common.decision_rule import DecisionRule
 from lesions.evaluation.common.recalibration import Recalibration
 
 FILE = "thresholds.json"
@@ -190,6 +191,7 @@ class Thresholds(BaseModel):
         tasks: by name; those that the classes allow.
         thresholds: of each task, and of `OOD`; scores are sums of uncalibrated probabilities.
         prediction_sets: None where there was no validation image.
+        decision_rule: how the diagnosis follows from the probabilities.
         recalibrated: None where all was fitted on the model's own validation images.
     """
 
@@ -202,6 +204,7 @@ class Thresholds(BaseModel):
     tasks: dict[str, BinaryTask]
     thresholds: list[Threshold]
     prediction_sets: PredictionSets | None
+    decision_rule: DecisionRule
     recalibrated: Recalibration | None = None
 
     @field_validator("classes")
@@ -240,6 +243,13 @@ class Thresholds(BaseModel):
         if sets is not None and set(sets.least_probability) != set(info.data.get("classes", [])):
             raise ValueError("expected one probability per class")
         return sets
+
+    @field_validator("decision_rule")
+    @classmethod
+    def _of_these_classes(cls, rule: DecisionRule, info: ValidationInfo) -> DecisionRule:
+        if rule.calibration is not None and rule.calibration.classes != info.data.get("classes"):
+            raise ValueError("the decision rule is of other classes")
+        return rule
 
     @classmethod
     def read(cls, path: Path) -> Self:

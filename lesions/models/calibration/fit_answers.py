@@ -9,9 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lesions.core.decisions import Optimise
+from lesions.evaluation.common.decision_rule import DecisionRule
 from lesions.evaluation.common.tasks import BinaryTask, PredictionSets, Threshold
+from lesions.evaluation.common.temperature_scaling import Calibration
+from lesions.models.calibration.decision_rule import fit_decision_rule
 from lesions.models.calibration.prediction_sets import fit_prediction_sets
-from lesions.models.calibration.temperature_scaling import Calibration, fit_calibration
+from lesions.models.calibration.temperature_scaling import fit_calibration
 from lesions.models.calibration.thresholds import choose_ood_threshold, task_thresholds
 
 
@@ -20,11 +24,13 @@ class Answers(NamedTuple):
 
     Attributes:
         calibration: the temperature and the biases.
+        decision_rule: how the diagnosis follows.
         thresholds: of each task, and of the out-of-distribution score.
         prediction_sets: None where there was no image.
     """
 
     calibration: Calibration
+    decision_rule: DecisionRule
     thresholds: list[Threshold]
     prediction_sets: PredictionSets | None
 
@@ -35,6 +41,8 @@ def fit_answers(
     ood_score: NDArray[np.floating],
     classes: list[str],
     tasks: dict[str, BinaryTask],
+    optimise: Optimise,
+    costs: list[list[float]] | None,
 ) -> Answers:
     """Fit on N images.
 
@@ -44,6 +52,8 @@ def fit_answers(
         ood_score: of images that are not out-of-distribution; (M,).
         classes: the labels.
         tasks: by name.
+        optimise: what the diagnosis is chosen for.
+        costs: for expected_cost, (classes, classes).
     """
     label = predicted["label"].map(classes.index).to_numpy(np.int64)
     uncalibrated = predicted[classes].to_numpy()
@@ -54,5 +64,6 @@ def fit_answers(
         for threshold in task_thresholds(name, task, classes, predicted, images)
     ]
     groups = images["group_id"].to_numpy()
+    rule = fit_decision_rule(optimise, costs, calibration, label)
     sets = fit_prediction_sets(label, calibration.apply(uncalibrated), groups, classes)
-    return Answers(calibration, [*chosen, choose_ood_threshold(ood_score)], sets)
+    return Answers(calibration, rule, [*chosen, choose_ood_threshold(ood_score)], sets)

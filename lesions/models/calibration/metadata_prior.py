@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from lesions.models.calibration.fitted_json import FittedJson
+from lesions.evaluation.common.fitted_json import FittedJson
 
 FIELDS = ("age", "sex", "site")
 """What may be known, by the columns of images.csv: years, female or male, and a site in clean's words."""

@@ -18,9 +18,9 @@ from lesions.evaluation.common.tasks import (
     Thresholds,
     targets,
 )
+from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.models.calibration import ood
 from lesions.models.calibration.metadata_prior import MetadataPrior
-from lesions.models.calibration.temperature_scaling import Calibration
 
 MIN_POSITIVE_GROUPS = 10
 """With fewer, the sensitivity on a source says nothing: the bounds of 9 out of 9 begin at 66 %."""

@@ -49,8 +49,7 @@ def card_context(params: Json, folder: Path) -> Json:
     provenance = read_json(Path("data/raw/provenance.json"))
     of_skin = provenance["source"] != "synthetic"
     split_name = "test" if "test" in report else "val"
-    groups = report.get("subgroups_of_test", {})
-    comparisons = report.get("subgroup_comparisons_of_test", {})
+    groups, comparisons = (report.get(f"{name}_of_test", {}) for name in ("subgroups", "subgroup_comparisons"))
     sources = source_rows(groups, comparisons)
     flow = image_flow(data, split, report[split_name])
     return {
@@ -75,6 +74,7 @@ def card_context(params: Json, folder: Path) -> Json:
         },
         "alerts": alerts(report["tasks"], split_name),
         "dermatologists": DERMATOLOGISTS,
+        "decision_rule": _decision_rule(report["decision_rule"]),
         "calibration": report["calibration"],
         "prediction_sets": report["prediction_sets"][split_name],
         "image_only": report.get("image_only", {}).get(split_name),
@@ -97,6 +97,12 @@ def card_context(params: Json, folder: Path) -> Json:
         "images": folder.name,
         "drawn": write_plots(report, split_name, flow, sources, named_leak(report), folder, with_readers=of_skin),
     }
+
+
+def _decision_rule(rule: Json) -> Json:
+    """Return what the diagnosis is chosen for, and the ratio of the largest cost of an error to the smallest."""
+    errors = [cost for row in rule["costs"] or [] for cost in row if cost]
+    return {"optimise": rule["optimise"], "weight": max(errors) / min(errors) if errors else 1}
 
 
 def _origin_of(provenance: Json, data: Json) -> Json:

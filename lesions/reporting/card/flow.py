@@ -82,7 +82,7 @@ def draw_flow(flow: Json, split_name: str, axes: Axes) -> None:
     for split in splits.values():
         _arrow(axes, usable, split)
     for x, answer in ((0.24, "correct"), (0.76, "wrong")):
-        end = _box(axes, x, 0.065, ["most probable", f"diagnosis {answer}", quantity(flow[answer], "image")])
+        end = _box(axes, x, 0.065, [f"diagnosis {answer}", quantity(flow[answer], "image")])
         _arrow(axes, splits[split_name], end)
 
 
