@@ -455,15 +455,6 @@ def test_columns_by_other_names(folder: Path, fetched: Fetch, kind: str, capsys:
     assert said in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive at all", "truncated"])
-def test_damaged_archive(folder: Path, fetched: Fetch, content: bytes | str) -> None:
-    put_archive(folder / "part_1.zip", {"a.jpg": image(1)})
-    whole = put_archive(folder / "part_2.zip", {"b.jpg": image(2)}).read_bytes()
-    put(folder / "part_2.zip", whole[:-30] if content == "truncated" else content)
-    put(folder / "t.csv", "image_id,dx\na,mel\nb,nv\n")
-    stops(fetched, "part_2.zip", "zip archive", "again")
-
-
 @pytest.mark.parametrize("other", ["y/part.zip", "y/PART.zip"])
 def test_archives_of_one_name(folder: Path, fetched: Fetch, other: str) -> None:
     put_archive(folder / "x" / "part.zip", {"a.jpg": b""})
