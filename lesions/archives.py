@@ -10,8 +10,9 @@ import stat
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from posixpath import splitext
@@ -160,42 +161,35 @@ def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 def read_members(folder: Path, members: Iterable[tuple[str, str]]) -> Iterator[bytes | ValueError]:
     """Yield the bytes of each (archive, member name), or a `ValueError` that says why there are none."""
-    readers: dict[str, _ZipReader | _Hdf5Reader] = {}
+    readers: dict[str, Callable[[str], bytes]] = {}
     with ExitStack() as stack:
         for archive, name in members:
             if archive not in readers:
                 path = folder / archive
                 readers[archive] = (
-                    _ZipReader(stack.enter_context(open_archive(path)))
+                    _zip_reader(stack.enter_context(open_archive(path)))
                     if path.suffix.lower() == ".zip"
-                    else _Hdf5Reader(stack.enter_context(open_hdf5(path)))
+                    else partial(_read_hdf5, stack.enter_context(open_hdf5(path)))
                 )
             try:
-                yield readers[archive].read(name)
+                yield readers[archive](name)
             except ValueError as error:
                 yield error
 
 
-class _ZipReader:
-    def __init__(self, archive: zipfile.ZipFile) -> None:
-        self._archive = archive
-        # Of a doubled name the first, which is the one that was checked; zipfile takes the last.
-        self._infos = {info.filename: info for info in reversed(archive.infolist())}
-
-    def read(self, name: str) -> bytes:
-        return read_member(self._archive, self._infos[name])
+def _zip_reader(archive: zipfile.ZipFile) -> Callable[[str], bytes]:
+    """Return what reads a member by its name."""
+    # Of a doubled name the first, which is the one that was checked; zipfile takes the last.
+    infos = {info.filename: info for info in reversed(archive.infolist())}
+    return lambda name: read_member(archive, infos[name])
 
 
-class _Hdf5Reader:
-    def __init__(self, file: "h5py.File") -> None:
-        self._file = file
-
-    def read(self, name: str) -> bytes:
-        try:
-            content = self._file[name][()]
-        except (OSError, RuntimeError, KeyError) as error:
-            raise ValueError(f"damaged in the archive: {sanitize(str(error))}") from None
-        return content if isinstance(content, bytes) else content.tobytes()
+def _read_hdf5(file: "h5py.File", name: str) -> bytes:
+    try:
+        content = file[name][()]
+    except (OSError, RuntimeError, KeyError) as error:
+        raise ValueError(f"damaged in the archive: {sanitize(str(error))}") from None
+    return content if isinstance(content, bytes) else content.tobytes()
 
 
 def image_name(name: str) -> str:

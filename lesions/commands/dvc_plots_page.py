@@ -19,10 +19,6 @@ PAGE = Path(".dvc/plots_page.html")
 LICENCES = Path(".dvc/plots/licences.txt")
 """Of the libraries in the scripts; the page carries them, as they ask."""
 
-PLACEHOLDERS = ("{plot_divs}", "{refresh_tag}", "{scripts}")
-"""What DVC replaces wherever it stands, in the scripts too. The page leaves `{scripts}` out: it would become
-the addresses of the content delivery network."""
-
 # `editor` would send the data to a web page, so only saving is left; SVG stays sharp on paper. The image is one thing
 # for a screen reader. What a plot's script says when it fails belongs where the plot would be.
 _SNIPPET = """
@@ -49,21 +45,16 @@ POLICY = (
 
 
 def scripts() -> str:
-    """Return Vega, Vega-Lite and vega-embed as one script without a name of its own but `drawPlot`.
-
-    Raises:
-        ValueError: the scripts hold what would end the script's element, or what DVC would replace.
-    """
-    bundle: str = vl_convert.javascript_bundle(_SNIPPET)
-    for text in ("</script", "<!--", "\r", *PLACEHOLDERS):
-        if text in bundle:
-            raise ValueError(f"vl-convert's scripts hold {text!r} and cannot be written into the page as they are")
+    """Return Vega, Vega-Lite and vega-embed as one script without a name of its own but `drawPlot`."""
     # In a function, or the bundle's short global names would meet those of DVC's own scripts.
-    return f"(()=>{{{bundle}}})();"
+    return f"(()=>{{{vl_convert.javascript_bundle(_SNIPPET)}}})();"
 
 
 def page() -> str:
-    """Return the page as DVC wants it: with a placeholder where the plots go."""
+    """Return the page as DVC wants it: with a placeholder where the plots go.
+
+    DVC's `{scripts}` is left out: it would become the addresses of the content delivery network.
+    """
     versions = (
         f"Vega {vl_convert.get_vega_version()}, Vega-Lite {vl_convert.get_vegalite_versions()[-1]} and "
         f"Vega-Embed {vl_convert.get_vega_embed_version()}"

@@ -18,7 +18,7 @@ from lesions.core.json_files import write_json
 from lesions.core.sanitize import sanitize
 from lesions.explain.explained import ExplainedSplit, leakage_note
 from lesions.explain.grad_cam import heat_maps
-from lesions.explain.overlay import GAP, beside, overlay
+from lesions.explain.overlay import GAP, beside, hottest_place, overlay
 
 Kind = Literal["confident_error", "unconfident_correct"]
 KINDS: dict[Kind, str] = {"confident_error": "error", "unconfident_correct": "correct"}
@@ -30,12 +30,6 @@ LINE = 17
 """Pixels of the sheet: between images, and for a line of text."""
 MOST_ROWS = 40
 """Classes on the sheet; the folder has all."""
-
-_PLACES = [
-    *("upper left", "upper middle", "upper right"),
-    *("middle left", "middle", "middle right"),
-    *("lower left", "lower middle", "lower right"),
-]
 
 
 class Example(NamedTuple):
@@ -88,11 +82,8 @@ def alt_text(
     image_id: str, truth: str, predicted: str, probability: float, kind: Kind, heat: NDArray[np.float32], leakage: str
 ) -> str:
     """Return a sentence that stands for the image where it is not seen."""
-    rows, columns = heat.shape
-    row, column = divmod(int(heat.argmax()), columns)
     if heat.max() > 0:
-        place = _PLACES[3 * (3 * row // rows) + 3 * column // columns]
-        where = f"the heat map for {sanitize(predicted)} is hottest at the {place}"
+        where = f"the heat map for {sanitize(predicted)} is hottest at the {hottest_place(heat)}"
     else:
         where = f"no place raised the score of {sanitize(predicted)}"
     leak = "" if leakage == "none" else f" Leakage: {sanitize(leakage)}."

@@ -30,6 +30,14 @@ def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32], box: tuple[int,
     return plain, Image.fromarray(np.round(mixed).astype(np.uint8))
 
 
+def hottest_place(heat: NDArray[np.float32]) -> str:
+    """Return where a heat map, (height, width), is hottest, by ninths: "upper left", "middle right", "middle"."""
+    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+    down = ("upper", "middle", "lower")[3 * int(row) // heat.shape[0]]
+    across = ("left", "middle", "right")[3 * int(column) // heat.shape[1]]
+    return "middle" if down == across else f"{down} {across}"
+
+
 def beside(images: Sequence[Image.Image]) -> Image.Image:
     """Return two images of one size side by side, on white."""
     width, height = images[0].size

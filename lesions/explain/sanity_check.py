@@ -4,12 +4,13 @@ Adebayo, Gilmer, Muelly, Goodfellow, Hardt, Kim: Sanity checks for saliency maps
 randomisation test, with all layers at once.
 """
 
+import warnings
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from scipy.stats import pearsonr, rankdata
 
 import lesions.models.common.determinism
 from lesions.explain.explained import ExplainedSplit, sample
@@ -89,18 +90,10 @@ def correlations(maps: NDArray[np.float32], others: NDArray[np.float32]) -> NDAr
         maps: (N, height, width).
         others: the same shape.
     """
-    ranks, others_ranks = (_ranks(each) for each in (maps, others))
-    length = np.sqrt((ranks**2).sum(axis=1) * (others_ranks**2).sum(axis=1))
-    found = np.full(len(maps), np.nan)
-    np.divide((ranks * others_ranks).sum(axis=1), length, out=found, where=length > 0)
+    ranks = [rankdata(each.reshape(len(each), -1), axis=1) for each in (maps, others)]
+    with warnings.catch_warnings(action="ignore"):  # of constant maps
+        found: NDArray[np.float64] = pearsonr(*ranks, axis=1).statistic
     return found
-
-
-def _ranks(maps: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the ranks of each map's places, around 0: (N, places)."""
-    ranks: NDArray[np.float64] = rankdata(maps.reshape(len(maps), -1), axis=1)
-    ranks -= (ranks.shape[1] + 1) / 2
-    return ranks
 
 
 def verdict(correlation: float | None) -> str:

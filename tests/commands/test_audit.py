@@ -11,7 +11,7 @@ import pytest
 
 from lesions.commands.audit import similar_pairs
 from lesions.commands.audit.audit import FILES, audit
-from lesions.commands.audit.confident_learning import confident_classes, confident_joint, rank_labels
+from lesions.commands.audit.confident_learning import confident_classes, rank_labels
 from lesions.commands.audit.out_of_fold import mean_of_tests
 from lesions.commands.audit.page import with_lines
 from lesions.commands.audit.similar_pairs import nearest_of_other_groups, rank_pairs, whiten
@@ -33,7 +33,6 @@ PROBABILITY = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.05, 0.95], [0.1, 
 
 def test_confident_learning_by_hand() -> None:
     assert confident_classes(LABEL, PROBABILITY).tolist() == [0, 0, 1, 1, 1, 0]
-    assert confident_joint(LABEL, PROBABILITY).tolist() == [[2, 1], [1, 2]]
     ranked = rank_labels(LABEL, PROBABILITY)
     assert ranked["row"].tolist() == [2, 5, 1, 0, 4, 3]
     assert ranked["suspect"].tolist() == [True, True, False, False, False, False]

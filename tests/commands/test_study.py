@@ -413,8 +413,8 @@ def test_table_of_experiments(found: tuple[Study, list[Planned], dict[str, repor
     assert "| `later` | not run yet | - |" in page
     assert "| `undefined` | test | - | - | 0.500 |" in page
     rows = report.single_rows(study, read)
-    assert rows[0] == Row("leaky", None, (entry(0.8), 0.25), (None, None))
-    assert rows[1] == Row("clean", None, (None, None), (entry(0.6), 0.25))
+    assert rows[0] == Row("leaky", None, (entry(0.8), 0.25), leaks=True)
+    assert rows[1] == Row("clean", None, (entry(0.6), 0.25), leaks=False)
 
 
 def climbed(step: Step, value: float, leakage: str = "none") -> Climbed:
@@ -437,8 +437,8 @@ def test_ladder_says_where_the_published_metric_is(published: float, place: str)
     assert report.in_words(ladder, [few], "accuracy").endswith("as published: leaky, 0.800.")  # of too few groups
     assert report.in_words(ladder, [], "accuracy") == ""
     first, second = report.rows_of(ladder, both, "accuracy")
-    assert first == Row("L: leaky", published, (entry(0.8), 0.5), (None, None))
-    assert second == Row("L: clean", None, (None, None), (entry(0.6), 0.5))
+    assert first == Row("L: leaky", published, (entry(0.8), 0.5), leaks=True)
+    assert second == Row("L: clean", None, (entry(0.6), 0.5), leaks=False)
 
 
 def test_mean_and_spread_of_replicates(here: Path) -> None:

@@ -353,14 +353,6 @@ def test_truth_that_cannot_be_used(folder: Path, fetched: Fetch, rows: str, word
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
-def test_groupings_that_name_an_image_twice(folder: Path, fetched: Fetch) -> None:
-    put(folder / "I1.jpg", b"")
-    put(folder / "truth.csv", TRUTH + "I1,1,0,0,0\n")
-    put(folder / "groups.csv", "image,lesion_id\nI1,L1\nI1,L2\n")
-    with pytest.raises(UserError, match=r"groups\.csv.*I1 \(2 times\)"):
-        fetched()
-
-
 # What stops
 
 
@@ -409,14 +401,6 @@ def test_archive_alone(folder: Path, fetched: Fetch) -> None:
     stops(fetched, "not recognised", "archives only", "Unpack")
 
 
-def test_two_tables_that_contradict(folder: Path, fetched: Fetch) -> None:
-    put(folder / "a.jpg", b"")
-    put(folder / "HAM10000_metadata", "image_id,dx\na,mel\n")
-    put(folder / "sub" / "HAM10000_metadata.csv", "image_id,dx\na,nv\n")
-    names = ["HAM10000_metadata and", "sub/HAM10000_metadata.csv"]
-    stops(fetched, "2 tables", *names, "both list a", '"mel" and "nv"', "Take the table")
-
-
 @pytest.mark.parametrize("name", ["HAM10000_metadata", "table.csv"])
 def test_table_without_a_needed_column(folder: Path, fetched: Fetch, name: str) -> None:
     put(folder / "HAM10000_images" / "a.jpg", b"")
@@ -439,12 +423,6 @@ def test_table_with_duplicate_ids(folder: Path, fetched: Fetch) -> None:
     stops(fetched, "t.csv", "12 image_ids", "0 (3 times)", "and 4 more", "Remove")
 
 
-def test_table_of_other_images(folder: Path, fetched: Fetch) -> None:
-    put(folder / "a.jpg", b"")
-    put(folder / "t.csv", "image_id,dx\nb.jpg,mel\n")
-    stops(fetched, "t.csv", "b in the table", "a in the folder", "without folder and extension")
-
-
 ARCHIVE = (
     "isic_id,attribution,copyright_license,age_approx,anatom_site_1,anatom_site_2,diagnosis_1,diagnosis_2,diagnosis_3"
 )
@@ -455,19 +433,12 @@ TABLES = {
         {"dx": ["mel", "nv"], "age": ["55", "40"], "localization": ["Trunk:Back", ""], "dataset": ["Clinic", "Clinic"]},
         "does not read copyright_license",
     ),
-    "ISIC 2020": (
-        "image_name,patient_id,sex,age_approx,anatom_site_general_challenge,diagnosis,benign_malignant,target\n"
-        "a,P1,male,45,torso,melanoma,malignant,1\nb,P2,female,30,torso,unknown,benign,0\n",
-        {"dx": ["melanoma", "benign"], "patient_id": ["P1", "P2"], "localization": ["torso", "torso"]},
-        "diagnosis as dx",
-    ),
     "target alone": ("image_name,target\na,1\nb,0\n", {"dx": ["malignant", "benign"]}, "target as dx"),
     "PAD-UFES-20": (
         "patient_id,lesion_id,age,gender,region,diagnostic,img_id\nP1,L1,60,MALE,FACE,ACK,a.jpg\nP1,L2,60,MALE,ARM,NEV,b.jpg\n",
         {"dx": ["ACK", "NEV"], "lesion_id": ["L1", "L2"], "sex": ["MALE", "MALE"], "localization": ["FACE", "ARM"]},
         "img_id as image_id",
     ),
-    "names with folders": ("filename,label\nx/a.jpg,mel\nx\\b.JPG,nv\n", {"image_id": ["a", "b"]}, "label as dx"),
     "both names": ("image,image_id,diagnosis,dx\nq,a,q,mel\nq,b,q,nv\n", {"dx": ["mel", "nv"]}, "does not read"),
 }
 
@@ -484,22 +455,6 @@ def test_columns_by_other_names(folder: Path, fetched: Fetch, kind: str, capsys:
     assert said in capsys.readouterr().out
 
 
-def test_truth_of_isic_2017(folder: Path, fetched: Fetch) -> None:
-    for name in ("a", "b", "c"):
-        put(folder / f"{name}.jpg", name.encode())
-    put(folder / "t.csv", "image_id,melanoma,seborrheic_keratosis\na,1.0,0.0\nb,0.0,1.0\nc,0.0,0.0\n")
-    assert list(fetched().table["dx"]) == ["mel", "sk", "nv"]
-
-
-@pytest.mark.parametrize("content", [b"", b"no archive at all", "truncated"])
-def test_damaged_archive(folder: Path, fetched: Fetch, content: bytes | str) -> None:
-    put_archive(folder / "part_1.zip", {"a.jpg": image(1)})
-    whole = put_archive(folder / "part_2.zip", {"b.jpg": image(2)}).read_bytes()
-    put(folder / "part_2.zip", whole[:-30] if content == "truncated" else content)
-    put(folder / "t.csv", "image_id,dx\na,mel\nb,nv\n")
-    stops(fetched, "part_2.zip", "zip archive", "again")
-
-
 @pytest.mark.parametrize("other", ["y/part.zip", "y/PART.zip"])
 def test_archives_of_one_name(folder: Path, fetched: Fetch, other: str) -> None:
     put_archive(folder / "x" / "part.zip", {"a.jpg": b""})
@@ -513,16 +468,6 @@ def test_archive_named_like_the_packed_one(folder: Path, fetched: Fetch) -> None
     put(folder / "b.jpg", b"")
     put(folder / "t.csv", "image_id,dx\na,mel\n")
     stops(fetched, "images.zip", "loose images", "Rename")
-
-
-def test_links_to_nothing_and_to_folders(folder: Path, fetched: Fetch, tmp_path: Path) -> None:
-    put(folder / "b.jpg", b"")
-    put(folder / "t.csv", "image_id,dx\na,mel\n")
-    (folder / "a.jpg").symlink_to(tmp_path / "gone")
-    stops(fetched, "a.jpg", "is a link to", "gone, which is not there")
-    (folder / "a.jpg").unlink()
-    (folder / "all").symlink_to(folder)
-    stops(fetched, "all", "is a link", "download.folder")
 
 
 # Tables
@@ -558,26 +503,6 @@ def test_text_is_read_as_written(
 def test_values_stay_text(tmp_path: Path) -> None:
     path = put(tmp_path / "t.csv", "image_id,dx,age\n007,NA,055\nnan,None,\n,,\n\n")
     assert read_table(path).to_numpy().tolist() == [["007", "NA", "055"], ["nan", "None", ""]]
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("image_id,dx\na,Bowens sjukdom på\n".encode("latin-1"), ["t.csv", "line 2", "UTF-8", "Save"]),
-        ("image_id,dx\na,mel\n".encode("utf-16"), ["t.csv", "UTF-8"]),
-        ("image_id,dx\na,mel\n".encode("utf-16-le"), ["t.csv", "NUL", "UTF-8"]),
-        (b"image_id,dx\na,mel\nb,n\0v\n", ["t.csv", "NUL", "line 3"]),
-        (b"image_id,dx\na,mel\nb,nv,1\n", ["t.csv", "line 3", "3 values", "2 columns", '"b"']),
-        (b"image_id,dx\na\n", ["t.csv", "line 2", "1 values"]),
-        (b'image_id,dx\na,"mel\nb,nv\n', ["t.csv", "quotation mark"]),
-        (b"image_id,dx, DX\na,mel,nv\n", ["t.csv", "more than one column", "dx"]),
-    ],
-)
-def test_table_that_cannot_be_read(tmp_path: Path, content: bytes, words: list[str]) -> None:
-    path = put(tmp_path / "t.csv", content)
-    with pytest.raises(UserError) as error:
-        read_table(path)
-    assert all(word in str(error.value) for word in words), str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -27,24 +27,11 @@ def confident_classes(label: Labels, probability: Probabilities) -> Labels:
     return np.where(reached.any(axis=1), best, -1)
 
 
-def confident_joint(label: Labels, probability: Probabilities) -> NDArray[np.int64]:
-    """Return the confident joint, (classes, classes): images by given label and by confident class.
-
-    Args:
-        label: see `confident_classes`.
-        probability: the same.
-    """
-    confident = confident_classes(label, probability)
-    counts = np.zeros((probability.shape[1],) * 2, np.int64)
-    np.add.at(counts, (label[confident >= 0], confident[confident >= 0]), 1)
-    return counts
-
-
 def rank_labels(label: Labels, probability: Probabilities) -> pd.DataFrame:
     """Rank the images, the most probable label error first.
 
-    Label suspects, which the confident joint counts off its diagonal, come first; among these and among the others the
-    lowest normalised margin does: the label's probability less that of the most probable other class.
+    Label suspects, which the paper's confident joint counts off its diagonal, come first; among these and among the
+    others the lowest normalised margin does: the label's probability less that of the most probable other class.
 
     Args:
         label: see `confident_classes`.

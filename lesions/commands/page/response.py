@@ -9,7 +9,7 @@ from PIL import Image
 from lesions.classifier import Classifier, Prediction
 from lesions.commands.classify.formats import NOTICE, as_object, notes
 from lesions.core.errors import UserError
-from lesions.explain.overlay import overlay
+from lesions.explain.overlay import hottest_place, overlay
 from lesions.images.preprocessing import as_png
 from lesions.reporting.common.html import data_uri
 from lesions.taxonomy import about
@@ -42,12 +42,8 @@ def heat_map_alt(diagnosis: str, heat: NDArray[np.float32]) -> str:
     """Return a sentence that stands for a heat map, (height, width), where it is not seen."""
     if not heat.max():
         return f"Heat map: no place of the image raises the score of {diagnosis}."
-    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
-    down = ("upper", "middle", "lower")[3 * int(row) // heat.shape[0]]
-    across = ("left", "middle", "right")[3 * int(column) // heat.shape[1]]
-    place = "middle" if down == across else f"{down} {across}"
     share = f"{(heat > 0.5).mean():.0%} of the image are more than half as hot"
-    return f"Heat map: the {place} raises the score of {diagnosis} most; {share}."
+    return f"Heat map: the {hottest_place(heat)} raises the score of {diagnosis} most; {share}."
 
 
 def _images(prediction: Prediction, classifier: Classifier) -> dict[str, Any]:

@@ -32,14 +32,14 @@ class Row:
     Attributes:
         name: written beside it.
         published: the published metric.
-        leaky: the metric, where it is under a leakage.
-        without_leak: else.
+        shown: the metric.
+        leaks: whether that is under a leakage.
     """
 
     name: str
     published: float | None
-    leaky: Shown
-    without_leak: Shown
+    shown: Shown
+    leaks: bool
 
 
 def draw(rows: list[Row], metric: str) -> bytes:
@@ -54,13 +54,16 @@ def draw(rows: list[Row], metric: str) -> bytes:
         drawing = Figure(figsize=(WIDTH, 1.5 + max(0.5 * len(rows), 0.2 * lines)), layout="constrained")
         axes = drawing.subplots()
         for place, row in enumerate(rows):
-            for (_, majority), top in ((row.leaky, place - 0.3), (row.without_leak, place)):
-                if majority is not None:
-                    axes.plot([majority] * 2, [top, top + 0.3], color=GREY, linewidth=3, label=MAJORITY)
+            found, majority = row.shown
+            if majority is not None:
+                top = place - 0.3 if row.leaks else place
+                axes.plot([majority] * 2, [top, top + 0.3], color=GREY, linewidth=3, label=MAJORITY)
             if row.published is not None:
                 axes.scatter(row.published, place, marker="D", s=34, color="black", zorder=4, label=PUBLISHED)
-            _draw_interval(axes, row.leaky[0], place - 0.12, color=LEAKY, label=LEAKS)
-            _draw_interval(axes, row.without_leak[0], place + 0.12, color=BLUE, label=WITHOUT)
+            if row.leaks:
+                _draw_interval(axes, found, place - 0.12, color=LEAKY, label=LEAKS)
+            else:
+                _draw_interval(axes, found, place + 0.12, color=BLUE, label=WITHOUT)
         axes.set_yticks(range(len(rows)), [fill(row.name, NAME_WIDTH) for row in rows])
         axes.set(xlabel=f"{metric},\nwith 95 % intervals by group", xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))

@@ -257,17 +257,14 @@ def rows_of(ladder: Ladder, climbed: list[Climbed], metric: str) -> list[Row]:
     rows = []
     for one in climbed:
         published = ladder.published.value if ladder.published and one.step == ladder.steps[0] else None
-        shown: Shown = (one.estimates[metric], one.majority if metric == "accuracy" else None)
-        leaky, clean = ((None, None), shown) if one.leakage == "none" else (shown, (None, None))
-        rows.append(Row(f"{ladder.name}: {one.step.shows}", published, leaky, clean))
+        shown = one.estimates[metric], one.majority if metric == "accuracy" else None
+        rows.append(Row(f"{ladder.name}: {one.step.shows}", published, shown, one.leakage != "none"))
     return rows
 
 
 def single_rows(study: Study, found: dict[str, Found]) -> list[Row]:
     """Return the plot's rows of experiments, one by one."""
-    rows = []
-    for name, ours in found.items():
-        shown = ours.shown(study.metric, study.split)
-        leaky, clean = ((None, None), shown) if ours.evaluation["leakage"] == "none" else (shown, (None, None))
-        rows.append(Row(name, None, leaky, clean))
-    return rows
+    return [
+        Row(name, None, ours.shown(study.metric, study.split), ours.evaluation["leakage"] != "none")
+        for name, ours in found.items()
+    ]

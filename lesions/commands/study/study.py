@@ -23,17 +23,21 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 """Those that a report compares."""
 
 
-class Published(BaseModel):
-    """A metric that somebody published, what its images were called there, and where it stands."""
+class Part(BaseModel):
+    """A part of the file: no other keys, and no value of another type."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Published(Part):
+    """A metric that somebody published, what its images were called there, and where it stands."""
 
     value: float = Field(ge=0, le=1)
     split: Split
     source: str = Field(min_length=1)
 
 
-class Step(BaseModel):
+class Step(Part):
     """A step of a ladder: an experiment, and the images that it is shown on.
 
     Attributes:
@@ -43,8 +47,6 @@ class Step(BaseModel):
         seen_by: an experiment; of the images, only those of a group that it trains with.
         unseen_by: the same, only those of other groups.
     """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     experiment: str
     shows: str = Field(min_length=1)
@@ -57,7 +59,7 @@ class Step(BaseModel):
         return [name for name in (self.experiment, self.seen_by, self.unseen_by) if name is not None]
 
 
-class Ladder(BaseModel):
+class Ladder(Part):
     """From one metric to another, a change at a time, such as from a published one to that without its faults.
 
     Attributes:
@@ -66,17 +68,13 @@ class Ladder(BaseModel):
         steps: in order.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
     name: str = Field(min_length=1)
     published: Published | None = None
     steps: Annotated[list[Step], Field(min_length=1)]
 
 
-class Listed(BaseModel):
+class Listed(Part):
     """What the file says of one experiment, or of all (`common`)."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     presets: list[str] = []
     set: dict[str, Any] = {}
@@ -94,7 +92,7 @@ class Entry(Listed):
     each: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
 
 
-class Study(BaseModel):
+class Study(Part):
     """A file in studies/.
 
     Attributes:
@@ -110,8 +108,6 @@ class Study(BaseModel):
         ladders: of experiments, which the report begins with.
         notes: Markdown, with which it ends.
     """
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     name: Name
     title: str = Field(min_length=1)

@@ -48,31 +48,31 @@ def write_plots(
     Returns:
         The plots' names: NAME.png is in the folder.
     """
-    plots = {"flow": draw("flow", flow, split, leak=leak, height=HEIGHT)}
+    plots = {"flow": draw(draw_flow, flow, split, leak=leak, height=HEIGHT)}
     classes = [row["diagnosis"] for row in report[split]["classes"]]
     confusion = report[split]["confusion"]["counts"]
-    plots["confusion"] = draw("confusion", confusion, classes, leak=leak, height=1.4 + 0.42 * len(classes))
+    plots["confusion"] = draw(draw_confusion, confusion, classes, leak=leak, height=1.4 + 0.42 * len(classes))
     curves = pd.read_csv(f"plots/evaluation/roc_{split}.csv")
     for name, task in report["tasks"].items():
         if split in task:
             positive = task["positive"][0] if name == "melanoma" else "malignant, against benign"
             curve = curves[(curves["diagnosis"] == positive) & (curves["reader"] == "model")]
             plots[f"roc_{name}"] = draw(
-                "roc", curve, thresholds(task, split), with_readers and name == "melanoma", leak=leak
+                draw_roc, curve, thresholds(task, split), with_readers and name == "melanoma", leak=leak
             )
     calibration = report["calibration"][split]
     bins = {when: calibration[when]["reliability"] for when in ("before", "after") if when in calibration}
-    plots["reliability"] = draw("reliability", bins, leak=leak)
+    plots["reliability"] = draw(draw_reliability, bins, leak=leak)
     shown = calibration["after" if "after" in calibration else "before"]["tasks"]
     shown = {name: found["reliability"] for name, found in shown.items() if "reliability" in found}
     if shown:
-        plots["reliability_of_tasks"] = draw("reliability_of_tasks", shown, leak=leak)
+        plots["reliability_of_tasks"] = draw(draw_reliability_of_tasks, shown, leak=leak)
     if sources:
         rows = sum(2 + len(found["sources"]) + bool(found["another_source"]) for found in sources)
-        plots["sources"] = draw("sources", sources, leak=leak, height=0.7 + 0.27 * rows)
+        plots["sources"] = draw(draw_sources, sources, leak=leak, height=0.7 + 0.27 * rows)
     for name, (table, *how) in curves_to_draw(report, split).items():
         if len(table):
-            plots[name] = draw("curves", table, *how, leak=leak)
+            plots[name] = draw(draw_curves, table, *how, leak=leak)
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in plots.items():
         (folder / f"{name}.png").write_bytes(content)
@@ -115,11 +115,11 @@ def curves_to_draw(report: dict[str, Any], split: str) -> dict[str, tuple[Any, .
     }
 
 
-def draw(kind: str, *given: Any, leak: str = "", height: float = 3.6) -> bytes:
+def draw(plot: Callable[..., None], *given: Any, leak: str = "", height: float = 3.6) -> bytes:
     """Return a plot as a PNG file.
 
     Args:
-        kind: the name of a function below, without `draw_`.
+        plot: one of the functions below, or `draw_flow`.
         given: what it takes before the axes.
         leak: what leaks, which then stands over the plot.
         height: in inches.
@@ -127,7 +127,7 @@ def draw(kind: str, *given: Any, leak: str = "", height: float = 3.6) -> bytes:
     with style():
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         axes = figure.subplots()
-        KINDS[kind](*given, axes)
+        plot(*given, axes)
         if leak:
             axes.set_title(f"LEAKY: {leak}", color=ALARM, fontsize=9)
         return png(figure)
@@ -262,15 +262,3 @@ def draw_sources(metrics: list[dict[str, Any]], axes: Axes) -> None:
     right.spines["right"].set_visible(False)
     axes.spines["left"].set_visible(False)
     axes.set(xlim=(0, 1), ylim=(len(lines) - 0.5, -0.5), xlabel="with 95 % intervals")
-
-
-KINDS: dict[str, Callable[..., None]] = {
-    "flow": draw_flow,
-    "roc": draw_roc,
-    "confusion": draw_confusion,
-    "reliability": draw_reliability,
-    "reliability_of_tasks": draw_reliability_of_tasks,
-    "curves": draw_curves,
-    "sources": draw_sources,
-}
-"""By name, for `draw`."""

@@ -4,10 +4,10 @@ It lies beside the file as `NAME.sha256`, in the form that `sha256sum --check` r
 colleague with it gets the colleague's file, or is told.
 """
 
-import re
 from pathlib import Path
 
 from lesions.core.errors import UserError
+from lesions.core.sanitize import sanitize
 from lesions.sources.common.partial_download import writing
 from lesions.sources.common.remote_file import file_hashes
 
@@ -19,7 +19,7 @@ def first_sha256(path: Path) -> str:
         path: a whole file, found to be usable. It is read to its end.
 
     Raises:
-        UserError: another file came first under this name, or the record is damaged.
+        UserError: another file came first under this name.
     """
     found = file_hashes(path, ["sha256"])["sha256"]
     record = path.with_name(f"{path.name}.sha256")
@@ -29,17 +29,12 @@ def first_sha256(path: Path) -> str:
             begun.write_text(f"{found}  {path.name}\n", encoding="utf-8")
             begun.replace(record)
         return found
-    first = re.match(r"[0-9a-f]{64}\b", record.read_text(encoding="utf-8", errors="replace").lower())
-    if not first:
+    first = next(iter(record.read_text(encoding="utf-8", errors="replace").lower().split()), "nothing")
+    if first != found:
         raise UserError(
-            f"{record} does not begin with a SHA-256, 64 hexadecimal digits. Delete it, and run again: {path.name} as "
-            "it is now is then taken for the first one."
-        )
-    if first[0] != found:
-        raise UserError(
-            f"{path} is not the file that first came under this name: its SHA-256 is {found}; expected {first[0]}, as "
-            f"{record.name} beside it says. It was left as it is. Put the first one back if you have it. If the "
-            f"publisher has exchanged the file and you want the new one, delete {record} and run again: whatever was "
-            "made of the old one no longer compares."
+            f"{path} is not the file that first came under this name: its SHA-256 is {found}; expected "
+            f"{sanitize(first)}, as {record.name} beside it says. It was left as it is. Put the first one back if you "
+            f"have it. If the publisher has exchanged the file and you want the new one, delete {record} and run "
+            "again: whatever was made of the old one no longer compares."
         )
     return found
