@@ -67,7 +67,7 @@ CASES = [
 HEAD = [
     "`train.architecture`",
     "what it is",
-    "image_size",
+    "px",
     "classes",
     "weights",
     "multiply-adds",

@@ -1,10 +1,10 @@
 """How long does classifying 1,000 images take, beside decoding them and then running the bare network?
 
-    PYTHONPATH=. python benchmarks/classify_speed.py [--rounds 5] [--models models]
+    PYTHONPATH=. python benchmarks/classify_speed.py [--rounds 3] [--models models]
 
-The model is that of `dvc repro`. The images are a hundred of HAM10000_FULL_SIZE_DIR, again and again, else drawn,
-as large as HAM10000's own. Both decode on all cores. `--scale` measures the memory of a process that classifies more
-and more of them, and how long one image takes from the start of Python.
+The model is that of `dvc repro`. The images are at most a hundred of HAM10000_FULL_SIZE_DIR, again and again, else
+drawn, as large as HAM10000's own. Both decode on all cores. `--scale` measures the memory of a process that classifies
+more and more of them, and how long one image takes from the start of Python.
 """
 
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
@@ -29,7 +29,7 @@ from prepare_speed import heavy, photographs
 from lesions.classifier import Classifier
 from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import to_pixels
-from lesions.inference.predict import BATCH_SIZE, predict_batch
+from lesions.inference.predict import BATCH_SIZE
 
 IMAGES = 1_000
 MODELS = Path("models")
@@ -61,37 +61,22 @@ def time_bare(classifier: Classifier, images: Images) -> float:
     return time.perf_counter() - started
 
 
-def time_batches(classifier: Classifier, eagerly: bool) -> float:
-    """Return the seconds that ten batches of noise take, run as the project does, or eagerly."""
-    pixels = np.random.default_rng(1).integers(0, 256, (BATCH_SIZE, *classifier.preprocessing.image_size, 3), np.uint8)
-    started = time.perf_counter()
-    for _ in range(10):
-        if eagerly:
-            classifier.feature_model(pixels, training=False)[1].numpy()
-        else:
-            predict_batch(classifier.feature_model, pixels, tta=False)
-    return time.perf_counter() - started
-
-
 def decoded(classifier: Classifier, image: tuple[str, Callable[[], bytes]]) -> NDArray[np.uint8]:
     """Return the pixels of one image."""
     return to_pixels(image[1](), classifier.preprocessing)
 
 
-def rows(rounds: int = 5, models: Path = MODELS) -> list[Row]:
+def rows(rounds: int = 3, models: Path = MODELS) -> list[Row]:
     """Return one row per claim; see `collect`."""
     classifier = Classifier.of_folder(models)
     images = make_images(IMAGES)
     time_classify(classifier, images[:BATCH_SIZE])
     time_bare(classifier, images[:BATCH_SIZE])
     classify = [(time_classify(classifier, images), time_bare(classifier, images)) for _ in range(rounds)]
-    time_batches(classifier, eagerly=False)
-    batches = [(time_batches(classifier, eagerly=False), time_batches(classifier, eagerly=True)) for _ in range(rounds)]
     size = statistics.mean(len(read()) for _, read in images) / 1000
     what = f"classifying {IMAGES:,} images (files of {size:.0f} kB)"
     return [
         compared(f"{what}, beside decoding them and then the bare network", *pairs(classify), form="{:.2f} s"),
-        compared("running the network on ten batches, beside running it eagerly", *pairs(batches), form="{:.2f} s"),
     ]
 
 
@@ -126,7 +111,7 @@ def peak(models: Path, count: int) -> None:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--models", type=Path, default=MODELS)
     parser.add_argument("--scale", action="store_true")
     parser.add_argument("--one-process", type=int)

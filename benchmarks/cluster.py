@@ -3,11 +3,13 @@
 A scheduler and two workers are started as processes of their own on this machine, so that nothing is measured but
 the handing over; docs/cluster.md reckons from these metrics how far a cluster carries.
 
-    python benchmarks/cluster.py [--images 1680] [--rounds 3]
+    PYTHONPATH=. python benchmarks/cluster.py [--images 1680] [--rounds 3]
 
-Images of 600×450: those of the archives in HAM10000_FULL_SIZE_DIR, else drawn ones, repeated.
+Images of 600×450: some of the archives in HAM10000_FULL_SIZE_DIR, else drawn ones, repeated; on one core also in files
+as large as HAM10000's own.
 """
 
+import hashlib
 import os
 import statistics
 import subprocess
@@ -24,10 +26,13 @@ from typing import Any, NamedTuple
 
 from common import ROOT, Row, compared, measured, print_table
 from distributed import Client
-from prepare_speed import photographs
+from prepare_speed import heavy, photographs
 
 from lesions.archives import read_members
+from lesions.audit.near_duplicates import SIZE, fingerprint
+from lesions.audit.skin_tone import estimate_ita
 from lesions.images import parallel_map as parallel
+from lesions.images.decode import decode_image
 from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import Preprocessing, to_pixels
 from lesions.params.rebalance import Rebalance
@@ -37,6 +42,8 @@ PORT = 18786
 PX = 96
 MEGABYTE = 1_000_000
 TASKS = 100
+BATCHES = (1, 16)
+"""Images a task, beside as many as the project gives."""
 
 
 class Cost(NamedTuple):
@@ -72,6 +79,14 @@ def decode(content: bytes) -> Any:
         content,
         Preprocessing(image_size=(PX, PX), resize_mode="squash", crop_borders=False, colour_constancy="none"),
     )
+
+
+def scan(content: bytes) -> None:
+    """Do the most of what clean does to an image: hash, decode, estimate the skin tone, make the fingerprint."""
+    hashlib.sha256(content).digest()
+    pixels = decode_image(content, SIZE, SIZE)
+    estimate_ita(pixels[::2, ::2])
+    fingerprint(pixels)
 
 
 def nothing(_: object) -> None:
@@ -117,7 +132,7 @@ def rows(images: int = 1680, rounds: int = 3) -> list[Row]:
         ways: dict[str, Callable[[], None]] = {
             "alone": lambda: run(decode, contents, None),
             "cluster": lambda: run(decode, contents, client),
-            **{f"{batch}": partial(run, decode, contents, client, batch) for batch in (1, 4, 16, 64)},
+            **{f"{batch}": partial(run, decode, contents, client, batch) for batch in BATCHES},
         }
         probes: dict[str, Callable[[], None]] = {
             "a task": lambda: run(nothing, [0] * TASKS, client, 1),
@@ -132,7 +147,7 @@ def rows(images: int = 1680, rounds: int = 3) -> list[Row]:
     files = f"(files of {weight:.0f} kB)"
     claim = f"prepare at {PX} px on a cluster of two workers, beside this machine without one {files}"
     table.append(compared(claim, speeds["cluster"], speeds["alone"]))
-    for batch in (1, 4, 16, 64):
+    for batch in BATCHES:
         claim = f"the same with at most {parallel.CLUSTER_BATCH} images a task, beside {batch} {files}"
         table.append(compared(claim, speeds["cluster"], speeds[f"{batch}"]))
     for part, name in (("scheduler", "the scheduler"), ("program", "the program that sends the work")):
@@ -147,12 +162,20 @@ def rows(images: int = 1680, rounds: int = 3) -> list[Row]:
 
 
 def one_core(contents: list[bytes]) -> list[Row]:
-    """Return what one core does in a second, without any handing over."""
+    """Return what one core does in a second, without any handing over.
+
+    Args:
+        contents: files of images; the first 200 of them are made heavy.
+    """
+    large = list(map(heavy, contents[:200]))
+    size = statistics.mean(map(len, large)) / 1000
     operations = Rebalance.read(ROOT / "params.yaml").operations_of_augmentor()
     image = decode(contents[0])
     augmented = [(image, AugmentedImage("original", number)) for number in range(2000)]
     works: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
         f"prepare at {PX} px": (decode, contents),
+        f"prepare at {PX} px (files of {size:.0f} kB)": (decode, large),
+        f"the scan of clean (files of {size:.0f} kB)": (scan, large),
         f"rebalance at {PX} px": (partial(augment, operations=operations, seed=1), augmented),
     }
     table = []

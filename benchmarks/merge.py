@@ -1,4 +1,4 @@
-"""Merged collections: are the copies of an image found, and what does it cost when a collection grows?
+"""Merged collections: are the duplicates of an image found, and what does it cost when a collection grows?
 
     HAM10000_DIR=path/to/ham10000 PYTHONPATH=. python benchmarks/merge.py [--images N] [--width PIXELS] [--grown]
 
@@ -119,7 +119,9 @@ def contained(table: pd.DataFrame, contents: dict[str, bytes]) -> None:
     print(f"{len(third):,} of {len(table):,} images again, {int(wrong.sum())} of them under another diagnosis:")
     print(f"joined {len(joined):,} ({len(joined) / len(third):.2%}); pairs of two lesions {false}")
     print(f"listed as conflicts between the collections: {found.collections['overlaps'][0]['conflicts']}")
-    print(f"set aside as copies: {found.collections['collections']['third']['duplicates']:,}; {seconds:.0f} s in all")
+    print(
+        f"set aside as duplicates: {found.collections['collections']['third']['duplicates']:,}; {seconds:.0f} s in all"
+    )
 
 
 def grown(table: pd.DataFrame, contents: dict[str, bytes]) -> None:

@@ -1,13 +1,15 @@
 """Training's speed, and whether its input keeps it waiting; this machine's matrix product beside it.
 
-    python benchmarks/train_speed.py               a row a claim; HAM10000_FULL_SIZE_DIR names a folder of real images
-    python benchmarks/train_speed.py --steps 100   longer rounds
+    PYTHONPATH=. python benchmarks/train_speed.py [--steps 60] [--rounds 3]
+
+HAM10000_FULL_SIZE_DIR names a folder of real images; else they are drawn.
 
 Beside the default network with the pipeline's own batches, a process of its own with TensorFlow's own settings, as
 in a notebook (`notebook_training.py`): the same network fed from JPEG files by Keras's `image_dataset_from_directory`,
 without a cache; and the network of the published notebooks, at their 180 pixels and with a cache. The ways take turns
-within each round. The last row counts `plain`'s multiply-adds, forward once and backward twice, and compares them with
-those of a product of large matrices in float32.
+within each round. MobileNet with alpha 0.25 at 224 pixels, with random weights and all layers trained, is beside one
+batch again and again. The last rows count multiply-adds, forward once and backward twice, and compare them with those
+of a product of large matrices in float32.
 """
 
 import subprocess
@@ -23,12 +25,12 @@ import lesions.models.common.determinism  # before all that imports Keras
 # isort: split
 import numpy as np
 import tensorflow as tf
+from architectures import Case, build
 from common import Row, compared, print_table
 from notebook_training import BATCH, compiled, step_seconds
 from numpy.typing import NDArray
 from prepare_speed import heavy, photographs
 
-from lesions.models.architectures import plain
 from lesions.models.common.batches import train_batches
 from lesions.models.training.augmentation import augmentation
 from lesions.models.training.flops import multiply_adds
@@ -37,6 +39,8 @@ from lesions.params.train import Augment
 CLASSES = 7
 FILES = 320
 LIGHT, HEAVY = "files as they are", "files as large as HAM10000's own"
+SIZES = (64, 96)
+MOBILENET = Case("pretrained", (224, 224, 3), CLASSES, "")
 AUGMENT = Augment(flip="all", transpose=True, rotate=180, shift=0.1, zoom=0.1, brightness=0.1, contrast=0.1, colour=0.1)
 
 
@@ -72,10 +76,10 @@ def write_files(folder: Path, contents: list[bytes]) -> None:
 
 def arrays(folder: Path, px: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return pixels mapped from a file, as the train stage has them, and labels."""
-    random = np.random.default_rng(0)
+    random, count = np.random.default_rng(0), 3200 if px in SIZES else 320
     file = folder / f"{px}.npy"
-    np.save(file, random.integers(0, 256, (3200, px, px, 3), np.uint8))
-    return np.load(file, mmap_mode="r"), random.integers(0, CLASSES, 3200)
+    np.save(file, random.integers(0, 256, (count, px, px, 3), np.uint8))
+    return np.load(file, mmap_mode="r"), random.integers(0, CLASSES, count)
 
 
 def streams(folder: Path, px: int) -> dict[str, tf.data.Dataset]:
@@ -90,16 +94,16 @@ def streams(folder: Path, px: int) -> dict[str, tf.data.Dataset]:
     }
 
 
-def matrix_speed(split: int = 2048, repeats: int = 8) -> float:
+def matrix_speed(rows_and_columns: int = 2048, repeats: int = 8) -> float:
     """Return multiply-adds a second of a product of two square matrices in float32."""
-    one = tf.random.stateless_normal((split, split), (1, 1))
+    one = tf.random.stateless_normal((rows_and_columns, rows_and_columns), (1, 1))
     product = tf.function(partial(tf.linalg.matmul, one))
     product(one).numpy()
     started = time.perf_counter()
     for _ in range(repeats):
         product(one)
     product(one).numpy()
-    return (repeats + 1) * split**3 / (time.perf_counter() - started)
+    return (repeats + 1) * rows_and_columns**3 / (time.perf_counter() - started)
 
 
 def measure(folder: Path, steps: int, rounds: int) -> dict[str, list[float]]:
@@ -111,12 +115,16 @@ def measure(folder: Path, steps: int, rounds: int) -> dict[str, list[float]]:
         write_files(folder / weight, contents)
         others[weight] = Other(folder / weight)
     ways: dict[str, Callable[[], float]] = {}
-    for px in (64, 96):
-        model = compiled(plain.build((px, px, 3), CLASSES))
+    for px in SIZES:
+        model = compiled(build(Case("plain", (px, px, 3), CLASSES, "")))
         for name, batches in streams(folder, px).items():
             ways[f"{name} {px}"] = partial(step_seconds, model, batches, steps)
         for weight, other in others.items():
             ways[f"{weight} {px}"] = partial(other.seconds, "plain", px, max(5, steps // 2))
+    model = compiled(build(MOBILENET))
+    for name, batches in streams(folder, MOBILENET.shape[0]).items():
+        if name != "augmented":
+            ways[f"{name} MobileNet"] = partial(step_seconds, model, batches, max(5, steps // 6))
     ways["notebook"] = partial(others[LIGHT].seconds, "notebook", 180, max(5, steps // 4))
 
     speeds: dict[str, list[float]] = {name: [] for name in [*ways, "matrix"]}
@@ -132,29 +140,32 @@ def measure(folder: Path, steps: int, rounds: int) -> dict[str, list[float]]:
     return speeds
 
 
-def rows(steps: int = 60, rounds: int = 5) -> list[Row]:
+def rows(steps: int = 60, rounds: int = 3) -> list[Row]:
     """Return a row a claim: claim, ours, theirs, ratio (median of the rounds'), spread (least to most)."""
     with tempfile.TemporaryDirectory() as name:
         speeds = measure(Path(name), steps, rounds)
     table = []
-    for px in (64, 96):
+    for px in SIZES:
         for weight in (HEAVY, LIGHT):
             claim = f"training of plain at {px} px beside image_dataset_from_directory without a cache, {weight}"
             table.append(compared(claim, speeds[f"stream {px}"], speeds[f"{weight} {px}"]))
-        claim = f"training of plain at {px} px beside the published notebook's network at 180 px (at least 20)"
+        claim = f"training of plain at {px} px beside the published notebook's network at 180 px"
         table.append(compared(claim, speeds[f"stream {px}"], speeds["notebook"]))
-        claim = f"training of plain at {px} px beside one batch again and again (at least 0.95)"
+        claim = f"training of plain at {px} px beside one batch again and again"
         table.append(compared(claim, speeds[f"stream {px}"], speeds[f"one batch {px}"]))
-        claim = f"training of plain at {px} px with all augmentation beside without (at least 0.91)"
+        claim = f"training of plain at {px} px with all augmentation beside without"
         table.append(compared(claim, speeds[f"augmented {px}"], speeds[f"stream {px}"]))
-    work = 3 * multiply_adds(plain.build((96, 96, 3), CLASSES))
-    done = [speed * work for speed in speeds["stream 96"]]
-    claim = f"multiply-adds of plain's training at 96 px ({work / 1e6:.0f} M an image) beside a matrix product's"
-    table.append(
-        compared(claim, [x / 1e9 for x in done], [x / 1e9 for x in speeds["matrix"]], "{:,.0f} G multiply-adds/s")
-    )
+    network = "MobileNet alpha 0.25 at 224 px"
+    claim = f"training of {network} beside one batch again and again"
+    table.append(compared(claim, speeds["stream MobileNet"], speeds["one batch MobileNet"]))
+    cases = {"plain at 96 px": (Case("plain", (96, 96, 3), CLASSES, ""), "96"), network: (MOBILENET, "MobileNet")}
+    for name, (case, way) in cases.items():
+        work = 3 * multiply_adds(build(case))
+        done = [speed * work / 1e9 for speed in speeds[f"stream {way}"]]
+        claim = f"multiply-adds of training {name} ({work / 1e6:.0f} M an image) beside a matrix product's"
+        table.append(compared(claim, done, [x / 1e9 for x in speeds["matrix"]], "{:,.0f} G multiply-adds/s"))
     return table
 
 
 if __name__ == "__main__":
-    print_table(rows, steps=60, rounds=5)
+    print_table(rows, steps=60, rounds=3)

@@ -4,7 +4,9 @@ An image gets the same bits whatever stands beside it in the batch: all batches 
 processor's kernels add in an order that depends on the size (oneDNN, as TensorFlow uses it).
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias
 
 import keras
@@ -52,11 +54,24 @@ def predict_images(model: keras.Model, batches: Iterable[Images], n_images: int,
     features, probabilities = (np.empty((n_images, output.shape[-1]), np.float32) for output in model.outputs)
     done = 0
     with tqdm(total=n_images, desc=desc, unit=" images", disable=None) as progress:
-        for images in batches:
-            rows = slice(done, done := done + len(images))
-            features[rows], probabilities[rows] = predict_batch(model, images, tta)
-            progress.update(len(images))
+        for outputs in _predict_two_at_a_time(model, batches, tta):
+            rows = slice(done, done := done + len(outputs[0]))
+            features[rows], probabilities[rows] = outputs
+            progress.update(len(outputs[0]))
     return features, probabilities
+
+
+def _predict_two_at_a_time(model: keras.Model, batches: Iterable[Images], tta: bool) -> Iterator[Outputs]:
+    """Yield what `predict_batch` returns of each batch, in order: one batch alone leaves a core idle at times."""
+    model.make_predict_function()  # once, not in each thread
+    with ThreadPoolExecutor(2) as pool:
+        started: deque[Future[Outputs]] = deque()
+        for images in batches:
+            started.append(pool.submit(predict_batch, model, images, tta))
+            if len(started) > 2:
+                yield started.popleft().result()
+        while started:
+            yield started.popleft().result()
 
 
 def in_batches(images: Images) -> Iterator[Images]:

@@ -1,15 +1,15 @@
-"""What does DVC cost: a whole run beside its commands alone, and a run with nothing to do beside DVC's own?
+"""What does a run take, by stage; what does DVC add; and what does a run with nothing to do take beside DVC's floor?
 
-    PYTHONPATH=. python benchmarks/dvc_overhead.py [--rounds 3] [--idle-rounds 15]
+    PYTHONPATH=. python benchmarks/dvc_repro.py [--rounds 1] [--idle-rounds 7] [--params params.yaml]
 
-All runs are in temporary clones, in turn. A whole run begins without outputs and with an empty cache. Each of its
-commands is timed within it, as a shell script would run them one after the other: one training took 32 s and the next,
-to the same bits, 49 s on a virtual machine, which would hide what DVC takes.
+All runs are in temporary clones of the last commit. A whole run begins without outputs and with an empty cache;
+`--params` names a file to use in the place of the default params.yaml. Each stage's command is timed within it, as a
+shell script would run them one after the other: one training took 32 s and the next, to the same bits, 49 s on a
+virtual machine, which would hide what DVC adds.
 
-With nothing to do, DVC's own is a chain of as many stages as here, each of which copies one file. The third row's is
-DVC's floor for a pipeline like this one: its stages, parameters, data and outputs, and no code in the dependencies. It
-says what it costs that a change of code reruns what the code is in; the second also what it costs DVC to check twelve
-folders of data, forty outputs and ninety parameters, as it must.
+With nothing to do, DVC's floor is a chain of as many stages as here, each with one file in and one out. The other floor
+is this pipeline with its stages, parameters, data and outputs, and no code in the dependencies: it says what it takes
+that a change of code reruns what the code is in.
 
 Wall times of a machine that does other work vary by half; processor time, user's and system's together, varies less.
 """
@@ -22,26 +22,26 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from shutil import copytree
+from shutil import copyfile, copytree
 from statistics import median
 from typing import Any
 
 import pandas as pd
-from common import ROOT, Row, compared, print_table
+from common import ROOT, Row, compared, measured, print_table
 from ruamel.yaml import YAML
 
 DVC = [sys.executable, "-m", "dvc"]
-OF_OURS = ("lesions/", "stages/")
+CODE = ("lesions/", "stages/")
 
 TIMED = """import resource, subprocess, sys, time
 start = time.perf_counter()
 code = subprocess.call([sys.executable, *sys.argv[1:]])
 wall, used = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
 with open({log!r}, "a") as file:
-    file.write(f"{{wall}},{{used.ru_utime + used.ru_stime}}\\n")
+    file.write(f"{{sys.argv[-1].split('.')[-1]}},{{wall}},{{used.ru_utime + used.ru_stime}},{{used.ru_maxrss}}\\n")
 sys.exit(code)
 """
-"""In the place of `python`: runs it, and notes its wall and processor time."""
+"""In the place of `python`: runs it, and notes the stage, its wall and processor time, and its largest process."""
 
 Times = tuple[float, float]
 """Seconds of wall time and of processor time."""
@@ -70,28 +70,30 @@ def stages(folder: Path) -> dict[str, Any]:
     return found
 
 
-def clone(folder: Path) -> Path:
-    """Make a clone of what is committed, in which nothing has run."""
+def clone(folder: Path, params: str) -> Path:
+    """Make a clone of what is committed, in which nothing has run; "" stands for the params.yaml in it."""
     call(["git", "clone", "--quiet", str(ROOT), str(folder)], folder.parent)
+    if params:
+        copyfile(params, folder / "params.yaml")
     return folder
 
 
-def whole_run(folder: Path) -> tuple[Times, Times]:
-    """Run the pipeline from nothing; return what it took, and what its commands took of that."""
+def whole_run(folder: Path) -> tuple[Times, pd.DataFrame]:
+    """Run the pipeline from nothing; return what it took, and of each stage's command `wall`, `busy` and `kb`."""
     timed = folder / "timed"
     timed.mkdir()
     python = timed / "python"
     python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(timed / "timed.py"))} "$@"\n')
     python.chmod(0o755)
     (timed / "timed.py").write_text(TIMED.format(log=str(timed / "log.csv")))
-    wall, busy = call([*DVC, "repro"], folder, first_on_path=timed)
-    log = pd.read_csv(timed / "log.csv", names=["wall", "busy"])
-    assert len(log) == len(stages(folder))
-    return (wall, busy), (log["wall"].sum(), log["busy"].sum())
+    times = call([*DVC, "repro"], folder, first_on_path=timed)
+    log = pd.read_csv(timed / "log.csv", names=["stage", "wall", "busy", "kb"], index_col="stage")
+    assert sorted(log.index) == sorted(stages(folder))
+    return times, log
 
 
 def bare(folder: Path, number: int) -> Path:
-    """Make a chain of so many stages that copy a file, and run it once."""
+    """Make a chain of so many stages with one file in and one out, and run it once."""
     chain = {f"stage{n}": {"cmd": f"cp file{n} file{n + 1}", "deps": [f"file{n}"], "outs": [f"file{n + 1}"]}
              for n in range(number)}  # fmt: skip
     folder.mkdir()
@@ -103,11 +105,11 @@ def bare(folder: Path, number: int) -> Path:
 
 
 def without_code(ran: Path, folder: Path) -> Path:
-    """Copy a clone that ran, and leave its code out of the dependencies."""
+    """Make a second clone that ran, and leave its code out of the dependencies."""
     copytree(ran, folder, symlinks=True)
     pipeline = YAML().load(folder / "dvc.yaml")
     for stage in pipeline["stages"].values():
-        stage["deps"] = [dep for dep in stage["deps"] if not dep.startswith(OF_OURS)]
+        stage["deps"] = [dep for dep in stage["deps"] if not dep.startswith(CODE)]
     YAML().dump(pipeline, folder / "dvc.yaml")
     call([*DVC, "commit", "--force", "--quiet"], folder)
     return folder
@@ -128,25 +130,49 @@ def row(claim: str, pairs: list[tuple[Times, Times]]) -> Row:
     return compared(f"{claim}; of processor time {busy:.2f}", ours, theirs, "{:.2f} s")
 
 
-def rows(rounds: int = 3, idle_rounds: int = 15) -> list[Row]:
+def by_stage(logs: list[pd.DataFrame], what: str) -> list[Row]:
+    """Return a row a stage, one of predict and explain beside train, and one of the largest process."""
+    time_of = pd.concat(logs)[["wall", "busy"]].groupby("stage", sort=False).median()
+    total = time_of["busy"].sum()
+    table = [
+        measured(
+            f"{what}, stage {stage}: processor time (and wall time), beside all stages'",
+            f"{busy:.1f} s ({wall:.1f} s)",
+            f"{total:.1f} s",
+            f"{busy / total:.2f}",
+        )
+        for stage, wall, busy in time_of.itertuples()
+    ]
+    after = [log["busy"]["predict"] + log["busy"]["explain"] for log in logs]
+    claim = f"{what}, predict and explain beside train: processor time"
+    table.append(compared(claim, after, [log["busy"]["train"] for log in logs], "{:.1f} s"))
+    peak = max(log["kb"].max() for log in logs)
+    return [*table, measured(f"{what}, largest process", f"{peak / 1e6:.2f} GB")]  # Linux counts in kB
+
+
+def rows(rounds: int = 1, idle_rounds: int = 7, params: str = "") -> list[Row]:
     """Return a row a claim; see `collect`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        whole = [whole_run(clone(folder / f"whole{number}")) for number in range(rounds)]
+        whole = [whole_run(clone(folder / f"whole{number}", params)) for number in range(rounds)]
         ran = folder / "whole0"
         number = len(stages(ran))
         floors = [bare(folder / "bare", number), without_code(ran, folder / "no_code")]
         for each in (ran, *floors):
             idle(each)  # to warm the disk's cache
         turns = [[idle(each) for each in (ran, *floors)] for _ in range(idle_rounds)]
+    what = f"`dvc repro` from nothing, {params or 'the default'}"
+    commands = [(log["wall"].sum(), log["busy"].sum()) for _, log in whole]
     return [
-        row("`dvc repro` from nothing, default set, beside its commands alone (at most 1.10)", whole),
-        row(f"`dvc repro` with nothing to do, beside {number} stages that copy a file",
+        row(f"{what}, beside its commands alone", [(all_of_it, alone) for (all_of_it, _), alone in
+                                                   zip(whole, commands, strict=True)]),
+        *by_stage([log for _, log in whole], what),
+        row(f"`dvc repro` with nothing to do, beside {number} stages with one file in and one out",
             [(ours, floor) for ours, floor, _ in turns]),
-        row("`dvc repro` with nothing to do, beside this pipeline with no code in its dependencies (at most 1.3)",
+        row("`dvc repro` with nothing to do, beside this pipeline with no code in its dependencies",
             [(ours, floor) for ours, _, floor in turns]),
     ]  # fmt: skip
 
 
 if __name__ == "__main__":
-    print_table(rows, rounds=3, idle_rounds=15)
+    print_table(rows, rounds=1, idle_rounds=7, params="")
