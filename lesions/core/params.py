@@ -15,6 +15,40 @@ FILE = Path("params.yaml")
 NO_FILE = "data/none"
 """Stands for "no file": DVC wants to see something under each name that dvc.yaml gives it."""
 
+RENAMED = {
+    "download.pictures": "n_images",
+    "clean.other_diagnoses": "unmapped_diagnoses",
+    "clean.contradictions": "label_conflicts",
+    "clean.age_missing": "impute_age",
+    "clean.classes.*.of": "diagnoses",
+    "clean.classes.*.nature": "malignancy",
+    "split.val": "val_fraction",
+    "split.test": "test_fraction",
+    "split.separated": "group_overlap",
+    "split.siblings": "same_lesion",
+    "prepare.px": "image_size",
+    "prepare.fit": "resize_mode",
+    "prepare.borders": "crop_borders",
+    "rebalance.extra": "copies_per_class",
+    "train.batch": "batch_size",
+    "train.members": "ensemble_size",
+    "train.warmup": "warmup_epochs",
+    "train.plateau": "reduce_lr_on_plateau",
+    "train.keep": "restore_best_weights",
+    "train.early_stopping": "early_stopping_patience",
+    "train.logit_adjustment": "logit_adjustment_tau",
+    "train.head_epochs": "freeze_backbone_epochs",
+    "train.backbone_rate": "backbone_lr_multiplier",
+    "predict.dihedral": "tta",
+    "predict.patient": "calibrate.use_metadata",
+    "evaluate.sides": "splits",
+    "evaluate.resamples": "n_bootstrap",
+    "explain.examples": "examples_per_class",
+}
+"""New names of keys, by section and old name."""
+RENAMED_VALUES = {("split.method", "declared"): "published"}
+"""New names of values, by key and old name."""
+
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Name the known word that `word` was probably meant to be, or list all known ones.
@@ -131,11 +165,17 @@ class Section(BaseModel):
         """Turn one of pydantic's error records into a sentence for the person who edited the file."""
         place = ".".join(str(part) for part in [cls.name(), *detail["loc"]])
         if detail["type"] == "extra_forbidden":
-            top = len(detail["loc"]) == 1
-            hint = did_you_mean(str(detail["loc"][0]), cls.model_fields) if top else "remove it"
+            key = str(detail["loc"][-1])
+            anywhere = place if len(detail["loc"]) == 1 else f"{cls.name()}.{detail['loc'][0]}.*.{key}"
+            if anywhere in RENAMED:
+                return f"{place}: {key} is now called {RENAMED[anywhere]}"
+            hint = did_you_mean(key, cls.model_fields) if len(detail["loc"]) == 1 else "remove it"
             return f"{place}: unknown key; {hint}"
         if detail["type"] == "missing":
             return f"{place}: missing; `git diff params.yaml` shows whether it was removed"
+        old = detail["input"] if isinstance(detail["input"], str) else ""
+        if (place, old) in RENAMED_VALUES:
+            return f"{place}: {old} is now called {RENAMED_VALUES[place, old]}"
         message = detail["msg"]
         ours = detail["type"] == "value_error"
         message = message.removeprefix("Value error, ") if ours else message[0].lower() + message[1:]

@@ -47,7 +47,10 @@ def check_all(file: Path = FILE) -> None:
 def check_sections(content: dict[str, Any], file: Path = FILE) -> None:
     """Check what params.yaml holds, or would hold; see `check_all`."""
     unknown = [name for name in content if name not in SECTIONS]
-    problems = [f"{file}: unknown section `{name}`; {did_you_mean(name, SECTIONS)}" for name in unknown]
+    hints = {name: did_you_mean(name, SECTIONS) for name in unknown}
+    if "weights" in unknown:
+        hints["weights"] = "weights is now called pretrained, with the keys model, alpha, weights and path"
+    problems = [f"{file}: unknown section `{name}`; {hints[name]}" for name in unknown]
     for name, section in SECTIONS.items():
         try:
             if content.get(name) is None:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from lesions.core.errors import UserError
-from lesions.core.params import did_you_mean
+from lesions.core.params import RENAMED, did_you_mean
 from lesions.params.all import SECTIONS, check_all
+from lesions.params.clean import OwnClass
 from lesions.params.prepare import Prepare
 from lesions.params.split import Split
 from tests.conftest import ROOT, run
@@ -42,6 +43,7 @@ def test_every_key_has_a_comment() -> None:
     [
         ("download", "source", "sythetic", 'download.source: no such source; did you mean "synthetic"?'),
         ("train", "architecture", "plane", 'train.architecture: no such architecture; did you mean "plain"?'),
+        ("split", "method", "declared", "split.method: declared is now called published"),
         ("train", "epoch", 3, 'train.epoch: unknown key; did you mean "epochs"?'),
         ("train", "epochs", 0, "train.epochs: input should be greater than or equal to 1; found 0"),
         ("train", "epochs", "ten", "train.epochs: input should be a valid integer; found 'ten'"),
@@ -106,6 +108,32 @@ def test_all_errors_at_once(tmp_path: Path) -> None:
         "no section `predict`",
     ):
         assert words in str(error.value)
+
+
+@pytest.mark.parametrize("place", RENAMED)
+def test_old_key_is_named(tmp_path: Path, place: str) -> None:
+    section, *keys = place.replace("*", "malignant").split(".")
+    edited: object = 1
+    for key in reversed(keys):
+        edited = {key: edited}
+    assert isinstance(edited, dict)
+    file = changed(tmp_path, PARAMS | {section: PARAMS[section] | edited})
+    with pytest.raises(UserError, match=rf"{keys[-1]}: {keys[-1]} is now called {RENAMED[place]}"):
+        check_all(file)
+
+
+def test_new_names_exist() -> None:
+    for place, new in RENAMED.items():
+        section, _, key = new.rpartition(".")
+        own_class = place.startswith("clean.classes.")
+        assert key in (OwnClass if own_class else SECTIONS[section or place.partition(".")[0]]).model_fields
+
+
+def test_old_section_weights_is_named(tmp_path: Path) -> None:
+    file = changed(tmp_path, PARAMS | {"weights": {"network": "none", "width": 1.0, "initial": "imagenet"}})
+    words = "weights is now called pretrained, with the keys model, alpha, weights and path"
+    with pytest.raises(UserError, match=words):
+        check_all(file)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,11 @@ EXCEPTIONS = {
     "copy_weights": "of a file",
     "_copy": "of a file",
     "side": "NumPy's searchsorted",
+    "download.pictures": "an old name of a parameter",
+    "evaluate.sides": "an old name of a parameter",
+    "split.siblings": "an old name of a parameter",
     "copy_of_tree": "of the repository",
+    "clean.classes.*.nature": "an old name, which the message names",
     "question": "of a study: what its experiments answer",
 }
 """Names that may hold such a word, and why."""
