@@ -1,8 +1,13 @@
 """Markdown tables and templates."""
 
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from lesions.reporting.common.tables import Markdown, escape_markdown, markdown_table, table_of
+from lesions.reporting.common.html import code
+from lesions.reporting.common.tables import Markdown, escape_but_code, escape_markdown, markdown_table, table_of
 from lesions.reporting.common.templates import unwrap
 
 HOSTILE = "<script>alert(1)</script> | ![x](http://example.org/x.png) `*_[]\n# x"
@@ -30,6 +35,19 @@ def test_hostile_text_is_shown() -> None:
     assert "<img" not in html
     assert html.count("<td") == 1
     assert "\n" not in escape_markdown(HOSTILE)
+
+
+def test_commands_in_a_sentence() -> None:
+    said = "Run `lesions study <b>_a_` for *x*, or `y"
+    assert escape_but_code(said) == r"Run `lesions study <b>_a_` for \*x\*, or \`y"
+    assert code(said) == "Run <code>lesions study &lt;b&gt;_a_</code> for *x*, or `y"
+
+
+@given(st.text("`\\\\<b>*_![]()# \nx&|", max_size=30))
+def test_nothing_of_a_sentence_is_obeyed_but_code(said: str) -> None:
+    page = MarkdownIt("commonmark", {"html": True}).enable("table").render(f"- {escape_but_code(said)}")
+    assert set(re.findall("<[^>]*>", page)) <= {"<ul>", "</ul>", "<li>", "</li>", "<code>", "</code>"}
+    assert set(re.findall("<[^>]*>", code(said))) <= {"<code>", "</code>"}
 
 
 def test_unwrap() -> None:

@@ -18,6 +18,13 @@ def escape_markdown(text: object) -> Markdown:
     return Markdown(re.sub(r"([\\`*_\[\]<>#|&~!])", r"\\\1", " ".join(str(text).split())))
 
 
+def escape_but_code(text: object) -> Markdown:
+    """Return a sentence of ours as Markdown: what stands between backquotes is code, all else as `escape_markdown`."""
+    return Markdown(
+        re.sub(r"\\`([^`]+)\\`", lambda found: "`" + re.sub(r"\\(.)", r"\1", found[1]) + "`", escape_markdown(text))
+    )
+
+
 def cell(value: object) -> str:
     """Return a value as Markdown: a metric with its interval, a count, a number in three digits, or escaped text."""
     if isinstance(value, Mapping):

@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from lesions.reporting.common import numbers, tables
+from lesions.reporting.common import html, numbers, tables
 from lesions.reporting.common.html import CSP, data_uri
 from lesions.reporting.common.names import metric_name, split_name
 
@@ -59,6 +59,8 @@ def one_line(text: str) -> str:
 ENVIRONMENT.globals |= {"csp": CSP}
 ENVIRONMENT.filters |= {
     "md": tables.escape_markdown,
+    "md_code": tables.escape_but_code,
+    "code": html.code,
     "markdown": tables.Markdown,
     "table": tables.table_of,
     "ci": tables.cell,
