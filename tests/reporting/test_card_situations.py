@@ -160,6 +160,7 @@ SITUATIONS = {
         [
             r"divided by its share of validation, which is \d+ times as large for the commonest as for the rarest",
             r"It is not always the most probable one\. On test, each diagnosis against the rest",
+            "Diagnoses here are those with the largest probability before calibration",
         ],
         ["before calibration. On test"],
         params={"calibrate": {"optimise": "balanced_accuracy"}},
