@@ -172,6 +172,8 @@ def put_prepared(folder: Path, count: int, px: int) -> None:
     noise = (random.integers(0, 256, (px, px, 3), np.uint8) for _ in names)
     image_array.write(folder / "data/prepared", pd.DataFrame({"image_id": names, "label": "nv"}), noise, (px, px))
     (folder / "data/split").mkdir()
+    (folder / "data/clean").mkdir()
+    pd.DataFrame({"label": ["nv"]}).to_csv(folder / "data/clean/classes.csv", index=False)
     split = pd.DataFrame({"image_id": names, "split": "train", "leakage": "none"})
     split.to_csv(folder / "data/split/split.csv", index=False)
 

@@ -19,6 +19,8 @@ import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
+from lesions.evaluation.common.tasks import Thresholds
+
 # Jupyter starts in the notebook's own folder.
 os.chdir(next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "dvc.yaml").is_file()))
 sns.set_theme(style="white", font_scale=0.9)
@@ -112,7 +114,8 @@ plt.show()
 """
 ## What the model says
 
-One row per image of validation and test: the calibrated probability of each class. The highest one is the prediction.
+One row per image of validation and test: the probability of each class, uncalibrated. The model's decision rule says
+which class is the diagnosis (`calibrate.optimise`); as the project comes, it is the one with the largest probability.
 The intervals are those of `reports/evaluation.json`; they come from resampling groups, not images.
 """
 
@@ -120,7 +123,8 @@ The intervals are those of `reports/evaluation.json`; they come from resampling 
 predictions = read("data/predictions/predictions.csv")
 predictions = predictions[predictions["split"] == SPLIT].reset_index(drop=True)
 y_score = predictions[classes.index].to_numpy()
-predictions["predicted"] = classes.index[y_score.argmax(axis=1)]
+decision_rule = Thresholds.read(Path("models/thresholds.json")).decision_rule
+predictions["predicted"] = classes.index[decision_rule.answers(y_score)]
 predictions["confidence"] = y_score.max(axis=1)
 predictions["correct"] = predictions["predicted"] == predictions["label"]
 

@@ -11,8 +11,8 @@ Where the model uses age, sex and site, they go beside the image, as far as they
     classifier.classify(pixels, metadata={"age": "55", "sex": "female", "site": "back"})
 
 All that decides a prediction lies in the model's folder: the network, the preprocessing, the classes, the metadata
-prior, the calibration, the thresholds. `params.yaml` is not read. An image gets the same prediction alone or among
-others, and the same as from the stages `predict` and `calibrate`, to the bit.
+prior, the calibration, the decision rule, the thresholds. `params.yaml` is not read. An image gets the same prediction
+alone or among others, and the same as from the stages `predict` and `calibrate`, to the bit.
 """
 
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras

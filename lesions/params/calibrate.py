@@ -17,7 +17,7 @@ class Calibrate(Section):
 
     @model_validator(mode="after")
     def _costs_are_wanted(self) -> Self:
-        if (self.optimise == "expected_cost") != bool(self.costs):
+        if (self.optimise == "expected_cost") != any(self.costs.values()):
             raise ValueError(
                 "costs and optimise: expected_cost belong together; for instance optimise: expected_cost with "
                 "costs: {mel: {nv: 20}}, where calling a melanoma a nevus costs as much as twenty other errors"

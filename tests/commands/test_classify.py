@@ -89,6 +89,12 @@ def test_predictions_equal_the_pipelines(workspace: Path, classifier: Classifier
         table = pd.read_csv(workspace / "data" / file).set_index("image_id").loc[evaluated["image_id"]]
         due = table[classifier.thresholds.classes].to_numpy(np.float32)
         assert (np.array([list(getattr(one, attribute).values()) for one in found], np.float32) == due).all(), file
+    rule = classifier.thresholds.decision_rule
+    assert rule.optimise == "balanced_accuracy"
+    uncalibrated = np.array([list(one.uncalibrated.values()) for one in found])
+    diagnoses = rule.answers(uncalibrated)
+    assert [one.diagnosis for one in found] == [classifier.thresholds.classes[label] for label in diagnoses]
+    assert (diagnoses != uncalibrated.argmax(axis=1)).any()
     scores = pd.read_csv(workspace / "data/predictions/ood_scores.csv").set_index("image_id")["ood_score"]
     assert [np.float32(one.ood_score) for one in found] == [np.float32(scores[one.name]) for one in found]
     report = json.loads((workspace / "reports/evaluation.json").read_text())

@@ -18,15 +18,23 @@ from lesions.commands.compare import compare as comparing
 from lesions.commands.compare.by_collection import collections_of
 from lesions.commands.compare.compare import as_text
 from lesions.commands.compare.paired import COMPARED, OF_MELANOMA, estimates
-from lesions.commands.compare.predictions_at_revision import ModelPredictions
+from lesions.commands.compare.predictions_at_revision import ModelPredictions, predictions_at_revision
 from lesions.commands.compare.significance import Areas, delong, mcnemar
 from lesions.core.errors import UserError
+from lesions.core.json_files import write_json
 from lesions.evaluation.bootstrap import Bootstrap
+from lesions.evaluation.common.decision_rule import DecisionRule
 from lesions.evaluation.common.predictions import SplitPredictions
+from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.evaluation.holm import holm
 from tests.conftest import ROOT, commit, lesions, run
 
 CLASSES = ["mel", "bcc", "nv"]
+MELANOMA_ONLY = DecisionRule(
+    optimise="expected_cost",
+    calibration=Calibration(temperature=1.0, classes=CLASSES, biases=[0.0, 0.0, 0.0]),
+    costs=[[0, 1e6, 1e6], [0, 1e6, 1e6], [0, 1e6, 1e6]],
+)
 
 
 @given(st.lists(st.integers(-1, 1), min_size=1, max_size=60))
@@ -180,15 +188,16 @@ def test_paired_interval_is_narrower() -> None:
         assert difference["value"] == pytest.approx(float(second["value"] or 0) - float(first["value"] or 0), abs=2e-4)
 
 
-def put(folder: Path, table: pd.DataFrame, classes: list[str] | None = None) -> None:
+def put(folder: Path, table: pd.DataFrame, classes: list[str] | None = None, rule: DecisionRule | None = None) -> None:
     """Write what is read of one experiment."""
-    for name in ("clean", "split", "predictions"):
-        (folder / "data" / name).mkdir(parents=True, exist_ok=True)
+    for name in ("data/clean", "data/split", "data/predictions", "models"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
     pd.DataFrame({"label": classes or CLASSES, "diagnoses": classes or CLASSES}).to_csv(
         folder / "data/clean/classes.csv", index=False
     )
     table.filter(["image_id", "label", "group_id", "collection"]).to_csv(folder / "data/clean/images.csv", index=False)
     table[["image_id", "split"]].to_csv(folder / "data/split/split.csv", index=False)
+    write_json(folder / "models/thresholds.json", {} if rule is None else {"decision_rule": rule.model_dump()})
     table.drop(columns=["group_id", "collection"], errors="ignore").to_csv(
         folder / "data/predictions/predictions.csv", index=False
     )
@@ -221,10 +230,12 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "grown": grown(plain),
         "merged": merged(plain, plain),
         "merged-better": merged(plain, modelled(3, 3.5)),
+        "by-cost": plain,
         "better": modelled(3, 3.5),
     }
     for name, table in experiments.items():
-        put(folder, table, ["mel", "akiec", "nv"] if name == "other-classes" else None)
+        classes = ["mel", "akiec", "nv"] if name == "other-classes" else None
+        put(folder, table, classes, MELANOMA_ONLY if name == "by-cost" else None)
         commit(folder)
         run(f"git tag {name}", folder)
     return folder
@@ -309,6 +320,17 @@ def test_metrics_by_collection(repository: Path, monkeypatch: pytest.MonkeyPatch
 def test_leakage_is_named(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     assert "WARNING: leaky: split by image. Its metrics say nothing of new" in compare("plain", "leaky", "test", 100)
+
+
+def test_each_experiment_has_its_own_decision_rule(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same predictions; the second calls every image a melanoma."""
+    monkeypatch.chdir(repository)
+    one, other = (predictions_at_revision(name, "val") for name in ("plain", "by-cost"))
+    assert set(other.split.diagnosis) == {CLASSES.index("mel")}
+    assert one.split.diagnosis.tolist() == other.split.probability.argmax(axis=1).tolist()
+    found = compare("plain", "by-cost", "val", 100)
+    assert re.search(r"macro_auc +([\d.]+) +\1 ", found)
+    assert re.search(r"melanoma_sensitivity +[\d.]+ +1[.]000 ", found)
 
 
 def test_results_that_are_not_here_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from lesions.classifier import Classifier
 from lesions.commands.export import convert, export, export_model
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
-from lesions.evaluation.common.decision_rule import MOST_PROBABLE
+from lesions.evaluation.common.decision_rule import DecisionRule
 from lesions.evaluation.common.tasks import OOD, BinaryTask, Model, Threshold, Thresholds, TrainingData
 from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.images.ood_images import generated
@@ -36,10 +36,12 @@ from lesions.inference.predict import dihedral_views
 from lesions.models.architectures import plain, pretrained
 from lesions.models.calibration import metadata_prior, ood, thresholds
 from lesions.models.common import saving
+from lesions.taxonomy import about
 from tests.conftest import ROOT
 from tests.models.test_architectures import CASE, NAMES, build
 
 CLASSES = ["mel", "bcc", "nv"]
+COSTS = [[0.0, 1.0, 9.0], [2.0, 0.0, 2.0], [1.0, 1.0, 0.0]]
 TASKS = {
     "melanoma": BinaryTask(positive=["mel"], negative=["bcc", "nv"]),
     "malignant": BinaryTask(positive=["mel", "bcc"], negative=["nv"]),
@@ -86,6 +88,7 @@ def put_model(folder: Path, model: keras.Model, *, tta: bool = False) -> None:
     ood.save(ood.fit_reference(features, np.arange(len(pixels)) % len(classes)), folder / ood.FILE)
     metadata_prior.MetadataPrior(classes=classes).save(folder)
     calibration_of(classes).save(folder)
+    costs = [row[: len(classes)] for row in COSTS[: len(classes)]]
     of_ood = Threshold(task=OOD, metric="specificity", target=0.99, value=100.0)
     Thresholds(
         model=Model(sha256=hashes(folder), tta=tta, use_metadata=False),
@@ -94,7 +97,7 @@ def put_model(folder: Path, model: keras.Model, *, tta: bool = False) -> None:
         training_data=TrainingData(source="ham10000", provenance_sha256="bb"),
         tasks=TASKS,
         thresholds=[*THRESHOLDS, of_ood],
-        decision_rule=MOST_PROBABLE,
+        decision_rule=DecisionRule(optimise="expected_cost", calibration=calibration_of(classes), costs=costs),
         prediction_sets=None,
     ).write(folder / "thresholds.json")
 
@@ -173,6 +176,7 @@ def test_files_contain_model_json(there: Path) -> None:
     assert found["calibration"]["temperature"] == 1.7
     assert found["calibration"]["biases"] == calibration_of(CLASSES).biases
     assert found["tasks"]["malignant"]["positive"] == ["mel", "bcc"]
+    assert found["diagnosis"]["costs"] == COSTS
     assert found["thresholds"] == [threshold.model_dump() for threshold in THRESHOLDS]
     assert found["made_from"]["sha256"] == hashes(there / "models")
     assert found["preprocessing"]["image_size"] == [32, 32]
@@ -188,13 +192,14 @@ def test_documented_examples_run_without_keras(there: Path, number: int, runtime
     text = (ROOT / "docs/export.md").read_text(encoding="utf-8")
     example = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[number]
     assert runtime in example
-    assert len([line for line in example.splitlines() if line and not re.match("import|from", line)]) == 11
+    assert len([line for line in example.splitlines() if line and not re.match("import|from", line)]) == 14
     printed = run_python(f"{example}\nimport sys; print('tensorflow' in sys.modules, 'lesions' in sys.modules)", there)
-    *probabilities, alert, without = printed.splitlines()
+    *probabilities, diagnosis, alert, without = printed.splitlines()
     assert without == "False False"
     answer = Classifier.of_folder(there / "models").classify(there / "image.jpg")
     shown = [float(value) for value in re.findall(r"\d\.\d+", probabilities[0])]
     assert shown == pytest.approx(list(answer.probabilities.values()), abs=1e-3)
+    assert diagnosis == f"diagnosis: {about(answer.diagnosis).name}"
     assert alert == ("ALERT" if answer.alerts["melanoma"] else "no alert")
 
 

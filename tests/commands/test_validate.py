@@ -103,6 +103,7 @@ def assert_equal_to_evaluate(found: dict[str, Any]) -> None:
     assert found["subgroup_comparisons"] == due["subgroup_comparisons_of_test"]
     assert found["decision_curves"] == due["decision_curves_of_test"]
     assert found["majority_class"] == due["majority_class_of_train"]
+    assert found["decision_rule"]["costs"] == due["decision_rule"]["costs"] is not None
     assert found["metadata"]["image_only"] == due["image_only"]["test"]
     assert found["ood"] == {"ood_threshold": due["ood"]["ood_threshold"], **due["ood"]["test"]}
 

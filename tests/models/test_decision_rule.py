@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lesions.core.decisions import Optimise
 from lesions.core.errors import UserError
 from lesions.evaluation.common.decision_rule import DecisionRule
 from lesions.evaluation.common.temperature_scaling import Calibration
@@ -62,11 +63,21 @@ def test_uncalibrated_probability_is_what_the_network_says() -> None:
     assert rule.answers(probability).tolist() == probability.argmax(axis=1).tolist()
 
 
-def test_without_validation_the_most_probable_class() -> None:
+def test_absent_class_weighs_no_more_for_being_rare() -> None:
+    """As where a model is recalibrated on melanomas and nevi alone."""
+    label, probability = drawn(4)
+    known = label != 1
+    rule = fit_decision_rule("balanced_accuracy", None, UNCHANGED, label[known])
+    assert rule.costs is not None
+    assert rule.costs[1] == [1, 0, 1]
+    assert (rule.answers(probability[known]) == 1).mean() < 0.1
+
+
+@pytest.mark.parametrize("aim", ["accuracy", "balanced_accuracy", "expected_cost"])
+def test_without_validation_there_is_no_aim(aim: Optimise) -> None:
     none = Calibration(classes=CLASSES, biases=[0.0, 0.0, 0.0])
-    rule = fit_decision_rule("balanced_accuracy", None, none, np.zeros(0, np.int64))
-    _, probability = drawn(4, 30)
-    assert rule.answers(probability).tolist() == probability.argmax(axis=1).tolist()
+    with pytest.raises(UserError, match=f"calibrate.optimise is {aim}, which needs validation images"):
+        fit_decision_rule(aim, None, none, np.zeros(0, np.int64))
 
 
 def test_costs_of_an_unknown_class() -> None:

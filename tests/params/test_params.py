@@ -87,6 +87,8 @@ def test_every_key_has_a_comment() -> None:
         ("evaluate", "splits", ["train"], "evaluate.splits"),
         ("calibrate", "optimise", "expected_cost", "calibrate: costs and optimise: expected_cost belong together"),
         ("calibrate", "costs", {"mel": {"nv": 20}}, "calibrate: costs and optimise: expected_cost belong together"),
+        ("calibrate", "optimise", "best", "calibrate.optimise"),
+        ("calibrate", "costs", {"mel": {"mel": 2}, "nv": {"mel": 3}}, "calibrate"),
         ("calibrate", "costs", {"mel": {"nv": -1}}, "calibrate.costs"),
         ("clean", "max_rejected", 2, "clean.max_rejected: input should be less than or equal to 1; found 2"),
     ],

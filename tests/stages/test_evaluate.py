@@ -84,7 +84,7 @@ def test_diagnosis_by_another_aim(predicted: pd.DataFrame, aim: str) -> None:
     edit_params(Path(), calibrate={"optimise": aim, "costs": {"mel": {"nv": 50}} if aim == "expected_cost" else {}})
     report = evaluated(predicted)
     table = pd.read_csv(PREDICTIONS / "predictions_calibrated.csv")
-    fractions = (table.loc[table["split"] == "val", "label"].value_counts() + 1).reindex(CLASSES)
+    fractions = table.loc[table["split"] == "val", "label"].value_counts().reindex(CLASSES)
     costs = pd.DataFrame(1 - np.eye(len(CLASSES)), CLASSES, CLASSES)
     if aim == "balanced_accuracy":
         costs = costs.div(fractions / fractions.sum(), axis=0)

@@ -7,6 +7,7 @@ from typing import Any, TextIO
 
 from lesions.classifier import Classifier, Prediction
 from lesions.core.sanitize import sanitize
+from lesions.evaluation.common.decision_rule import DIAGNOSES
 from lesions.evaluation.common.tasks import Threshold
 from lesions.taxonomy import about
 
@@ -79,11 +80,8 @@ def notes(classifier: Classifier) -> list[str]:
         )
     if classifier.prior.is_active:
         found.append("Age, sex and site are used where they are given; without them the image decides alone.")
-    if any(classifier.calibration.biases):
-        found.append(
-            "diagnosis: the class with the largest uncalibrated probability, which leans to rare classes where the "
-            "training does; calibrated, another class may be more probable."
-        )
+    if any(classifier.calibration.biases) or classifier.thresholds.decision_rule.costs:
+        found.append(f"diagnosis: {DIAGNOSES[classifier.thresholds.decision_rule.optimise]}")
     if classifier.calibration.temperature is None:
         found.append("The probabilities are not calibrated: there was no validation image.")
     return [*found, NOTICE]

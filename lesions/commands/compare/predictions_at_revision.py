@@ -16,6 +16,7 @@ from lesions.evaluation.common.decision_rule import MOST_PROBABLE, DecisionRule
 from lesions.evaluation.common.predictions import SplitPredictions
 
 WORKSPACE = "workspace"
+THRESHOLDS = "models/thresholds.json"
 """The files as they are, in DVC's own commands too."""
 READ = {
     "data/clean/classes.csv": ["label", "diagnoses"],
@@ -85,16 +86,23 @@ def predictions_at_revision(revision: str, name: str) -> ModelPredictions:
 def _decision_rule(revision: str) -> DecisionRule:
     """Return how diagnoses follow there; by the most probable class where an earlier version wrote no rule."""
     try:
-        with _files(revision).open("models/thresholds.json") as stream:
+        with _files(revision).open(THRESHOLDS) as stream:
             found = json.load(stream).get("decision_rule")
         return MOST_PROBABLE if found is None else DecisionRule.model_validate(found)
     except (FileNotFoundError, DataIndexError):
-        return MOST_PROBABLE
-    except (ValueError, AttributeError) as error:
+        raise _missing(revision, THRESHOLDS) from None
+    except (ValueError, AttributeError):
         raise UserError(
-            f"models/thresholds.json of {revision} holds no decision rule that this version can read: {error}. Run "
-            "that experiment again."
+            f"{THRESHOLDS} of {revision} holds no decision rule that this version can read. Run that experiment again."
         ) from None
+
+
+def _missing(revision: str, file: str) -> UserError:
+    mend = "Run `dvc repro`." if revision == WORKSPACE else "Run it, or fetch it with `dvc fetch`."
+    return UserError(
+        f"{revision} has no {file}, neither in Git nor in DVC's cache: the pipeline has not run there to its end, "
+        f"or it ran on another machine. {mend}"
+    )
 
 
 def _files(revision: str) -> DVCFileSystem:
@@ -120,11 +128,7 @@ def _tables(revision: str) -> list[pd.DataFrame]:
                 )
             found.append(table)
     except (FileNotFoundError, DataIndexError):  # the latter where the list of a folder is not in the cache
-        mend = "Run `dvc repro`." if revision == WORKSPACE else "Run it, or fetch it with `dvc fetch`."
-        raise UserError(
-            f"{revision} has no {file}, neither in Git nor in DVC's cache: the pipeline has not run there to its end, "
-            f"or it ran on another machine. {mend}"
-        ) from None
+        raise _missing(revision, file) from None
     except DvcException as error:
         raise UserError(
             f"{revision} cannot be read: {error}. Expected an experiment (`dvc exp show` lists them), a branch, a tag, "

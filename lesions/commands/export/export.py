@@ -22,6 +22,7 @@ from lesions.commands.export import convert
 from lesions.commands.export.export_model import INPUT, Outputs, export_model, keras_outputs
 from lesions.core.errors import UserError, writing
 from lesions.core.stage import say
+from lesions.evaluation.common.decision_rule import DecisionRule
 from lesions.images.ood_images import generated
 from lesions.taxonomy import about
 
@@ -87,6 +88,7 @@ def model_json(classifier: Classifier) -> dict[str, Any]:
         "tta": "the mean over all flips and quarter turns is in the file" if thresholds.model.tta else "as given",
         "preprocessing": preprocessing.to_json(),
         "calibration": {"use": "in the file already", **calibration.model_dump(exclude={"classes"})},
+        "diagnosis": _diagnosis(thresholds.decision_rule),
         "thresholds_are_of": "the sum of the positive classes' uncalibrated probabilities",
         "tasks": {name: task.model_dump() for name, task in thresholds.tasks.items()},
         "thresholds": [one.model_dump() for name in thresholds.tasks for one in thresholds.of_task(name)],
@@ -106,6 +108,12 @@ def model_json(classifier: Classifier) -> dict[str, Any]:
         "ood_score": "not in the file: only `lesions classify` flags images unlike the training images",
         "made_from": {"sha256": thresholds.model.sha256},
     }
+
+
+def _diagnosis(rule: DecisionRule) -> dict[str, Any]:
+    """Return how the diagnosis follows from the outputs."""
+    use = "argmin of probabilities @ costs" if rule.costs else "argmax of uncalibrated"
+    return {"use": f"{use}, a place in classes", **rule.model_dump(include={"optimise", "costs"})}
 
 
 def _with_onnx_metadata(proto: onnx.ModelProto, text: str) -> bytes:

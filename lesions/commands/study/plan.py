@@ -51,8 +51,12 @@ class Planned:
         """Return the options of `dvc exp run`: its name, and the parameters that are not params.yaml's."""
         now, options = dict(leaves(read_file())), ["--name", self.name]
         for key, value in leaves(self.params):
-            if key not in now or now[key] != value:
-                options += ["--set-param", f"++{key}={as_override(value)}"]  # ++ for a key that params.yaml leaves out
+            if key in now and now[key] == value:
+                continue
+            if key in now and isinstance(value, dict):  # which Hydra would merge with what is there
+                options += ["--set-param", f"~{key}", "--set-param", f"+{key}={as_override(value)}"]
+            else:  # ++ for a key that params.yaml leaves out
+                options += ["--set-param", f"++{key}={as_override(value)}"]
         return options
 
     def command(self) -> list[str]:

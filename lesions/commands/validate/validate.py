@@ -30,6 +30,7 @@ from lesions.core.json_files import write_json
 from lesions.core.sanitize import sanitize
 from lesions.core.temporary import temporary_folder
 from lesions.evaluation.bootstrap import Bootstrap
+from lesions.evaluation.common.decision_rule import DIAGNOSES
 from lesions.evaluation.common.predictions import IMAGE_COLUMNS, split_predictions
 from lesions.evaluation.split_metrics import overall_with_intervals
 from lesions.models.calibration.metadata_prior import FIELDS
@@ -89,6 +90,10 @@ def _evaluate(
         # A leak is the last of the classifier's, and the first that a reader must know.
         "warnings": [*classifier.warnings, *model_images.warnings, *([] if selected.names_cases else [NO_CASES])],
         "model": thresholds.model.model_dump(),
+        "decision_rule": {
+            "diagnosis": DIAGNOSES[thresholds.decision_rule.optimise],
+            **thresholds.decision_rule.model_dump(include={"optimise", "costs"}),
+        },
         "files": found.files,
         "mapping": [
             row | {"theirs": sanitize(row["theirs"]), "evaluated": int((evaluated["theirs"] == row["theirs"]).sum())}

@@ -9,6 +9,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from lesions.core.decisions import Optimise
 from lesions.evaluation.common.temperature_scaling import Calibration
 
+DIAGNOSES: dict[Optimise, str] = {
+    "uncalibrated_probability": "the class with the largest uncalibrated probability, which leans to rare classes where"
+    " the training does; calibrated, another class may be more probable.",
+    "accuracy": "the class with the largest calibrated probability.",
+    "balanced_accuracy": "the class whose calibrated probability, divided by its share of validation, is largest; "
+    "another class may be more probable.",
+    "expected_cost": "the class with the least expected cost by the calibrated probabilities; another class may be"
+    " more probable.",
+}
+"""What the diagnosis is, by what it is chosen for."""
+
 
 class DecisionRule(BaseModel):
     """The diagnosis with the least expected cost under the calibrated probabilities.

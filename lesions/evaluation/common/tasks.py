@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
-from lesions.evaluation.common.decision_rule import DecisionRule
+from lesions.evaluation.common.decision_rule import MOST_PROBABLE, DecisionRule
 from lesions.evaluation.common.recalibration import Recalibration
 
 FILE = "thresholds.json"
@@ -191,7 +191,7 @@ class Thresholds(BaseModel):
         tasks: by name; those that the classes allow.
         thresholds: of each task, and of `OOD`; scores are sums of uncalibrated probabilities.
         prediction_sets: None where there was no validation image.
-        decision_rule: how the diagnosis follows from the probabilities.
+        decision_rule: how the diagnosis follows from the probabilities; an earlier version wrote none.
         recalibrated: None where all was fitted on the model's own validation images.
     """
 
@@ -204,7 +204,7 @@ class Thresholds(BaseModel):
     tasks: dict[str, BinaryTask]
     thresholds: list[Threshold]
     prediction_sets: PredictionSets | None
-    decision_rule: DecisionRule
+    decision_rule: DecisionRule = MOST_PROBABLE
     recalibrated: Recalibration | None = None
 
     @field_validator("classes")

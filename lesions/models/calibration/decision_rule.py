@@ -44,12 +44,22 @@ def fit_decision_rule(
         costs: for expected_cost, (classes, classes); else None.
         calibration: fitted on the same images.
         label: (N,), the true labels, as integers, of validation.
+
+    Raises:
+        UserError: there was no validation image, and another aim than the first.
     """
     if optimise == "uncalibrated_probability":
         return MOST_PROBABLE
+    if calibration.temperature is None:
+        raise UserError(
+            f"calibrate.optimise is {optimise}, which needs validation images to calibrate on: set split.val_fraction "
+            "above 0, or calibrate.optimise: uncalibrated_probability."
+        )
     if optimise != "expected_cost":
         counts = np.bincount(label, minlength=len(calibration.classes))
-        fractions = (counts + 1) / (counts.sum() + len(counts))  # a class that validation lacks has one too
-        of_truth = 1 / fractions if optimise == "balanced_accuracy" else np.ones(len(counts))
+        # A class without an image would have the largest cost of all; with 1, its probability decides.
+        of_truth = np.ones(len(counts))
+        if optimise == "balanced_accuracy":
+            of_truth = np.where(counts > 0, counts.sum() / np.maximum(counts, 1), of_truth)
         costs = [[float(f"{cost:.4g}") for cost in row] for row in of_truth[:, None] * (1 - np.eye(len(counts)))]
     return DecisionRule(optimise=optimise, calibration=calibration, costs=costs)
