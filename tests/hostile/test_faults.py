@@ -87,7 +87,8 @@ def run_apart(project: Path, said: Path, words: list[str], environment: dict[str
         cwd=project,
         stdout=said.open("wb"),
         stderr=subprocess.STDOUT,
-        env=os.environ | environment,
+        # Of its own: a process of the fork server gets its signals from another one.
+        env={name: value for name, value in os.environ.items() if name != "TESTS_FORK_SERVER"} | environment,
         preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in ENDING],  # noqa: PLW1509
     )
 
