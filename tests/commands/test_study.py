@@ -12,6 +12,7 @@ from pathlib import Path
 from shutil import copyfile, copytree
 from typing import Any
 
+import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
@@ -19,7 +20,7 @@ from lesions.commands.study import report
 from lesions.commands.study import run as study_run
 from lesions.commands.study.comparison_table import comparison_table
 from lesions.commands.study.comparisons import ONE_RUN, Comparison, adjusted
-from lesions.commands.study.ladder import Climbed
+from lesions.commands.study.ladder import Climbed, climb
 from lesions.commands.study.plan import Planned, list_experiments, plan, with_absolute_paths
 from lesions.commands.study.plot import Row, draw, draw_differences
 from lesions.commands.study.study import (
@@ -35,6 +36,8 @@ from lesions.commands.study.study import (
 from lesions.core.errors import UserError
 from lesions.core.params import read_file
 from lesions.sources.common.download import downloads
+from tests.commands.test_compare import as_predictions, modelled
+from tests.commands.test_compare import put as put_experiment
 from tests.conftest import ROOT, commit, run, stages_run
 from tests.stand_in import put_stand_ins
 
@@ -63,7 +66,7 @@ def test_shipped_study(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     study = read_study(name)
     for entry in study.experiments:
         merge_params(study, entry, read_file())
-    assert len((ROOT / f"studies/{name}.yaml").read_text().splitlines()) < 100
+    assert len((ROOT / f"studies/{name}.yaml").read_text().splitlines()) < 130
 
 
 def test_published_study_differs_in_the_split_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,6 +239,7 @@ def test_study_runs_and_reports(clone: Path) -> None:
         {"experiment": "draw", "shows": "another"},
         {"experiment": "draw", "shows": "what none of its lesions trains", "unseen_by": "draw"},
         {"experiment": "draw", "shows": "the others", "seen_by": "draw"},
+        {"experiment": "draw", "shows": "all of them again"},
         {"experiment": "elsewhere", "shows": "other images"},
     ]
     ladder = {"name": "Seeds", "published": {"value": 0.123, "split": "val", "source": "a [page](x)"}, "steps": steps}
@@ -252,10 +256,12 @@ def test_study_runs_and_reports(clone: Path) -> None:
     assert "2 of 3 done" in printed
     page = (clone / "docs/draws.md").read_text()
     assert "| `elsewhere` | its images are not here |" in page
-    assert "- **Seeds**, accuracy: published 0.123, which is " in page
+    assert "- **Seeds**, accuracy: published 0.123\n  - one seed: 0." in page
     assert r"Published: 0.123, called validation: a \[page\](x)." in page
     assert "| other images | `elsewhere` | not run yet | - |" in page
     assert re.search(r"\| Seeds: another, rather than one seed \(\d+ images\) \| \+0\.000", page)
+    assert re.search(r"  - what none of its lesions trains: \d", page)  # of the same images: no lesion is in two splits
+    assert re.search(r"\| Seeds: all of them again, rather than what none", page)
     assert "| the others |" not in page.replace(
         "| the others | `draw` | not run yet |", ""
     )  # no lesion is in two splits
@@ -417,28 +423,70 @@ def test_table_of_experiments(found: tuple[Study, list[Planned], dict[str, repor
     assert rows[1] == Row("clean", None, (entry(0.6), 0.25), leaks=False)
 
 
-def climbed(step: Step, value: float, leakage: str = "none") -> Climbed:
-    """A step of one run on 100 images."""
-    return Climbed(step, "test", dict.fromkeys(METRICS, entry(value)), 0.5, 100, ONE_RUN, leakage, {})
+def climbed(step: Step, value: float, leakage: str = "none", images: int = 60) -> Climbed:
+    """A step of two runs."""
+    estimates = dict.fromkeys(map(str, METRICS), entry(value) | {"least": value - 0.01, "most": value + 0.02})
+    run = as_predictions(modelled(1, 1.5).head(images), "HEAD")
+    return Climbed(step, "test", estimates, 0.5, images, ONE_RUN, leakage, {"1": run, "2": run})
 
 
-@pytest.mark.parametrize(("published", "place"), [(0.83, "within"), (0.2, "below"), (0.9, "above")])
-def test_ladder_says_where_the_published_metric_is(published: float, place: str) -> None:
-    steps = [Step(experiment=name, shows=name) for name in ("leaky", "clean")]
-    ladder = Ladder(name="L", published=Published(value=published, split="val", source="s"), steps=steps)
-    both = [climbed(steps[0], 0.8, "it leaks"), climbed(steps[1], 0.6)]
-    said = report.in_words(ladder, both, "accuracy")
-    assert said.startswith(
-        f"- **L**, accuracy: published {published}, which is {place} the interval of the same protocol here"
-    )
-    assert said.endswith("leaky, 0.800 (0.750 to 0.850); clean, 0.600 (0.550 to 0.650).")
-    assert "within" not in report.in_words(ladder, both[1:], "accuracy")  # its own protocol was not run
-    few = replace(both[0], estimates={name: {"value": 0.8, "lower": None, "upper": None} for name in METRICS})
-    assert report.in_words(ladder, [few], "accuracy").endswith("as published: leaky, 0.800.")  # of too few groups
+def test_ladder_in_words_and_rows() -> None:
+    steps = [Step(experiment=name, shows=name) for name in ("leaky", "clean", "small")]
+    ladder = Ladder(name="L", published=Published(value=0.83, split="val", source="s"), steps=steps)
+    every = [climbed(steps[0], 0.8, "it leaks"), climbed(steps[1], 0.6), climbed(steps[2], 0.5, images=40)]
+    said = report.in_words(ladder, every, "accuracy")
+    assert said.splitlines() == [
+        "- **L**, accuracy: published 0.83, in 2 runs here 0.790 to 0.820",
+        "  - leaky: 0.800 (0.750 to 0.850)",
+        "  - clean: 0.600 (0.550 to 0.650)",
+        "  - small (other images): 0.500 (0.450 to 0.550)",
+    ]
+    # Its own protocol was not run.
+    assert report.in_words(ladder, every[1:], "accuracy").startswith("- **L**, accuracy: published 0.83\n  - clean: ")
+    none = {"value": 0.8, "lower": None, "upper": None, "least": 0.8, "most": 0.8}
+    few: dict[str, dict[str, Any]] = dict.fromkeys(METRICS, none)
+    assert report.in_words(ladder, [replace(every[0], estimates=few)], "accuracy").endswith("  - leaky: 0.800")
     assert report.in_words(ladder, [], "accuracy") == ""
-    first, second = report.rows_of(ladder, both, "accuracy")
-    assert first == Row("L: leaky", published, (entry(0.8), 0.5), leaks=True)
-    assert second == Row("L: clean", None, (entry(0.6), 0.5), leaks=False)
+    first, second, _ = report.rows_of(ladder, every, "accuracy")
+    assert first == Row("L: leaky (60 images)", 0.83, (every[0].estimates["accuracy"], 0.5), leaks=True)
+    assert second == Row("L: clean (60 images)", None, (every[1].estimates["accuracy"], 0.5), leaks=False)
+
+
+def test_augmented_copies_are_of_the_group_of_their_original(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a validation that was augmented before the split: which of its images train has a copy of."""
+    monkeypatch.chdir(tmp_path)
+    for command in ("git init --quiet", "git config user.email test@example.org", "git config user.name test"):
+        run(command, tmp_path)
+    run("dvc init --quiet", tmp_path)
+    table = modelled(1, 1.5)
+    table = table[table["split"] == "val"]
+    copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+    put_experiment(tmp_path, table)
+    split = table[["image_id", "split"]].copy()
+    half = split.index[: len(split) // 2]
+    split.loc[half, "split"] = "train"
+    split.to_csv(tmp_path / "data/split/split.csv", index=False)
+    # One copy in validation of each training image, and in train one of the last validation image.
+    copies = table.loc[half].assign(original=table["image_id"], image_id=table["image_id"] + "+0001")
+    last = table.tail(1).assign(original=table["image_id"], image_id=table["image_id"] + "+0001", split="train")
+    (tmp_path / "data/rebalanced").mkdir()
+    index = pd.concat([copies, last])[["image_id", "original", "label", "split"]]
+    index.to_csv(tmp_path / "data/rebalanced/index.csv", index=False)
+    shown = pd.concat([table.drop(half), copies]).drop(columns=["group_id", "original"])
+    shown.to_csv(tmp_path / "data/predictions/predictions.csv", index=False)
+    commit(tmp_path)
+    steps = [
+        Step(experiment="a", shows=x, split="val", **more)
+        for x, more in (("all", {}), ("copies", {"seen_by": "a"}), ("others", {"unseen_by": "a"}))
+    ]
+    every, seen, others = climb(Ladder(name="L", steps=steps), {"a": {"": "HEAD"}}, "val")
+    groups = table.set_index("image_id")["group_id"]
+    trained = set(groups[split.loc[half, "image_id"]]) | set(last["group_id"])
+    known = groups.drop(split.loc[half, "image_id"])
+    assert seen.n_images == len(half) + int(known.isin(trained).sum())
+    assert others.n_images == int((~known.isin(trained)).sum())
+    assert every.n_images == seen.n_images + others.n_images == len(shown)
+    assert (seen.leakage, others.leakage) == ("none", "none")
 
 
 def test_mean_and_spread_of_replicates(here: Path) -> None:
@@ -490,7 +538,9 @@ def test_table_says_how_many_survive() -> None:
     assert "6 have no interval: too few groups." in text
     assert "| `a` | **+0.020 (+0.010 to +0.030)**, p = 0.003 | +0.020 | +0.020 | 3 runs, groups |" in text
     assert "| `b` | +0.020 (+0.010 to +0.030), p = 0.060 |" in text  # alone it would be .03
-    assert "none differs, which does not show that they are alike" in comparison_table(adjusted([compared("b", 0.5)]))
+    assert "None is shown to differ at 5 %, which does not show that they are alike" in comparison_table(
+        adjusted([compared("b", 0.5)])
+    )
     one_seed = comparison_table(adjusted([replace(compared("`a`", 0.001), holds=ONE_RUN)]))
     assert "nothing of other random seeds, 1 differs: `a` in accuracy" in one_seed
     assert "At 5 % over all" not in one_seed

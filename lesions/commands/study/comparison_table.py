@@ -43,7 +43,7 @@ def concluded(comparisons: Sequence[Comparison]) -> str:
             f"Between these networks, which tells nothing of other random seeds, {_differ(survivors[1])} (bold)."
         )
     if number and not any(survivors):
-        sentences.append("At 5 % over all none differs, which does not show that they are alike.")
+        sentences.append("None is shown to differ at 5 %, which does not show that they are alike.")
     elif number > sum(map(len, survivors)):
         sentences.append("Of the others this tells neither that they differ nor that they are alike.")
     if reasons:

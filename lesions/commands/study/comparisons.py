@@ -7,6 +7,7 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 from dvc.api import DVCFileSystem
+from dvc_data.index import DataIndexError
 from numpy.typing import NDArray
 
 from lesions.commands.compare.paired import check_alike
@@ -183,3 +184,19 @@ def assignment(commit: str) -> pd.DataFrame:
         for name in ("data/split/split.csv", "data/clean/images.csv")
     )
     return images[["image_id", "group_id", "label"]].merge(split[["image_id", "split"]], on="image_id")
+
+
+def augmented(commit: str) -> pd.DataFrame:
+    """Return the augmented images of an experiment, each with its `original` and its `split`."""
+    try:
+        content = DVCFileSystem(rev=commit).read_bytes("data/rebalanced/index.csv")
+    except (FileNotFoundError, DataIndexError):
+        raise UserError(f"{commit} has no data/rebalanced, neither in Git nor in DVC's cache") from None
+    return pd.read_csv(BytesIO(content), dtype=str, keep_default_na=False)
+
+
+def trained_groups(commit: str) -> set[str]:
+    """Return the groups of which an experiment trained with an image, or with an augmented copy of one."""
+    table, copies = assignment(commit), augmented(commit)
+    originals = copies.loc[copies["split"] == "train", "original"]
+    return set(table.loc[(table["split"] == "train") | table["image_id"].isin(originals), "group_id"])

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,10 @@ from lesions.commands.study.comparisons import (
     adjusted,
     are_alike,
     assignment,
+    augmented,
     compare_runs,
     held_by,
+    trained_groups,
 )
 from lesions.commands.study.difference import crossed_mean
 from lesions.commands.study.runs import Measured, measure_runs
@@ -72,18 +73,25 @@ def climb(ladder: Ladder, commits: Commits, split: str) -> list[Climbed]:
 
 
 def changes(ladder: Ladder, climbed: list[Climbed]) -> list[Comparison]:
-    """Return by how much each step is more than the one before, where both are of the same images.
+    """Return by how much each step is more than the last one before it that is of the same images.
 
     Args:
         ladder: for its name.
         climbed: its steps.
     """
     found = []
-    for before, after in pairwise(climbed):
-        name = f"{ladder.name}: {after.step.shows}, rather than {before.step.shows} ({after.n_images:,} images)"
-        compared = compare_runs(name, before.runs, after.runs)
-        found += [compared] if compared else []
+    for place, after in enumerate(climbed):
+        for before in reversed(climbed[:place]):
+            name = f"{ladder.name}: {after.step.shows}, rather than {before.step.shows} ({after.n_images:,} images)"
+            if compared := compare_runs(name, before.runs, after.runs):
+                found.append(compared)
+                break
     return found
+
+
+def same_images(one: Climbed, other: Climbed) -> bool:
+    """Whether two steps are of the same images."""
+    return are_alike(*(next(iter(step.runs.values())) for step in (one, other)))
 
 
 def adjusted_changes(ladders: list[tuple[Ladder, list[Climbed]]]) -> list[Comparison]:
@@ -98,7 +106,10 @@ def _measured(step: Step, commits: Commits, split: str) -> Climbed:
         UserError: predictions are not in DVC's cache, or the runs are of different images.
     """
     ours = commits[step.experiment]
-    runs = {values: _chosen(predictions_at_revision(commit, split), step, commits) for values, commit in ours.items()}
+    runs = {
+        values: _chosen(_in_groups_of_originals(predictions_at_revision(commit, split), commit), step, commits)
+        for values, commit in ours.items()
+    }
     first = next(iter(runs.values()))
     if not all(are_alike(first, run) for run in runs.values()):
         raise UserError(f"the runs of {step.experiment} are of different images")
@@ -120,18 +131,31 @@ def _measured(step: Step, commits: Commits, split: str) -> Climbed:
 
 
 def _mean(measured: Measured) -> dict[str, Any]:
-    """Return the mean over the runs; of too few groups without an interval."""
+    """Return the mean over the runs, of too few groups without an interval; and the least and the most of a run."""
+    runs = {"least": rounded(float(measured.values.min())), "most": rounded(float(measured.values.max()))}
     if measured.n_groups < MIN_POSITIVE_GROUPS:
-        return {"value": rounded(float(measured.values.mean())), "lower": None, "upper": None}
-    return crossed_mean(measured.values, measured.covariance, measured.n_groups - 1)
+        return {"value": rounded(float(measured.values.mean())), "lower": None, "upper": None} | runs
+    return crossed_mean(measured.values, measured.covariance, measured.n_groups - 1) | runs
+
+
+def _in_groups_of_originals(run: ModelPredictions, commit: str) -> ModelPredictions:
+    """Return the predictions with each augmented image in the group of its original, as its copies are alike."""
+    table = run.split.table
+    if (table["group_id"] != "").all():
+        return run
+    original = augmented(commit).set_index("image_id")["original"]
+    group = assignment(commit).set_index("image_id")["group_id"]
+    group_id = table["group_id"].where(table["group_id"] != "", table["image_id"].map(original).map(group))
+    named = group_id.where(group_id.notna(), "image " + table["image_id"])
+    groups = np.unique(named, return_inverse=True)[1]
+    return replace(run, split=replace(run.split, table=table.assign(group_id=named), groups=groups))
 
 
 def _chosen(run: ModelPredictions, step: Step, commits: Commits) -> ModelPredictions:
     """Return the predictions of those images that the step is of."""
     for name, seen in ((step.seen_by, True), (step.unseen_by, False)):
         if name is not None:
-            table = assignment(next(iter(commits[name].values())))
-            in_train = run.split.table["group_id"].isin(table.loc[table["split"] == "train", "group_id"])
+            in_train = run.split.table["group_id"].isin(trained_groups(next(iter(commits[name].values()))))
             rows = np.asarray(in_train == seen)
             if not rows.any():
                 raise UserError(f"no image is {'' if seen else 'un'}seen by {name}")

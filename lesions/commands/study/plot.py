@@ -18,7 +18,7 @@ NAME_WIDTH = 36
 LABELS = PUBLISHED, LEAKS, WITHOUT, MAJORITY = (
     "published",
     "under a leakage",
-    "without a leakage",
+    "no leakage known",
     "always the majority",
 )
 Shown = tuple[dict[str, Any] | None, float | None]
@@ -65,7 +65,7 @@ def draw(rows: list[Row], metric: str) -> bytes:
             else:
                 _draw_interval(axes, found, place + 0.12, color=BLUE, label=WITHOUT)
         axes.set_yticks(range(len(rows)), [fill(row.name, NAME_WIDTH) for row in rows])
-        axes.set(xlabel=f"{metric},\nwith 95 % intervals by group", xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
+        axes.set(xlabel=f"{metric},\nwith 95 % intervals", xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         order = [label for label in LABELS if label in handles]
         drawing.legend(

@@ -6,6 +6,7 @@ Every metric is read from its experiment; the published ones alone stand in the 
 import json
 import shlex
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -15,7 +16,7 @@ from dvc.exceptions import DvcException
 
 from lesions.commands.study.comparison_table import comparison_table
 from lesions.commands.study.comparisons import Comparison, compare_to_baseline
-from lesions.commands.study.ladder import Climbed, adjusted_changes, climb
+from lesions.commands.study.ladder import Climbed, adjusted_changes, climb, same_images
 from lesions.commands.study.plan import Planned, git
 from lesions.commands.study.plot import Row, Shown, draw, draw_differences
 from lesions.commands.study.study import METRICS, Entry, Ladder, Study
@@ -26,14 +27,16 @@ from lesions.reporting.common.tables import Markdown, escape_markdown, markdown_
 
 Json = dict[str, Any]
 INTERVALS = (
-    "The interval of an experiment is the 95 % of its bootstrap by group (lesion or patient where the data name them, "
-    "and what else belongs together): it holds what other groups would change, and not what another random seed would. "
+    "The 95 % interval of an experiment holds what other groups would change, and not what another random seed, or "
+    "another split, would. A group is a lesion or patient where the data name them, and what else is known to belong "
+    "together; where they name none, intervals are too narrow by what images of one lesion share. “None” as a leakage "
+    "means that none is known. "
     "“Always the majority” is the model that gives every image the class that is most frequent in train."
 )
 
 OTHER_IMAGES = (
-    "Where two steps are of other images, their metrics differ for that reason too; what a step changes on the same "
-    "images stands in a table below, where there is any."
+    "A step marked as of other images cannot be subtracted from the one before it: its metrics differ for that reason "
+    "too. What a step changes on the same images stands in a table below."
 )
 
 
@@ -87,6 +90,7 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
         image = draw(rows, metric_name(study.metric))
     parts = [
         f"# {escape_markdown(study.title)}",
+        "[Documents](README.md) · explanation" if (file.parent / "README.md").exists() else "",
         escape_markdown(study.question),
         "\n".join(filter(None, (in_words(*ladder, study.metric) for ladder in ladders))),
         OTHER_IMAGES if ladders else "",
@@ -133,19 +137,18 @@ def in_words(ladder: Ladder, climbed: list[Climbed], metric: str) -> str:
     """Return what came out of a ladder as an item of a list; "" where no step was run."""
     if not climbed:
         return ""
-    steps = [f"{escape_markdown(one.step.shows)}, {interval_to(one.estimates[metric])}" for one in climbed]
-    published, name = ladder.published, metric_name(metric)
-    if published is None:
-        return f"- **{escape_markdown(ladder.name)}**, {name}: {'; '.join(steps)}."
-    ours = climbed[0].estimates[metric]
-    lower, upper = ours["lower"], ours["upper"]
-    if climbed[0].step != ladder.steps[0] or lower is None:
-        return f"- **{escape_markdown(ladder.name)}**, {name} {published.value:.4g} as published: {'; '.join(steps)}."
-    place = "within" if lower <= published.value <= upper else "below" if published.value < lower else "above"
-    return (
-        f"- **{escape_markdown(ladder.name)}**, {name}: published {published.value:.4g}, which is {place} the interval "
-        f"of the same protocol here: {'; '.join(steps)}."
-    )
+    name = f"- **{escape_markdown(ladder.name)}**, {metric_name(metric)}"
+    if ladder.published:
+        name += f": published {ladder.published.value:.4g}"
+    if ladder.published and len(climbed[0].runs) > 1 and climbed[0].step == ladder.steps[0]:
+        ours = climbed[0].estimates[metric]
+        name += f", in {len(climbed[0].runs)} runs here {ours['least']:.3f} to {ours['most']:.3f}"
+    marks = ["", *("" if same_images(*pair) else " (other images)" for pair in pairwise(climbed))]
+    steps = [
+        f"  - {escape_markdown(one.step.shows)}{mark}: {interval_to(one.estimates[metric])}"
+        for one, mark in zip(climbed, marks, strict=True)
+    ]
+    return "\n".join([name, *steps])
 
 
 def ladder_table(ladder: Ladder, climbed: list[Climbed]) -> str:
@@ -258,7 +261,8 @@ def rows_of(ladder: Ladder, climbed: list[Climbed], metric: str) -> list[Row]:
     for one in climbed:
         published = ladder.published.value if ladder.published and one.step == ladder.steps[0] else None
         shown = one.estimates[metric], one.majority if metric == "accuracy" else None
-        rows.append(Row(f"{ladder.name}: {one.step.shows}", published, shown, one.leakage != "none"))
+        name = f"{ladder.name}: {one.step.shows} ({one.n_images:,} images)"
+        rows.append(Row(name, published, shown, one.leakage != "none"))
     return rows
 
 
