@@ -141,7 +141,7 @@ class Server:
         return None
 
     def takes(self, request: Request) -> bool:
-        """Whether the modules would load alike in a process, and it has the user, group and limits of this one.
+        """Whether the modules would load alike in a process, and it has packages, user and limits of this one.
 
         What loading sets, the tests' own process has too, once a test of it has loaded the same.
         """

@@ -17,11 +17,11 @@ def is_served(words: list[str]) -> bool:
 
 
 def owner() -> list[object]:
-    """Return this process's user, group of processes and limits."""
+    """Return this process's environment of packages, user, group of processes and limits."""
     import resource
 
     limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
-    return [os.getuid(), os.getgid(), os.getpgrp(), limits]
+    return [sys.exec_prefix, os.getuid(), os.getgid(), os.getpgrp(), limits]
 
 
 def hand_over(address: str) -> None:

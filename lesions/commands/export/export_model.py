@@ -25,7 +25,7 @@ def export_model(classifier: Classifier) -> keras.Model:
     keras.utils.clear_session(free_memory=False)  # the files contain the layers' names, which count from one again
     network = classifier.model
     for layer in network.layers:
-        if isinstance(layer, layers.Normalization) and layer.input_mean is not None:
+        if isinstance(layer, layers.Normalization):
             # As a tensor outside of the weights, `Model.export` would make it an input of the ONNX file.
             layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
     pixels = keras.Input(network.input.shape[1:], dtype="uint8", name=INPUT)
