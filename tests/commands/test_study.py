@@ -452,8 +452,8 @@ def test_ladder_in_words_and_rows() -> None:
     assert second == Row("L: clean (60 images)", None, (every[1].estimates["accuracy"], 0.5), leaks=False)
 
 
-def test_augmented_copies_are_of_the_group_of_their_original(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a validation that was augmented before the split: which of its images train has a copy of."""
+def test_augmented_images_are_of_the_group_of_their_original(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a validation that was augmented before the split: which of its images train has an augmented image of."""
     monkeypatch.chdir(tmp_path)
     for command in ("git init --quiet", "git config user.email test@example.org", "git config user.name test"):
         run(command, tmp_path)
@@ -466,18 +466,18 @@ def test_augmented_copies_are_of_the_group_of_their_original(tmp_path: Path, mon
     half = split.index[: len(split) // 2]
     split.loc[half, "split"] = "train"
     split.to_csv(tmp_path / "data/split/split.csv", index=False)
-    # One copy in validation of each training image, and in train one of the last validation image.
-    copies = table.loc[half].assign(original=table["image_id"], image_id=table["image_id"] + "+0001")
+    # One augmented image in validation of each training image, and in train one of the last validation image.
+    made = table.loc[half].assign(original=table["image_id"], image_id=table["image_id"] + "+0001")
     last = table.tail(1).assign(original=table["image_id"], image_id=table["image_id"] + "+0001", split="train")
     (tmp_path / "data/rebalanced").mkdir()
-    index = pd.concat([copies, last])[["image_id", "original", "label", "split"]]
+    index = pd.concat([made, last])[["image_id", "original", "label", "split"]]
     index.to_csv(tmp_path / "data/rebalanced/index.csv", index=False)
-    shown = pd.concat([table.drop(half), copies]).drop(columns=["group_id", "original"])
+    shown = pd.concat([table.drop(half), made]).drop(columns=["group_id", "original"])
     shown.to_csv(tmp_path / "data/predictions/predictions.csv", index=False)
     commit(tmp_path)
     steps = [
         Step(experiment="a", shows=x, split="val", **more)
-        for x, more in (("all", {}), ("copies", {"seen_by": "a"}), ("others", {"unseen_by": "a"}))
+        for x, more in (("all", {}), ("made", {"seen_by": "a"}), ("others", {"unseen_by": "a"}))
     ]
     every, seen, others = climb(Ladder(name="L", steps=steps), {"a": {"": "HEAD"}}, "val")
     groups = table.set_index("image_id")["group_id"]

@@ -196,7 +196,7 @@ def augmented(commit: str) -> pd.DataFrame:
 
 
 def trained_groups(commit: str) -> set[str]:
-    """Return the groups of which an experiment trained with an image, or with an augmented copy of one."""
-    table, copies = assignment(commit), augmented(commit)
-    originals = copies.loc[copies["split"] == "train", "original"]
+    """Return the groups of which an experiment trained with an image, or with an augmented one."""
+    table, made = assignment(commit), augmented(commit)
+    originals = made.loc[made["split"] == "train", "original"]
     return set(table.loc[(table["split"] == "train") | table["image_id"].isin(originals), "group_id"])

@@ -139,7 +139,7 @@ def _mean(measured: Measured) -> dict[str, Any]:
 
 
 def _in_groups_of_originals(run: ModelPredictions, commit: str) -> ModelPredictions:
-    """Return the predictions with each augmented image in the group of its original, as its copies are alike."""
+    """Return the predictions with each augmented image in the group of its original, as these are alike."""
     table = run.split.table
     if (table["group_id"] != "").all():
         return run
