@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from lesions.core.csv_files import read_csv
-from lesions.core.decisions import Optimise
 from lesions.evaluation.common import predictions
+from lesions.evaluation.common.decision_rule import Optimise
 from lesions.models.calibration.decision_rule import fit_decision_rule
 from lesions.models.calibration.temperature_scaling import fit_calibration
 

@@ -1,10 +1,9 @@
 """`calibrate`: what turns the network's outputs into answers."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lesions.core.decisions import Optimise
 from lesions.core.params import Section
 
 
@@ -12,7 +11,9 @@ class Calibrate(Section):
     """See params.yaml for what each key means."""
 
     use_metadata: bool = False
-    optimise: Optimise = "uncalibrated_probability"
+    optimise: Literal["uncalibrated_probability", "accuracy", "balanced_accuracy", "expected_cost"] = (
+        "uncalibrated_probability"
+    )
     costs: dict[str, dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]] = Field(default={})
 
     @model_validator(mode="after")

@@ -66,7 +66,7 @@ def test_shipped_study(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     study = read_study(name)
     for entry in study.experiments:
         merge_params(study, entry, read_file())
-    assert len((ROOT / f"studies/{name}.yaml").read_text().splitlines()) < 130
+    assert len((ROOT / f"studies/{name}.yaml").read_text().splitlines()) < 100
 
 
 def test_published_study_differs_in_the_split_alone(monkeypatch: pytest.MonkeyPatch) -> None:

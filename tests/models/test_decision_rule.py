@@ -1,15 +1,17 @@
 """The decision rule: what each aim makes of the same probabilities, and what is fitted on validation."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lesions.core.decisions import Optimise
 from lesions.core.errors import UserError
-from lesions.evaluation.common.decision_rule import DecisionRule
+from lesions.evaluation.common.decision_rule import DecisionRule, Optimise
 from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.models.calibration.decision_rule import cost_matrix, fit_decision_rule
+from lesions.params.calibrate import Calibrate
 
 CLASSES = ["mel", "bcc", "nv"]
 UNCHANGED = Calibration(temperature=1.0, classes=CLASSES, biases=[0.0, 0.0, 0.0])
@@ -26,6 +28,10 @@ def drawn(seed: int, images: int = 3000) -> tuple[np.ndarray, np.ndarray]:
 
 def balanced(label: np.ndarray, diagnosis: np.ndarray) -> float:
     return float(np.mean([(diagnosis == one)[label == one].mean() for one in range(3)]))
+
+
+def test_params_have_the_same_aims() -> None:
+    assert get_args(Calibrate.model_fields["optimise"].annotation) == get_args(Optimise)
 
 
 def test_each_aim_is_reached_best_by_its_own_rule() -> None:

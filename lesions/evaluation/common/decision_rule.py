@@ -1,13 +1,15 @@
 """How an image's diagnosis follows from its probabilities."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lesions.core.decisions import Optimise
 from lesions.evaluation.common.temperature_scaling import Calibration
+
+Optimise: TypeAlias = Literal["uncalibrated_probability", "accuracy", "balanced_accuracy", "expected_cost"]
+"""What an image's diagnosis can be chosen for, as thresholds.json names it; `calibrate.optimise` has the same."""
 
 DIAGNOSES: dict[Optimise, str] = {
     "uncalibrated_probability": "the class with the largest uncalibrated probability, which leans to rare classes where"

@@ -3,10 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from lesions.core.decisions import Optimise
 from lesions.core.errors import UserError
 from lesions.core.params import did_you_mean
-from lesions.evaluation.common.decision_rule import MOST_PROBABLE, DecisionRule
+from lesions.evaluation.common.decision_rule import MOST_PROBABLE, DecisionRule, Optimise
 from lesions.evaluation.common.temperature_scaling import Calibration
 
 

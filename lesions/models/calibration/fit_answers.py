@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lesions.core.decisions import Optimise
-from lesions.evaluation.common.decision_rule import DecisionRule
+from lesions.evaluation.common.decision_rule import DecisionRule, Optimise
 from lesions.evaluation.common.tasks import BinaryTask, PredictionSets, Threshold
 from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.models.calibration.decision_rule import fit_decision_rule
