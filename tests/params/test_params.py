@@ -70,6 +70,9 @@ def test_every_key_has_a_comment() -> None:
         ("download", "folder", ["a"], "download.folder: input should be a valid string; found ['a']"),
         ("clean", "known_groups", "groups.xlsx", "clean.known_groups: expected a file .csv, or data/none for none"),
         ("pretrained", "path", "a\0b.h5", "pretrained.path: no file has the character NUL in its name"),
+        ("pretrained", "further_members", [{"model": "MobilNet"}], 'did you mean "MobileNet"?'),
+        ("pretrained", "further_members", [{"model": "MobileNet", "alpha": 0.3}], "set alpha to 0.25"),
+        ("pretrained", "further_members", [{"model": "MobileNet", "alpha": 0.25}], "set model to the first"),
         ("download", "folder", "", "download.folder: string should have at least 1 character"),
         ("rebalance", "operations", [{"operation": "rotat", "probability": 1}], 'did you mean "rotate"?'),
         (

@@ -42,7 +42,7 @@ def build(shape: tuple[int, int, int], classes: int, folder: Path = WEIGHTS) -> 
     Args:
         shape: of an image: height, width, 3; raw pixels from 0 to 255.
         classes: how many.
-        folder: the output folder of the stage weights.
+        folder: the output folder of the stage weights, or that of a further member in it.
 
     Returns:
         A model from pixels to the classes' probabilities.
@@ -67,6 +67,15 @@ def build(shape: tuple[int, int, int], classes: int, folder: Path = WEIGHTS) -> 
     x = layers.GlobalAveragePooling2D(name="head_pooling")(backbone.output)
     x = layers.Dropout(DROPOUT, name="head_dropout")(x)
     return keras.Model(backbone.inputs[0], layers.Dense(classes, activation="softmax", name="probabilities")(x))
+
+
+def member_folders(folder: Path = WEIGHTS) -> list[Path]:
+    """Return where the stage weights put the networks of an ensemble's members, in order; of alike ones, one folder.
+
+    Args:
+        folder: the output folder of the stage weights.
+    """
+    return [folder, *sorted(folder.glob("member_*"))]
 
 
 def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:

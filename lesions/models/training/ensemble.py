@@ -39,6 +39,24 @@ def feature_maps(model: keras.Model) -> KerasTensor:
     return behind[0].input
 
 
+def require_one_size(members: Sequence[keras.Model]) -> None:
+    """Refuse networks that cannot be merged, before they are trained.
+
+    Args:
+        members: of the ensemble; alike or not.
+
+    Raises:
+        UserError: their feature maps differ in size, or other layers stand between these and the output.
+    """
+    sizes = dict.fromkeys(feature_maps(member).shape[1:3] for member in members)
+    if len(sizes) > 1:
+        raise UserError(
+            "the members of an ensemble need feature maps of one size, and these are of "
+            f"{' and '.join(f'{height}×{width}' for height, width in sizes)}. Name other networks in "
+            "pretrained.further_members, or set prepare.image_size to a multiple of 32."
+        )
+
+
 def merge_members(members: Sequence[keras.Model]) -> keras.Model:
     """Return one network whose logits are the members' mean; of one member, that itself.
 
@@ -46,7 +64,7 @@ def merge_members(members: Sequence[keras.Model]) -> keras.Model:
     as each of them can.
 
     Args:
-        members: of one architecture, each from pixels to the classes' probabilities.
+        members: each from pixels to the classes' probabilities; alike or not, with feature maps of one size.
     """
     if len(members) == 1:
         return members[0]
