@@ -231,11 +231,17 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "merged": merged(plain, plain),
         "merged-better": merged(plain, modelled(3, 3.5)),
         "by-cost": plain,
+        "no-thresholds": plain,
+        "no-rule": plain,
         "better": modelled(3, 3.5),
     }
     for name, table in experiments.items():
         classes = ["mel", "akiec", "nv"] if name == "other-classes" else None
         put(folder, table, classes, MELANOMA_ONLY if name == "by-cost" else None)
+        if name == "no-thresholds":
+            (folder / "models/thresholds.json").unlink()
+        elif name == "no-rule":
+            write_json(folder / "models/thresholds.json", {"decision_rule": {"optimise": "profit"}})
         commit(folder)
         run(f"git tag {name}", folder)
     return folder
@@ -393,6 +399,8 @@ def test_unwritable_page(repository: Path) -> None:
         ("other-classes", "have other classes: mel, akiec, nv against mel, bcc, nv"),
         ("by-image", "group the images of val otherwise, into"),
         ("no-column", "predictions.csv of no-column has no column leakage: an earlier version"),
+        ("no-thresholds", "no-thresholds has no models/thresholds.json, neither in Git nor in DVC's cache"),
+        ("no-rule", "models/thresholds.json of no-rule holds no decision rule that this version can read"),
         ("no-numbers", "predictions.csv of no-numbers, row 1 (p0000): expected probabilities"),
     ],
 )
