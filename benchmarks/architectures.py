@@ -39,7 +39,7 @@ class Case(NamedTuple):
     Attributes:
         architecture: its name in params.yaml.
         shape: of an image: height, width, 3.
-        classes: how many.
+        classes: number of classes.
         what: what the table says of it.
     """
 

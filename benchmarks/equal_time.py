@@ -53,7 +53,7 @@ def train_ours(folder: Path, minutes: float) -> None:
     loss = optimisation.loss(params, len(data.classes))
     model.compile(optimisation.optimizer(params, model, 0, params.epochs, steps), loss, jit_compile=False)
     validation = Validation(data.arrays, val, data.labels(val), loss, Interruption())
-    callbacks = fitting.lr_callbacks(params, fitting.TrainingPhase(0, params.epochs, head_only=False))
+    callbacks = fitting.keras_callbacks(params, fitting.TrainingPhase(0, params.epochs, head_only=False))
     fit(
         model,
         train_batches(data.arrays, train, data.labels(train), params.batch_size, params.seed),

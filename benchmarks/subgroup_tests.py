@@ -15,7 +15,7 @@ from scipy.stats import norm
 
 from lesions.evaluation.heterogeneity import omnibus_test
 from lesions.evaluation.subgroup_comparison import difference
-from lesions.evaluation.subgroup_estimates import Estimate, area, logits, mean_sensitivity, proportion
+from lesions.evaluation.subgroup_estimates import Estimate, auc, balanced_accuracy, logits, proportion
 
 ALIKE = 0.6
 """Share of the variance that images of one lesion have in common."""
@@ -45,18 +45,18 @@ def estimates(
     Args:
         random: the generator.
         metric: sensitivity, AUC or balanced accuracy.
-        lesions: of each class, in each subgroup; of a sensitivity and an area, the first is melanoma.
+        lesions: of each class, in each subgroup; of a sensitivity and an auc, the first is melanoma.
         truths: of each subgroup.
     """
     label, subgroup, groups, noise = drawn(random, lesions, len(truths))
     every = [subgroup == number for number in range(len(truths))]
     if metric == "AUC":
         score = noise + np.sqrt(2) * norm.ppf(truths)[subgroup] * (label == 0)
-        return [area(label == 0, score, rows, groups) for rows in every]
+        return [auc(label == 0, score, rows, groups) for rows in every]
     correct = noise < norm.ppf(truths)[subgroup]
     if metric == "sensitivity":
         return [proportion(correct, rows & (label == 0), groups) for rows in every]
-    return [mean_sensitivity(correct, label, rows, groups) for rows in every]
+    return [balanced_accuracy(correct, label, rows, groups) for rows in every]
 
 
 def row(draws: int, metric: str, lesions: list[int], subgroups: int, truth: float, less: float) -> str:

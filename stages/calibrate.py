@@ -35,7 +35,7 @@ def main() -> None:
     classes = list(class_table["label"])
     images = predictions.read_images(DATA)
     table = predictions.read(OUTPUTS / "predictions.csv", images, classes)
-    corrupted = predictions.read(OUTPUTS / "corrupted.csv", images, classes, ("corruption", "strength"))
+    corrupted = predictions.read(OUTPUTS / "corrupted.csv", images, classes, ("corruption", "severity"))
 
     prior = MetadataPrior(classes=classes)
     if params.use_metadata:

@@ -77,7 +77,7 @@ def main() -> None:
         }
     if "test" in splits:
         corrupted = predictions.read(
-            PREDICTIONS / "predictions_corrupted.csv", images, classes, ("corruption", "strength")
+            PREDICTIONS / "predictions_corrupted.csv", images, classes, ("corruption", "severity")
         )
         report |= report_on_test(splits["test"], corrupted, binary, thresholds, bootstrap)
 

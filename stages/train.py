@@ -95,7 +95,7 @@ def build(params: Train, shape: tuple[int, ...], classes: int, number: int = 0) 
     Args:
         params: the section.
         shape: of an image.
-        classes: how many.
+        classes: number of classes.
         number: which member of the ensemble, counted from 0; different ones take turns.
     """
     architecture = importlib.import_module(f"lesions.models.architectures.{params.architecture}")

@@ -182,7 +182,7 @@ def put_network_outputs(folder: Path, table: pd.DataFrame) -> None:
     outputs = folder / "data/network_outputs"
     outputs.mkdir(parents=True, exist_ok=True)
     table.to_csv(outputs / "predictions.csv", index=False, float_format=EXACT)
-    table.iloc[:0].assign(corruption="", strength="").to_csv(outputs / "corrupted.csv", index=False)
+    table.iloc[:0].assign(corruption="", severity="").to_csv(outputs / "corrupted.csv", index=False)
     known = table[["image_id", "split", "label", "leakage"]]
     train = known.assign(image_id="train " + known["image_id"], split="train")
     index = pd.concat([train, known])

@@ -33,7 +33,7 @@ MIN_UNCERTAINTY_COEFFICIENT = 0.5
 MIN_EXPECTED = 10
 """Lesions of a class that a source should hold by chance before their absence is news."""
 ABSENT = 0.05
-"""Of the expected number: no more than this counts as absent."""
+"""A value that is no more often than this fraction of its expected number counts as absent."""
 MIN_AUC = 0.75
 """The area under the ROC curve from which the sizes of images are said to tell a class."""
 

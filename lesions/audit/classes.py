@@ -13,7 +13,7 @@ NOT_AMONG = "its diagnosis is not among clean.classes"
 """Why a row of the table has no class; the second is by clean.classes."""
 
 
-def classify(table: pd.DataFrame, params: Clean) -> pd.DataFrame:
+def map_to_classes(table: pd.DataFrame, params: Clean) -> pd.DataFrame:
     """Give each row of the table its class.
 
     Args:

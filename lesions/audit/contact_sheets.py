@@ -15,7 +15,7 @@ Thumbnails = list[NDArray[np.uint8]]
 MAX_PAIRS, EACH = 200, 10
 """Pairs of duplicates, and examples of a class, at most."""
 HEIGHT, WIDTH = 90, 120
-"""Of a thumbnail, in pixels."""
+"""Size of a thumbnail in pixels."""
 LONGEST_ID = 32
 """Letters of an image's name over its pair."""
 

@@ -154,7 +154,7 @@ def _compare(luma: NDArray[np.uint8], coarse: Floats, rows: Pairs, pairs: Pairs)
     """Return the similarity of each pair, NaN where they are no near-duplicates.
 
     Args:
-        luma: of all images.
+        luma: that of all images.
         coarse: `luma[rows]`, shrunk and `_relative`.
         rows: see `find_near_duplicates`.
         pairs: (N, 2), places in `rows`.

@@ -27,8 +27,8 @@ BAND = (0.7, 1.4)
 MIN_SKIN = 0.025
 """The part of the image's pixels that must be skin."""
 MIN_YELLOWNESS = 5.0
-"""Of b*: skin that looks bluer was not taken in white light. The five skin tones of 120 people that were measured
-(International Association for Dental Research 2009, abstract 120461) have 12 to 19."""
+"""Lowest b* of skin in white light: skin that looks bluer was not taken in it. The five skin tones of 120 people that
+were measured (International Association for Dental Research 2009, abstract 120461) have 12 to 19."""
 
 _UNIT = 65535
 

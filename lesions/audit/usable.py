@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lesions.audit.classes import NOT_AMONG, class_table, classify, refuse_classes
+from lesions.audit.classes import NOT_AMONG, class_table, map_to_classes, refuse_classes
 from lesions.audit.duplicates import find_duplicates, near_duplicate_ids
 from lesions.audit.groups import group_ids
 from lesions.audit.known_groups import known_group_ids
@@ -116,7 +116,7 @@ def find_usable(raw: Path, table: pd.DataFrame, params: Clean) -> Audit:
     Raises:
         UserError: the classes cannot be used.
     """
-    table = table.assign(**classify(table, params))
+    table = table.assign(**map_to_classes(table, params))
     classes = ordered(set(table["label"]) - {""})
     refuse_classes(classes)
     with open_scans() as cache:

@@ -17,7 +17,7 @@ PAGE = Path(".dvc/plots_page.html")
 """From the repository's root; Git ignores it, as it does `.dvc/config.local`, which names it."""
 
 LICENCES = Path(".dvc/plots/licences.txt")
-"""Of the libraries in the scripts; the page carries them, as they ask."""
+"""Licences of the libraries in the scripts; the page carries them, as they ask."""
 
 # `editor` would send the data to a web page, so only saving is left; SVG stays sharp on paper. The image is one thing
 # for a screen reader. What a plot's script says when it fails belongs where the plot would be.

@@ -21,9 +21,9 @@ from lesions.evaluation.metrics import undefined_reason
 
 MIN_POSITIVE_GROUPS = 5
 """With fewer groups that hold positives, or that hold negatives, no interval is given."""
-STEADYING_GROUPS = 10
+SHRINKAGE_GROUPS = 10
 """Groups of the rarer kind that Hanley and McNeil's variance counts as; with many more, the observed one decides."""
-AREAS = expit(np.linspace(-8, 12, 4001))
+AUC_GRID = expit(np.linspace(-8, 12, 4001))
 """The areas of which an interval is made."""
 
 
@@ -120,13 +120,13 @@ def auc_interval(auc: float, variance: float, positives: int, negatives: int) ->
     # of two classes, the areas of the one and of the other are one area.
     ratio = _ratio(auc, variance, positives, negatives)
     reach = student.ppf((1 + LEVEL) / 2, min(positives, negatives) - 1) * np.sqrt(
-        ratio * expected_variance(AREAS, positives, negatives)
+        ratio * expected_variance(AUC_GRID, positives, negatives)
     )
-    within = AREAS[np.abs(auc - AREAS) <= reach]
+    within = AUC_GRID[np.abs(auc - AUC_GRID) <= reach]
     return (float(within.min()), 1.0 if auc == 1 else float(within.max())) if len(within) else (auc, auc)
 
 
-def steadied_variance(auc: float, variance: float, positives: int, negatives: int) -> float:
+def shrunk_variance(auc: float, variance: float, positives: int, negatives: int) -> float:
     """Return the variance of an area that the interval is made of, at the area itself; the arguments are the same."""
     ratio = _ratio(auc, variance, positives, negatives)
     return ratio * float(expected_variance(np.array(auc), positives, negatives))
@@ -135,8 +135,8 @@ def steadied_variance(auc: float, variance: float, positives: int, negatives: in
 def _ratio(auc: float, variance: float, positives: int, negatives: int) -> float:
     """Return by how much an area varies more than is expected, shrunk to 1 where groups of the rarer kind are few."""
     rarer = min(positives, negatives)
-    expected = float(expected_variance(np.clip(np.array(auc), AREAS[0], AREAS[-1]), positives, negatives))
-    return ((rarer - 1) * variance / expected + STEADYING_GROUPS) / (rarer - 1 + STEADYING_GROUPS)
+    expected = float(expected_variance(np.clip(np.array(auc), AUC_GRID[0], AUC_GRID[-1]), positives, negatives))
+    return ((rarer - 1) * variance / expected + SHRINKAGE_GROUPS) / (rarer - 1 + SHRINKAGE_GROUPS)
 
 
 def auc_estimate(positive: NDArray[np.bool_], score: NDArray[np.float64], groups: NDArray[np.int64]) -> Json:

@@ -102,7 +102,7 @@ class Bootstrap:
 def n_cases(
     metrics: Callable[[NDArray[np.float64]], Metrics], groups: NDArray[np.int64]
 ) -> dict[str, NDArray[np.int64]]:
-    """Return of how many groups each metric is: those of whose images alone it has a value.
+    """Return, for each metric, how many groups contribute to it: those whose images alone would give it a value.
 
     Args:
         metrics: as for `Bootstrap.estimates`.

@@ -23,7 +23,7 @@ from lesions.evaluation.roc import safe_divide
 BINS = 15
 """As many as Guo et al., On Calibration of Modern Neural Networks, ICML 2017."""
 BINARY_BINS = 8
-"""Of a binary task; fewer, since in each a fraction of few positives is estimated."""
+"""Bins of the reliability of a binary task: few, since in each a fraction of few positives is estimated."""
 MIN_GROUPS = 10
 """With fewer groups that hold positives, or negatives, no intercept and no slope is estimated."""
 CHANCE_DRAWS = 200
@@ -163,8 +163,8 @@ def binary_calibration(
 
     Returns:
         mean_predicted and observed, the mean probability and the fraction of positives, and their difference;
-        intercept and slope, see `logistic_recalibration`; log_loss; and reliability, a list of at most `BINARY_BINS`
-        bins of equal mass with `images`, `predicted` and `observed`.
+        intercept and slope, see `calibration_intercept_and_slope`; log_loss; and reliability, a list of at most
+        `BINARY_BINS` bins of equal mass with `images`, `predicted` and `observed`.
     """
     if not len(positive):
         return {"reason": "no image takes part"}
@@ -185,7 +185,7 @@ def binary_calibration(
     observed = bootstrap.estimates(observed_of_bins, groups)["observed"]
     return {
         **alone(bootstrap.estimates(means, groups)),
-        **logistic_recalibration(positive, probability, groups),
+        **calibration_intercept_and_slope(positive, probability, groups),
         "log_loss": rounded(float(loss.mean())),
         "reliability": [
             {"images": len(rows), "predicted": rounded(float(probability[rows].mean())), "observed": observed[number]}
@@ -194,7 +194,7 @@ def binary_calibration(
     }
 
 
-def logistic_recalibration(
+def calibration_intercept_and_slope(
     positive: NDArray[np.bool_], probability: NDArray[np.float64], groups: NDArray[np.int64]
 ) -> dict[str, Json]:
     """Return the intercept and the slope of calibration (Cox, Biometrika 45, 1958).

@@ -1,6 +1,6 @@
 """The metrics of a classifier: predictions in, metrics out.
 
-Definitions are scikit-learn's. All take weights, one row per resample (see `intervals`), and give one value per row; a
+Definitions are scikit-learn's. All take weights, one row per resample (see `bootstrap`), and give one value per row; a
 metric that cannot be computed is NaN, and `UNDEFINED_REASONS` has the reason.
 """
 
@@ -85,7 +85,7 @@ def confusion(
     Args:
         label: (N,), the true labels, as integers.
         diagnosis: (N,), the predicted ones.
-        classes: how many.
+        classes: number of classes.
         weights: (B, N).
     """
     cell = np.eye(classes * classes)[label * classes + diagnosis]

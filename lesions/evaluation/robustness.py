@@ -19,7 +19,7 @@ from lesions.evaluation.roc import safe_divide
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_auc")
 """Metrics reported under each corruption."""
-COLUMNS = ["corruption", "strength", "metric", "value"]
+COLUMNS = ["corruption", "severity", "metric", "value"]
 """Columns of the plot's table."""
 
 
@@ -31,7 +31,7 @@ def sample_of(test: SplitPredictions, corrupted: pd.DataFrame) -> SplitPredictio
 def probabilities_by_corruption(
     corrupted: pd.DataFrame, uncorrupted: SplitPredictions
 ) -> dict[tuple[str, int], NDArray[np.float64]]:
-    """Return the probabilities, (N, classes), under each corruption and strength, in the order of the sample.
+    """Return the probabilities, (N, classes), under each corruption and severity, in the order of the sample.
 
     Args:
         corrupted: rows of corrupted.csv, in its order.
@@ -41,15 +41,15 @@ def probabilities_by_corruption(
         UserError: under one of them it has other images than under all.
     """
     found = {}
-    way = corrupted["corruption"] + " " + corrupted["strength"]
+    way = corrupted["corruption"] + " " + corrupted["severity"]
     for both, rows in corrupted.groupby(way, sort=False):
-        name, _, strength = str(both).rpartition(" ")
+        name, _, severity = str(both).rpartition(" ")
         if list(rows["image_id"]) != list(uncorrupted.table["image_id"]):
             raise UserError(
-                f"data/predictions/predictions_corrupted.csv has other images under {name}, strength {strength}, than "
+                f"data/predictions/predictions_corrupted.csv has other images under {name}, severity {severity}, than "
                 "under other corruptions. Run `dvc repro calibrate --force`."
             )
-        found[name, int(strength)] = rows[uncorrupted.classes].to_numpy(np.float64)
+        found[name, int(severity)] = rows[uncorrupted.classes].to_numpy(np.float64)
     return found
 
 
@@ -60,7 +60,7 @@ def robustness_report(
     threshold: float | None,
     bootstrap: Bootstrap,
 ) -> dict[str, Any]:
-    """Return the metrics of the uncorrupted images and of each corruption and strength, and the drop between them.
+    """Return the metrics of the uncorrupted images and of each corruption and severity, and the drop between them.
 
     All are of the sample of test that was corrupted. It has another mix of classes than test; so metrics that depend
     on the mix weigh each image by how many of test it stands for.
@@ -99,11 +99,11 @@ def robustness_report(
         "corruptions": [
             {
                 "corruption": name,
-                "strength": strength,
+                "severity": severity,
                 **_metrics_at(replace(sample, probability=probability), weight, melanoma, threshold),
-                "balanced_accuracy_drop": drops[f"{name} {strength}"],
+                "balanced_accuracy_drop": drops[f"{name} {severity}"],
             }
-            for (name, strength), probability in by_corruption.items()
+            for (name, severity), probability in by_corruption.items()
         ],
     }
 
@@ -115,13 +115,13 @@ def balanced_accuracy_drops(
     corrupted: dict[tuple[str, int], NDArray[np.int64]],
     weights: NDArray[np.float64],
 ) -> Metrics:
-    """Return, (B,) each, by how much each corruption lowers the balanced accuracy, by its name and strength.
+    """Return, (B,) each, by how much each corruption lowers the balanced accuracy, by its name and severity.
 
     Args:
         label: (N,).
         diagnosis: (N,), the predicted labels of the uncorrupted images.
-        classes: how many.
-        corrupted: the same of the corrupted ones, by corruption and strength.
+        classes: number of classes.
+        corrupted: the same of the corrupted ones, by corruption and severity.
         weights: (B, N).
     """
     truth = np.eye(classes)[label]
@@ -133,7 +133,7 @@ def balanced_accuracy_drops(
 
     uncorrupted = balanced_accuracy(diagnosis)
     return {
-        f"{name} {strength}": uncorrupted - balanced_accuracy(other) for (name, strength), other in corrupted.items()
+        f"{name} {severity}": uncorrupted - balanced_accuracy(other) for (name, severity), other in corrupted.items()
     }
 
 
@@ -142,9 +142,9 @@ def robustness_curves(report: dict[str, Any]) -> pd.DataFrame:
     rows = []
     entries = report.get("corruptions", [])
     for name in dict.fromkeys(entry["corruption"] for entry in entries):
-        mine = [{**report["uncorrupted"], "strength": 0}, *(e for e in entries if e["corruption"] == name)]
+        mine = [{**report["uncorrupted"], "severity": 0}, *(e for e in entries if e["corruption"] == name)]
         for metric in (*METRICS, "melanoma_sensitivity"):
-            rows += [(name, entry["strength"], metric.replace("_", " "), entry[metric]) for entry in mine]
+            rows += [(name, entry["severity"], metric.replace("_", " "), entry[metric]) for entry in mine]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -22,7 +22,7 @@ from lesions.evaluation.subgroup_estimates import METRICS, Estimate, logits, met
 from lesions.evaluation.subgroups import MIN_GROUPS, NOT_STATED, columns, members
 
 MIN_CLASS_GROUPS = 2
-"""With one group of a class, tests of the balanced accuracy find differences that are none too often."""
+"""With a single group in a class, the test of balanced accuracy reports differences that do not exist too often."""
 POOLED = ("melanoma_auc", "melanoma_sensitivity", "balanced_accuracy")
 """Metrics that are pooled over the sources or, where several are merged, the collections."""
 

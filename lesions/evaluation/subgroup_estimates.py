@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import norm
 
-from lesions.evaluation.auc_interval import auc_covariance, auc_parts, n_groups_of_kind, steadied_variance
+from lesions.evaluation.auc_interval import auc_covariance, auc_parts, n_groups_of_kind, shrunk_variance
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.proportion import LEVEL
 from lesions.evaluation.heterogeneity import empirical_logit
@@ -22,7 +22,7 @@ class Estimate:
     Attributes:
         value: between 0 and 1.
         variance: of the value, by group.
-        groups: how many groups it is of: of melanoma, where these are fewest.
+        groups: how many groups it is computed from: for the AUC those of the rarer kind.
         cases: how many groups are of the rarest class that counts.
         influence: (G,), by how much each group of the split moves it; the covariance of two metrics is the sum of the
             products of theirs.
@@ -63,7 +63,7 @@ def proportion(found: NDArray[np.bool_], rows: NDArray[np.bool_], groups: NDArra
     return Estimate(value, max(variance, value * (1 - value) / images), cases, cases, influence)
 
 
-def mean_sensitivity(
+def balanced_accuracy(
     correct: NDArray[np.bool_], label: NDArray[np.int64], rows: NDArray[np.bool_], groups: NDArray[np.int64]
 ) -> Estimate:
     """Return the balanced accuracy of some images, over the classes that they hold.
@@ -89,7 +89,7 @@ def mean_sensitivity(
     )
 
 
-def area(
+def auc(
     positive: NDArray[np.bool_], score: NDArray[np.float64], rows: NDArray[np.bool_], groups: NDArray[np.int64]
 ) -> Estimate:
     """Return the area under the ROC curve of some images.
@@ -102,10 +102,10 @@ def area(
     """
     ours = positive[rows], score[rows], groups[rows]
     held = n_groups_of_kind(ours[0], ours[2])
-    auc, of_positive, of_negative = auc_parts(*ours, int(groups.max()) + 1)
+    value, of_positive, of_negative = auc_parts(*ours, int(groups.max()) + 1)
     observed = auc_covariance(ours[0][None], ours[1][None], ours[2])[1][0, 0]
-    variance = steadied_variance(auc, float(observed), *held)
-    return Estimate(auc, variance, min(held), min(held), of_positive + of_negative)
+    variance = shrunk_variance(value, float(observed), *held)
+    return Estimate(value, variance, min(held), min(held), of_positive + of_negative)
 
 
 def metric_estimate(metric: str, split: SplitPredictions, rows: NDArray[np.bool_], label: int | None) -> Estimate:
@@ -119,10 +119,10 @@ def metric_estimate(metric: str, split: SplitPredictions, rows: NDArray[np.bool_
     """
     answer = split.diagnosis
     if metric == "balanced_accuracy" or label is None:
-        return mean_sensitivity(answer == split.label, split.label, rows, split.groups)
+        return balanced_accuracy(answer == split.label, split.label, rows, split.groups)
     melanoma = split.label == label
     if metric == "melanoma_auc":
-        return area(melanoma, split.probability[:, label], rows, split.groups)
+        return auc(melanoma, split.probability[:, label], rows, split.groups)
     if metric == "melanoma_sensitivity":
         return proportion(answer == label, rows & melanoma, split.groups)
     return proportion(answer != label, rows & ~melanoma, split.groups)

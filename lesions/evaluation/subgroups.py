@@ -88,7 +88,7 @@ def subgroup_metrics(
     Args:
         label: (N,).
         diagnosis: (N,), the predicted labels.
-        classes: how many.
+        classes: number of classes.
         melanoma: its integer label, or None.
         weights: (B, N).
     """

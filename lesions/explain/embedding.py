@@ -25,7 +25,7 @@ COMPONENTS = 50
 """As van der Maaten and Hinton did before t-SNE (JMLR 9, 2008)."""
 PERPLEXITY = 30
 COLOURS = ("#d55e00", "#e69f00", "#cc79a7", "#0072b2", "#56b4e9", "#000000", "#009e73", "#f0e442")
-"""Of Okabe and Ito, Color universal design: those who see no red or no green tell them apart."""
+"""The palette of Okabe and Ito, Color universal design: those who see no red or no green tell them apart."""
 MARKERS = "os^vDPX*<>p"
 """Shapes as well, for more classes than colours."""
 LONGEST = 24

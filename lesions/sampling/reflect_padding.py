@@ -12,7 +12,7 @@ Box = tuple[int, int, int, int]
 """Left, upper, right and lower edge in pixels; the last two are the first ones outside."""
 
 MAX_EXTENT = 8
-"""Of an image with its reflections, in widths or heights of the image: memory is bounded."""
+"""Largest extent of an image with its reflections, in its own widths or heights: memory is bounded."""
 
 
 class ReflectPadded(Image.Image):

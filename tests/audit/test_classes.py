@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from lesions.audit.classes import NO_DIAGNOSIS, NOT_AMONG, classify
+from lesions.audit.classes import NO_DIAGNOSIS, NOT_AMONG, map_to_classes
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from stages import clean
@@ -47,7 +47,7 @@ def test_documented_examples_are_valid() -> None:
     assert len(examples) == 4
     seven, *_ = [params(**example) for example in examples]
     diagnoses = ["mel", "bcc", "ak", "scc", "sk", "pbk", "nv", "df", "vasc"]
-    done = classify(pd.DataFrame({"dx": diagnoses}), seven)
+    done = map_to_classes(pd.DataFrame({"dx": diagnoses}), seven)
     assert set(done["label"]) == {"mel", "bcc", "akiec", "bkl", "nv", "df", "vasc"}
 
 
@@ -91,7 +91,7 @@ def test_diagnosis_of_no_class(raw: Raw) -> None:
 def test_each_row_has_class_or_reason(dx: list[str], data: st.DataObject) -> None:
     rule = data.draw(st.sampled_from(["keep", "set_aside"]))
     classes = data.draw(st.sampled_from([{}, TWO]))
-    done = classify(pd.DataFrame({"dx": dx}, dtype=str), params(classes=classes, unmapped_diagnoses=rule))
+    done = map_to_classes(pd.DataFrame({"dx": dx}, dtype=str), params(classes=classes, unmapped_diagnoses=rule))
     assert ((done["label"] == "") != (done["reason"] == "")).all()
     assert ((done["diagnosis"] == "") == (done["reason"] == NO_DIAGNOSIS)).all()
     if not classes or rule == "keep":

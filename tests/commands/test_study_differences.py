@@ -11,7 +11,7 @@ from lesions.commands.compare.predictions_at_revision import ModelPredictions
 from lesions.commands.study import comparisons
 from lesions.commands.study.comparisons import ONE_RUN, TWO_RUNS, compare_runs, crossed_differences
 from lesions.commands.study.difference import crossed_difference, crossed_mean, fold_difference
-from lesions.commands.study.runs import metric_values
+from lesions.commands.study.run_metrics import metric_values
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.params.evaluate import Evaluate
 

@@ -60,9 +60,9 @@ def put_corrupted(table: pd.DataFrame, classes: list[str] = CLASSES) -> None:
     """Write corrupted.csv: of test, the more uniform the stronger the corruption."""
     test = table[table["split"] == "test"]
     tables = []
-    for strength in (1, 2, 3):
-        worse = test.assign(corruption="blur", strength=strength)
-        worse[classes] = test[classes] * (1 - strength / 3) + strength / 3 / len(classes)
+    for severity in (1, 2, 3):
+        worse = test.assign(corruption="blur", severity=severity)
+        worse[classes] = test[classes] * (1 - severity / 3) + severity / 3 / len(classes)
         tables.append(worse)
     pd.concat(tables).to_csv(OUTPUTS / "corrupted.csv", index=False, float_format=EXACT)
 

@@ -40,7 +40,7 @@ def test_ece_of_exact_probabilities_is_that_of_chance() -> None:
 def test_intercept_and_slope(shift: float, stretch: float) -> None:
     positive, exact, groups = drawn(1, 4000)
     probability = expit((logit(np.clip(exact, 1e-6, 1 - 1e-6)) - shift) * stretch)
-    found = calibration.logistic_recalibration(positive, probability, groups)
+    found = calibration.calibration_intercept_and_slope(positive, probability, groups)
     x = logit(np.clip(probability, 1e-6, 1 - 1e-6))
     reference = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(x[:, None], positive)
     assert found["slope"]["value"] == pytest.approx(reference.coef_[0, 0], abs=2e-4)
@@ -79,13 +79,13 @@ def test_binary_calibration() -> None:
 
 def test_too_few_positive_groups_have_no_slope() -> None:
     positive = np.arange(100) < 9
-    found = calibration.logistic_recalibration(positive, np.linspace(0.9, 0.1, 100), np.arange(100))
+    found = calibration.calibration_intercept_and_slope(positive, np.linspace(0.9, 0.1, 100), np.arange(100))
     assert found["slope"]["value"] is None
     assert "has 9 and 91" in str(found["slope"]["reason"])
 
 
 def test_separated_classes_have_no_slope() -> None:
     positive = np.arange(100) < 50
-    found = calibration.logistic_recalibration(positive, np.where(positive, 0.9, 0.1), np.arange(100))
+    found = calibration.calibration_intercept_and_slope(positive, np.where(positive, 0.9, 0.1), np.arange(100))
     assert found["slope"]["value"] is None
     assert found["intercept"]["value"] is not None

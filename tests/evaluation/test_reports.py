@@ -113,7 +113,7 @@ def test_decision_curve_that_is_undefined() -> None:
 
 def test_robustness_of_one_image() -> None:
     split = predictions(["mel", "nv"], np.ones(1, np.int64), np.eye(2)[1:])
-    blurred = split.table[["image_id"]].assign(corruption="blur", strength="1", mel=1.0, nv=0.0)
+    blurred = split.table[["image_id"]].assign(corruption="blur", severity="1", mel=1.0, nv=0.0)
     found = robustness.robustness_report(split, blurred, None, None, Bootstrap(100, 1))
     assert found["uncorrupted"]["macro_auc"] is None
     assert found["uncorrupted"]["reasons"]["macro_auc"]
@@ -126,7 +126,7 @@ def test_robustness_is_of_a_sample_that_stands_for_test() -> None:
     """Of 4 nevi, one of them wrong, and 1 melanoma, the sample has 2 and 1."""
     wrong_once = np.eye(2)[[1, 0, 1, 1, 0]]
     test = predictions(["mel", "nv"], np.array([1, 1, 1, 1, 0]), wrong_once)
-    sample = test.table.loc[[0, 1, 4], ["image_id"]].assign(corruption="blur", strength="1", mel=1.0, nv=0.0)
+    sample = test.table.loc[[0, 1, 4], ["image_id"]].assign(corruption="blur", severity="1", mel=1.0, nv=0.0)
     found = robustness.robustness_report(test, sample, None, None, Bootstrap(100, 1))
     assert (found["images"], found["uncorrupted"]["balanced_accuracy"]) == (3, 0.75)
     # Each nevus counts twice: of 5 images 3 are right, and corrupted 1.

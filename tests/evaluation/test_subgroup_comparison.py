@@ -10,7 +10,7 @@ from lesions.evaluation.auc_interval import auc_estimate
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.heterogeneity import omnibus_test
 from lesions.evaluation.subgroup_comparison import difference, subgroup_comparison_report, subgroups_to_compare
-from lesions.evaluation.subgroup_estimates import Estimate, area, logits, mean_sensitivity, proportion
+from lesions.evaluation.subgroup_estimates import Estimate, auc, balanced_accuracy, logits, proportion
 
 CLASSES = ["mel", "bcc", "nv"]
 
@@ -122,12 +122,12 @@ def test_estimates_are_those_of_the_table() -> None:
     probability = random.dirichlet((1, 1, 1), 300) + 0.3 * np.eye(3)[label]
     rows = np.arange(300) < 200
     table = auc_estimate(label[rows] == 0, probability[rows, 0], np.unique(groups[rows], return_inverse=True)[1])
-    found = area(label == 0, probability[:, 0], rows, groups)
+    found = auc(label == 0, probability[:, 0], rows, groups)
     assert found.value == pytest.approx(table["value"], abs=5e-5)
     assert found.bounds() == pytest.approx([table["lower"], table["upper"]], abs=0.01)
     correct = probability.argmax(axis=1) == label
     sensitivities = [correct[rows & (label == one)].mean() for one in range(3)]
-    assert mean_sensitivity(correct, label, rows, groups).value == pytest.approx(np.mean(sensitivities))
+    assert balanced_accuracy(correct, label, rows, groups).value == pytest.approx(np.mean(sensitivities))
 
 
 def of_null(random: np.random.Generator, kind: str) -> list[Estimate]:
@@ -139,8 +139,8 @@ def of_null(random: np.random.Generator, kind: str) -> list[Estimate]:
     if kind == "sensitivity":
         return [proportion(hardness < 0.8, rows & (label == 0), groups) for rows in (first, ~first)]
     if kind == "auc":
-        return [area(label == 0, hardness + 1.8 * (label == 0), rows, groups) for rows in (first, ~first)]
-    return [mean_sensitivity(hardness < 0.7, label, rows, groups) for rows in (first, ~first)]
+        return [auc(label == 0, hardness + 1.8 * (label == 0), rows, groups) for rows in (first, ~first)]
+    return [balanced_accuracy(hardness < 0.7, label, rows, groups) for rows in (first, ~first)]
 
 
 @pytest.mark.parametrize("kind", ["sensitivity", "auc", "balanced accuracy"])

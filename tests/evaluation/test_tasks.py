@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lesions.core.errors import UserError
-from lesions.evaluation.common.decision_rule import MOST_PROBABLE
+from lesions.evaluation.common.decision_rule import UNCALIBRATED_ARGMAX
 from lesions.evaluation.common.tasks import (
     OOD,
     BinaryTask,
@@ -35,7 +35,7 @@ def thresholds() -> Thresholds:
             Threshold(task="melanoma", metric="specificity", target=0.9, value=None),
             Threshold(task=OOD, metric="specificity", target=0.99, value=7.5),
         ],
-        decision_rule=MOST_PROBABLE,
+        decision_rule=UNCALIBRATED_ARGMAX,
         prediction_sets=PredictionSets(coverage=0.9, least_probability={"mel": 0.1, "nv": 1 / 3}),
     )
 

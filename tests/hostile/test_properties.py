@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lesions.audit.classes import classify, refuse_classes
+from lesions.audit.classes import map_to_classes, refuse_classes
 from lesions.audit.normalise import fill_ages, normalise, unreadable_values
 from lesions.classifier import Classifier
 from lesions.core.csv_files import read_csv
@@ -140,7 +140,7 @@ def test_a_table_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
     table.to_csv(tmp_path / "metadata.csv", index=False)
     again = read_csv(tmp_path / "metadata.csv")
     pd.testing.assert_frame_equal(again, table, check_dtype=False)
-    again = again.assign(**classify(again, Clean.check(PARAMS["clean"])))
+    again = again.assign(**map_to_classes(again, Clean.check(PARAMS["clean"])))
     refusal = result_of(lambda: refuse_classes(ordered(set(again["label"]) - {""})))
     assert refusal is None or printable(str(refusal))
     images = again.assign(archive="x.zip", member="a.jpg", sha256="0", height=8, width=8, ita=0.0)

@@ -1,10 +1,10 @@
-"""Corruptions of images: stronger with their strength, and a function of the seed and the image."""
+"""Corruptions of images: stronger with their severity, and a function of the seed and the image."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lesions.inference.corruptions import CORRUPTIONS, STRENGTHS, choose_sample, corrupt
+from lesions.inference.corruptions import CORRUPTIONS, SEVERITIES, choose_sample, corrupt
 
 
 def image(height: int = 48, width: int = 64) -> np.ndarray:
@@ -23,11 +23,11 @@ def test_strength_of_a_corruption(name: str, shape: tuple[int, int]) -> None:
     before = image(*shape)
     before.flags.writeable = False  # pixels are a memory map
     changed = []
-    for strength in STRENGTHS:
+    for severity in SEVERITIES:
         # Of many images, since one may be lucky.
-        worse = [corrupt(before, name, strength, 1, f"p{number}") for number in range(12)]
+        worse = [corrupt(before, name, severity, 1, f"p{number}") for number in range(12)]
         assert all(found.dtype == np.uint8 and found.shape == before.shape for found in worse)
-        assert (worse[0] == corrupt(before, name, strength, 1, "p0")).all()
+        assert (worse[0] == corrupt(before, name, severity, 1, "p0")).all()
         changed.append(np.abs(np.array(worse, np.int64) - before).mean())
     assert 0 < changed[0] < changed[1] < changed[2]
 
@@ -54,15 +54,15 @@ def test_sample_has_as_many_of_each_class() -> None:
 def test_rotation_has_no_black_corners() -> None:
     for shape in ((48, 64), (20, 90)):
         bright = np.full((*shape, 3), 200, np.uint8)
-        for strength in STRENGTHS:
-            assert (corrupt(bright, "rotation", strength, 1, "p") == 200).all()
+        for severity in SEVERITIES:
+            assert (corrupt(bright, "rotation", severity, 1, "p") == 200).all()
 
 
 def test_hairs_are_dark_and_thin() -> None:
     bright = np.full((128, 128, 3), 200, np.uint8)
     shares = []
-    for strength in STRENGTHS:
-        worse = corrupt(bright, "hairs", strength, 1, "p")
+    for severity in SEVERITIES:
+        worse = corrupt(bright, "hairs", severity, 1, "p")
         assert worse.max() == 200
         shares.append((worse[..., 0] < 150).mean())
     assert 0.005 < shares[0] < shares[1] < shares[2] < 0.3

@@ -26,6 +26,7 @@ from lesions.models.architectures import pretrained
 from lesions.models.common import saving as model_file
 from lesions.models.common.batch_norm import BatchNormalization
 from lesions.models.pretrained.weights_file import copy_weights
+from lesions.models.training.optimizer import is_head
 from lesions.params.all import check_sections
 from lesions.params.keras_applications import IMAGENET, NETWORKS, WITH_WIDTH, WeightsFile
 from lesions.params.pretrained import Pretrained
@@ -61,7 +62,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def backbone_weights(model: keras.Model) -> list[np.ndarray]:
-    return [weight.numpy() for layer in pretrained.backbone_layers(model) for weight in layer.weights]
+    return [weight.numpy() for layer in model.layers if not is_head(layer) for weight in layer.weights]
 
 
 def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
@@ -424,12 +425,12 @@ def test_every_module_of_keras_is_known() -> None:
 def test_frozen_backbone_does_not_change(tmp_path: Path) -> None:
     write_json(tmp_path / "weights.json", {**MOBILENET, "file": None})
     model = pretrained.build(SHAPE, 3, tmp_path)
-    for layer in pretrained.backbone_layers(model):
+    for layer in (layer for layer in model.layers if not is_head(layer)):
         layer.trainable = False
     assert [layer.name for layer in model.layers if layer.trainable] == [
         *("head_pooling", "head_dropout", "probabilities"),
     ]
-    assert any(isinstance(layer, layers.BatchNormalization) for layer in pretrained.backbone_layers(model))
+    assert any(isinstance(layer, layers.BatchNormalization) for layer in model.layers)
     before = [value.copy() for value in backbone_weights(model)]
     head = model.get_layer("probabilities").get_weights()
     model.compile("adam", "sparse_categorical_crossentropy")

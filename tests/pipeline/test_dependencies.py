@@ -48,7 +48,7 @@ NEVER = {
 
 MOST_ENTRIES = 8
 MOST_IDLE_LINES = 100
-"""Of the covered modules, lines that the stage train does not import."""
+"""Lines of the covered modules that the stage train does not import."""
 
 
 def module_file(name: str) -> Path | None:

@@ -120,7 +120,7 @@ def test_subgroups_robustness_and_ood(predicted: pd.DataFrame) -> None:
     ood = report["ood"]
     assert (ood["generated"]["flagged"], ood["shipped"]["flagged"]) == (1, 0)
     assert ood["val"]["flagged"] <= 0.01
-    assert pd.read_csv("plots/evaluation/robustness_test.csv").query("strength == 0")["metric"].nunique() == 4
+    assert pd.read_csv("plots/evaluation/robustness_test.csv").query("severity == 0")["metric"].nunique() == 4
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
@@ -246,7 +246,7 @@ def test_incomplete_corrupted_images_are_refused(predicted: pd.DataFrame) -> Non
     corrupted = pd.read_csv(OUTPUTS / "corrupted.csv", dtype=str)
     corrupted.drop(0).to_csv(OUTPUTS / "corrupted.csv", index=False)
     calibrate.main()
-    with pytest.raises(UserError, match="has other images under blur, strength 1"):
+    with pytest.raises(UserError, match="has other images under blur, severity 1"):
         evaluate.main()
 
 

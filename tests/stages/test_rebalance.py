@@ -143,7 +143,7 @@ def predict_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
         _: None, batches: Iterator[Images], known: pd.DataFrame, *_rest: object, **_more: object
     ) -> pd.DataFrame:
         assert sum(map(len, batches)) == len(known)
-        return known.assign(corruption="blur", strength=1, mel=0.0, nv=1.0, df=0.0)
+        return known.assign(corruption="blur", severity=1, mel=0.0, nv=1.0, df=0.0)
 
     for name, function in (("predict_images", predict_images), ("predict_corrupted", predict_corrupted)):
         monkeypatch.setattr(predict, name, function)

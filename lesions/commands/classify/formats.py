@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from lesions.classifier import Classifier, Prediction
 from lesions.core.sanitize import sanitize
-from lesions.evaluation.common.decision_rule import DIAGNOSES
+from lesions.evaluation.common.decision_rule import RULE_DESCRIPTIONS
 from lesions.evaluation.common.tasks import Threshold
 from lesions.taxonomy import about
 
@@ -81,7 +81,7 @@ def notes(classifier: Classifier) -> list[str]:
     if classifier.prior.is_active:
         found.append("Age, sex and site are used where they are given; without them the image decides alone.")
     if any(classifier.calibration.biases) or classifier.thresholds.decision_rule.costs:
-        found.append(f"diagnosis: {DIAGNOSES[classifier.thresholds.decision_rule.optimise]}")
+        found.append(f"diagnosis: {RULE_DESCRIPTIONS[classifier.thresholds.decision_rule.optimise]}")
     if classifier.calibration.temperature is None:
         found.append("The probabilities are not calibrated: there was no validation image.")
     return [*found, NOTICE]

@@ -12,7 +12,7 @@ from dvc_data.index import DataIndexError
 from lesions.commands.study.plan import git
 from lesions.core.errors import UserError
 from lesions.evaluation.common import predictions
-from lesions.evaluation.common.decision_rule import MOST_PROBABLE, DecisionRule
+from lesions.evaluation.common.decision_rule import UNCALIBRATED_ARGMAX, DecisionRule
 from lesions.evaluation.common.predictions import SplitPredictions
 
 WORKSPACE = "workspace"
@@ -88,7 +88,7 @@ def _decision_rule(revision: str) -> DecisionRule:
     try:
         with _files(revision).open(THRESHOLDS) as stream:
             found = json.load(stream).get("decision_rule")
-        return MOST_PROBABLE if found is None else DecisionRule.model_validate(found)
+        return UNCALIBRATED_ARGMAX if found is None else DecisionRule.model_validate(found)
     except (FileNotFoundError, DataIndexError):
         raise _missing(revision, THRESHOLDS) from None
     except (ValueError, AttributeError):

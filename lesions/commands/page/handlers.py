@@ -19,7 +19,8 @@ from lesions.models.calibration.patient_input import read as read_patient
 
 HOST = "127.0.0.1"
 NAMES = (HOST, "localhost")
-"""Of this server. Who makes a browser believe that another name leads here (DNS rebinding) has that in each request."""
+"""Host names of this server. Who makes a browser believe that another name leads here (DNS rebinding) has that in each
+request."""
 
 # The browser itself refuses whatever is not of this server, and turns no text into elements.
 POLICY = (

@@ -27,7 +27,7 @@ def concluded(comparisons: Sequence[Comparison]) -> str:
         [
             f"{one.name} in {metric_name(metric)}"
             for one, metric, _ in cells
-            if one.survives(metric) and one.is_of_networks_alone == alone
+            if one.is_significant(metric) and one.holds_no_seed == alone
         ]
         for alone in (False, True)
     ]
@@ -59,6 +59,6 @@ def _differ(survivors: Sequence[str]) -> str:
 def _cell(comparison: Comparison, metric: str) -> Markdown:
     found = comparison.differences[metric]
     text = interval_to(found, "+")
-    if comparison.survives(metric):
+    if comparison.is_significant(metric):
         text = f"**{text}**"
     return Markdown(text if found["p_holm"] is None else f"{text}, {p_value(float(found['p_holm']))}")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lesions.commands.compare.paired import check_alike
 from lesions.commands.compare.predictions_at_revision import ModelPredictions, predictions_at_revision
 from lesions.commands.study.difference import MIN_RUNS, crossed_difference, fold_difference, without_interval
-from lesions.commands.study.runs import measure_runs, metric_values
+from lesions.commands.study.run_metrics import measure_runs, metric_values
 from lesions.commands.study.study import METRICS
 from lesions.core.errors import UserError
 from lesions.evaluation.auc_interval import MIN_POSITIVE_GROUPS, too_few_groups
@@ -27,7 +27,7 @@ TWO_RUNS = "groups; two random seeds: too few to say what a third would give"
 ENOUGH_RUNS = 5
 """With fewer, a very small p comes up to 13 times too often (`benchmarks/study_coverage.py`)."""
 ALPHA = 0.05
-"""Of all comparisons of a table together."""
+"""Significance level of all comparisons of a table together."""
 Runs = Mapping[str, ModelPredictions]
 """By the values of the study's `each` that made them."""
 
@@ -47,11 +47,11 @@ class Comparison:
     differences: dict[str, Json]
 
     @property
-    def is_of_networks_alone(self) -> bool:
+    def holds_no_seed(self) -> bool:
         """Whether the intervals hold no other random seed, so that it says nothing of the ways to train."""
         return self.holds in (ONE_RUN, TWO_RUNS)
 
-    def survives(self, metric: str) -> bool:
+    def is_significant(self, metric: str) -> bool:
         """Whether it differs in a metric at 5 % over all comparisons of the table."""
         p = self.differences[metric]["p_holm"]
         return isinstance(p, float) and p <= ALPHA

@@ -19,7 +19,7 @@ from lesions.commands.study.comparisons import (
     trained_groups,
 )
 from lesions.commands.study.difference import crossed_mean
-from lesions.commands.study.runs import Measured, measure_runs
+from lesions.commands.study.run_metrics import Measured, measure_runs
 from lesions.commands.study.study import Ladder, Step
 from lesions.core.errors import UserError
 from lesions.evaluation.auc_interval import MIN_POSITIVE_GROUPS

@@ -142,7 +142,7 @@ def missing_folder(params: dict[str, Any]) -> str:
 def blocked_on_cluster(params: dict[str, Any], now: dict[str, Any]) -> str:
     """Return which folder or file of this machine workers would need, or "".
 
-    What dvc.lock is of they need not read: its images come from the DVC remote, as data/raw.
+    They need not read the folder that dvc.lock was made from: they pull data/raw from the DVC remote.
 
     Args:
         params: of an experiment.
@@ -164,7 +164,8 @@ def blocked_on_cluster(params: dict[str, Any], now: dict[str, Any]) -> str:
 def is_current(commit: str, params: dict[str, Any], *, any_folder: bool) -> bool:
     """Return whether an experiment would come out the same today.
 
-    Its code is dvc.yaml, and what its dvc.lock names and Git tracks: a change of any other file makes no other one.
+    Its code is dvc.yaml, and what its dvc.lock names and Git tracks: changes of other files do not make the
+    experiment outdated.
 
     Args:
         commit: of the experiment.
@@ -190,7 +191,7 @@ def is_current(commit: str, params: dict[str, Any], *, any_folder: bool) -> bool
 
 
 def _same_images(params: dict[str, Any], lock: dict[str, Any]) -> bool:
-    """Return whether a folder holds what it held, where the experiment read one; a folder that is gone does."""
+    """Return whether a folder holds what it held, where the experiment read one, or is no longer there."""
     folder = params["download"]["folder"]
     if params["download"]["source"] != "folder" or not Path(folder).is_dir():
         return True

@@ -87,7 +87,7 @@ def draw_differences(comparisons: list[Comparison], baseline: str) -> bytes:
         for axes, metric in zip(panels, METRICS, strict=True):
             axes.axvline(0, color=GREY, linewidth=1)
             for place, one in enumerate(comparisons):
-                fill = "white" if not one.survives(metric) else PALE if one.is_of_networks_alone else BLUE
+                fill = "white" if not one.is_significant(metric) else PALE if one.holds_no_seed else BLUE
                 _draw_interval(axes, one.differences[metric], place, color=BLUE, markerfacecolor=fill)
             axes.set_title(metric_name(metric), fontsize=9)
             axes.tick_params(axis="x", labelsize=8)

@@ -15,7 +15,7 @@ from lesions.params.all import check_sections
 
 FOLDER = Path("studies")
 NAME = r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"
-"""Of studies and experiments: what Git takes as part of a ref, a shell as it is, and a person can say."""
+"""Names of studies and experiments: what Git takes as part of a ref, a shell as it is, and a person can say."""
 Name = Annotated[str, Field(pattern=f"^{NAME}$", max_length=60)]
 Split = Literal["val", "test"]
 Metric = Literal["accuracy", "balanced_accuracy", "macro_auc"]
@@ -63,7 +63,7 @@ class Ladder(Part):
     """From one metric to another, a change at a time, such as from a published one to that without its faults.
 
     Attributes:
-        name: of it.
+        name: its name.
         published: the metric that the first step repeats.
         steps: in order.
     """
@@ -84,7 +84,7 @@ class Entry(Listed):
     """An experiment, or with `each` one for every value, or for every combination of values.
 
     Attributes:
-        name: of it.
+        name: its name.
         each: parameters with the values that they get in turn.
     """
 
@@ -122,7 +122,7 @@ class Study(Part):
     notes: str = ""
 
     @model_validator(mode="after")
-    def _each_is_expand_each(self) -> Self:
+    def _expand_and_check(self) -> Self:
         given = [entry.name for entry in self.experiments]
         self.experiments = [one for entry in self.experiments for one in expand_each(entry)]
         names = [entry.name for entry in self.experiments]

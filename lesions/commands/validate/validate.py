@@ -30,7 +30,7 @@ from lesions.core.json_files import write_json
 from lesions.core.sanitize import sanitize
 from lesions.core.temporary import temporary_folder
 from lesions.evaluation.bootstrap import Bootstrap
-from lesions.evaluation.common.decision_rule import DIAGNOSES
+from lesions.evaluation.common.decision_rule import RULE_DESCRIPTIONS
 from lesions.evaluation.common.predictions import IMAGE_COLUMNS, split_predictions
 from lesions.evaluation.split_metrics import overall_with_intervals
 from lesions.models.calibration.metadata_prior import FIELDS
@@ -91,7 +91,7 @@ def _evaluate(
         "warnings": [*classifier.warnings, *model_images.warnings, *([] if selected.names_cases else [NO_CASES])],
         "model": thresholds.model.model_dump(),
         "decision_rule": {
-            "diagnosis": DIAGNOSES[thresholds.decision_rule.optimise],
+            "diagnosis": RULE_DESCRIPTIONS[thresholds.decision_rule.optimise],
             **thresholds.decision_rule.model_dump(include={"optimise", "costs"}),
         },
         "files": found.files,

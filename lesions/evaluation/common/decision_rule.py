@@ -11,7 +11,7 @@ from lesions.evaluation.common.temperature_scaling import Calibration
 Optimise: TypeAlias = Literal["uncalibrated_probability", "accuracy", "balanced_accuracy", "expected_cost"]
 """What an image's diagnosis can be chosen for, as thresholds.json names it; `calibrate.optimise` has the same."""
 
-DIAGNOSES: dict[Optimise, str] = {
+RULE_DESCRIPTIONS: dict[Optimise, str] = {
     "uncalibrated_probability": "the class with the largest uncalibrated probability, which leans to rare classes where"
     " the training does; calibrated, another class may be more probable.",
     "accuracy": "the class with the largest calibrated probability.",
@@ -65,5 +65,5 @@ class DecisionRule(BaseModel):
         return np.asarray(expected.argmin(axis=1), np.int64)
 
 
-MOST_PROBABLE = DecisionRule(optimise="uncalibrated_probability", calibration=None, costs=None)
+UNCALIBRATED_ARGMAX = DecisionRule(optimise="uncalibrated_probability", calibration=None, costs=None)
 """The class with the largest uncalibrated probability."""

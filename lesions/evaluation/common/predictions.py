@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
-from lesions.evaluation.common.decision_rule import MOST_PROBABLE, DecisionRule
+from lesions.evaluation.common.decision_rule import UNCALIBRATED_ARGMAX, DecisionRule
 
 IMAGE_COLUMNS = ["image_id", "split", "label", "leakage"]
 """Columns of a table of predictions that describe the image; those of the classes follow."""
@@ -39,7 +39,7 @@ class SplitPredictions:
     probability: NDArray[np.float64]
     calibrated: NDArray[np.float64] | None
     groups: NDArray[np.int64]
-    rule: DecisionRule = MOST_PROBABLE
+    rule: DecisionRule = UNCALIBRATED_ARGMAX
 
     def only(self, rows: NDArray[np.bool_]) -> "SplitPredictions":
         """Return some rows, (N,), as a split of their own."""
@@ -149,7 +149,7 @@ def split_predictions(
     predictions: pd.DataFrame,
     images: pd.DataFrame,
     calibrated: pd.DataFrame | None = None,
-    rule: DecisionRule = MOST_PROBABLE,
+    rule: DecisionRule = UNCALIBRATED_ARGMAX,
 ) -> SplitPredictions:
     """Return the predictions of some images with what is known of these.
 

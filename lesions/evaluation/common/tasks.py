@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
-from lesions.evaluation.common.decision_rule import MOST_PROBABLE, DecisionRule
+from lesions.evaluation.common.decision_rule import UNCALIBRATED_ARGMAX, DecisionRule
 from lesions.evaluation.common.recalibration import Recalibration
 
 FILE = "thresholds.json"
@@ -204,7 +204,7 @@ class Thresholds(BaseModel):
     tasks: dict[str, BinaryTask]
     thresholds: list[Threshold]
     prediction_sets: PredictionSets | None
-    decision_rule: DecisionRule = MOST_PROBABLE
+    decision_rule: DecisionRule = UNCALIBRATED_ARGMAX
     recalibrated: Recalibration | None = None
 
     @field_validator("classes")

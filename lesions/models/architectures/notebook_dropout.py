@@ -16,7 +16,7 @@ def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
 
     Args:
         shape: of an image: height, width, 3; raw pixels from 0 to 255.
-        classes: how many.
+        classes: number of classes.
 
     Returns:
         A model from pixels to the classes' probabilities. The published one gave logits.

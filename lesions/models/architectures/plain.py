@@ -10,8 +10,8 @@ WIDTHS = (16, 32, 64, 128)
 LEAST_PX = 16
 """From it, one pixel is left after the last stage."""
 MOMENTUM = 0.95
-"""Of the moving statistics. Keras's 0.99 needs hundreds of steps before validation means anything, which on a small
-data set is longer than early stopping waits."""
+"""Momentum of the moving statistics. Keras's 0.99 needs hundreds of steps before validation means anything, which on a
+small data set is longer than early stopping waits."""
 
 
 def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
@@ -22,7 +22,7 @@ def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
 
     Args:
         shape: of an image: height, width, 3; raw pixels from 0 to 255.
-        classes: how many.
+        classes: number of classes.
 
     Returns:
         A model from pixels to the classes' probabilities.

@@ -41,7 +41,7 @@ def build(shape: tuple[int, int, int], classes: int, folder: Path = WEIGHTS) -> 
 
     Args:
         shape: of an image: height, width, 3; raw pixels from 0 to 255.
-        classes: how many.
+        classes: number of classes.
         folder: the output folder of the stage weights, or that of a further member in it.
 
     Returns:
@@ -76,14 +76,6 @@ def member_folders(folder: Path = WEIGHTS) -> list[Path]:
         folder: the output folder of the stage weights.
     """
     return [folder, *sorted(folder.glob("member_*"))]
-
-
-def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Return the layers that were trained before: all but the head.
-
-    Batch normalisation among them is frozen, its statistics too, while its `trainable` is false, as Keras defines it.
-    """
-    return [layer for layer in model.layers if not layer.name.startswith("head") and layer.name != "probabilities"]
 
 
 def preprocess(pixels: KerasTensor, module: str) -> KerasTensor:

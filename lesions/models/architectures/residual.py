@@ -15,7 +15,7 @@ BLOCKS = 2
 """Residual blocks a stage."""
 LEAST_PX = 32
 MOMENTUM = 0.95
-"""Of the moving statistics; see `plain`."""
+"""Momentum of the moving statistics; see `plain`."""
 DROPOUT = 0.2
 
 
@@ -27,7 +27,7 @@ def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
 
     Args:
         shape: of an image: height, width, 3; raw pixels from 0 to 255.
-        classes: how many.
+        classes: number of classes.
 
     Returns:
         A model from pixels to the classes' probabilities.
@@ -48,7 +48,7 @@ def build(shape: tuple[int, int, int], classes: int) -> keras.Model:
 
 
 def _block(x: KerasTensor, width: int, strides: int) -> KerasTensor:
-    """Return what a block adds to its input, and the input."""
+    """Return a residual block's output: ReLU of its two convolutions plus the shortcut."""
     shortcut = x if x.shape[-1] == width and strides == 1 else _convolution(x, width, 1, strides)
     x = layers.ReLU()(_convolution(x, width, 3, strides))
     x = _convolution(x, width, 3, strides=1)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from lesions.core.errors import UserError
 from lesions.core.params import did_you_mean
-from lesions.evaluation.common.decision_rule import MOST_PROBABLE, DecisionRule, Optimise
+from lesions.evaluation.common.decision_rule import UNCALIBRATED_ARGMAX, DecisionRule, Optimise
 from lesions.evaluation.common.temperature_scaling import Calibration
 
 
@@ -48,7 +48,7 @@ def fit_decision_rule(
         UserError: there was no validation image, and another aim than the first.
     """
     if optimise == "uncalibrated_probability":
-        return MOST_PROBABLE
+        return UNCALIBRATED_ARGMAX
     if calibration.temperature is None:
         raise UserError(
             f"calibrate.optimise is {optimise}, which needs validation images to calibrate on: set split.val_fraction "

@@ -37,7 +37,9 @@ def fit_prediction_sets(
 
 
 def least_probability(probability: NDArray[np.floating], groups: NDArray[np.object_]) -> float:
-    """Return the largest probability of a class that at most a tenth of its groups, and one more, fall below.
+    """Return the lowest probability at which a class is in the set: of n groups, the k-th smallest, k = ⌊0.1 (n + 1)⌋.
+
+    The images of a group share one vote.
 
     Args:
         probability: (N,), of the class, of images of the class.

@@ -24,7 +24,7 @@ STAGES = (
     *((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80)),
     *((3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320)),
 )
-"""Of network 0: blocks, kernel size, stride of the first block, expansion, and channels."""
+"""Stages of network 0: blocks, kernel size, stride of the first block, expansion, and channels."""
 STEM, TOP = 32, 1280
 EPSILON = 1e-3
 LEAST_PX = 32

@@ -24,8 +24,10 @@ MEMBERS = ("metadata.json", "config.json", "model.weights.h5")
 def save(model: keras.Model, path: Path) -> None:
     """Write a model without its optimizer, in Keras's own format."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unready = keras.Model(model.input, model.output, name=model.name)  # else the loss would have to be cloned as well
-    bare = keras.models.clone_model(unready, clone_function=plain_layer)
+    uncompiled = keras.Model(
+        model.input, model.output, name=model.name
+    )  # else the loss would have to be cloned as well
+    bare = keras.models.clone_model(uncompiled, clone_function=plain_layer)
     bare.set_weights(model.get_weights())
     folder = path.with_name(f"{path.name}.tmp")
     shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed

@@ -21,7 +21,7 @@ from lesions.core.errors import UserError
 MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001
 MOST_BYTES = 500_000_000
-"""Of a file: it is read into memory."""
+"""Largest file: it is read into memory."""
 
 
 class Storage(NamedTuple):

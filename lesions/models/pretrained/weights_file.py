@@ -15,7 +15,7 @@ import h5py
 from lesions.core.errors import UserError
 
 MOST_BYTES = 2_000_000_000
-"""Of a file of weights. The largest of Keras Applications has 1.4 GB."""
+"""Largest file of weights. The largest of Keras Applications has 1.4 GB."""
 MEMBER = "model.weights.h5"
 """The weights in a `.keras` archive."""
 KERAS_3 = ("layers", "_layer_checkpoint_dependencies")

@@ -25,10 +25,10 @@ DRAWS = ("mirror", "turn_over", "transpose", "rotate", "across", "down", "zoom",
 last, takes three."""
 
 BITS = 14
-"""Of the fraction of a place, which is an integer: with floats, the last bit may hang on the processor."""
+"""Fractional bits of a coordinate, a fixed-point integer: with floats, the last bit may hang on the processor."""
 
 HALF = 32
-"""Bits of each half of a place."""
+"""Bits of each half of a packed coordinate."""
 
 RGB, WORD = 3, 4
 """Bytes a pixel, before it is packed and after."""
@@ -38,9 +38,9 @@ class Changes(NamedTuple):
     """What becomes of each image in one epoch.
 
     Attributes:
-        places: int64, (images, 3), or None: a, b, c; the pixel at column x and row y comes from the place
-            ax + by + c, whose high half is a half column and whose low half is a half row, both in units of
-            1 / 2**BITS, and counted from the first that can be reached, so that neither is negative.
+        places: int64, (images, 3), or None: a, b, c; the pixel at column x and row y comes from the packed fixed-point
+            coordinate ax + by + c: column in the upper 32 bits, row in the lower, in half pixels with `BITS` fractional
+            bits, offset so that both are 0 or more.
         gains: float32, (images, 3), or None: what each channel is multiplied by.
         contrasts: float32, (images,), or None: what the distance from the image's mean is multiplied by.
     """

@@ -14,8 +14,8 @@ class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
 
     Args:
         params: the section.
-        best: returns whose weights are kept so far, counted from 0. This stands behind the callback that
-            records that.
+        best: returns the epoch whose weights are kept so far, counted from 0. This callback must come after
+            `CheckpointCallback`, which records it.
     """
 
     def __init__(self, params: Train, best: Callable[[], int]) -> None:

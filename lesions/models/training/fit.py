@@ -135,7 +135,7 @@ def fit(
         optimizer = optimisation.optimizer(params, model, phase.first, phase.end, steps)
         optimizer.build(model.trainable_variables)  # else its step is traced twice, first to make its variables
         model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)  # XLA is slower on a CPU
-        recorder.lr_callbacks = lr_callbacks(params, phase)
+        recorder.keras_callbacks = keras_callbacks(params, phase)
         recorder.phase = phase
         with Interruption() as interruption:
             validation = Validation(arrays, val.rows, val.labels, loss, interruption)
@@ -153,7 +153,7 @@ def fit(
                 steps_per_epoch=steps,
                 initial_epoch=len(recorder.history),
                 epochs=phase.end,
-                callbacks=[validation, *recorder.lr_callbacks, recorder, log, interruption],
+                callbacks=[validation, *recorder.keras_callbacks, recorder, log, interruption],
                 class_weight=weights,
                 shuffle=False,  # the stream is shuffled already
                 verbose=0,  # see `log`
@@ -174,7 +174,7 @@ def freeze(model: keras.Model, phase: TrainingPhase) -> None:
         raise UserError("train.freeze_backbone_epochs needs a network that has more than a head; set it to 0.")
 
 
-def lr_callbacks(params: Train, phase: TrainingPhase) -> list[keras.callbacks.Callback]:
+def keras_callbacks(params: Train, phase: TrainingPhase) -> list[keras.callbacks.Callback]:
     """Return Keras's callbacks that change the learning rate and stop the training."""
     plateau, made = params.reduce_lr_on_plateau, [keras.callbacks.TerminateOnNaN()]
     if params.schedule == "plateau":
@@ -215,11 +215,11 @@ class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
         kept: the best weights so far.
         kept_epoch: their epoch, counted from 0.
         phase: the current phase.
-        lr_callbacks: its learning-rate callbacks.
+        keras_callbacks: its learning-rate callbacks.
     """
 
     phase: TrainingPhase
-    lr_callbacks: list[keras.callbacks.Callback]
+    keras_callbacks: list[keras.callbacks.Callback]
 
     def __init__(self, params: Train, checkpoint: Checkpoint, history_csv: HistoryCsv) -> None:
         super().__init__()
@@ -237,7 +237,7 @@ class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
         if state is None:
             return
         for epoch in range(self.phase.first, len(state.history)):
-            for callback in self.lr_callbacks:
+            for callback in self.keras_callbacks:
                 callback.on_epoch_end(epoch, dict(state.history[epoch]))
         assign(self.model.variables, state.model)
         if len(state.history) > self.phase.first:

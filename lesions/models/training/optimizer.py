@@ -23,7 +23,7 @@ def optimizer(params: Train, model: keras.Model, first: int, end: int, steps: in
         model: the network, whose layers' names tell head and backbone apart.
         first: epoch of this phase, counted from 0.
         end: the first epoch after it. Where `schedule` is cosine, the learning rate has fallen to nothing there.
-        steps: an epoch.
+        steps: number of steps per epoch.
     """
     if params.backbone_lr_multiplier == 1:
         return _single(

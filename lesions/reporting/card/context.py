@@ -230,7 +230,7 @@ def robustness(found: Json) -> Json:
     return {
         "images": found["images"],
         "uncorrupted": uncorrupted,
-        "mild": [row for row in known if row["strength"] == 1],
+        "mild": [row for row in known if row["severity"] == 1],
         "worst": known[0] if known and uncorrupted is not None else None,
         "melanoma": found["uncorrupted"],
         "fewest_melanomas": min(rows, key=lambda row: row["melanoma_sensitivity"], default=None),

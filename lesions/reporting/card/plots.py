@@ -103,7 +103,7 @@ def curves_to_draw(report: dict[str, Any], split: str) -> dict[str, tuple[Any, .
     return {
         "robustness": (
             robustness[robustness["metric"] == "balanced accuracy"],
-            {"strength": "strength of the corruption", "value": "balanced accuracy"},
+            {"severity": "severity of the corruption", "value": "balanced accuracy"},
             "corruption",
         ),
         "abstention": (

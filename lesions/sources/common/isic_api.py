@@ -23,7 +23,7 @@ FILES = {"full": "full", "thumbnail": "thumbnail_256"}
 """What the archive calls its two resolutions."""
 
 LEVELS = (5, 4, 3, 2, 1)
-"""Of a diagnosis and a site, the deepest first."""
+"""Levels of a diagnosis and a site, the deepest first."""
 
 MAX_UNLISTED_SHARE = 0.01
 """The share of images by which a listing may fall short of the count on its first page, which is cached."""

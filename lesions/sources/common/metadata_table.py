@@ -21,7 +21,7 @@ MAX_ROWS = 1_000_000
 MAX_VALUES = 30_000_000
 """The largest table that is read, in some 3 GB of memory. ISIC's largest has 250 MB, 55 columns, 400,000 rows."""
 MAX_ZIPPED_BYTES = 50_000_000
-"""Of a table in an archive of its own, unpacked."""
+"""Largest table in an archive of its own, unpacked."""
 MAX_DIAGNOSES = 1_000
 _MAX_NAMED = 8
 """How many columns or ids a message names."""

@@ -24,7 +24,7 @@ from lesions.sources.synthetic.kinds import KINDS
 from lesions.sources.synthetic.shapes import CANVAS, REACH, noise, step
 
 WIDTH, HEIGHT = 150, 112
-"""Of an image, in pixels."""
+"""Size of an image in pixels."""
 
 _VIEW_X, _VIEW_Y = np.meshgrid(
     np.linspace(-WIDTH / HEIGHT, WIDTH / HEIGHT, WIDTH, dtype=np.float32),

@@ -21,7 +21,7 @@ X, Y = np.meshgrid(AXIS, AXIS)
 R, TURNS = np.sqrt(X * X + Y * Y), turns_of(X, Y).astype(np.float32)
 DIRECTIONS = np.linspace(-0.5, 0.5, 721)
 _DIRECTION = np.rint(720 * (TURNS + 0.5)).astype(np.intp)
-"""Of each pixel, the nearest of `DIRECTIONS`."""
+"""The direction of each pixel: the nearest of `DIRECTIONS`."""
 
 TILE = 4
 """Width and height of a tile of noise, in fields cut from it."""
