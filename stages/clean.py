@@ -50,11 +50,11 @@ def main() -> None:
     shutil.rmtree(STOPPED, ignore_errors=True)
     if audit.problem:
         _write_tables(audit, STOPPED)
+        shown = ""
         if len(audit.images):
             _write_report(audit, table, params, STOPPED, STOPPED, STOPPED / "data.html")
-        raise UserError(
-            f"{audit.problem}\n{STOPPED}/rejects.csv lists all of them, and {STOPPED}/data.html shows the data."
-        )
+            shown = f", and {STOPPED}/data.html shows the data"
+        raise UserError(f"{audit.problem}\n{STOPPED}/rejects.csv lists all of them{shown}.")
     _write_tables(audit, CLEAN)
     summary = _write_report(audit, table, params, CLEAN, Path("plots"), REPORT)
     write_json(Path("metrics/data.json"), summary)

@@ -8,8 +8,9 @@ import lesions.models.common.determinism  # before all that imports Keras
 
 # isort: split
 import importlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import cast
 
 import keras
 import pandas as pd
@@ -43,19 +44,19 @@ def main() -> None:
 
     say(f"{len(train.rows):,} images to train on, {len(val.rows):,} of validation. Building {params.architecture} ...")
     HISTORY.parent.mkdir(exist_ok=True)
-    shape = data.arrays[0].shape[1:]
-    if params.ensemble_size > 1:
-        ensemble.require_one_size([build(params, shape, len(data.classes), n) for n in range(params.ensemble_size)])
+    shape, builders = data.arrays[0].shape[1:], networks(params)
     with Checkpoint.for_stage("train") as first:
         checkpoints = [first.for_member(number) for number in range(params.ensemble_size)]
         models: list[keras.Model] = []
         fits: list[FitResult] = []
         try:
+            if params.ensemble_size > 1:
+                ensemble.require_one_size([build(shape, len(data.classes)) for build in builders])
             for number, checkpoint in enumerate(checkpoints):
                 ours = params.model_copy(update={"seed": ensemble.member_seed(number, params.seed)})
                 lesions.models.common.determinism.seed(ours.seed)
                 with lesions.models.common.determinism.all_devices():
-                    models.append(build(params, shape, len(data.classes), number))
+                    models.append(builders[number % len(builders)](shape, len(data.classes)))
                     history_csv = HistoryCsv(
                         HISTORY, data.leakage, [epoch for result in fits for epoch in result.history]
                     )
@@ -89,20 +90,12 @@ def refuse_empty_classes(train: SplitData, classes: list[str]) -> None:
         )
 
 
-def build(params: Train, shape: tuple[int, ...], classes: int, number: int = 0) -> keras.Model:
-    """Return the network, or one of several, not yet trained.
-
-    Args:
-        params: the section.
-        shape: of an image.
-        classes: number of classes.
-        number: which member of the ensemble, counted from 0; different ones take turns.
-    """
+def networks(params: Train) -> list[Callable[[tuple[int, ...], int], keras.Model]]:
+    """Return what builds each network of the ensemble, of an image's shape and the number of classes; one if alike."""
     architecture = importlib.import_module(f"lesions.models.architectures.{params.architecture}")
     if params.architecture != "pretrained":
-        return cast(keras.Model, architecture.build(shape, classes))
-    folders = architecture.member_folders()
-    return cast(keras.Model, architecture.build(shape, classes, folders[number % len(folders)]))
+        return [architecture.build]
+    return [partial(architecture.build, folder=folder) for folder in architecture.member_folders()]
 
 
 def write_outputs(model: keras.Model, data: dataset.Dataset, fits: list[FitResult]) -> None:

@@ -44,6 +44,16 @@ def check_all(file: Path = FILE) -> None:
     check_sections(read_file(file), file)
 
 
+def with_defaults(content: dict[str, Any], file: Path = FILE) -> dict[str, Any]:
+    """Return what params.yaml holds, each key that it leaves out with its default.
+
+    Args:
+        content: of params.yaml.
+        file: its name, for the messages.
+    """
+    return {name: section.check(content.get(name), file).model_dump(mode="json") for name, section in SECTIONS.items()}
+
+
 def check_sections(content: dict[str, Any], file: Path = FILE) -> None:
     """Check what params.yaml holds, or would hold; see `check_all`."""
     unknown = [name for name in content if name not in SECTIONS]

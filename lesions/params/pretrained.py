@@ -25,7 +25,7 @@ class Member(BaseModel):
 
     @model_validator(mode="after")
     def _can_be_had(self) -> Self:
-        _check_width(self.model, self.alpha, self.weights)
+        _check_width(self.model, self.alpha, self.weights, "name it as pretrained.model, with weights: path")
         return self
 
 
@@ -54,7 +54,7 @@ class Pretrained(Section):
             if self.further_members:
                 raise ValueError("further_members are the second network of an ensemble and on: set model to the first")
             return self
-        _check_width(self.model, self.alpha, self.weights)
+        _check_width(self.model, self.alpha, self.weights, "set weights to path")
         if self.weights == "path" and self.path == NO_FILE:
             raise ValueError("weights is path, but path names no file: set it to that of a .h5 or .keras file")
         return self
@@ -67,8 +67,8 @@ def _known_network(network: str, known: list[str]) -> str:
     return network
 
 
-def _check_width(network: str, alpha: float, weights: str) -> None:
-    """Refuse a width that a network does not have, or of which there are no weights."""
+def _check_width(network: str, alpha: float, weights: str, how: str) -> None:
+    """Refuse a width that a network does not have, or of which there are no weights; `how` a file of them is named."""
     if network not in WITH_WIDTH and alpha != 1:
         raise ValueError(f"{network} has one alpha, 1.0; those with more are {', '.join(WITH_WIDTH)}")
     if weights == "imagenet" and network not in PACKAGES and (network, alpha) not in IMAGENET:
@@ -76,5 +76,5 @@ def _check_width(network: str, alpha: float, weights: str) -> None:
         instead = f"set alpha to {' or '.join(map(str, alphas))}, or " if alphas else ""
         raise ValueError(
             f"nobody publishes a hash of the ImageNet weights of {network} at alpha {alpha:g}, and "
-            f"without one they are not fetched: {instead}fetch them yourself and set weights to path"
+            f"without one they are not fetched: {instead}fetch them yourself and {how}"
         )

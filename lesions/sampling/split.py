@@ -259,7 +259,7 @@ def split_off(images: pd.DataFrame, splits: pd.Series, fractions: dict[str, floa
     untrained = sorted(set(images["label"]) - set(train["label"]))
     if untrained:
         raise UserError(
-            f"of {', '.join(untrained)} no image is left to train on: all are in test. "
+            f"of {', '.join(untrained)} no image is left to train on: all are in test, in validation or left out. "
             "Set split.method to grouped, or leave the class out (clean.classes)."
         )
     if missing:

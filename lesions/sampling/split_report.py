@@ -100,12 +100,12 @@ def _as_published(images: pd.DataFrame, classes: list[str], params: Split) -> tu
     report = {
         "images": {name: int((images["published_split"] == name).sum()) for name in SPLITS},
         "without_a_published_split": int((images["published_split"] == "").sum()),
-        "split_off_from_train": [name for name in SPLITS if not (images["split"] == name).any()],
         "groups_in_two_published_splits": n_groups_in_two_splits(images, "group_id"),
         "group_overlap": params.group_overlap,
     }
     if params.group_overlap == "leave_out":
         images["split"] = leave_out_overlap(images, images["split"])
+    report["split_off_from_train"] = [name for name in SPLITS if not (images["split"] == name).any()]
     fractions = {"val": params.val_fraction, "test": params.test_fraction}
     images["split"] = split_off(images, images["split"], fractions, params.seed)
     return images, report | _left_out(images, classes)

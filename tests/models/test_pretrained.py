@@ -32,7 +32,7 @@ from lesions.params.keras_applications import IMAGENET, NETWORKS, WITH_WIDTH, We
 from lesions.params.pretrained import Pretrained
 from lesions.params.train import Train
 from stages import weights as stage
-from stages.train import build
+from stages.train import networks
 from tests.conftest import ROOT, edit_params
 
 SHAPE = (32, 32, 3)
@@ -113,15 +113,15 @@ def test_random_weights(here: Path) -> None:
     assert pretrained.build(SHAPE, 3).count_params() == 410_208 + 1281 * 3
 
 
-def test_different_members_take_turns(here: Path) -> None:
+def test_each_member_has_its_network(here: Path) -> None:
     lite = {"model": "EfficientNetLite0", "weights": "none"}
     others = [{"model": "MobileNetV2", "alpha": 0.35, "weights": "none"}, lite]
     edit_params(here, pretrained={**MOBILENET, "weights": "none", "further_members": others})
     stage.main()
     params = Train.read(here / "params.yaml").model_copy(update={"architecture": "pretrained", "ensemble_size": 4})
-    sizes = [build(params, SHAPE, 3, number).count_params() for number in range(4)]
-    first = pretrained.build(SHAPE, 3).count_params()
-    assert sizes == [first, 410_208 + 1281 * 3, 3_413_024 + 1281 * 3, first]
+    first, *further = (build(SHAPE, 3).count_params() for build in networks(params))
+    assert first == pretrained.build(SHAPE, 3).count_params()
+    assert further == [410_208 + 1281 * 3, 3_413_024 + 1281 * 3]
 
 
 def test_own_network_as_weights(here: Path) -> None:

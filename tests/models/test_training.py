@@ -38,7 +38,7 @@ from lesions.models.training.fit import FitResult, HistoryCsv, SplitData, Traini
 from lesions.models.training.interrupt import Interruption
 from lesions.models.training.validation_metrics import metrics
 from lesions.params.train import Train
-from stages.train import build, refuse_empty_classes
+from stages.train import networks, refuse_empty_classes
 from tests.conftest import edit_params
 
 CLASSES = 3
@@ -191,12 +191,12 @@ def test_member_seeds() -> None:
 def test_ensemble_of_other_networks_is_refused() -> None:
     several = params(architecture="notebook_basic", ensemble_size=2)
     with pytest.raises(UserError, match=r"feature maps.*Set train\.ensemble_size to 1"):
-        ensemble.require_one_size([build(several, (32, 32, 3), CLASSES)])
+        ensemble.require_one_size([build((32, 32, 3), CLASSES) for build in networks(several)])
     for architecture in ("plain", "residual"):
-        alike = params(architecture=architecture, ensemble_size=2)
-        ensemble.require_one_size([build(alike, (32, 32, 3), CLASSES, number) for number in range(2)])
+        (build,) = networks(params(architecture=architecture, ensemble_size=2))
+        ensemble.require_one_size([build((32, 32, 3), CLASSES)])
     with pytest.raises(UserError, match="of one size, and these are of 2×2 and 4×4"):
-        ensemble.require_one_size([build(params(), (size, size, 3), CLASSES) for size in (32, 64)])
+        ensemble.require_one_size([build((size, size, 3), CLASSES) for size in (32, 64)])
 
 
 def test_damaged_checkpoint_is_ignored(tmp_path: Path) -> None:

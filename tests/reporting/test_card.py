@@ -18,6 +18,7 @@ from lesions.reporting.common.numbers import interval
 from lesions.reporting.common.templates import ENVIRONMENT, one_line
 from stages import report
 from tests.browser import assert_accessible, assert_fits, look
+from tests.conftest import ROOT, edit_params
 
 EVALUATION = Path("reports/evaluation.json")
 HOSTILE = "<script>alert(1)</script> | ![x](http://example.org/x.png) `*_[]"
@@ -179,6 +180,36 @@ def test_undefined_metric(card: Callable[[], tuple[str, str]]) -> None:
     undefined = {"value": None, "lower": None, "upper": None, "reason": "does not occur"}
     change(EVALUATION, lambda found: found["test"]["classes"][0].update(sensitivity=undefined))
     assert "| not defined: does not occur |" in card()[0]
+
+
+def test_chance_is_of_the_classes_that_occur(card: Callable[[], tuple[str, str]]) -> None:
+    """Of three classes, the sensitivity of always the same is 1, 0 and 0."""
+
+    def leave_three(found: Any) -> None:
+        for row in found["test"]["classes"][3:]:
+            row["groups"] = 0
+        found["test"]["metrics"]["balanced_accuracy"].update(value=0.34, lower=0.33, upper=0.36)
+
+    change(EVALUATION, leave_three)
+    markdown = card()[0]
+    assert "34.0 % (33.0 to 36.0); by chance, 33.3 %" in markdown
+    assert "It is not shown to be better than chance" in markdown
+
+
+def test_keys_that_params_leave_out(card: Callable[[], tuple[str, str]], finished: Path) -> None:
+    (finished / "params.yaml").unlink()
+    whole = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (finished / "params.yaml").write_text(re.sub(r"(?m)^  (ensemble_size|loss|balance|n_bootstrap): .*\n", "", whole))
+    assert [line for line in card()[0].splitlines() if "epochs from" in line] != []
+
+
+def test_networks_of_an_ensemble_are_named(card: Callable[[], tuple[str, str]], finished: Path) -> None:
+    others = [{"model": "EfficientNetLite0"}]
+    pretrained = {"model": "MobileNet", "alpha": 0.25, "weights": "none", "further_members": others}
+    edit_params(finished, pretrained=pretrained, train={"architecture": "pretrained", "ensemble_size": 3})
+    markdown = card()[0]
+    assert markdown.startswith("# Model card: mobilenet+efficientnetlite0-")
+    assert "random weights of MobileNet, the ImageNet weights of EfficientNetLite0, which take turns" in markdown
 
 
 def test_without_test_split(card: Callable[[], tuple[str, str]]) -> None:

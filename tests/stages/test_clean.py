@@ -236,6 +236,14 @@ def test_too_many_rejects(raw: Raw) -> None:
     assert not Path("data/stopped").exists()
 
 
+def test_nothing_is_shown_of_data_without_a_usable_image(raw: Raw) -> None:
+    raw.members = dict.fromkeys(raw.members, b"x")
+    raw.write()
+    with pytest.raises(UserError, match=r"rejects.csv lists all of them[.]$"):
+        clean.main()
+    assert [file.name for file in Path("data/stopped").glob("*.html")] == []
+
+
 def test_images_that_nobody_lists_stop_nothing(raw: Raw) -> None:
     raw.members |= {f"test/t{number:02}.jpg": image(number) for number in range(50, 90)}
     raw.write()

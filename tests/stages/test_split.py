@@ -191,6 +191,15 @@ def test_published_split_is_mended_and_completed(capsys: pytest.CaptureFixture[s
     assert "It has no val: split off its training part" in printed
 
 
+def test_published_validation_whose_groups_are_in_test_is_replaced(capsys: pytest.CaptureFixture[str]) -> None:
+    table = with_published_test()
+    shared = table["group_id"].isin(table.loc[table["published_split"] == "test", "group_id"])
+    table.loc[shared & (table["published_split"] == "train"), "published_split"] = "val"
+    _, audit = run_split(table, method="published")
+    assert audit["published"]["split_off_from_train"] == ["val"]
+    assert "It has no val: split off its training part" in capsys.readouterr().out
+
+
 def test_published_split_with_overlap_is_leaky(capsys: pytest.CaptureFixture[str]) -> None:
     table = with_published_test()
     result, audit = run_split(table, method="published", group_overlap="keep")

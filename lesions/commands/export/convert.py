@@ -24,7 +24,7 @@ from lesions.core.errors import UserError, is_no_room
 from lesions.core.temporary import temporary_folder
 
 OPSET = 18
-"""Version of ONNX's operations: of 2022, so that runtimes in use know it; the last that the converter is tested with."""
+"""Version of ONNX's operations: of 2022, so that runtimes know it; the last that the converter is tested with."""
 
 UNKNOWN_OPERATIONS = (
     re.compile(r'fused\["(?P<kind>\w+):", "(?P<place>[^"@]+)[^"]*"\](?:(?!fused).)*?error: \'tf\.(?P=kind)\''),

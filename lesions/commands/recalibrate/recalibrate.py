@@ -179,6 +179,7 @@ def _headline(
         "left_out": {KINDS[kind]: len(rows) for kind, rows in selected.left_out.items() if len(rows)},
         "unknown": int((~selected.images["known"]).sum()),
         "table": pd.DataFrame(rows).to_string(index=False) if rows else "",
+        "optimise": after.decision_rule.optimise,
         "lacking": [name for name, number in after.recalibrated.groups.items() if not number]
         if after.recalibrated
         else [],

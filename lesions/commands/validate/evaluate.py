@@ -103,7 +103,9 @@ def collection_report(
         "baselines_are_of": "this collection: the training images are not here" if train is None else "train",
         "calibration": {
             "temperature": classifier.calibration.temperature,
-            "chosen_on": "the model's own validation images",
+            "chosen_on": "the images that it was recalibrated on"
+            if thresholds.recalibrated
+            else "the model's own validation images",
             **report["calibration"][NAME],
         },
         "prediction_sets": report["prediction_sets"][NAME],

@@ -56,9 +56,9 @@ def fit_decision_rule(
         )
     if optimise != "expected_cost":
         counts = np.bincount(label, minlength=len(calibration.classes))
-        # A class without an image would have the largest cost of all; with 1, its probability decides.
         of_truth = np.ones(len(counts))
         if optimise == "balanced_accuracy":
-            of_truth = np.where(counts > 0, counts.sum() / np.maximum(counts, 1), of_truth)
+            # A class without an image would have an infinite cost: it has that of the commonest.
+            of_truth = counts.sum() / np.where(counts > 0, counts, counts.max())
         costs = [[float(f"{cost:.4g}") for cost in row] for row in of_truth[:, None] * (1 - np.eye(len(counts)))]
     return DecisionRule(optimise=optimise, calibration=calibration, costs=costs)

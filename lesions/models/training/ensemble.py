@@ -53,7 +53,7 @@ def require_one_size(members: Sequence[keras.Model]) -> None:
         raise UserError(
             "the members of an ensemble need feature maps of one size, and these are of "
             f"{' and '.join(f'{height}×{width}' for height, width in sizes)}. Name other networks in "
-            "pretrained.further_members, or set prepare.image_size to a multiple of 32."
+            "pretrained.further_members, or change prepare.image_size."
         )
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from lesions.core.csv_files import read_csv
 from lesions.core.json_files import read_json
+from lesions.params.all import with_defaults
 from lesions.reporting.card.flow import image_flow
 from lesions.reporting.card.plots import DERMATOLOGISTS, write_plots
 from lesions.reporting.card.subgroups import comparison_rows, findings, reasons, source_rows, subgroup_rows
@@ -41,7 +42,7 @@ def card_context(params: Json, folder: Path) -> Json:
     """Return what the template takes, and write the plots.
 
     Args:
-        params: all of params.yaml.
+        params: the content of params.yaml.
         folder: the folder that gets the plots; it lies beside the card.
     """
     report = read_json(Path("reports/evaluation.json"))
@@ -51,10 +52,11 @@ def card_context(params: Json, folder: Path) -> Json:
     split_name = "test" if "test" in report else "val"
     groups, comparisons = (report.get(f"{name}_of_test", {}) for name in ("subgroups", "subgroup_comparisons"))
     sources = source_rows(groups, comparisons)
+    whole = with_defaults(params)
     flow = image_flow(data, split, report[split_name])
     return {
-        "name": model_name(params, provenance["source"]),
-        "params": params,
+        "name": model_name(whole, provenance["source"]),
+        "params": whole,
         "train": train,
         "data": data,
         "split": split,
@@ -126,11 +128,13 @@ def model_name(params: Json, source: str) -> str:
     """Return what the model is called: its network, its data and the first digits of its file's hash.
 
     Args:
-        params: all of params.yaml.
+        params: all of params.yaml, with defaults.
         source: of the data.
     """
-    architecture = params["train"]["architecture"]
-    network = params["pretrained"]["model"] if architecture == "pretrained" else architecture
+    network = params["train"]["architecture"]
+    if network == "pretrained":
+        further = [member["model"] for member in params["pretrained"]["further_members"]]
+        network = "+".join([params["pretrained"]["model"], *further])
     return f"{network}-{source}-{sha256(HASHED['model'])[:8]}".lower()
 
 
