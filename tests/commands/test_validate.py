@@ -550,7 +550,7 @@ def test_real_source_metrics_equal_evaluates(workspace: Path, tmp_path: Path, mo
         split={"method": "published"},
         prepare={"image_size": 24},
         rebalance={"target": "none"},
-        calibrate={"use_metadata": True},
+        calibrate={"use_metadata": True, "optimise": "balanced_accuracy"},
     )
     for stage in (download, clean, split, prepare, rebalance, predict, calibrate, evaluate):
         stage.main()
