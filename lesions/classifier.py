@@ -58,14 +58,13 @@ class Prediction:
         probabilities: of each class, calibrated on validation.
         uncalibrated: of each class, from the network and the patient's metadata; thresholds are of these.
         prediction_set: the classes that cannot be excluded (`lesions.models.calibration.prediction_sets`), the most
-            probable first; empty where no sets were fitted.
+            probable first.
         metadata: what is known of the patient and was used.
         image_only: of each class, from the network alone.
         alerts: of each task that the classes allow (melanoma, malignant), whether its uncalibrated probability reaches
             the threshold; None where none was found on validation.
         ood_score: the out-of-distribution score; see `lesions.models.calibration.ood`.
-        is_ood: whether that is higher than of nearly all validation images; None where that is not known. Then the
-            rest means nothing.
+        is_ood: whether that is higher than of nearly all validation images. Then the rest means nothing.
         pixels: uint8, (height, width, 3), the preprocessed image.
     """
 
@@ -249,8 +248,7 @@ class Classifier:
         found = self.outputs(np.stack([one.pixels for one in batch]), known)
         classes, ood_threshold = self.thresholds.classes, self.thresholds.ood_threshold
         alerts, diagnoses = self.alerts(found.uncalibrated), self.thresholds.decision_rule.answers(found.uncalibrated)
-        sets = self.thresholds.prediction_sets
-        members = sets.members(classes, found.calibrated) if sets else np.zeros(found.calibrated.shape, bool)
+        members = self.thresholds.prediction_sets.members(classes, found.calibrated)
         for row, one in enumerate(batch):
             uncalibrated, image_only, calibrated, ood_score = (of[row].tolist() for of in found)
             if not np.isfinite([*uncalibrated, *image_only, *calibrated, ood_score]).all():
@@ -266,7 +264,7 @@ class Classifier:
                 image_only=dict(zip(classes, image_only, strict=True)),
                 alerts={name: reached[row] for name, reached in alerts.items()},
                 ood_score=ood_score,
-                is_ood=None if ood_threshold is None else ood_score > ood_threshold,
+                is_ood=ood_score > ood_threshold,
             )
 
 

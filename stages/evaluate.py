@@ -42,12 +42,10 @@ def main() -> None:
     # A split that is not to be evaluated stays unread: its plots' tables have a head and no rows.
     rows = {name: (final["split"] == name) & (name in params.splits) for name in SPLITS}
     calibration = read_json(Path("models/calibration.json"))
-    fitted = calibration["temperature"] is not None
     thresholds = tasks.Thresholds.read(Path("models") / tasks.FILE)
     rule = thresholds.decision_rule
     every = {
-        name: predictions.split_predictions(final[mask], images, calibrated[mask] if fitted else None, rule)
-        for name, mask in rows.items()
+        name: predictions.split_predictions(final[mask], images, calibrated[mask], rule) for name, mask in rows.items()
     }
     splits = {name: split for name, split in every.items() if len(split.label)}
     if not splits:

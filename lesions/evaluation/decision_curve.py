@@ -67,9 +67,8 @@ def decision_curve_report(
     """
     report: dict[str, Any] = {}
     for name, task in tasks.items():
-        if isinstance(task, str) or split.calibrated is None:
-            reason = task if isinstance(task, str) else "there was no validation image to calibrate on"
-            report[name] = {"reason": reason}
+        if isinstance(task, str):
+            report[name] = {"reason": task}
             continue
         positive, probability, groups = binary_scores(task, split, calibrated=True)
         if not positive.any() or positive.all():
@@ -101,7 +100,7 @@ def net_benefit_curves(tasks: dict[str, BinaryTask | str], split: SplitPredictio
     """
     tables = [pd.DataFrame(columns=COLUMNS)]
     for name, task in tasks.items():
-        if isinstance(task, str) or split.calibrated is None:
+        if isinstance(task, str):
             continue
         positive, probability, _ = binary_scores(task, split, calibrated=True)
         if not positive.any() or positive.all():

@@ -39,7 +39,7 @@ def read_scores(file: Path) -> pd.DataFrame:
     return table.assign(ood_score=scores.astype(np.float32).astype(np.float64))
 
 
-def ood_report(table: pd.DataFrame, splits: list[str], ood_threshold: float | None) -> dict[str, Any]:
+def ood_report(table: pd.DataFrame, splits: list[str], ood_threshold: float) -> dict[str, Any]:
     """Return the fraction flagged of each kind of image, and the areas under the ROC curves.
 
     By label too, which is a diagnosis or what else an image shows: a rare diagnosis may be flagged as strange.
@@ -47,15 +47,11 @@ def ood_report(table: pd.DataFrame, splits: list[str], ood_threshold: float | No
     Args:
         table: of `read_scores`.
         splits: which of val and test are evaluated.
-        ood_threshold: the score above which an image is flagged, chosen on validation; None where there was none.
+        ood_threshold: the score above which an image is flagged, chosen on validation.
     """
     scores = {name: table.loc[table["split"] == name, "ood_score"].to_numpy() for name in (*splits, *OOD_IMAGES)}
     scores = {name: found for name, found in scores.items() if len(found)}
-    report: dict[str, Any] = {"ood_threshold": ood_threshold}
-    if ood_threshold is None:
-        report["reason"] = "there was no validation image to choose it on"
-    else:
-        report["chosen_for"] = "no flag on 99% of val"
+    report: dict[str, Any] = {"ood_threshold": ood_threshold, "chosen_for": "no flag on 99% of val"}
     for name, found in scores.items():
         report[name] = {"images": len(found), "flagged": fraction_flagged(found, ood_threshold)}
         if name in OOD_IMAGES:
@@ -64,14 +60,13 @@ def ood_report(table: pd.DataFrame, splits: list[str], ood_threshold: float | No
                 positive = np.arange(len(both)) < len(found)
                 area = roc.auc_and_average_precision(positive, both, np.ones((1, len(both))))[0][0]
                 report[name][f"auc_against_{split}"] = rounded(float(area))
-        if ood_threshold is not None:
-            report[name]["flagged_by_label"] = flagged_by_label(table[table["split"] == name], ood_threshold)
+        report[name]["flagged_by_label"] = flagged_by_label(table[table["split"] == name], ood_threshold)
     return report
 
 
-def fraction_flagged(scores: NDArray[np.float64], ood_threshold: float | None) -> float | None:
-    """Return which fraction of the images is flagged; None where no threshold is known."""
-    return None if ood_threshold is None else rounded(float((scores > ood_threshold).mean()))
+def fraction_flagged(scores: NDArray[np.float64], ood_threshold: float) -> float | None:
+    """Return which fraction of the images is flagged."""
+    return rounded(float((scores > ood_threshold).mean()))
 
 
 def flagged_by_label(rows: pd.DataFrame, ood_threshold: float) -> dict[str, float | None]:

@@ -33,9 +33,7 @@ def binary_scores(
         calibrated: take the calibrated probabilities; thresholds are of the others.
     """
     ours = split.only(split.table["label"].isin(task.positive + task.negative).to_numpy())
-    probability = ours.calibrated if calibrated else ours.probability
-    if probability is None:
-        raise ValueError("these predictions are not calibrated")
+    probability = ours.known_calibrated() if calibrated else ours.probability
     return ours.table["label"].isin(task.positive).to_numpy(), task.score(ours.classes, probability), ours.groups
 
 

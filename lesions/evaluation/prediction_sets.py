@@ -12,22 +12,20 @@ from lesions.evaluation.metrics import Metrics
 from lesions.evaluation.roc import safe_divide
 
 
-def prediction_set_report(split: SplitPredictions, sets: PredictionSets | None, bootstrap: Bootstrap) -> dict[str, Any]:
+def prediction_set_report(split: SplitPredictions, sets: PredictionSets, bootstrap: Bootstrap) -> dict[str, Any]:
     """Return the coverage and the size of the sets, of all images and of those of each class, with intervals.
 
     Args:
         split: the predictions, of which the calibrated are taken.
-        sets: as `calibrate` fitted them, or None.
+        sets: as `calibrate` fitted them.
         bootstrap: how the intervals are resampled.
 
     Returns:
         `target`, the coverage that the sets promise; `never_excluded`, the classes that every set holds; `coverage`,
         the fraction of images whose set holds the true class; `size`, the mean number of classes in a set; `classes`,
-        the same of each class. Or `reason`.
+        the same of each class.
     """
-    if sets is None or split.calibrated is None:
-        return {"reason": "there was no validation image to fit prediction sets on"}
-    members = sets.members(split.classes, split.calibrated)
+    members = sets.members(split.classes, split.known_calibrated())
     held, sizes = members[np.arange(len(split.label)), split.label], members.sum(axis=1)
     of_class = np.eye(len(split.classes))[split.label]
 

@@ -27,7 +27,7 @@ from lesions.commands.export import convert, export, export_model
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
 from lesions.evaluation.common.decision_rule import DecisionRule
-from lesions.evaluation.common.tasks import OOD, BinaryTask, Model, Threshold, Thresholds, TrainingData
+from lesions.evaluation.common.tasks import OOD, BinaryTask, Model, PredictionSets, Threshold, Thresholds, TrainingData
 from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.images.ood_images import generated
 from lesions.images.preprocessing import Preprocessing
@@ -98,7 +98,7 @@ def put_model(folder: Path, model: keras.Model, *, tta: bool = False) -> None:
         tasks=TASKS,
         thresholds=[*THRESHOLDS, of_ood],
         decision_rule=DecisionRule(optimise="expected_cost", calibration=calibration_of(classes), costs=costs),
-        prediction_sets=None,
+        prediction_sets=PredictionSets(coverage=0.9, least_probability=dict.fromkeys(classes, 0.1)),
     ).write(folder / "thresholds.json")
 
 
@@ -252,7 +252,7 @@ def test_tta_and_calibration_equal_the_projects(shape: tuple[int, int, int]) -> 
     ours = {view.numpy().tobytes() for view in export_model.dihedral_views(ops.convert_to_tensor(images))}
     assert ours == {view.astype(np.float32).tobytes() for view in dihedral_views(images.astype(np.uint8))}
     probability = np.array([[1, 0, 0], [0.7, 0.3, 1e-30], [1 / 3, 1 / 3, 1 / 3], [0.02, 0.97, 0.01]])
-    for value in (0.05, 1.0, 1.3, 20.0, None):
+    for value in (0.05, 1.0, 1.3, 20.0):
         calibration = Calibration(temperature=value, classes=["a", "b", "c"], biases=[-1.5, 0.5, 1.0])
         found = ops.convert_to_numpy(export_model.calibrate(ops.convert_to_tensor(probability, "float32"), calibration))
         assert np.abs(found - calibration.apply(probability.astype(np.float32))).max() < 1e-5

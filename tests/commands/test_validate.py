@@ -284,16 +284,17 @@ def test_drawings_and_leakage_are_the_first_warnings(evaluated: Evaluate, tmp_pa
     assert set(read_csv(tmp_path / "out/predictions.csv")["leakage"]) == {"split by image (leaky)"}
 
 
-def test_model_without_validation_has_no_thresholds(evaluated: Evaluate, tmp_path: Path) -> None:
-    """Nor a calibration; and without the task melanoma."""
+def test_targets_that_no_threshold_reaches(evaluated: Evaluate, tmp_path: Path) -> None:
+    """And without the task melanoma."""
     models = shutil.copytree("models", tmp_path / "models")
-    calibration = json.loads((models / "calibration.json").read_text())
-    write_json(models / "calibration.json", calibration | {"temperature": None})
     chosen = read_json(models / "thresholds.json")
-    chosen["model"]["sha256"]["calibration.json"] = thresholds.sha256_of(models / "calibration.json")
     del chosen["tasks"]["melanoma"]
-    of_others = [one | {"value": None} for one in chosen["thresholds"] if one["task"] != "melanoma"]
-    write_json(models / "thresholds.json", chosen | {"thresholds": of_others, "prediction_sets": None})
+    of_others = [
+        one | {"value": None} if one["task"] == "malignant" else one
+        for one in chosen["thresholds"]
+        if one["task"] != "melanoma"
+    ]
+    write_json(models / "thresholds.json", chosen | {"thresholds": of_others})
     table, contents = images_of("test")
     table["dx"] = table["dx"].replace("df", "scar")
     found = evaluated(put(tmp_path / "theirs", table, contents), models=tmp_path / "models")
@@ -301,12 +302,8 @@ def test_model_without_validation_has_no_thresholds(evaluated: Evaluate, tmp_pat
     points = found["tasks"]["malignant"]["operating_points"]
     assert all(point["threshold"] is None and point["reason"] for point in points)
     assert found["tasks"]["malignant"]["collection"]["auc"]["value"] is not None
-    assert "after" not in found["calibration"]
     (entry,) = found["unknown_classes"]
-    assert (entry["alert_malignant"], entry["flagged"], found["ood"]["flagged"]) == (None, None, None)
-    page = (tmp_path / "out/validation.md").read_text(encoding="utf-8")
-    assert "The model has no calibration" in page
-    assert "no threshold above which an image is flagged" in page
+    assert entry["alert_malignant"] is None
     assert found["collection"]["metrics"]["macro_auc"]["reason"] == "a class does not occur, or no other does"
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lesions.evaluation import decision_curve, ood, operating_points, robustness, selective, subgroups
+from lesions.evaluation import decision_curve, operating_points, robustness, selective, subgroups
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.tasks import BinaryTask
@@ -106,9 +106,6 @@ def test_decision_curve_that_is_undefined() -> None:
     report = decision_curve.decision_curve_report(tasks, one, Bootstrap(100, 1))
     assert report == {"melanoma": {"reason": "needs positive images and others"}, "malignant": {"reason": "no"}}
     assert decision_curve.net_benefit_curves(tasks, one).empty
-    uncalibrated = predictions(["mel", "nv"], np.zeros(1, np.int64), np.eye(2)[:1])
-    report = decision_curve.decision_curve_report(tasks, uncalibrated, Bootstrap(100, 1))
-    assert "no validation image" in report["melanoma"]["reason"]
 
 
 def test_robustness_of_one_image() -> None:
@@ -132,11 +129,3 @@ def test_robustness_is_of_a_sample_that_stands_for_test() -> None:
     # Each nevus counts twice: of 5 images 3 are right, and corrupted 1.
     assert (found["uncorrupted"]["accuracy"], found["corruptions"][0]["accuracy"]) == (0.6, 0.2)
     assert found["corruptions"][0]["balanced_accuracy_drop"]["value"] == 0.25
-
-
-def test_ood_without_limit() -> None:
-    table = pd.DataFrame({"split": ["test", "generated"], "label": ["nv", "flat"], "ood_score": [1.0, 1.0]})
-    found = ood.ood_report(table, ["val", "test"], None)
-    assert found["ood_threshold"] is None
-    assert found["reason"] == "there was no validation image to choose it on"
-    assert found["generated"] == {"images": 1, "flagged": None, "auc_against_test": 0.5}

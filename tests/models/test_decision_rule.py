@@ -79,13 +79,6 @@ def test_absent_class_weighs_no_more_for_being_rare() -> None:
     assert (rule.answers(probability[known]) == 1).mean() < 0.12
 
 
-@pytest.mark.parametrize("aim", ["accuracy", "balanced_accuracy", "expected_cost"])
-def test_without_validation_there_is_no_aim(aim: Optimise) -> None:
-    none = Calibration(classes=CLASSES, biases=[0.0, 0.0, 0.0])
-    with pytest.raises(UserError, match=f"calibrate.optimise is {aim}, which needs validation images"):
-        fit_decision_rule(aim, None, none, np.zeros(0, np.int64))
-
-
 def test_costs_of_an_unknown_class() -> None:
     assert cost_matrix({"mel": {"nv": 20}}, CLASSES) == [[0, 1, 20], [1, 0, 1], [1, 1, 0]]
     with pytest.raises(UserError, match="no class mell; did you mean"):

@@ -72,13 +72,6 @@ def test_same_bits_alone_and_among_others() -> None:
     assert (together == alone).all()
 
 
-def test_without_validation_nothing_changes() -> None:
-    found = fit_calibration(np.empty(0, np.int64), np.empty((0, 3)), CLASSES)
-    assert found.temperature is None
-    probability = np.array([[0.2, 0.3, 0.5]], np.float32)
-    assert (found.apply(probability) == probability).all()
-
-
 def test_biases_of_other_classes_are_refused() -> None:
     with pytest.raises(ValidationError, match="one bias per class"):
         Calibration(temperature=1, classes=CLASSES, biases=[0.0, 0.0])

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from lesions.core.csv_files import EXACT
-from lesions.core.json_files import read_json
 from lesions.evaluation.common.tasks import Thresholds
 from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.models.calibration.metadata_prior import MetadataPrior
@@ -17,7 +16,7 @@ from lesions.models.calibration.thresholds import FILES, sha256_of
 from stages import calibrate
 from tests.conftest import edit_params
 from tests.evaluation import outputs
-from tests.evaluation.outputs import CLASSES, OUTPUTS, keep_rows, models, put_corrupted, put_predictions
+from tests.evaluation.outputs import CLASSES, OUTPUTS, models, put_corrupted, put_predictions
 
 PREDICTIONS = Path("data/predictions")
 UNSURE = [0.5, 0.25, 0.25]
@@ -118,16 +117,6 @@ def test_metadata_changes_predictions(predicted: pd.DataFrame) -> None:
     calibrated(predicted)
     assert (PREDICTIONS / "predictions.csv").read_bytes() != (OUTPUTS / "predictions.csv").read_bytes()
     assert Thresholds.read(Path("models/thresholds.json")).model.use_metadata
-
-
-def test_no_validation_image_gives_nulls(predicted: pd.DataFrame) -> None:
-    calibrated(keep_rows(predicted, predicted["split"] == "test"))
-    assert read_json(Path("models/calibration.json"))["temperature"] is None
-    thresholds = Thresholds.read(Path("models/thresholds.json"))
-    assert {one.value for one in thresholds.thresholds} == {None}
-    assert thresholds.ood_threshold is None
-    final, same = ((PREDICTIONS / f"{name}.csv").read_bytes() for name in ("predictions", "predictions_calibrated"))
-    assert final == same
 
 
 def test_csv_keeps_every_float32() -> None:

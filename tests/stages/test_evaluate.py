@@ -157,13 +157,6 @@ def test_no_melanoma_on_validation(predicted: pd.DataFrame) -> None:
     assert melanoma["test"]["auc"]["value"] > 0.5
 
 
-def test_no_validation_image(predicted: pd.DataFrame) -> None:
-    report = evaluated(keep_rows(predicted, predicted["split"] == "test"))
-    assert report["calibration"]["temperature"] is None
-    assert report["ood"]["ood_threshold"] is None
-    assert {point["threshold"] for point in report["tasks"]["malignant"]["operating_points"]} == {None}
-
-
 def test_one_lesion_has_no_interval(predicted: pd.DataFrame) -> None:
     images = pd.read_csv("data/clean/images.csv").set_index("image_id")
     lesion = predicted["image_id"].map(images["group_id"])

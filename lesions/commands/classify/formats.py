@@ -71,19 +71,17 @@ def notes(classifier: Classifier) -> list[str]:
             )
         else:
             found.append(f"{task}: no threshold is known for this model, so no alert is given.")
-    if sets := classifier.thresholds.prediction_sets:
-        never = sanitize(", ".join(sets.never_excluded))
-        found.append(
-            "not excluded: the diagnoses whose calibrated probability is not among the lowest "
-            f"{1 - sets.coverage:.0%} of their own validation images."
-            + (f" Never excluded, for want of validation images: {never}." if never else "")
-        )
+    sets = classifier.thresholds.prediction_sets
+    never = sanitize(", ".join(sets.never_excluded))
+    found.append(
+        "not excluded: the diagnoses whose calibrated probability is not among the lowest "
+        f"{1 - sets.coverage:.0%} of their own validation images."
+        + (f" Never excluded, for want of validation images: {never}." if never else "")
+    )
     if classifier.prior.is_active:
         found.append("Age, sex and site are used where they are given; without them the image decides alone.")
     if any(classifier.calibration.biases) or classifier.thresholds.decision_rule.costs:
         found.append(f"diagnosis: {RULE_DESCRIPTIONS[classifier.thresholds.decision_rule.optimise]}")
-    if classifier.calibration.temperature is None:
-        found.append("The probabilities are not calibrated: there was no validation image.")
     return [*found, NOTICE]
 
 

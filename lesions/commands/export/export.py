@@ -80,9 +80,7 @@ def model_json(classifier: Classifier) -> dict[str, Any]:
         "malignancy": {code: about(code).malignancy for code in thresholds.classes},
         "input": {"name": INPUT, "type": "uint8", "shape": ["images", height, width, 3], "colours": "RGB"},
         "outputs": {
-            "probabilities": "of each class, as calibrated on validation"
-            if calibration.temperature
-            else "as uncalibrated: there was no validation to calibrate on",
+            "probabilities": "of each class, as calibrated on validation",
             "uncalibrated": "of each class, as the network gives them; the thresholds are of these",
         },
         "tta": "the mean over all flips and quarter turns is in the file" if thresholds.model.tta else "as given",
@@ -95,9 +93,7 @@ def model_json(classifier: Classifier) -> dict[str, Any]:
         "prediction_sets": {
             "use": "a diagnosis cannot be excluded where its calibrated probability is at least this",
             **thresholds.prediction_sets.model_dump(),
-        }
-        if thresholds.prediction_sets
-        else None,
+        },
         "metadata_prior": {
             "use": "multiply the uncalibrated probabilities by exp of the number here for each known value, and divide "
             "by their sum; the calibration comes after. The thresholds hold with all known values",

@@ -56,13 +56,11 @@ def calibrate(probability: KerasTensor, calibration: Calibration) -> KerasTensor
 
     Args:
         probability: (N, classes).
-        calibration: without a temperature it changes nothing.
+        calibration: of the model.
 
     Returns:
         (N, classes).
     """
-    if calibration.temperature is None:
-        return probability
     powers = (probability / ops.max(probability, axis=1, keepdims=True)) ** (1 / calibration.temperature)
     weighted = powers * np.exp(calibration.biases).astype(np.float32)
     return weighted / ops.sum(weighted, axis=1, keepdims=True)

@@ -192,7 +192,7 @@ function image(prediction, title) {
 
 function probabilities(prediction) {
   const table = element("table");
-  table.append(element("caption", settings.calibrated ? "Calibrated probabilities" : "Probabilities, not calibrated"));
+  table.append(element("caption", "Calibrated probabilities"));
   const body = element("tbody");
   const sorted = Object.entries(prediction.probabilities).sort(([, one], [, other]) => other - one);
   for (const [code, probability] of sorted) {

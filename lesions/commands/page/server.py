@@ -63,8 +63,7 @@ def page(site: Site) -> bytes:
     settings = {
         "names": {code: about(code).name for code in thresholds.classes},
         "malignant": thresholds.tasks["malignant"].positive if "malignant" in thresholds.tasks else [],
-        "calibrated": classifier.calibration.temperature is not None,
-        "coverage": f"{thresholds.prediction_sets.coverage:.0%}" if thresholds.prediction_sets else "",
+        "coverage": f"{thresholds.prediction_sets.coverage:.0%}",
         "files": site.max_files,
         "bytes": site.max_bytes,
     }

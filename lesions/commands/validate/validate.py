@@ -125,9 +125,8 @@ def _metrics(
     """Return the metrics of the images of known classes, and where metadata are used, those without."""
     train = model_images.table.loc[model_images.table["split"] == "train", "label"]
     comparable = model_images.of_this_model and len(train) > 0 and set(train) <= set(classifier.thresholds.classes)
-    calibrated = None if classifier.calibration.temperature is None else predicted.calibrated
     rule = classifier.thresholds.decision_rule
-    split = split_predictions(_table(evaluated, predicted.uncalibrated), evaluated, calibrated, rule)
+    split = split_predictions(_table(evaluated, predicted.uncalibrated), evaluated, predicted.calibrated, rule)
     report = collection_report(split, predicted.answers, classifier, train if comparable else None, bootstrap)
     metadata = None
     if classifier.prior.is_active:

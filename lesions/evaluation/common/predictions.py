@@ -41,6 +41,12 @@ class SplitPredictions:
     groups: NDArray[np.int64]
     rule: DecisionRule = UNCALIBRATED_ARGMAX
 
+    def known_calibrated(self) -> NDArray[np.float64]:
+        """Return the calibrated probabilities, of predictions that have them."""
+        if self.calibrated is None:
+            raise ValueError("these predictions are not calibrated")
+        return self.calibrated
+
     def only(self, rows: NDArray[np.bool_]) -> "SplitPredictions":
         """Return some rows, (N,), as a split of their own."""
         groups = np.unique(self.groups[rows], return_inverse=True)[1]

@@ -190,7 +190,7 @@ class Thresholds(BaseModel):
         training_data: what the model was trained on.
         tasks: by name; those that the classes allow.
         thresholds: of each task, and of `OOD`; scores are sums of uncalibrated probabilities.
-        prediction_sets: None where there was no validation image.
+        prediction_sets: from which probability each class is in a set.
         decision_rule: how the diagnosis follows from the probabilities; an earlier version wrote none.
         recalibrated: None where all was fitted on the model's own validation images.
     """
@@ -203,7 +203,7 @@ class Thresholds(BaseModel):
     training_data: TrainingData
     tasks: dict[str, BinaryTask]
     thresholds: list[Threshold]
-    prediction_sets: PredictionSets | None
+    prediction_sets: PredictionSets
     decision_rule: DecisionRule = UNCALIBRATED_ARGMAX
     recalibrated: Recalibration | None = None
 
@@ -235,12 +235,14 @@ class Thresholds(BaseModel):
             # A sum of float32 probabilities may exceed 1 by its rounding.
             if one.task != OOD and one.value is not None and one.value > 1 + 1e-5:
                 raise ValueError(f"{one.task}: {one.value} is no probability")
+        if not any(one.task == OOD and one.value is not None for one in thresholds):
+            raise ValueError(f"expected a threshold of {OOD}")
         return thresholds
 
     @field_validator("prediction_sets")
     @classmethod
-    def _of_the_classes(cls, sets: PredictionSets | None, info: ValidationInfo) -> PredictionSets | None:
-        if sets is not None and set(sets.least_probability) != set(info.data.get("classes", [])):
+    def _of_the_classes(cls, sets: PredictionSets, info: ValidationInfo) -> PredictionSets:
+        if set(sets.least_probability) != set(info.data.get("classes", [])):
             raise ValueError("expected one probability per class")
         return sets
 
@@ -295,6 +297,6 @@ class Thresholds(BaseModel):
         return found.value if found else None
 
     @property
-    def ood_threshold(self) -> float | None:
-        """The out-of-distribution score above which an image is flagged; None where it is not known."""
-        return next((threshold.value for threshold in self.of_task(OOD)), None)
+    def ood_threshold(self) -> float:
+        """The out-of-distribution score above which an image is flagged."""
+        return next(threshold.value for threshold in self.of_task(OOD) if threshold.value is not None)

@@ -18,7 +18,7 @@ class Calibration(FittedJson):
     """All of calibration.json.
 
     Attributes:
-        temperature: what the logits are divided by; None where there was no validation image to fit it on.
+        temperature: what the logits are divided by.
         classes: labels.
         biases: what is added to each class's divided logit; they sum to 0.
     """
@@ -28,7 +28,7 @@ class Calibration(FittedJson):
     FILE: ClassVar[str] = "calibration.json"
     CONTENT: ClassVar[str] = "calibration"
 
-    temperature: float | None = Field(default=None, gt=0)
+    temperature: float = Field(gt=0)
     classes: list[str]
     biases: list[float]
 
@@ -39,9 +39,7 @@ class Calibration(FittedJson):
         return self
 
     def apply(self, probability: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Return calibrated probabilities, (N, classes), of uncalibrated ones; without a temperature, the same."""
-        if self.temperature is None:
-            return probability.astype(np.float32)
+        """Return calibrated probabilities, (N, classes), of uncalibrated ones."""
         logits = scaled_logits(probability, 1 / self.temperature, np.array(self.biases))
         return np.asarray(softmax(logits, axis=1), np.float32)
 

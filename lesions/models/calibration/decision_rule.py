@@ -43,17 +43,9 @@ def fit_decision_rule(
         costs: for expected_cost, (classes, classes); else None.
         calibration: fitted on the same images.
         label: (N,), the true labels, as integers, of validation.
-
-    Raises:
-        UserError: there was no validation image, and another aim than the first.
     """
     if optimise == "uncalibrated_probability":
         return UNCALIBRATED_ARGMAX
-    if calibration.temperature is None:
-        raise UserError(
-            f"calibrate.optimise is {optimise}, which needs validation images to calibrate on: set split.val_fraction "
-            "above 0, or calibrate.optimise: uncalibrated_probability."
-        )
     if optimise != "expected_cost":
         counts = np.bincount(label, minlength=len(calibration.classes))
         of_truth = np.ones(len(counts))

@@ -25,13 +25,13 @@ class Answers(NamedTuple):
         calibration: the temperature and the biases.
         decision_rule: how the diagnosis follows.
         thresholds: of each task, and of the out-of-distribution score.
-        prediction_sets: None where there was no image.
+        prediction_sets: from which probability each class is in a set.
     """
 
     calibration: Calibration
     decision_rule: DecisionRule
     thresholds: list[Threshold]
-    prediction_sets: PredictionSets | None
+    prediction_sets: PredictionSets
 
 
 def fit_answers(

@@ -18,8 +18,8 @@ COVERAGE = 0.9
 
 def fit_prediction_sets(
     label: NDArray[np.int64], calibrated: NDArray[np.floating], groups: NDArray[np.object_], classes: list[str]
-) -> PredictionSets | None:
-    """Return of each class the least probability with which it is in a set; None without validation images.
+) -> PredictionSets:
+    """Return of each class the least probability with which it is in a set.
 
     Args:
         label: (N,), the true labels, as integers, of validation.
@@ -27,8 +27,6 @@ def fit_prediction_sets(
         groups: (N,), each image's group.
         classes: labels of the columns.
     """
-    if not len(label):
-        return None
     least = {
         name: least_probability(calibrated[label == number, number], groups[label == number])
         for number, name in enumerate(classes)

@@ -25,8 +25,6 @@ def fit_calibration(label: NDArray[np.int64], probability: NDArray[np.floating],
         probability: (N, classes).
         classes: labels of the columns.
     """
-    if not len(label):
-        return Calibration(classes=classes, biases=[0.0] * len(classes))
     truth = np.eye(len(classes))[label]
     logits = scaled_logits(probability, 1, np.zeros(len(classes)))
 

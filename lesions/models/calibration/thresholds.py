@@ -120,7 +120,7 @@ def task_thresholds(
 def choose_ood_threshold(score: NDArray[np.floating]) -> Threshold:
     """Return the threshold of the out-of-distribution score, (N,) of validation."""
     # A score that occurs, so that nothing is interpolated.
-    value = float(np.quantile(score, OOD_SPECIFICITY, method="higher")) if len(score) else None
+    value = float(np.quantile(score, OOD_SPECIFICITY, method="higher"))
     return Threshold(task=OOD, metric="specificity", target=OOD_SPECIFICITY, value=value)
 
 
