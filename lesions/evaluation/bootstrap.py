@@ -29,6 +29,8 @@ PROPORTIONS = (
     *("melanoma_sensitivity", "melanoma_specificity"),
 )
 """Metrics that are fractions of images."""
+ROUNDING = 1e-12
+"""Resamples that all say the same may differ by this, the error of floats."""
 CELLS = 2**18
 """Weights at once: as many resamples as fit a processor's cache with what is made of them."""
 
@@ -154,7 +156,7 @@ def estimate(name: str, value: float, drawn: NDArray[np.float64], *, several: bo
         lower, upper = np.percentile(known, PERCENTILES) if len(known) else (value, value)
         if proportion and upper > lower:
             lower, upper = wilson_bounds(value, value * (1 - value) / float(known.var(ddof=1)))
-        if upper > lower:
+        if upper - lower > ROUNDING:
             return {"value": rounded(value), "lower": rounded(lower), "upper": rounded(upper), **missing}
         # [1, 1] would read as certainty, and says only that no error was among these groups.
         reason = "every resample gives the same, as where no prediction is wrong: that is no interval"

@@ -16,10 +16,8 @@ from lesions.evaluation.bootstrap import Bootstrap, alone
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.tasks import DERMATOLOGISTS, BinaryTask, Threshold
 from lesions.evaluation.metrics import Metrics
+from lesions.evaluation.predictive_values import PREVALENCES, with_intervals
 from lesions.evaluation.roc import safe_divide
-
-PREVALENCES = (0.01, 0.05, 0.10, 0.20)
-"""From a screening of everybody to a clinic for pigmented lesions."""
 
 
 def binary_scores(
@@ -154,5 +152,6 @@ def task_report(
     for split, (positive, score, groups) in scores.items() if reached else ():
         found = bootstrap.estimates(partial(threshold_metrics, values, positive, score), groups)
         for place, number in enumerate(reached):
-            report["operating_points"][number][split] = {metric: read[place] for metric, read in found.items()}
+            at_threshold = {metric: read[place] for metric, read in found.items()}
+            report["operating_points"][number][split] = with_intervals(at_threshold)
     return report
