@@ -11,6 +11,7 @@ import pandas as pd
 
 from lesions.core.csv_files import EXACT, read_csv
 from lesions.core.errors import UserError
+from lesions.core.file_hash import sha256_of
 from lesions.core.image_array import read_array
 from lesions.core.json_files import read_json
 from lesions.core.stage import run_stage, say
@@ -66,7 +67,7 @@ def main() -> None:
     calibration.save(MODELS)
     ood.save(reference, MODELS / ood.FILE)
     network = read_json(OUTPUTS / "model.json")
-    hashes = {name: thresholds.sha256_of(MODELS / name) for name in thresholds.FITTED}
+    hashes = {name: sha256_of(MODELS / name) for name in thresholds.FITTED}
     model = Model(sha256=network["sha256"] | hashes, tta=network["tta"], use_metadata=prior.is_active)
     leakage = ", ".join(sorted(set(table["leakage"])))
     Thresholds(
@@ -95,7 +96,7 @@ def training_data(provenance: Path) -> TrainingData:
     source = read_json(provenance).get("source")
     if not isinstance(source, str):
         raise UserError(f"{provenance} names no source of the data. Run `dvc repro --force download`.")
-    return TrainingData(source=source, provenance_sha256=thresholds.sha256_of(provenance))
+    return TrainingData(source=source, provenance_sha256=sha256_of(provenance))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Nothing else: what turns the network's outputs into answers is `calibrate`. A sa
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
 
 # isort: split
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import pandas as pd
 from lesions.core import image_array
 from lesions.core.csv_files import EXACT
 from lesions.core.errors import UserError
+from lesions.core.file_hash import sha256_of
 from lesions.core.json_files import read_json, write_json
 from lesions.core.stage import run_stage
 from lesions.inference.corruptions import choose_sample, predict_corrupted
@@ -66,7 +66,7 @@ def main() -> None:
     pd.concat([table for table, _ in features]).to_csv(OUT / "features.csv", index=False)
     np.save(OUT / "features.npy", np.concatenate([array for _, array in features]), allow_pickle=False)
 
-    sha256 = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (MODEL, PREPROCESSING)}
+    sha256 = {path.name: sha256_of(path) for path in (MODEL, PREPROCESSING)}
     write_json(OUT / "model.json", {"sha256": sha256, "tta": params.tta})
     print(f"{OUT}: {len(predictions):,} images, {len(corrupted):,} corrupted test images, {len(index):,} of no lesion")
 

@@ -4,9 +4,9 @@ Its own stage, so that nothing is fetched in the middle of training. Without a p
 its output never changes.
 """
 
-import hashlib
 from pathlib import Path
 
+from lesions.core.file_hash import sha256_of
 from lesions.core.json_files import write_json
 from lesions.core.stage import run_stage
 from lesions.models.pretrained.efficientnet_lite_weights import write_efficientnet_lite
@@ -43,9 +43,7 @@ def write_network(network: Pretrained | Member, folder: Path) -> None:
             weights, source = copy_weights(Path(network.path), folder), Path(network.path).name
         else:
             weights, source = fetch_imagenet(network, folder)
-        with weights.open("rb") as opened:
-            sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-        record |= {"file": weights.name, "sha256": sha256, "source": source}
+        record |= {"file": weights.name, "sha256": sha256_of(weights), "source": source}
     write_json(folder / "weights.json", record)
     print(f"{folder}: {network.model} at alpha {network.alpha:g}, initial weights: {record['source']}")
 

@@ -124,12 +124,9 @@ def balanced_accuracy_drops(
         corrupted: the same of the corrupted ones, by corruption and severity.
         weights: (B, N).
     """
-    truth = np.eye(classes)[label]
-    actual = weights @ truth
 
     def balanced_accuracy(diagnosis: NDArray[np.int64]) -> NDArray[np.float64]:
-        correct = truth * (diagnosis == label)[:, None]
-        return np.asarray(np.nansum(safe_divide(weights @ correct, actual), axis=1) / (actual > 0).sum(axis=1))
+        return metrics.label_metrics(metrics.confusion(label, diagnosis, classes, weights))["balanced_accuracy"]
 
     uncorrupted = balanced_accuracy(diagnosis)
     return {

@@ -21,6 +21,7 @@ from lesions.classifier import Classifier
 from lesions.commands.classify import formats, inputs, run
 from lesions.core import image_array
 from lesions.core.errors import UserError
+from lesions.core.file_hash import sha256_of
 from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.models.calibration import thresholds
 from lesions.models.calibration.metadata_prior import FIELDS
@@ -69,7 +70,7 @@ def change(file: Path, **values: Any) -> None:
 def renew_hashes(models: Path, **values: Any) -> None:
     """Let thresholds.json belong to the files as they are now; set more keys of its model."""
     model = json.loads((models / "thresholds.json").read_text())["model"]
-    sha256 = {name: thresholds.sha256_of(models / name) for name in thresholds.FILES}
+    sha256 = {name: sha256_of(models / name) for name in thresholds.FILES}
     change(models / "thresholds.json", model=model | {"sha256": sha256} | values)
 
 

@@ -1,6 +1,7 @@
 """`lesions export`: the files give Keras's probabilities and describe themselves; wrong ones are refused."""
 
 import lesions.models.common.determinism  # before all that imports Keras
+from lesions.core.file_hash import sha256_of
 
 # isort: split
 import io
@@ -103,7 +104,7 @@ def put_model(folder: Path, model: keras.Model, *, tta: bool = False) -> None:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    return {name: thresholds.sha256_of(folder / name) for name in thresholds.FILES}
+    return {name: sha256_of(folder / name) for name in thresholds.FILES}
 
 
 @pytest.fixture(scope="module")

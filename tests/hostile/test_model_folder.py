@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lesions.core.errors import UserError
+from lesions.core.file_hash import sha256_of
 from lesions.evaluation.common.tasks import FILE
 from lesions.model_folder import ModelFolder
 from lesions.models.calibration import ood, thresholds
@@ -33,7 +34,7 @@ def renew_hashes(models: Path) -> None:
     except ValueError:
         return
     if isinstance(content, dict) and isinstance(content.get("model"), dict):
-        content["model"]["sha256"] = {name: thresholds.sha256_of(models / name) for name in thresholds.FILES}
+        content["model"]["sha256"] = {name: sha256_of(models / name) for name in thresholds.FILES}
         file.write_text(json.dumps(content))
 
 

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from lesions.core.csv_files import EXACT
+from lesions.core.file_hash import sha256_of
 from lesions.evaluation.common.tasks import Thresholds
 from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.models.calibration.metadata_prior import MetadataPrior
 from lesions.models.calibration.temperature_scaling import fit_calibration
-from lesions.models.calibration.thresholds import FILES, sha256_of
+from lesions.models.calibration.thresholds import FILES
 from stages import calibrate
 from tests.conftest import edit_params
 from tests.evaluation import outputs

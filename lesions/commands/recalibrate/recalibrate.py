@@ -6,6 +6,7 @@ images that the model has not seen.
 """
 
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
+from lesions.core.file_hash import sha256_of
 
 # isort: split
 import shutil
@@ -30,7 +31,6 @@ from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.models.calibration.fit_answers import Answers, fit_answers
 from lesions.models.calibration.metadata_prior import MetadataPrior
 from lesions.models.calibration.ood import FILE as OOD_FILE
-from lesions.models.calibration.thresholds import sha256_of
 from lesions.reporting.common.templates import render
 
 MIN_GROUPS = 20

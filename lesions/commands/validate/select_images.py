@@ -16,10 +16,10 @@ from lesions.commands.validate.train_overlap import COLUMNS, ModelImages, find_o
 from lesions.commands.validate.train_overlap import read as read_model_images
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
+from lesions.core.file_hash import sha256_of
 from lesions.core.sanitize import sanitize
 from lesions.evaluation.common.recalibration import IMAGES
 from lesions.evaluation.common.tasks import FILE, Thresholds
-from lesions.models.calibration.thresholds import sha256_of
 
 NO_CASES = (
     "the collection names no lesions and no patients, so none could be compared with those of training, and each image "

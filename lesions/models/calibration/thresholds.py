@@ -1,6 +1,5 @@
 """Choosing thresholds on validation, and the hashes of the files for which they hold."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lesions.core.errors import UserError
+from lesions.core.file_hash import sha256_of
 from lesions.evaluation.common.proportion import exact_bounds
 from lesions.evaluation.common.tasks import (
     FILE,
@@ -122,12 +122,6 @@ def choose_ood_threshold(score: NDArray[np.floating]) -> Threshold:
     # A score that occurs, so that nothing is interpolated.
     value = float(np.quantile(score, OOD_SPECIFICITY, method="higher"))
     return Threshold(task=OOD, metric="specificity", target=OOD_SPECIFICITY, value=value)
-
-
-def sha256_of(path: Path) -> str:
-    """Return a file's SHA-256, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load(folder: Path) -> Thresholds:

@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 from ruamel.yaml import YAML
 
+from lesions.core.file_hash import sha256_of
+
 KEPT_DAYS = 30
 """Checkpoints of trainings that nobody resumes are removed after so many days."""
 
@@ -152,8 +154,7 @@ def inputs_hash(stage: str) -> str:
         path = Path(dep.replace("${train.architecture}", params["train"]["architecture"]))
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
         for file in (file for file in files if file.is_file() and "__pycache__" not in file.parts):
-            with file.open("rb") as opened:
-                digest.update(f"{file.as_posix()} {hashlib.file_digest(opened, 'sha256').hexdigest()}\n".encode())
+            digest.update(f"{file.as_posix()} {sha256_of(file)}\n".encode())
     sections = {name: params[name] for name in definition["params"]}
     digest.update(json.dumps([sections, packages()], sort_keys=True).encode())
     return digest.hexdigest()[:32]

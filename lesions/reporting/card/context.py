@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from lesions.core.csv_files import read_csv
+from lesions.core.file_hash import sha256_of
 from lesions.core.json_files import read_json
 from lesions.params.all import with_defaults
 from lesions.reporting.card.flow import image_flow
@@ -135,7 +136,7 @@ def model_name(params: Json, source: str) -> str:
     if network == "pretrained":
         further = [member["model"] for member in params["pretrained"]["further_members"]]
         network = "+".join([params["pretrained"]["model"], *further])
-    return f"{network}-{source}-{sha256(HASHED['model'])[:8]}".lower()
+    return f"{network}-{source}-{sha256_of(HASHED['model'])[:8]}".lower()
 
 
 def class_rows(classes: pd.DataFrame, data: Json, split: Json) -> list[Json]:
@@ -249,13 +250,8 @@ def image_size(preprocessing: Json) -> Json:
     return {"height": height, "width": width, "resize_mode": preprocessing["resize_mode"]}
 
 
-def sha256(path: Path) -> str:
-    """Return a file's SHA-256."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def hashes(params: Json) -> dict[str, str]:
     """Return by name the SHA-256 of what the metrics depend on."""
-    found = {name: sha256(path) for name, path in HASHED.items()}
+    found = {name: sha256_of(path) for name, path in HASHED.items()}
     canonical = json.dumps(params, sort_keys=True).encode()
     return found | {"parameters (`params.yaml`, as sorted JSON)": hashlib.sha256(canonical).hexdigest()}
