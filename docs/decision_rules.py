@@ -6,7 +6,7 @@ import numpy as np
 
 from lesions.core.csv_files import read_csv
 from lesions.evaluation.common import predictions
-from lesions.evaluation.common.decision_rule import Optimise
+from lesions.evaluation.common.decision_rule import UNCALIBRATED_ARGMAX, Optimise
 from lesions.models.calibration.decision_rule import fit_decision_rule
 from lesions.models.calibration.temperature_scaling import fit_calibration
 
@@ -19,7 +19,7 @@ def main() -> None:
     classes = list(read_csv(Path("data/clean/classes.csv"))["label"])
     images = predictions.read_images(Path("data"))
     table = predictions.read(Path("data/predictions/predictions.csv"), images, classes)
-    val = predictions.split_predictions(table[table["split"] == "val"], images)
+    val = predictions.split_predictions(table[table["split"] == "val"], images, UNCALIBRATED_ARGMAX)
     random = np.random.default_rng(1)
     found: dict[Optimise, list[tuple[float, float]]] = {aim: [] for aim in AIMS}
     for _ in range(HALVES):

@@ -45,7 +45,7 @@ def main() -> None:
     thresholds = tasks.Thresholds.read(Path("models") / tasks.FILE)
     rule = thresholds.decision_rule
     every = {
-        name: predictions.split_predictions(final[mask], images, calibrated[mask], rule) for name, mask in rows.items()
+        name: predictions.split_predictions(final[mask], images, rule, calibrated[mask]) for name, mask in rows.items()
     }
     splits = {name: split for name, split in every.items() if len(split.label)}
     if not splits:
@@ -68,9 +68,7 @@ def main() -> None:
     if thresholds.model.use_metadata:
         # Of the same groups and resamples as the other metrics.
         report["image_only"] = {
-            name: overall_with_intervals(
-                predictions.split_predictions(image_only[rows[name]], images, rule=rule), bootstrap
-            )
+            name: overall_with_intervals(predictions.split_predictions(image_only[rows[name]], images, rule), bootstrap)
             for name in splits
         }
     if "test" in splits:

@@ -76,7 +76,7 @@ def predictions_at_revision(revision: str, name: str) -> ModelPredictions:
     return ModelPredictions(
         revision,
         name,
-        predictions.split_predictions(rows, images, rule=rule),
+        predictions.split_predictions(rows, images, rule),
         melanoma[0] if melanoma else None,
         leakage,
         frozenset(images["image_id"]),

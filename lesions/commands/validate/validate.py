@@ -126,11 +126,11 @@ def _metrics(
     train = model_images.table.loc[model_images.table["split"] == "train", "label"]
     comparable = model_images.of_this_model and len(train) > 0 and set(train) <= set(classifier.thresholds.classes)
     rule = classifier.thresholds.decision_rule
-    split = split_predictions(_table(evaluated, predicted.uncalibrated), evaluated, predicted.calibrated, rule)
+    split = split_predictions(_table(evaluated, predicted.uncalibrated), evaluated, rule, predicted.calibrated)
     report = collection_report(split, predicted.answers, classifier, train if comparable else None, bootstrap)
     metadata = None
     if classifier.prior.is_active:
-        image_only = split_predictions(_table(evaluated, predicted.image_only), evaluated, rule=rule)
+        image_only = split_predictions(_table(evaluated, predicted.image_only), evaluated, rule)
         metadata = {
             "known": {field: int((evaluated[field] != "").sum()) for field in FIELDS},
             "image_only": overall_with_intervals(image_only, bootstrap),

@@ -154,16 +154,16 @@ def check_predictions(
 def split_predictions(
     predictions: pd.DataFrame,
     images: pd.DataFrame,
+    rule: DecisionRule,
     calibrated: pd.DataFrame | None = None,
-    rule: DecisionRule = UNCALIBRATED_ARGMAX,
 ) -> SplitPredictions:
     """Return the predictions of some images with what is known of these.
 
     Args:
         predictions: rows of `read`.
         images: as of `read_images`.
-        calibrated: the same rows after calibration.
         rule: of the diagnosis.
+        calibrated: the same rows after calibration.
     """
     classes = [str(column) for column in predictions if column not in IMAGE_COLUMNS]
     known = images.drop(columns=["label", "split", "leakage"], errors="ignore")
