@@ -16,7 +16,7 @@ from lesions.core.image_array import read_array
 from lesions.core.json_files import read_json
 from lesions.core.stage import run_stage, say
 from lesions.evaluation.common import predictions
-from lesions.evaluation.common.tasks import FILE, BinaryTask, Model, Thresholds, TrainingData, binary_tasks
+from lesions.evaluation.common.tasks import THRESHOLDS_FILE, BinaryTask, ModelId, Provenance, Thresholds, binary_tasks
 from lesions.models.calibration import metadata_prior, ood, thresholds
 from lesions.models.calibration.decision_rule import cost_matrix
 from lesions.models.calibration.fit_answers import fit_answers
@@ -68,7 +68,7 @@ def main() -> None:
     ood.save(reference, MODELS / ood.FILE)
     network = read_json(OUTPUTS / "model.json")
     hashes = {name: sha256_of(MODELS / name) for name in thresholds.FITTED}
-    model = Model(sha256=network["sha256"] | hashes, tta=network["tta"], use_metadata=prior.is_active)
+    model = ModelId(sha256=network["sha256"] | hashes, tta=network["tta"], use_metadata=prior.is_active)
     leakage = ", ".join(sorted(set(table["leakage"])))
     Thresholds(
         model=model,
@@ -79,7 +79,7 @@ def main() -> None:
         thresholds=chosen,
         prediction_sets=sets,
         decision_rule=rule,
-    ).write(MODELS / FILE)
+    ).write(MODELS / THRESHOLDS_FILE)
     fitted = f"temperature {calibration.temperature}, {len(classes)} biases, {len(chosen)} thresholds"
     print(f"{MODELS}: {fitted}, from {len(val):,} validation images")
 
@@ -91,12 +91,12 @@ def groups_and_sources(val: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     return known.assign(group_id=known["group_id"].fillna(known["image_id"]), source=known["source"].fillna(""))
 
 
-def training_data(provenance: Path) -> TrainingData:
+def training_data(provenance: Path) -> Provenance:
     """Return what provenance.json says of the data."""
     source = read_json(provenance).get("source")
     if not isinstance(source, str):
         raise UserError(f"{provenance} names no source of the data. Run `dvc repro --force download`.")
-    return TrainingData(source=source, provenance_sha256=sha256_of(provenance))
+    return Provenance(source=source, provenance_sha256=sha256_of(provenance))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def main() -> None:
     # A split that is not to be evaluated stays unread: its plots' tables have a head and no rows.
     rows = {name: (final["split"] == name) & (name in params.splits) for name in SPLITS}
     calibration = read_json(Path("models/calibration.json"))
-    thresholds = tasks.Thresholds.read(Path("models") / tasks.FILE)
+    thresholds = tasks.Thresholds.read(Path("models") / tasks.THRESHOLDS_FILE)
     rule = thresholds.decision_rule
     every = {
         name: predictions.split_predictions(final[mask], images, rule, calibrated[mask]) for name, mask in rows.items()

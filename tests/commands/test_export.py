@@ -28,7 +28,7 @@ from lesions.commands.export import convert, export, export_model
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
 from lesions.evaluation.common.decision_rule import DecisionRule
-from lesions.evaluation.common.tasks import OOD, BinaryTask, Model, PredictionSets, Threshold, Thresholds, TrainingData
+from lesions.evaluation.common.tasks import OOD, BinaryTask, ModelId, PredictionSets, Provenance, Threshold, Thresholds
 from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.images.ood_images import generated
 from lesions.images.preprocessing import Preprocessing
@@ -92,10 +92,10 @@ def put_model(folder: Path, model: keras.Model, *, tta: bool = False) -> None:
     costs = [row[: len(classes)] for row in COSTS[: len(classes)]]
     of_ood = Threshold(task=OOD, metric="specificity", target=0.99, value=100.0)
     Thresholds(
-        model=Model(sha256=hashes(folder), tta=tta, use_metadata=False),
+        model=ModelId(sha256=hashes(folder), tta=tta, use_metadata=False),
         classes=classes,
         leakage="none",
-        training_data=TrainingData(source="ham10000", provenance_sha256="bb"),
+        training_data=Provenance(source="ham10000", provenance_sha256="bb"),
         tasks=TASKS,
         thresholds=[*THRESHOLDS, of_ood],
         decision_rule=DecisionRule(optimise="expected_cost", calibration=calibration_of(classes), costs=costs),

@@ -11,16 +11,16 @@ from lesions.evaluation.common.decision_rule import UNCALIBRATED_ARGMAX
 from lesions.evaluation.common.tasks import (
     OOD,
     BinaryTask,
-    Model,
+    ModelId,
     PredictionSets,
+    Provenance,
     Threshold,
     Thresholds,
-    TrainingData,
     binary_tasks,
     targets,
 )
 
-MODEL = Model(sha256={"model.keras": "aa"}, tta=False, use_metadata=False)
+MODEL = ModelId(sha256={"model.keras": "aa"}, tta=False, use_metadata=False)
 
 
 def thresholds() -> Thresholds:
@@ -28,7 +28,7 @@ def thresholds() -> Thresholds:
         model=MODEL,
         classes=["mel", "nv"],
         leakage="none",
-        training_data=TrainingData(source="ham10000", provenance_sha256="bb"),
+        training_data=Provenance(source="ham10000", provenance_sha256="bb"),
         tasks={"melanoma": BinaryTask(positive=["mel"], negative=["nv"])},
         thresholds=[
             Threshold(task="melanoma", metric="sensitivity", target=0.9, value=1 / 3),

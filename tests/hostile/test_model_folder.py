@@ -11,7 +11,7 @@ import pytest
 
 from lesions.core.errors import UserError
 from lesions.core.file_hash import sha256_of
-from lesions.evaluation.common.tasks import FILE
+from lesions.evaluation.common.tasks import THRESHOLDS_FILE
 from lesions.model_folder import ModelFolder
 from lesions.models.calibration import ood, thresholds
 from lesions.models.common import saving
@@ -28,7 +28,7 @@ Path_ = tuple[str | int, ...]
 
 def renew_hashes(models: Path) -> None:
     """Let thresholds.json belong to the files as they are now, so that nothing but their content is at fault."""
-    file = models / FILE
+    file = models / THRESHOLDS_FILE
     try:
         content = json.loads(file.read_text())
     except ValueError:
@@ -115,7 +115,7 @@ def test_damaged_values_are_refused(models: Path) -> None:
     assert n_damages > 200
 
 
-@pytest.mark.parametrize("name", [*thresholds.FILES, FILE])
+@pytest.mark.parametrize("name", [*thresholds.FILES, THRESHOLDS_FILE])
 def test_cut_files_are_refused(models: Path, name: str) -> None:
     file = models / name
     good = file.read_bytes()

@@ -26,7 +26,7 @@ from lesions.core.errors import UserError, writing
 from lesions.core.sanitize import sanitize
 from lesions.core.temporary import temporary_folder
 from lesions.evaluation.common.recalibration import IMAGES, Recalibration
-from lesions.evaluation.common.tasks import FILE, TARGET_SENSITIVITIES, Thresholds
+from lesions.evaluation.common.tasks import TARGET_SENSITIVITIES, THRESHOLDS_FILE, Thresholds
 from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.models.calibration.fit_answers import Answers, fit_answers
 from lesions.models.calibration.metadata_prior import MetadataPrior
@@ -76,7 +76,7 @@ def recalibrate(
     )
     with writing(out):
         _write(out, models, fitted, images, thresholds, record)
-    return _headline(out, selected, images, predicted, thresholds, Thresholds.read(out / FILE))
+    return _headline(out, selected, images, predicted, thresholds, Thresholds.read(out / THRESHOLDS_FILE))
 
 
 def _check_place(out: Path, models: Path, folder: Path, *, replace: bool) -> None:
@@ -120,7 +120,7 @@ def _record(images: pd.DataFrame, thresholds: Thresholds, models: Path, folder: 
         positive_groups={name: both[0] for name, both in counts.items()},
         negative_groups={name: both[1] for name, both in counts.items()},
         images_sha256="",
-        thresholds_sha256=sha256_of(models / FILE),
+        thresholds_sha256=sha256_of(models / THRESHOLDS_FILE),
     )
 
 
@@ -142,8 +142,8 @@ def _write(
             "decision_rule": fitted.decision_rule,
             "recalibrated": record.model_copy(update={"images_sha256": sha256_of(new / IMAGES)}),
         }
-        thresholds.model_copy(update=changed).write(new / FILE)
-        for name in (*KEPT, IMAGES, Calibration.FILE, FILE):
+        thresholds.model_copy(update=changed).write(new / THRESHOLDS_FILE)
+        for name in (*KEPT, IMAGES, Calibration.FILE, THRESHOLDS_FILE):
             (new / name).replace(out / name)
 
 

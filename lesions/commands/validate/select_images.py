@@ -19,7 +19,7 @@ from lesions.core.errors import UserError
 from lesions.core.file_hash import sha256_of
 from lesions.core.sanitize import sanitize
 from lesions.evaluation.common.recalibration import IMAGES
-from lesions.evaluation.common.tasks import FILE, Thresholds
+from lesions.evaluation.common.tasks import THRESHOLDS_FILE, Thresholds
 
 NO_CASES = (
     "the collection names no lesions and no patients, so none could be compared with those of training, and each image "
@@ -108,8 +108,8 @@ def with_recalibration(model_images: ModelImages, models: Path, expected: str) -
     path = models / IMAGES
     if not path.is_file() or sha256_of(path) != expected:
         raise UserError(
-            f"{path} is missing, or not the table that was written with {models}/{FILE}: which images the thresholds "
-            "were fitted on is not known. Bring it back, or make the model anew with `lesions recalibrate`."
+            f"{path} is missing, or not the table that was written with {models}/{THRESHOLDS_FILE}: which images the "
+            "thresholds were fitted on is not known. Bring it back, or make the model anew with `lesions recalibrate`."
         )
     table = read_csv(path)[COLUMNS]
     return replace(model_images, table=pd.concat([model_images.table, table], ignore_index=True))

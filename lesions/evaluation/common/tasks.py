@@ -16,7 +16,7 @@ from lesions.core.json_files import write_json
 from lesions.evaluation.common.decision_rule import UNCALIBRATED_ARGMAX, DecisionRule
 from lesions.evaluation.common.recalibration import Recalibration
 
-FILE = "thresholds.json"
+THRESHOLDS_FILE = "thresholds.json"
 TARGET_SENSITIVITIES = (0.80, 0.90, 0.95)
 """Targets on validation; those of specificity are the same."""
 DERMATOLOGISTS = {"sensitivity": 0.866, "specificity": 0.713}
@@ -129,7 +129,7 @@ def targets(task: str) -> list[tuple[Literal["sensitivity", "specificity"], floa
     return [*wanted, ("sensitivity", DERMATOLOGISTS["sensitivity"])] if task == "melanoma" else wanted
 
 
-class Model(BaseModel):
+class ModelId(BaseModel):
     """Which model: the SHA-256 of its files, and how it is run."""
 
     sha256: dict[str, str]
@@ -168,7 +168,7 @@ class PredictionSets(BaseModel):
         return members
 
 
-class TrainingData(BaseModel):
+class Provenance(BaseModel):
     """What the model was trained on.
 
     Attributes:
@@ -197,10 +197,10 @@ class Thresholds(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    model: Model
+    model: ModelId
     classes: Annotated[list[str], Field(min_length=2)]
     leakage: str
-    training_data: TrainingData
+    training_data: Provenance
     tasks: dict[str, BinaryTask]
     thresholds: list[Threshold]
     prediction_sets: PredictionSets

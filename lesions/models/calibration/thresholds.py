@@ -10,8 +10,8 @@ from lesions.core.errors import UserError
 from lesions.core.file_hash import sha256_of
 from lesions.evaluation.common.proportion import exact_bounds
 from lesions.evaluation.common.tasks import (
-    FILE,
     OOD,
+    THRESHOLDS_FILE,
     BinaryTask,
     LeftOutSource,
     Threshold,
@@ -130,7 +130,7 @@ def load(folder: Path) -> Thresholds:
     Raises:
         UserError: something is missing or damaged, or belongs to another model.
     """
-    thresholds = Thresholds.read(folder / FILE)
+    thresholds = Thresholds.read(folder / THRESHOLDS_FILE)
     try:
         found = {name: sha256_of(folder / name) for name in FILES}
     except FileNotFoundError as error:
@@ -143,8 +143,8 @@ def load(folder: Path) -> Thresholds:
     other = [name for name, sha256 in found.items() if thresholds.model.sha256.get(name) != sha256]
     if other:
         raise UserError(
-            f"{folder / FILE} was made for another {' and another '.join(other)} than the one beside it: its "
-            "thresholds mean nothing here. They are of two runs, or a file was changed. `dvc repro` "
+            f"{folder / THRESHOLDS_FILE} was made for another {' and another '.join(other)} than the one beside it: "
+            "its thresholds mean nothing here. They are of two runs, or a file was changed. `dvc repro` "
             "makes files that belong together; `git checkout dvc.lock`, then `dvc checkout`, bring the last commit's."
         )
     return thresholds
