@@ -116,8 +116,8 @@ def n_cases(
     n_groups = int(groups.max()) + 1
     found: dict[str, NDArray[np.int64]] = {}
     for numbers in np.array_split(np.arange(n_groups), 1 + n_groups * len(groups) // CELLS):
-        alone_ = metrics((groups == numbers[:, None]).astype(np.float64))
-        for name, values in alone_.items():
+        alone = metrics((groups == numbers[:, None]).astype(np.float64))
+        for name, values in alone.items():
             found[name] = found.get(name, 0) + (~np.isnan(values.reshape(len(numbers), -1))).sum(axis=0)
     return found
 
@@ -163,7 +163,7 @@ def estimate(name: str, value: float, drawn: NDArray[np.float64], *, several: bo
     return {"value": rounded(value), "lower": None, "upper": None, "reason": reason, **missing}
 
 
-def alone(estimates: dict[str, list[Json]]) -> dict[str, Json]:
+def unwrap_single(estimates: dict[str, list[Json]]) -> dict[str, Json]:
     """Return estimates that have one entry each, without the lists."""
     return {name: found for name, (found,) in estimates.items()}
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from lesions.evaluation.bootstrap import Bootstrap, Json, alone, rounded
+from lesions.evaluation.bootstrap import Bootstrap, Json, rounded, unwrap_single
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.proportion import LEVEL
 from lesions.evaluation.common.tasks import BinaryTask
@@ -184,7 +184,7 @@ def binary_calibration(
     loss = nll(positive.astype(np.int64), np.stack([1 - probability, probability], axis=1))
     observed = bootstrap.estimates(observed_of_bins, groups)["observed"]
     return {
-        **alone(bootstrap.estimates(means, groups)),
+        **unwrap_single(bootstrap.estimates(means, groups)),
         **calibration_intercept_and_slope(positive, probability, groups),
         "log_loss": rounded(float(loss.mean())),
         "reliability": [

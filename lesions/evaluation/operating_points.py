@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lesions.evaluation import roc
 from lesions.evaluation.auc_interval import auc_estimate
-from lesions.evaluation.bootstrap import Bootstrap, alone
+from lesions.evaluation.bootstrap import Bootstrap, unwrap_single
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.tasks import DERMATOLOGISTS, BinaryTask, Threshold
 from lesions.evaluation.metrics import Metrics
@@ -133,7 +133,9 @@ def task_report(
             "positive_images": int(positive.sum()),
             "positive_groups": len(np.unique(groups[positive])),
             "auc": auc_estimate(positive, score, groups),
-            **alone(bootstrap.estimates(partial(ranking_metrics, positive, score, sensitivity=sensitivity), groups)),
+            **unwrap_single(
+                bootstrap.estimates(partial(ranking_metrics, positive, score, sensitivity=sensitivity), groups)
+            ),
         }
     report["operating_points"] = [
         {

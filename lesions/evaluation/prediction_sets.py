@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lesions.evaluation.bootstrap import Bootstrap, alone
+from lesions.evaluation.bootstrap import Bootstrap, unwrap_single
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.tasks import PredictionSets
 from lesions.evaluation.metrics import Metrics
@@ -44,7 +44,7 @@ def prediction_set_report(split: SplitPredictions, sets: PredictionSets, bootstr
     return {
         "target": sets.coverage,
         "never_excluded": sets.never_excluded,
-        **alone(bootstrap.estimates(overall, split.groups)),
+        **unwrap_single(bootstrap.estimates(overall, split.groups)),
         "classes": [
             {"diagnosis": name, **{metric: found[number] for metric, found in each.items()}}
             for number, name in enumerate(split.classes)

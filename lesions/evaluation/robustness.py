@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lesions.core.errors import UserError
 from lesions.evaluation import metrics, roc
-from lesions.evaluation.bootstrap import Bootstrap, alone, rounded
+from lesions.evaluation.bootstrap import Bootstrap, rounded, unwrap_single
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.tasks import BinaryTask
 from lesions.evaluation.metrics import Metrics, undefined_reason
@@ -80,7 +80,7 @@ def robustness_report(
     sample = sample_of(test, corrupted)
     by_corruption = probabilities_by_corruption(corrupted, sample)
     diagnoses = {key: sample.rule.answers(probability) for key, probability in by_corruption.items()}
-    drops = alone(
+    drops = unwrap_single(
         bootstrap.estimates(
             partial(balanced_accuracy_drops, sample.label, sample.diagnosis, len(sample.classes), diagnoses),
             sample.groups,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lesions.evaluation import metrics
 from lesions.evaluation.auc_interval import auc_estimate, macro_auc_estimate
 from lesions.evaluation.balanced_accuracy import balanced_accuracy_estimate
-from lesions.evaluation.bootstrap import Bootstrap, alone, rounded
+from lesions.evaluation.bootstrap import Bootstrap, rounded, unwrap_single
 from lesions.evaluation.common import predictions
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.metrics import Metrics, undefined_reason
@@ -61,7 +61,7 @@ def overall_with_intervals(split: SplitPredictions, bootstrap: Bootstrap) -> dic
     ours = (split.label, split.diagnosis, split.probability)
     found = bootstrap.estimates(partial(metrics.overall_metrics, *ours), split.groups)
     return {
-        **alone(found),
+        **unwrap_single(found),
         "balanced_accuracy": balanced_accuracy_estimate(split.label, split.diagnosis, split.groups),
         "macro_auc": macro_auc_estimate(split.label, split.probability, split.groups),
     }

@@ -12,7 +12,7 @@ from lesions.core.errors import UserError
 from lesions.core.merged_ids import is_merged
 from lesions.evaluation.auc_interval import auc_estimate
 from lesions.evaluation.balanced_accuracy import balanced_accuracy_estimate
-from lesions.evaluation.bootstrap import Bootstrap, alone
+from lesions.evaluation.bootstrap import Bootstrap, unwrap_single
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.metrics import Metrics, confusion, label_metrics
 from lesions.evaluation.roc import safe_divide
@@ -134,7 +134,7 @@ def subgroup_report(
                 entry["suppressed"] = f"fewer than {MIN_GROUPS} groups"
             else:
                 compute = partial(subgroup_metrics, ours.label, ours.diagnosis, len(ours.classes), label)
-                entry |= alone(bootstrap.estimates(compute, ours.groups))
+                entry |= unwrap_single(bootstrap.estimates(compute, ours.groups))
                 entry["balanced_accuracy"] = balanced_accuracy_estimate(ours.label, ours.diagnosis, ours.groups)
                 if label is not None:
                     entry["melanoma_auc"] = auc_estimate(ours.label == label, ours.probability[:, label], ours.groups)

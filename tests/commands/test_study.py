@@ -19,9 +19,9 @@ from ruamel.yaml import YAML
 from lesions.commands.study import report
 from lesions.commands.study import run as study_run
 from lesions.commands.study.comparison_table import comparison_table
-from lesions.commands.study.comparisons import ONE_RUN, Comparison, adjusted
-from lesions.commands.study.ladder import Climbed, climb
-from lesions.commands.study.plan import Planned, list_experiments, plan, with_absolute_paths
+from lesions.commands.study.comparisons import ONE_RUN, Comparison, holm_adjusted
+from lesions.commands.study.ladder import MeasuredStep, measure_steps
+from lesions.commands.study.plan import PlannedExperiment, list_experiments, plan, with_absolute_paths
 from lesions.commands.study.plot import Row, draw, draw_differences
 from lesions.commands.study.study import (
     METRICS,
@@ -403,15 +403,21 @@ def evaluation(value: float | None, leakage: str = "none") -> dict[str, object]:
 
 
 @pytest.fixture
-def found(here: Path) -> tuple[Study, list[Planned], dict[str, report.Found]]:
+def found(here: Path) -> tuple[Study, list[PlannedExperiment], dict[str, report.ExperimentResult]]:
     write(here, "mine", [{"name": name} for name in ("leaky", "clean", "later", "undefined")])
     study = read_study("mine")
-    planned = [Planned(one, one.name, {}, None if one.name == "later" else "c", [], "") for one in study.experiments]
+    planned = [
+        PlannedExperiment(one, one.name, {}, None if one.name == "later" else "c", [], "") for one in study.experiments
+    ]
     metrics = {"leaky": evaluation(0.8, "it leaks"), "clean": evaluation(0.6), "undefined": evaluation(None)}
-    return study, planned, {one.name: report.Found(one, metrics[one.name], {}) for one in planned if one.commit}
+    return (
+        study,
+        planned,
+        {one.name: report.ExperimentResult(one, metrics[one.name], {}) for one in planned if one.commit},
+    )
 
 
-def test_table_of_experiments(found: tuple[Study, list[Planned], dict[str, report.Found]]) -> None:
+def test_table_of_experiments(found: tuple[Study, list[PlannedExperiment], dict[str, report.ExperimentResult]]) -> None:
     study, planned, read = found
     page = report.table(study, planned, read)
     assert "| `leaky` | test | 0.800 (0.750 to 0.850) |" in page
@@ -423,18 +429,22 @@ def test_table_of_experiments(found: tuple[Study, list[Planned], dict[str, repor
     assert rows[1] == Row("clean", None, (entry(0.6), 0.25), leaks=False)
 
 
-def climbed(step: Step, value: float, leakage: str = "none", images: int = 60) -> Climbed:
+def measured_steps(step: Step, value: float, leakage: str = "none", images: int = 60) -> MeasuredStep:
     """A step of two runs."""
     estimates = dict.fromkeys(map(str, METRICS), entry(value) | {"least": value - 0.01, "most": value + 0.02})
     run = as_predictions(modelled(1, 1.5).head(images), "HEAD")
-    return Climbed(step, "test", estimates, 0.5, images, ONE_RUN, leakage, {"1": run, "2": run})
+    return MeasuredStep(step, "test", estimates, 0.5, images, ONE_RUN, leakage, {"1": run, "2": run})
 
 
 def test_ladder_in_words_and_rows() -> None:
     steps = [Step(experiment=name, shows=name) for name in ("leaky", "clean", "small")]
     ladder = Ladder(name="L", published=Published(value=0.83, split="val", source="s"), steps=steps)
-    every = [climbed(steps[0], 0.8, "it leaks"), climbed(steps[1], 0.6), climbed(steps[2], 0.5, images=40)]
-    said = report.in_words(ladder, every, "accuracy")
+    every = [
+        measured_steps(steps[0], 0.8, "it leaks"),
+        measured_steps(steps[1], 0.6),
+        measured_steps(steps[2], 0.5, images=40),
+    ]
+    said = report.ladder_words(ladder, every, "accuracy")
     assert said.splitlines() == [
         "- **L**, accuracy: published 0.83, in 2 runs here 0.790 to 0.820",
         "  - leaky: 0.800 (0.750 to 0.850)",
@@ -442,11 +452,13 @@ def test_ladder_in_words_and_rows() -> None:
         "  - small (other images): 0.500 (0.450 to 0.550)",
     ]
     # Its own protocol was not run.
-    assert report.in_words(ladder, every[1:], "accuracy").startswith("- **L**, accuracy: published 0.83\n  - clean: ")
+    assert report.ladder_words(ladder, every[1:], "accuracy").startswith(
+        "- **L**, accuracy: published 0.83\n  - clean: "
+    )
     none = {"value": 0.8, "lower": None, "upper": None, "least": 0.8, "most": 0.8}
     few: dict[str, dict[str, Any]] = dict.fromkeys(METRICS, none)
-    assert report.in_words(ladder, [replace(every[0], estimates=few)], "accuracy").endswith("  - leaky: 0.800")
-    assert report.in_words(ladder, [], "accuracy") == ""
+    assert report.ladder_words(ladder, [replace(every[0], estimates=few)], "accuracy").endswith("  - leaky: 0.800")
+    assert report.ladder_words(ladder, [], "accuracy") == ""
     first, second, _ = report.rows_of(ladder, every, "accuracy")
     assert first == Row("L: leaky (60 images)", 0.83, (every[0].estimates["accuracy"], 0.5), leaks=True)
     assert second == Row("L: clean (60 images)", None, (every[1].estimates["accuracy"], 0.5), leaks=False)
@@ -479,7 +491,7 @@ def test_augmented_images_are_of_the_group_of_their_original(tmp_path: Path, mon
         Step(experiment="a", shows=x, split="val", **more)
         for x, more in (("all", {}), ("made", {"seen_by": "a"}), ("others", {"unseen_by": "a"}))
     ]
-    every, seen, others = climb(Ladder(name="L", steps=steps), {"a": {"": "HEAD"}}, "val")
+    every, seen, others = measure_steps(Ladder(name="L", steps=steps), {"a": {"": "HEAD"}}, "val")
     groups = table.set_index("image_id")["group_id"]
     trained = set(groups[split.loc[half, "image_id"]]) | set(last["group_id"])
     known = groups.drop(split.loc[half, "image_id"])
@@ -498,11 +510,13 @@ def test_mean_and_spread_of_replicates(here: Path) -> None:
     study = read_study("mine")
     metrics = {"a-1": 0.5, "a-2": 0.7, "b-1": 0.4}
     read = {
-        entry.name: report.Found(Planned(entry, "", {}, "c", [], ""), evaluation(metrics[entry.name]), {})
+        entry.name: report.ExperimentResult(
+            PlannedExperiment(entry, "", {}, "c", [], ""), evaluation(metrics[entry.name]), {}
+        )
         for entry in study.experiments
         if entry.name in metrics
     }
-    caption, _, text = report.means(study, report.whole_families(study, read)).partition("\n\n")
+    caption, _, text = report.means(study, report.whole_configurations(study, read)).partition("\n\n")
     assert caption == "Mean and standard deviation over the runs, test."
     assert "| `a` | 2 | 0.600 ± 0.141 |" in text
     assert "`b`" not in text  # of which one run is missing
@@ -514,7 +528,7 @@ def test_unknown_baseline(here: Path) -> None:
         read_study("mine")
 
 
-def test_plot(found: tuple[Study, list[Planned], dict[str, report.Found]]) -> None:
+def test_plot(found: tuple[Study, list[PlannedExperiment], dict[str, report.ExperimentResult]]) -> None:
     rows = report.single_rows(found[0], found[2])
     image = draw(rows, "accuracy")
     assert image == draw(rows, "accuracy")
@@ -532,25 +546,25 @@ def compared(name: str, p: float | None, value: float = 0.02) -> Comparison:
 
 
 def test_table_says_how_many_survive() -> None:
-    text = comparison_table(adjusted([compared("`a`", 0.001), compared("`b`", 0.03), compared("`c`", 0.04)]))
+    text = comparison_table(holm_adjusted([compared("`a`", 0.001), compared("`b`", 0.03), compared("`c`", 0.04)]))
     assert text.startswith("3 comparisons: ")
     assert "At 5 % over all, 1 differs: `a` in accuracy (bold). Of the others this tells neither" in text
     assert "6 have no interval: too few groups." in text
     assert "| `a` | **+0.020 (+0.010 to +0.030)**, p = 0.003 | +0.020 | +0.020 | 3 runs, groups |" in text
     assert "| `b` | +0.020 (+0.010 to +0.030), p = 0.060 |" in text  # alone it would be .03
     assert "None is shown to differ at 5 %, which does not show that they are alike" in comparison_table(
-        adjusted([compared("b", 0.5)])
+        holm_adjusted([compared("b", 0.5)])
     )
-    one_seed = comparison_table(adjusted([replace(compared("`a`", 0.001), holds=ONE_RUN)]))
+    one_seed = comparison_table(holm_adjusted([replace(compared("`a`", 0.001), holds=ONE_RUN)]))
     assert "nothing of other random seeds, 1 differs: `a` in accuracy" in one_seed
     assert "At 5 % over all" not in one_seed
-    assert "differ" not in comparison_table(adjusted([compared("`a`", None)]))
+    assert "differ" not in comparison_table(holm_adjusted([compared("`a`", None)]))
 
 
 def test_plot_of_differences() -> None:
     one, none, weak = compared("one", 0.001), compared("none", None), compared("one", 0.9)
-    both = draw_differences(adjusted([one, none]), "recipe")
+    both = draw_differences(holm_adjusted([one, none]), "recipe")
     assert both[:4] == b"\x89PNG"
-    assert both != draw_differences(adjusted([none, one]), "recipe")
-    assert both != draw_differences(adjusted([weak, none]), "recipe")
-    assert both != draw_differences(adjusted([replace(one, holds=ONE_RUN), none]), "recipe")
+    assert both != draw_differences(holm_adjusted([none, one]), "recipe")
+    assert both != draw_differences(holm_adjusted([weak, none]), "recipe")
+    assert both != draw_differences(holm_adjusted([replace(one, holds=ONE_RUN), none]), "recipe")

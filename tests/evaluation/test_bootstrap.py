@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from lesions.evaluation.bootstrap import Bootstrap, alone
+from lesions.evaluation.bootstrap import Bootstrap, unwrap_single
 from lesions.evaluation.metrics import Metrics
 from lesions.evaluation.roc import safe_divide
 
@@ -27,7 +27,7 @@ def covered(seed: int, truth: float) -> tuple[bool, bool]:
 
     held = []
     for groups in (lesions, np.arange(len(lesions))):
-        found: dict[str, Any] = alone(Bootstrap(200, seed).estimates(accuracy, groups))["accuracy"]
+        found: dict[str, Any] = unwrap_single(Bootstrap(200, seed).estimates(accuracy, groups))["accuracy"]
         held.append(found["lower"] <= truth <= found["upper"])
     return held[0], held[1]
 
@@ -55,14 +55,16 @@ def test_undefined_resamples_are_counted() -> None:
     def share(weights: np.ndarray) -> Metrics:
         return {"share": np.where(weights[:, 0] > 0, weights[:, 0], np.nan)}
 
-    found: dict[str, Any] = alone(Bootstrap(400, 1).estimates(share, np.arange(3)))["share"]
+    found: dict[str, Any] = unwrap_single(Bootstrap(400, 1).estimates(share, np.arange(3)))["share"]
     assert found["undefined_resamples"] / 400 == pytest.approx((2 / 3) ** 3, abs=0.06)
     assert (found["lower"], found["upper"]) == (1, 3)
 
 
 def test_interval_without_width_is_null() -> None:
     """Of [1, 1] a reader would think that all is certain."""
-    found = alone(Bootstrap(100, 1).estimates(lambda weights: {"macro_f1": np.ones(len(weights))}, np.arange(5)))
+    found = unwrap_single(
+        Bootstrap(100, 1).estimates(lambda weights: {"macro_f1": np.ones(len(weights))}, np.arange(5))
+    )
     assert found["macro_f1"]["lower"] is None
     assert "every resample gives the same" in str(found["macro_f1"]["reason"])
 
@@ -76,8 +78,8 @@ def test_proportion_of_0_or_1_has_exact_bounds(right: bool) -> None:
     def sensitivity(weights: np.ndarray) -> Metrics:
         return {"sensitivity": safe_divide(weights @ (melanoma * right), weights @ melanoma)}
 
-    found = alone(Bootstrap(100, 1).estimates(sensitivity, groups))["sensitivity"]
+    found = unwrap_single(Bootstrap(100, 1).estimates(sensitivity, groups))["sensitivity"]
     bounds = binomtest(12 * right, 12).proportion_ci(0.95, method="exact")
     assert found == {"value": right, "lower": round(bounds.low, 4), "upper": round(bounds.high, 4)}
-    difference = alone(Bootstrap(100, 1).estimates(sensitivity, groups, proportions=()))["sensitivity"]
+    difference = unwrap_single(Bootstrap(100, 1).estimates(sensitivity, groups, proportions=()))["sensitivity"]
     assert difference["lower"] is None

@@ -15,7 +15,7 @@ from sklearn import metrics as reference
 
 from lesions.evaluation import calibration, metrics, operating_points, roc
 from lesions.evaluation.auc_interval import auc_estimate, macro_auc_estimate
-from lesions.evaluation.bootstrap import Bootstrap, alone
+from lesions.evaluation.bootstrap import Bootstrap, unwrap_single
 from lesions.evaluation.common.tasks import DERMATOLOGISTS
 
 CLASSES = ["mel", "bkl", "nv"]
@@ -121,7 +121,7 @@ def test_absent_class_is_null_with_a_reason() -> None:
     label = np.array([0, 0, 2, 2])
     probability = np.array([[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.1, 0.2, 0.7], [0.7, 0.2, 0.1]])
     groups, bootstrap = np.arange(4), Bootstrap(100, 1)
-    overall = alone(
+    overall = unwrap_single(
         bootstrap.estimates(partial(metrics.overall_metrics, label, probability.argmax(axis=1), probability), groups)
     )
     assert macro_auc_estimate(label, probability, groups) == {
@@ -145,7 +145,7 @@ def test_absent_class_is_null_with_a_reason() -> None:
 
 def test_one_image() -> None:
     label, probability = np.array([2]), np.array([[0.2, 0.3, 0.5]])
-    found = alone(
+    found = unwrap_single(
         Bootstrap(100, 1).estimates(
             partial(metrics.overall_metrics, label, probability.argmax(axis=1), probability), np.array([0])
         )
@@ -216,7 +216,7 @@ def test_calibration_bin_by_bin(seed: int, sharper: float) -> None:
 def test_task_of_one_kind_has_no_area(positive: bool) -> None:
     label, score = np.full(4, positive), np.array([0.1, 0.4, 0.4, 0.8])
     ranking = partial(operating_points.ranking_metrics, label, score, sensitivity=DERMATOLOGISTS["sensitivity"])
-    found = alone(Bootstrap(100, 1).estimates(ranking, np.arange(4)))
+    found = unwrap_single(Bootstrap(100, 1).estimates(ranking, np.arange(4)))
     found["auc"] = auc_estimate(label, score, np.arange(4))
     for name in ("auc", "partial_auc_above_80_sensitivity", "specificity_at_dermatologists_sensitivity"):
         assert found[name]["value"] is None

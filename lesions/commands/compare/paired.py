@@ -10,7 +10,7 @@ from lesions.commands.compare.predictions_at_revision import ModelPredictions
 from lesions.core.errors import UserError
 from lesions.evaluation import metrics, subgroups
 from lesions.evaluation.auc_interval import auc_difference, auc_estimate, macro_auc_estimate
-from lesions.evaluation.bootstrap import Bootstrap, Json, alone
+from lesions.evaluation.bootstrap import Bootstrap, Json, unwrap_single
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.metrics import Metrics
 
@@ -111,9 +111,10 @@ def estimates(one: ModelPredictions, other: ModelPredictions, bootstrap: Bootstr
         return {name: after[name] - before[name] for name in before}
 
     each = [
-        alone(bootstrap.estimates(partial(compared_metrics, found.split, melanoma), groups)) for found in (one, other)
+        unwrap_single(bootstrap.estimates(partial(compared_metrics, found.split, melanoma), groups))
+        for found in (one, other)
     ]
-    each.append(alone(bootstrap.estimates(difference, groups, proportions=())))
+    each.append(unwrap_single(bootstrap.estimates(difference, groups, proportions=())))
     positive = label == np.arange(len(one.split.classes))[:, None]
     for found, probability in zip(each, probabilities, strict=False):
         found["macro_auc"] = macro_auc_estimate(label, probability, groups)

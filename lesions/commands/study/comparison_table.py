@@ -10,15 +10,15 @@ from lesions.reporting.common.tables import Markdown, markdown_table
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> str:
-    """Return what is concluded, and a table of differences with intervals and adjusted p, those that survive bold."""
+    """Return the conclusion, and a table of differences with intervals and adjusted p, significant ones bold."""
     rows = [
         (Markdown(one.name), *(_cell(one, metric) for metric in METRICS), Markdown(one.holds)) for one in comparisons
     ]
     head = ("what", *map(metric_name, METRICS), "intervals hold")
-    return f"{concluded(comparisons)}\n\n{markdown_table(head, rows)}"
+    return f"{conclusion(comparisons)}\n\n{markdown_table(head, rows)}"
 
 
-def concluded(comparisons: Sequence[Comparison]) -> str:
+def conclusion(comparisons: Sequence[Comparison]) -> str:
     """Return how many comparisons there are, which of them survive, and why some have no interval."""
     cells = [(one, metric, one.differences[metric]) for one in comparisons for metric in METRICS]
     reasons = sorted({str(found["reason"]) for *_, found in cells if found["p_holm"] is None})

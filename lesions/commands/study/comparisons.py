@@ -39,7 +39,7 @@ class Comparison:
     Attributes:
         name: which, as Markdown.
         holds: what chance the intervals hold.
-        differences: by metric, as `difference.estimated`; once `adjusted`, with `p_holm`.
+        differences: by metric, as `difference.estimated`; once `holm_adjusted`, with `p_holm`.
     """
 
     name: str
@@ -58,11 +58,11 @@ class Comparison:
 
 
 def compare_to_baseline(baseline: str, commits: Mapping[str, Mapping[str, str]], split: str) -> list[Comparison]:
-    """Return how each family differs from the baseline; one of other images is left out.
+    """Return how each configuration differs from the baseline; one of other images is left out.
 
     Args:
-        baseline: a family.
-        commits: of each family's experiments, as `Runs`.
+        baseline: a configuration.
+        commits: of each configuration's experiments, as `Runs`.
         split: val or test.
 
     Raises:
@@ -73,7 +73,7 @@ def compare_to_baseline(baseline: str, commits: Mapping[str, Mapping[str, str]],
         for name, ours in commits.items()
     }
     found = [compare_runs(f"`{name}`", runs[baseline], ours) for name, ours in runs.items() if name != baseline]
-    return adjusted([one for one in found if one])
+    return holm_adjusted([one for one in found if one])
 
 
 def compare_runs(name: str, before: Runs, after: Runs) -> Comparison | None:
@@ -91,7 +91,9 @@ def compare_runs(name: str, before: Runs, after: Runs) -> Comparison | None:
     ours, others = ([runs[values] for values in shared or runs] for runs in (after, before))
     if all(are_alike(others[0], one) for one in (*others, *ours)):
         splits = [[one.split for one in runs] for runs in (others, ours)]
-        return Comparison(name, held_by(len(others), len(ours)), crossed_differences(*splits, paired=bool(shared)))
+        return Comparison(
+            name, interval_holds(len(others), len(ours)), crossed_differences(*splits, paired=bool(shared))
+        )
     if not shared or not all(are_alike(*pair) for pair in zip(others, ours, strict=True)):
         return None
     folds: dict[tuple[str, ...], list[dict[str, float]]] = {}
@@ -131,7 +133,7 @@ def crossed_differences(
     return found
 
 
-def adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
+def holm_adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """Return comparisons with p values adjusted for all that stand in one table."""
     known = [one for comparison in comparisons for one in comparison.differences.values() if one["p"] is not None]
     p_holm = iter(holm([float(one["p"] or 0) for one in known]).tolist())
@@ -147,7 +149,7 @@ def adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
     ]
 
 
-def held_by(n_before: int, n_after: int) -> str:
+def interval_holds(n_before: int, n_after: int) -> str:
     """Return what chance an interval holds that is of so many runs on the same images."""
     fewest, most = sorted((n_before, n_after))
     if fewest < MIN_RUNS:

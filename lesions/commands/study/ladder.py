@@ -10,12 +10,12 @@ from lesions.commands.compare.predictions_at_revision import ModelPredictions, p
 from lesions.commands.study.comparisons import (
     Comparison,
     Runs,
-    adjusted,
     are_alike,
     assignment,
     augmented,
     compare_runs,
-    held_by,
+    holm_adjusted,
+    interval_holds,
     trained_groups,
 )
 from lesions.commands.study.difference import crossed_mean
@@ -30,7 +30,7 @@ Commits = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
-class Climbed:
+class MeasuredStep:
     """A step that was run.
 
     Attributes:
@@ -54,7 +54,7 @@ class Climbed:
     runs: Runs
 
 
-def climb(ladder: Ladder, commits: Commits, split: str) -> list[Climbed]:
+def measure_steps(ladder: Ladder, commits: Commits, split: str) -> list[MeasuredStep]:
     """Return the steps of a ladder that were run; one whose predictions are not in DVC's cache is left out.
 
     Args:
@@ -62,26 +62,26 @@ def climb(ladder: Ladder, commits: Commits, split: str) -> list[Climbed]:
         commits: of the experiments.
         split: of the study.
     """
-    climbed = []
+    measured_steps = []
     for step in ladder.steps:
         if all(commits[name] for name in step.names()):
             try:
-                climbed.append(_measured(step, commits, step.split or split))
+                measured_steps.append(_measured(step, commits, step.split or split))
             except UserError:
                 continue
-    return climbed
+    return measured_steps
 
 
-def changes(ladder: Ladder, climbed: list[Climbed]) -> list[Comparison]:
+def changes(ladder: Ladder, measured_steps: list[MeasuredStep]) -> list[Comparison]:
     """Return by how much each step is more than the last one before it that is of the same images.
 
     Args:
         ladder: for its name.
-        climbed: its steps.
+        measured_steps: its steps.
     """
     found = []
-    for place, after in enumerate(climbed):
-        for before in reversed(climbed[:place]):
+    for place, after in enumerate(measured_steps):
+        for before in reversed(measured_steps[:place]):
             name = f"{ladder.name}: {after.step.shows}, rather than {before.step.shows} ({after.n_images:,} images)"
             if compared := compare_runs(name, before.runs, after.runs):
                 found.append(compared)
@@ -89,17 +89,17 @@ def changes(ladder: Ladder, climbed: list[Climbed]) -> list[Comparison]:
     return found
 
 
-def same_images(one: Climbed, other: Climbed) -> bool:
+def same_images(one: MeasuredStep, other: MeasuredStep) -> bool:
     """Whether two steps are of the same images."""
     return are_alike(*(next(iter(step.runs.values())) for step in (one, other)))
 
 
-def adjusted_changes(ladders: list[tuple[Ladder, list[Climbed]]]) -> list[Comparison]:
+def adjusted_changes(ladders: list[tuple[Ladder, list[MeasuredStep]]]) -> list[Comparison]:
     """Return the `changes` of all ladders, their p adjusted for all of them."""
-    return adjusted([change for ladder, climbed in ladders for change in changes(ladder, climbed)])
+    return holm_adjusted([change for ladder, measured_steps in ladders for change in changes(ladder, measured_steps)])
 
 
-def _measured(step: Step, commits: Commits, split: str) -> Climbed:
+def _measured(step: Step, commits: Commits, split: str) -> MeasuredStep:
     """Read and measure the runs of a step.
 
     Raises:
@@ -118,13 +118,13 @@ def _measured(step: Step, commits: Commits, split: str) -> Climbed:
     majority = train["label"].value_counts().sort_index().idxmax()
     shown = first.split.table
     measured = measure_runs([run.split for run in runs.values()])
-    return Climbed(
+    return MeasuredStep(
         step,
         split,
         {name: _mean(one) for name, one in measured.items()},
         float((shown["label"] == majority).mean()),
         len(shown),
-        held_by(len(runs), len(runs)),
+        interval_holds(len(runs), len(runs)),
         "none" if step.unseen_by else first.leakage,
         runs,
     )

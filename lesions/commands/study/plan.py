@@ -13,7 +13,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from lesions.commands.presets import as_override, leaves
-from lesions.commands.study.study import Entry, Study, list_studies, merge_params, read_study
+from lesions.commands.study.study import Experiment, Study, list_studies, merge_params, read_study
 from lesions.core.errors import UserError
 from lesions.core.params import read_file
 
@@ -23,7 +23,7 @@ LOCAL_SOURCES = ("folder", "synthetic")
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedExperiment:
     """One experiment of a study.
 
     Attributes:
@@ -35,7 +35,7 @@ class Planned:
         blocked: why it cannot run here, or "".
     """
 
-    entry: Entry
+    entry: Experiment
     name: str
     params: dict[str, Any]
     commit: str | None
@@ -88,7 +88,7 @@ def list_experiments() -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def plan(study: Study, folder: Path | None = None, *, on_cluster: bool = False) -> list[Planned]:
+def plan(study: Study, folder: Path | None = None, *, on_cluster: bool = False) -> list[PlannedExperiment]:
     """Return a study's experiments, and which of them are there.
 
     Args:
@@ -112,7 +112,7 @@ def plan(study: Study, folder: Path | None = None, *, on_cluster: bool = False) 
         current = [pair for pair in refs if is_current(pair[1], params, any_folder=folder is None)]
         old = [pair for pair in refs if pair not in current]
         blocked = blocked_on_cluster(params, now) if on_cluster else missing_folder(params)
-        planned.append(Planned(entry, name, params, current[0][1] if current else None, old, blocked))
+        planned.append(PlannedExperiment(entry, name, params, current[0][1] if current else None, old, blocked))
     return planned
 
 
@@ -215,7 +215,7 @@ def _yaml(text: str) -> Any:
     return YAML(typ="safe").load(text)
 
 
-def progress(study: Study, planned: list[Planned]) -> str:
+def progress(study: Study, planned: list[PlannedExperiment]) -> str:
     """Return, a line each, what is there and what is missing."""
     done = sum(one.commit is not None for one in planned)
     lines = [f"{study.name}: {study.title}. {done} of {len(planned)} done."]

@@ -16,10 +16,10 @@ from dvc.exceptions import DvcException
 
 from lesions.commands.study.comparison_table import comparison_table
 from lesions.commands.study.comparisons import Comparison, compare_to_baseline
-from lesions.commands.study.ladder import Climbed, adjusted_changes, climb, same_images
-from lesions.commands.study.plan import Planned, git
+from lesions.commands.study.ladder import MeasuredStep, adjusted_changes, measure_steps, same_images
+from lesions.commands.study.plan import PlannedExperiment, git
 from lesions.commands.study.plot import Row, Shown, draw, draw_differences
-from lesions.commands.study.study import METRICS, Entry, Ladder, Study
+from lesions.commands.study.study import METRICS, Experiment, Ladder, Study
 from lesions.core.errors import UserError
 from lesions.reporting.common.names import metric_name, split_name
 from lesions.reporting.common.numbers import decimal, interval_to
@@ -41,7 +41,7 @@ OTHER_IMAGES = (
 
 
 @dataclass(frozen=True)
-class Found:
+class ExperimentResult:
     """What an experiment that ran has to say.
 
     Attributes:
@@ -50,7 +50,7 @@ class Found:
         train: its metrics/train.json, or {} where DVC's cache does not have it.
     """
 
-    planned: Planned
+    planned: PlannedExperiment
     evaluation: Json
     train: Json
 
@@ -60,7 +60,7 @@ class Found:
         return (report["metrics"][metric], report["majority_baseline"][metric]) if report else (None, None)
 
 
-def write_report(study: Study, planned: list[Planned], file: Path | None = None) -> Path:
+def write_report(study: Study, planned: list[PlannedExperiment], file: Path | None = None) -> Path:
     """Write the report and, beside it, its plot.
 
     Args:
@@ -73,13 +73,14 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
     """
     file = file or study.report_file()
     found = {one.entry.name: read(one) for one in planned if one.commit}
-    families = whole_families(study, found)
-    commits = {name: commits_of(members) for name, members in families.items()}
+    configurations = whole_configurations(study, found)
+    commits = {name: commits_of(members) for name, members in configurations.items()}
     comparisons = to_baseline(study, commits)
     so_far = {
-        name: commits_of([found[one] for one in names if one in found]) for name, names in study.families().items()
+        name: commits_of([found[one] for one in names if one in found])
+        for name, names in study.configurations().items()
     }
-    ladders = [(ladder, climb(ladder, so_far, study.split)) for ladder in study.ladders]
+    ladders = [(ladder, measure_steps(ladder, so_far, study.split)) for ladder in study.ladders]
     plot = file.with_suffix(".png")
     if comparisons:
         caption = f"By how much each is more than {escape_markdown(study.baseline)}"
@@ -92,15 +93,15 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
         f"# {escape_markdown(study.title)}",
         "[Documents](README.md) · explanation" if (file.parent / "README.md").exists() else "",
         escape_markdown(study.question),
-        "\n".join(filter(None, (in_words(*ladder, study.metric) for ladder in ladders))),
+        "\n".join(filter(None, (ladder_words(*ladder, study.metric) for ladder in ladders))),
         OTHER_IMAGES if ladders else "",
         f"![{caption}; the tables below have the numbers]({plot.name})",
         *(ladder_table(*ladder) for ladder in ladders),
         more_than_the_step_before(ladders),
         made_by(study, planned, file),
         table(study, planned, found),
-        means(study, families),
-        more_than_baseline(study, comparisons),
+        means(study, configurations),
+        differences_from_baseline(study, comparisons),
         INTERVALS,
         study.notes.strip(),
     ]
@@ -110,17 +111,17 @@ def write_report(study: Study, planned: list[Planned], file: Path | None = None)
     return file
 
 
-def read(planned: Planned) -> Found:
+def read(planned: PlannedExperiment) -> ExperimentResult:
     """Read what is reported of an experiment; the evaluation is in Git."""
     evaluation = json.loads(git("show", f"{planned.commit}:reports/evaluation.json"))
     try:
         train = json.loads(DVCFileSystem(rev=planned.commit).read_text("metrics/train.json"))
     except (FileNotFoundError, DvcException):  # made on another machine, say
         train = {}
-    return Found(planned, evaluation, train)
+    return ExperimentResult(planned, evaluation, train)
 
 
-def made_by(study: Study, planned: list[Planned], file: Path) -> str:
+def made_by(study: Study, planned: list[PlannedExperiment], file: Path) -> str:
     """Return the command that writes the page, and of which code the metrics are."""
     done = [one for one in planned if one.commit]
     begun = sorted({git("rev-parse", "--short", f"{one.commit}~1").strip() for one in done})
@@ -133,27 +134,27 @@ def made_by(study: Study, planned: list[Planned], file: Path) -> str:
     )
 
 
-def in_words(ladder: Ladder, climbed: list[Climbed], metric: str) -> str:
+def ladder_words(ladder: Ladder, measured_steps: list[MeasuredStep], metric: str) -> str:
     """Return what came out of a ladder as an item of a list; "" where no step was run."""
-    if not climbed:
+    if not measured_steps:
         return ""
     name = f"- **{escape_markdown(ladder.name)}**, {metric_name(metric)}"
     if ladder.published:
         name += f": published {ladder.published.value:.4g}"
-    if ladder.published and len(climbed[0].runs) > 1 and climbed[0].step == ladder.steps[0]:
-        ours = climbed[0].estimates[metric]
-        name += f", in {len(climbed[0].runs)} runs here {ours['least']:.3f} to {ours['most']:.3f}"
-    marks = ["", *("" if same_images(*pair) else " (other images)" for pair in pairwise(climbed))]
+    if ladder.published and len(measured_steps[0].runs) > 1 and measured_steps[0].step == ladder.steps[0]:
+        ours = measured_steps[0].estimates[metric]
+        name += f", in {len(measured_steps[0].runs)} runs here {ours['least']:.3f} to {ours['most']:.3f}"
+    marks = ["", *("" if same_images(*pair) else " (other images)" for pair in pairwise(measured_steps))]
     steps = [
         f"  - {escape_markdown(one.step.shows)}{mark}: {interval_to(one.estimates[metric])}"
-        for one, mark in zip(climbed, marks, strict=True)
+        for one, mark in zip(measured_steps, marks, strict=True)
     ]
     return "\n".join([name, *steps])
 
 
-def ladder_table(ladder: Ladder, climbed: list[Climbed]) -> str:
+def ladder_table(ladder: Ladder, measured_steps: list[MeasuredStep]) -> str:
     """Return the steps of a ladder as a table, under its name, with where the published metric stands."""
-    by_step = {id(one.step): one for one in climbed}
+    by_step = {id(one.step): one for one in measured_steps}
     lines: list[tuple[object, ...]] = []
     for step in ladder.steps:
         ours = by_step.get(id(step))
@@ -173,7 +174,7 @@ def ladder_table(ladder: Ladder, climbed: list[Climbed]) -> str:
     return f"## {escape_markdown(ladder.name)}{stands}\n\n{rows}"
 
 
-def more_than_the_step_before(ladders: list[tuple[Ladder, list[Climbed]]]) -> str:
+def more_than_the_step_before(ladders: list[tuple[Ladder, list[MeasuredStep]]]) -> str:
     """Return what each step changes, where it is of the same images as the one before."""
     comparisons = adjusted_changes(ladders)
     if not comparisons:
@@ -181,7 +182,7 @@ def more_than_the_step_before(ladders: list[tuple[Ladder, list[Climbed]]]) -> st
     return f"## What a step changes on the same images\n\n{comparison_table(comparisons)}"
 
 
-def table(study: Study, planned: list[Planned], found: dict[str, Found]) -> str:
+def table(study: Study, planned: list[PlannedExperiment], found: dict[str, ExperimentResult]) -> str:
     """Return the table of all experiments."""
     lines: list[tuple[object, ...]] = []
     for one in planned:
@@ -201,19 +202,19 @@ def table(study: Study, planned: list[Planned], found: dict[str, Found]) -> str:
     return markdown_table((*head, "epoch kept", "leakage"), lines)
 
 
-def whole_families(study: Study, found: dict[str, Found]) -> dict[str, list[Found]]:
+def whole_configurations(study: Study, found: dict[str, ExperimentResult]) -> dict[str, list[ExperimentResult]]:
     """Return the experiments that one `each` made, where all of them ran."""
-    families = study.families().items()
-    return {name: [found[one] for one in members] for name, members in families if set(members) <= set(found)}
+    configurations = study.configurations().items()
+    return {name: [found[one] for one in members] for name, members in configurations if set(members) <= set(found)}
 
 
-def commits_of(members: list[Found]) -> dict[str, str]:
+def commits_of(members: list[ExperimentResult]) -> dict[str, str]:
     """Return the commits of the experiments that one `each` made, by its values."""
     return {replicate_of(one.planned.entry): str(one.planned.commit) for one in members}
 
 
 def to_baseline(study: Study, commits: dict[str, dict[str, str]]) -> list[Comparison]:
-    """Return how each family differs from the baseline; [] where there is none, or nothing to hold against it."""
+    """Return how each configuration differs from the baseline; [] where there is none, or nothing to compare."""
     if study.baseline not in commits:
         return []
     try:
@@ -222,32 +223,32 @@ def to_baseline(study: Study, commits: dict[str, dict[str, str]]) -> list[Compar
         return []
 
 
-def replicate_of(entry: Entry) -> str:
+def replicate_of(entry: Experiment) -> str:
     """Return which of the experiments of one `each` it is: `train.seed 1`."""
     return ", ".join(f"{key} {entry.set[key]}" for key in entry.each)
 
 
-def means(study: Study, families: dict[str, list[Found]]) -> str:
-    """Return a table of mean and spread over the experiments that one `each` made."""
-    if not any(len(members) > 1 for members in families.values()):
+def means(study: Study, configurations: dict[str, list[ExperimentResult]]) -> str:
+    """Return a table of mean and standard deviation over the experiments that one `each` made."""
+    if not any(len(members) > 1 for members in configurations.values()):
         return ""
     lines: list[tuple[object, ...]] = []
-    for name, members in families.items():
+    for name, members in configurations.items():
         estimates = [[one.shown(metric, study.split)[0] for one in members] for metric in METRICS]
-        lines.append((Markdown(f"`{name}`"), len(members), *map(spread, estimates)))
+        lines.append((Markdown(f"`{name}`"), len(members), *map(mean_and_std, estimates)))
     caption = f"Mean and standard deviation over the runs, {split_name(study.split)}."
     return f"{caption}\n\n{markdown_table(('what', 'runs', *map(metric_name, METRICS)), lines)}"
 
 
-def more_than_baseline(study: Study, comparisons: list[Comparison]) -> str:
-    """Return how each family differs from the baseline."""
+def differences_from_baseline(study: Study, comparisons: list[Comparison]) -> str:
+    """Return how each configuration differs from the baseline."""
     if not comparisons:
         return ""
     head = f"## More than `{study.baseline}`\n\nDifferences of the means, {split_name(study.split)}."
     return f"{head} {comparison_table(comparisons)}"
 
 
-def spread(estimates: list[Json | None]) -> str:
+def mean_and_std(estimates: list[Json | None]) -> str:
     """Return the mean, and where there are several the standard deviation: `0.910 ± 0.004`; "-" where one has none."""
     values = [one["value"] for one in estimates if one and one["value"] is not None]
     if len(values) < len(estimates):
@@ -255,10 +256,10 @@ def spread(estimates: list[Json | None]) -> str:
     return decimal(mean(values)) + (f" ± {decimal(stdev(values))}" if len(values) > 1 else "")
 
 
-def rows_of(ladder: Ladder, climbed: list[Climbed], metric: str) -> list[Row]:
+def rows_of(ladder: Ladder, measured_steps: list[MeasuredStep], metric: str) -> list[Row]:
     """Return the plot's rows of a ladder, the published metric beside its first step."""
     rows = []
-    for one in climbed:
+    for one in measured_steps:
         published = ladder.published.value if ladder.published and one.step == ladder.steps[0] else None
         shown = one.estimates[metric], one.majority if metric == "accuracy" else None
         name = f"{ladder.name}: {one.step.shows} ({one.n_images:,} images)"
@@ -266,7 +267,7 @@ def rows_of(ladder: Ladder, climbed: list[Climbed], metric: str) -> list[Row]:
     return rows
 
 
-def single_rows(study: Study, found: dict[str, Found]) -> list[Row]:
+def single_rows(study: Study, found: dict[str, ExperimentResult]) -> list[Row]:
     """Return the plot's rows of experiments, one by one."""
     return [
         Row(name, None, ours.shown(study.metric, study.split), ours.evaluation["leakage"] != "none")

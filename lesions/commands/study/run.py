@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lesions.commands.study.plan import Planned, git, list_experiments, plan
+from lesions.commands.study.plan import PlannedExperiment, git, list_experiments, plan
 from lesions.commands.study.study import Study
 from lesions.core.errors import UserError, needs_extra
 
@@ -62,7 +62,7 @@ def run(study: Study, folder: Path | None = None, cluster: str = "") -> list[str
     return [one.name for one in due if one.name not in done]
 
 
-def run_in_queue(due: list[Planned]) -> None:
+def run_in_queue(due: list[PlannedExperiment]) -> None:
     """Run experiments on this machine, one after the other; see `run`."""
     from dvc.repo import Repo
 
@@ -89,7 +89,7 @@ def one_study_at_a_time() -> AbstractContextManager[Any]:
         raise UserError("Another `lesions study` runs in this project. Wait until it has ended.") from None
 
 
-def enqueue(queue: Any, due: list[Planned]) -> dict[str, Any]:
+def enqueue(queue: Any, due: list[PlannedExperiment]) -> dict[str, Any]:
     """Queue experiments, unless they are from a call that was killed; return DVC's entries of its queue by name."""
     interrupts: list[int] = []
     # DVC changes params.yaml for a moment, so that an interruption waits for it.
@@ -176,7 +176,7 @@ def signals_call(handler: Callable[[int, Any], Any]) -> Iterator[None]:
             signal.signal(number, old)
 
 
-def keep_old(due: list[Planned]) -> None:
+def keep_old(due: list[PlannedExperiment]) -> None:
     """Rename experiments that are no longer current, so that their names are free and nothing is lost."""
     for one in due:
         for ref, commit in one.old:

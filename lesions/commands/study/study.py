@@ -23,13 +23,13 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 """Those that a report compares."""
 
 
-class Part(BaseModel):
+class StrictModel(BaseModel):
     """A part of the file: no other keys, and no value of another type."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class Published(Part):
+class Published(StrictModel):
     """A metric that somebody published, what its images were called there, and where it stands."""
 
     value: float = Field(ge=0, le=1)
@@ -37,7 +37,7 @@ class Published(Part):
     source: str = Field(min_length=1)
 
 
-class Step(Part):
+class Step(StrictModel):
     """A step of a ladder: an experiment, and the images that it is shown on.
 
     Attributes:
@@ -59,7 +59,7 @@ class Step(Part):
         return [name for name in (self.experiment, self.seen_by, self.unseen_by) if name is not None]
 
 
-class Ladder(Part):
+class Ladder(StrictModel):
     """From one metric to another, a change at a time, such as from a published one to that without its faults.
 
     Attributes:
@@ -73,14 +73,14 @@ class Ladder(Part):
     steps: Annotated[list[Step], Field(min_length=1)]
 
 
-class Listed(Part):
+class Overrides(StrictModel):
     """What the file says of one experiment, or of all (`common`)."""
 
     presets: list[str] = []
     set: dict[str, Any] = {}
 
 
-class Entry(Listed):
+class Experiment(Overrides):
     """An experiment, or with `each` one for every value, or for every combination of values.
 
     Attributes:
@@ -92,7 +92,7 @@ class Entry(Listed):
     each: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
 
 
-class Study(Part):
+class Study(StrictModel):
     """A file in studies/.
 
     Attributes:
@@ -116,8 +116,8 @@ class Study(Part):
     split: Split = "test"
     report: str = ""
     baseline: str = ""
-    common: Listed = Listed()
-    experiments: Annotated[list[Entry], Field(min_length=1)]
+    common: Overrides = Overrides()
+    experiments: Annotated[list[Experiment], Field(min_length=1)]
     ladders: list[Ladder] = []
     notes: str = ""
 
@@ -142,16 +142,16 @@ class Study(Part):
         """Return where the report is written; its plot lies beside it."""
         return Path(self.report or f"reports/{self.name}.md")
 
-    def families(self) -> dict[str, list[str]]:
+    def configurations(self) -> dict[str, list[str]]:
         """Return the names of the experiments by what the file calls them, without the values of their `each`."""
         found: dict[str, list[str]] = {}
         for entry in self.experiments:
-            family = entry.name.removesuffix("".join(f"-{entry.set[key]}" for key in entry.each))
-            found.setdefault(family, []).append(entry.name)
+            configuration = entry.name.removesuffix("".join(f"-{entry.set[key]}" for key in entry.each))
+            found.setdefault(configuration, []).append(entry.name)
         return found
 
 
-def expand_each(entry: Entry) -> list[Entry]:
+def expand_each(entry: Experiment) -> list[Experiment]:
     """Return an entry for each combination of the values of `each`, named after them; without any, the entry."""
     if not entry.each:
         return [entry]
@@ -192,7 +192,7 @@ def read_study(name: str, folder: Path = FOLDER) -> Study:
         raise UserError("\n  ".join([f"{files[name]} cannot be used:", *lines])) from None
 
 
-def merge_params(study: Study, entry: Entry, params: dict[str, Any]) -> dict[str, Any]:
+def merge_params(study: Study, entry: Experiment, params: dict[str, Any]) -> dict[str, Any]:
     """Return all parameters of an experiment: params.yaml's, then `common`'s, then its own.
 
     Args:

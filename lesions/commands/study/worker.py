@@ -17,13 +17,13 @@ from dvc.config import Config
 from dvc.repo import Repo
 
 from lesions.commands.study import run
-from lesions.commands.study.plan import Planned, git, list_experiments
+from lesions.commands.study.plan import PlannedExperiment, git, list_experiments
 from lesions.commands.study.study import Study
 from lesions.core.errors import UserError
 from lesions.images.dask_cluster import compare_versions, completed, connect, environment
 
 
-def run_on_workers(due: list[Planned], address: str) -> None:
+def run_on_workers(due: list[PlannedExperiment], address: str) -> None:
     """Run experiments on a cluster, and print what becomes of them.
 
     Args:
