@@ -82,23 +82,19 @@ class Bootstrap:
         """
         values = {name: np.atleast_1d(found[0]) for name, found in metrics(np.ones((1, len(groups)))).items()}
         blocks = [metrics(weights) for weights in self.weights(groups)]
-        at_the_edge = {name for name in values if name in proportions and np.isin(values[name], (0, 1)).any()}
-        cases = n_cases(metrics, groups) if at_the_edge else {}
-        return {
-            name: [
+        is_exact = {name: (name in proportions) & np.isin(values[name], (0, 1)) for name in values}
+        cases = n_cases(metrics, groups) if any(exact.any() for exact in is_exact.values()) else {}
+        several = bool(groups.any())
+        found: dict[str, list[Json]] = {}
+        for name, of_classes in values.items():
+            drawn = np.concatenate([block[name] for block in blocks]).reshape(self.resamples, -1)
+            found[name] = [
                 exact_estimate(float(value), cases[name][place])
-                if name in at_the_edge and value in (0, 1)
-                else estimate(name, float(value), drawn, several=bool(groups.any()), proportion=name in proportions)
-                for place, (value, drawn) in enumerate(
-                    zip(
-                        values[name],
-                        np.concatenate([block[name] for block in blocks]).reshape(self.resamples, -1).T,
-                        strict=True,
-                    )
-                )
+                if is_exact[name][place]
+                else estimate(name, float(value), drawn[:, place], several=several, proportion=name in proportions)
+                for place, value in enumerate(of_classes)
             ]
-            for name in values
-        }
+        return found
 
 
 def n_cases(
