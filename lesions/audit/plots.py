@@ -17,6 +17,7 @@ from PIL import Image
 
 from lesions.audit.associations import lesion_of, size_of
 from lesions.audit.normalise import count_values
+from lesions.core.sanitize import shorten
 from lesions.reporting.common.contact_sheet import contact_sheet
 from lesions.reporting.common.plot_style import BLUE, GREY, PALE, WIDTH, png, style
 from lesions.taxonomy import ordered
@@ -114,7 +115,7 @@ def _draw_site(images: pd.DataFrame, axes: Axes) -> None:
     counts = sites.value_counts()[order]
     sns.barplot(x=counts.to_numpy(), y=order, hue=order, palette=colours, saturation=1, legend=False, ax=axes)
     _finish_counts(axes, "images")
-    axes.set_yticks(range(len(order)), [_short(site) for site in order])
+    axes.set_yticks(range(len(order)), [shorten(site, _LONGEST) for site in order])
 
 
 def _finish_counts(axes: Axes, xlabel: str) -> None:
@@ -190,7 +191,7 @@ def _draw_missing(images: pd.DataFrame, axes: Axes) -> None:
     )  # fmt: skip
     axes.set(xlabel="% of the class's images without a value", ylabel="")
     axes.set_xticks(np.arange(len(columns)) + 0.5, list(columns.values()), rotation=35, ha="right")
-    axes.set_yticks(np.arange(len(order)) + 0.5, [_short(label) for label in order], rotation=0)
+    axes.set_yticks(np.arange(len(order)) + 0.5, [shorten(label, _LONGEST) for label in order], rotation=0)
 
 
 def _draw_shares(images: pd.DataFrame, axes: Axes, column: str) -> None:
@@ -210,7 +211,9 @@ def _draw_shares(images: pd.DataFrame, axes: Axes, column: str) -> None:
     )  # fmt: skip
     counts = values.value_counts()
     # A name with an underscore before it would be left out of a legend.
-    handles = [Patch(color=colours[kind], label=f"{_short(kind).lstrip('_')}  {counts[kind]:,}") for kind in kinds]
+    handles = [
+        Patch(color=colours[kind], label=f"{shorten(kind, _LONGEST).lstrip('_')}  {counts[kind]:,}") for kind in kinds
+    ]
     axes.legend(handles=handles, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
     axes.set(xlabel="share of the class's images", ylabel="", xlim=(0, 1))
     axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
@@ -218,7 +221,7 @@ def _draw_shares(images: pd.DataFrame, axes: Axes, column: str) -> None:
 
 
 def _name_rows(axes: Axes, order: list[str]) -> None:
-    axes.set_yticks(range(len(order)), [_short(name) for name in order])
+    axes.set_yticks(range(len(order)), [shorten(name, _LONGEST) for name in order])
     axes.tick_params(axis="y", length=0)
 
 
@@ -236,10 +239,6 @@ def _by_frequency(values: "pd.Series[str]") -> list[str]:
     counts = count_values(values)
     last = [name for name in ("other sites", "other", "not stated") if name in counts]
     return [str(name) for name in counts if name not in last] + last
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
 SHARES = {column: partial(_draw_shares, column=column) for column in ("dx_type", "source", "sex")}

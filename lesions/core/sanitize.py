@@ -41,8 +41,13 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
 
 
+def shorten(text: str, letters: int) -> str:
+    """Return a text of at most so many letters; the last is an ellipsis where it is cut."""
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"
+
+
 def sanitize(text: str) -> str:
     """Return a text made safe, for a person to read: on one line, shortened, formulas behind an apostrophe."""
     escaped = _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text[:LONGEST])
-    shortened = escaped if max(len(escaped), len(text)) <= LONGEST else escaped[: _SHOWN - 1] + "…"
+    shortened = escaped if max(len(escaped), len(text)) <= LONGEST else shorten(escaped, _SHOWN)
     return _FORMULA.sub(lambda found: found[0] + "'", shortened)

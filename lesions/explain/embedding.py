@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from lesions.core.sanitize import sanitize
+from lesions.core.sanitize import sanitize, shorten
 from lesions.explain.explained import ExplainedSplit, leakage_note, sample
 
 MAX_IMAGES = 2000
@@ -136,5 +136,4 @@ def draw(
 
 def _short(name: str) -> str:
     """Return a class's name for the legend, which leaves out what begins with an underscore."""
-    text = sanitize(name).lstrip("_")
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return shorten(sanitize(name).lstrip("_"), LONGEST)

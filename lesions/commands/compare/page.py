@@ -16,6 +16,7 @@ from lesions.commands.compare.compare import Comparison, context
 from lesions.commands.compare.paired import LESS_IS_BETTER
 from lesions.commands.options import make_writable
 from lesions.core.errors import UserError
+from lesions.core.sanitize import shorten
 from lesions.evaluation.metrics import confusion
 from lesions.reporting.card.plots import ALARM, draw_confusion
 from lesions.reporting.common.names import metric_name
@@ -127,4 +128,4 @@ def _short(name: str) -> str:
     """Return a name that fits: of a commit's hash, as much as Git shows."""
     if re.fullmatch("[0-9a-f]{40}", name):
         return name[:7]
-    return name if len(name) <= 32 else f"{name[:31]}…"
+    return shorten(name, 32)

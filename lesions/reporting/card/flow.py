@@ -5,6 +5,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from lesions.core.sanitize import shorten
 from lesions.reporting.common.names import SPLITS
 from lesions.reporting.common.numbers import count, quantity
 
@@ -65,7 +66,7 @@ def draw_flow(flow: Json, split_name: str, axes: Axes) -> None:
     found = _box(axes, 0.2, 0.95, ["found", quantity(flow["found"], "image")])
     usable = _box(axes, 0.2, 0.63, ["usable", quantity(flow["usable"], "image"), quantity(flow["groups"], "group")])
     _arrow(axes, found, usable)
-    aside = [f"{_short(reason)}: {count(number)}" for reason, number in flow["reasons"][:MOST_REASONS]]
+    aside = [f"{shorten(reason, LONGEST_REASON)}: {count(number)}" for reason, number in flow["reasons"][:MOST_REASONS]]
     if rest := sum(number for _, number in flow["reasons"][MOST_REASONS:]):
         aside.append(f"other reasons: {count(rest)}")
     lines = [line for text in aside for line in wrap(text, LINE)]
@@ -84,10 +85,6 @@ def draw_flow(flow: Json, split_name: str, axes: Axes) -> None:
     for x, answer in ((0.24, "correct"), (0.76, "wrong")):
         end = _box(axes, x, 0.065, [f"diagnosis {answer}", quantity(flow[answer], "image")])
         _arrow(axes, splits[split_name], end)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 1]}…"
 
 
 def _box(axes: Axes, x: float, y: float, lines: list[str]) -> tuple[float, float, float]:

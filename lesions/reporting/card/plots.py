@@ -12,6 +12,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lesions.core.sanitize import shorten
 from lesions.reporting.card.flow import HEIGHT, draw_flow
 from lesions.reporting.common.numbers import interval
 from lesions.reporting.common.plot_style import BLUE, GREY, WIDTH, png, style
@@ -167,7 +168,7 @@ def draw_confusion(confusion: list[list[int]], classes: list[str], axes: Axes) -
         shares, annot=counts, fmt=",d", cmap=sns.light_palette(BLUE, as_cmap=True), vmin=0, vmax=1, cbar=False,
         linewidths=1, linecolor="#e4e4e4", annot_kws={"fontsize": 8}, ax=axes,
     )  # fmt: skip
-    shown = [name if len(name) <= 12 else f"{name[:11]}…" for name in classes]
+    shown = [shorten(name, 12) for name in classes]
     places = np.arange(len(shown)) + 0.5
     axes.set_xticks(places, shown, rotation=35, ha="right")
     axes.set_yticks(places, shown, rotation=0)
@@ -251,7 +252,7 @@ def draw_sources(metrics: list[dict[str, Any]], axes: Axes) -> None:
             axes.plot([row["lower"], row["upper"]], [place, place], color=color, linewidth=1.6)
         if color != GREY:
             axes.plot(row["value"], place, color=color, marker="s" if color == BLUE else "D", markersize=5)
-    shown = [name if len(name) <= 24 else f"{name[:23]}…" for name, *_ in lines]
+    shown = [shorten(name, 24) for name, *_ in lines]
     axes.set_yticks(range(len(lines)), shown)
     for tick, (_, row, _) in zip(axes.get_yticklabels(), lines, strict=True):
         tick.set_fontweight("bold" if row is None else "normal")
