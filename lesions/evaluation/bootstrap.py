@@ -155,7 +155,7 @@ def estimate(name: str, value: float, drawn: NDArray[np.float64], *, several: bo
         if upper - lower > ROUNDING:
             return {"value": rounded(value), "lower": rounded(lower), "upper": rounded(upper), **missing}
         # [1, 1] would read as certainty, and says only that no error was among these groups.
-        reason = "every resample gives the same, as where no prediction is wrong: that is no interval"
+        reason = "every resample gives the same: that is no interval"
     return {"value": rounded(value), "lower": None, "upper": None, "reason": reason, **missing}
 
 

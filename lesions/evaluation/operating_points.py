@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from lesions.evaluation import roc
 from lesions.evaluation.auc_interval import auc_estimate
-from lesions.evaluation.bootstrap import Bootstrap, unwrap_single
+from lesions.evaluation.bootstrap import Bootstrap, Json, unwrap_single
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.tasks import DERMATOLOGISTS, BinaryTask, Threshold
 from lesions.evaluation.metrics import Metrics
 from lesions.evaluation.predictive_values import PREVALENCES, with_intervals
 from lesions.evaluation.roc import safe_divide
+
+MIN_GROUPS = 20
+"""With fewer of the positives or of the negatives, percentiles of a metric that needs no threshold are no interval."""
 
 
 def binary_scores(
@@ -133,9 +136,7 @@ def task_report(
             "positive_images": int(positive.sum()),
             "positive_groups": len(np.unique(groups[positive])),
             "auc": auc_estimate(positive, score, groups),
-            **unwrap_single(
-                bootstrap.estimates(partial(ranking_metrics, positive, score, sensitivity=sensitivity), groups)
-            ),
+            **_ranking_report(positive, score, groups, sensitivity, bootstrap),
         }
     report["operating_points"] = [
         {
@@ -155,5 +156,38 @@ def task_report(
         found = bootstrap.estimates(partial(threshold_metrics, values, positive, score), groups)
         for place, number in enumerate(reached):
             at_threshold = {metric: read[place] for metric, read in found.items()}
-            report["operating_points"][number][split] = with_intervals(at_threshold)
+            report["operating_points"][number][split] = _counts(positive, score >= values[place]) | with_intervals(
+                at_threshold
+            )
     return report
+
+
+def _ranking_report(
+    positive: NDArray[np.bool_],
+    score: NDArray[np.float64],
+    groups: NDArray[np.int64],
+    sensitivity: float | None,
+    bootstrap: Bootstrap,
+) -> dict[str, Json]:
+    """Return the metrics that need no threshold, without intervals where groups of either kind are few."""
+    found = unwrap_single(
+        bootstrap.estimates(partial(ranking_metrics, positive, score, sensitivity=sensitivity), groups)
+    )
+    fewest = min(len(np.unique(groups[rows])) for rows in (positive, ~positive))
+    if fewest >= MIN_GROUPS:
+        return found
+    reason = f"fewer than {MIN_GROUPS} groups are positive, or negative: percentiles would be too narrow"
+    return {
+        name: one if one["value"] is None else {"value": one["value"], "lower": None, "upper": None, "reason": reason}
+        for name, one in found.items()
+    }
+
+
+def _counts(positive: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> dict[str, int]:
+    """Return how many images are what, as in a table of two by two."""
+    return {
+        "true_positives": int((positive & predicted).sum()),
+        "false_negatives": int((positive & ~predicted).sum()),
+        "false_positives": int((~positive & predicted).sum()),
+        "true_negatives": int((~positive & ~predicted).sum()),
+    }

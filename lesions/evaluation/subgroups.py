@@ -30,6 +30,7 @@ MELANOMA_METRICS = ("melanoma_sensitivity", "melanoma_auc")
 """The metrics that depend on the subgroup's melanomas alone, however large it is otherwise."""
 NOT_GIVEN = {"value": None, "lower": None, "upper": None}
 TOO_FEW_MELANOMAS = NOT_GIVEN | {"reason": f"fewer than {MIN_GROUPS} groups are melanomas"}
+ONE_DIAGNOSIS = NOT_GIVEN | {"reason": "a subgroup of one diagnosis has no balanced accuracy"}
 TOO_FEW_OTHERS = NOT_GIVEN | {"reason": f"fewer than {MIN_GROUPS} groups are no melanomas"}
 
 
@@ -135,7 +136,11 @@ def subgroup_report(
             else:
                 compute = partial(subgroup_metrics, ours.label, ours.diagnosis, len(ours.classes), label)
                 entry |= unwrap_single(bootstrap.estimates(compute, ours.groups))
-                entry["balanced_accuracy"] = balanced_accuracy_estimate(ours.label, ours.diagnosis, ours.groups)
+                entry["balanced_accuracy"] = (
+                    balanced_accuracy_estimate(ours.label, ours.diagnosis, ours.groups)
+                    if entry["diagnoses"] > 1
+                    else ONE_DIAGNOSIS
+                )
                 if label is not None:
                     entry["melanoma_auc"] = auc_estimate(ours.label == label, ours.probability[:, label], ours.groups)
                     entry["melanoma_groups"] = len(set(ours.groups[ours.label == label]))

@@ -282,6 +282,16 @@ def test_planted_difference_is_found(repository: Path, monkeypatch: pytest.Monke
     assert {line.split()[-1] for line in compare("better", "plain", "val", 300).splitlines()[3:8]} == {"better"}
 
 
+def test_few_melanomas_name_no_winner() -> None:
+    """Four of ten that one model alone finds are chance in an exact test (p = .125)."""
+    table = modelled(2, 4.0)
+    few = table.drop(table.index[(table["label"] == "mel") & (table["group_id"].rank(method="dense") > 40)])
+    one, other = (as_predictions(found, name) for found, name in ((few, "1"), (few, "2")))
+    *_, difference = estimates(one, other, Bootstrap(100, 1))["melanoma_sensitivity"]
+    assert (difference["value"], difference["lower"]) == (0, None)
+    assert "fewer than 20 groups are melanomas" in str(difference["reason"])
+
+
 def test_comparison_with_itself(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(repository)
     printed = compare("better", "workspace", "val", 100)

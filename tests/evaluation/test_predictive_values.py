@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from lesions.evaluation.bootstrap import Bootstrap, Json
 from lesions.evaluation.common.proportion import exact_bounds, wilson_bounds
+from lesions.evaluation.mover import Interval, ratio_bounds
 from lesions.evaluation.operating_points import threshold_metrics
-from lesions.evaluation.predictive_values import Interval, ratio_bounds, with_intervals
+from lesions.evaluation.predictive_values import with_intervals
 
 BOUND = st.floats(0.01, 1)
 

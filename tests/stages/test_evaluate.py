@@ -20,7 +20,7 @@ NO_INTERVAL = {
     "value": 0,
     "lower": None,
     "upper": None,
-    "reason": "every resample gives the same, as where no prediction is wrong: that is no interval",
+    "reason": "every resample gives the same: that is no interval",
 }
 
 

@@ -124,5 +124,12 @@ def estimates(one: ModelPredictions, other: ModelPredictions, bootstrap: Bootstr
         for found, score in zip(each, scores, strict=False):
             found["melanoma_auc"] = auc_estimate(positive[melanoma], score[0], groups)
         each[2]["melanoma_auc"] = auc_difference(positive[melanoma][None], scores[:1], scores[1:], groups)
+        kinds = {
+            "melanoma_sensitivity": (positive[melanoma], subgroups.TOO_FEW_MELANOMAS),
+            "melanoma_specificity": (~positive[melanoma], subgroups.TOO_FEW_OTHERS),
+        }
+        for name, (rows, too_few) in kinds.items():
+            if len(np.unique(groups[rows])) < subgroups.MIN_GROUPS:
+                each[2][name] = {**too_few, "value": each[2][name]["value"]}
     names = COMPARED + (() if melanoma is None else OF_MELANOMA)
     return {name: [found[name] for found in each] for name in names}

@@ -167,6 +167,9 @@ def split_counts(split: Json) -> list[Json]:
     ]
 
 
+OUTCOMES = ("true_positives", "false_negatives", "false_positives", "true_negatives")
+
+
 def operating_points(task: Json, split_name: str, *, with_readers: bool) -> list[Json]:
     """Return a row a threshold of a binary task: what it was chosen for, and its metrics.
 
@@ -183,6 +186,8 @@ def operating_points(task: Json, split_name: str, *, with_readers: bool) -> list
         {
             **point[split_name],
             "chosen_for": point["chosen_for"].removesuffix(" on val"),
+            "threshold": f"{point['threshold']:.4f}",
+            "counts": " / ".join(f"{point[split_name][name]:,}" for name in OUTCOMES),
             "ppv_at": at_prevalences(point[split_name], "ppv"),
             "npv_at": at_prevalences(point[split_name], "npv"),
         }
