@@ -186,7 +186,7 @@ def operating_points(task: Json, split_name: str, *, with_readers: bool) -> list
         {
             **point[split_name],
             "chosen_for": point["chosen_for"].removesuffix(" on val"),
-            "threshold": f"{point['threshold']:.4f}",
+            "threshold": f"{point['threshold']:.4g}",
             "counts": " / ".join(f"{point[split_name][name]:,}" for name in OUTCOMES),
             "ppv_at": at_prevalences(point[split_name], "ppv"),
             "npv_at": at_prevalences(point[split_name], "npv"),
