@@ -54,7 +54,7 @@ def test_coverage_with_few_positives(name: str) -> None:
     assert 0.92 < np.mean(held) < 0.99
 
 
-def test_no_missed_positive_is_no_certainty() -> None:
+def test_interval_where_no_positive_is_missed() -> None:
     """As of percentiles, since none is missed in any resample either."""
     found = at_threshold(10, 10, 80, 100)
     assert found["npv_at_5%"]["value"] == 1

@@ -232,8 +232,7 @@ class Thresholds(BaseModel):
         for one in thresholds:
             if one.task not in {OOD, *info.data.get("tasks", {})}:
                 raise ValueError(f"there is no task {one.task}")
-            # A sum of float32 probabilities may exceed 1 by its rounding.
-            if one.task != OOD and one.value is not None and one.value > 1 + 1e-5:
+            if one.task != OOD and (one.value or 0) > 1 + 1e-5:  # a sum of float32 may exceed 1 by its rounding
                 raise ValueError(f"{one.task}: {one.value} is no probability")
         if not any(one.task == OOD and one.value is not None for one in thresholds):
             raise ValueError(f"expected a threshold of {OOD}")
@@ -293,8 +292,7 @@ class Thresholds(BaseModel):
 
     def value(self, task: str, metric: str, target: float) -> float | None:
         """Return the value of one threshold; None where there is none."""
-        found = self.find(task, metric, target)
-        return found.value if found else None
+        return found.value if (found := self.find(task, metric, target)) else None
 
     @property
     def ood_threshold(self) -> float:

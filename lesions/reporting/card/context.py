@@ -53,8 +53,7 @@ def card_context(params: Json, folder: Path) -> Json:
     split_name = "test" if "test" in report else "val"
     groups, comparisons = (report.get(f"{name}_of_test", {}) for name in ("subgroups", "subgroup_comparisons"))
     sources = source_rows(groups, comparisons)
-    whole = with_defaults(params)
-    flow = image_flow(data, split, report[split_name])
+    whole, flow = with_defaults(params), image_flow(data, split, report[split_name])
     return {
         "name": model_name(whole, provenance["source"]),
         "params": whole,
