@@ -6,10 +6,10 @@ cluster bootstrap: Field and Welsh, J. R. Stat. Soc. B 69, 2007), unstratified, 
 the 97.5th percentile of the metric over the resamples (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
 chapter 13).
 
-Percentiles of a proportion are too narrow where its images are few: it gets Wilson's interval of as many cases as the
-variance over the resamples is worth. Where it is 0 or 1 every resample says the same: it gets the exact bounds of
-Clopper and Pearson, each group being one case. Areas under the ROC curve (`auc_interval`) and the balanced accuracy
-(`balanced_accuracy`) have their own intervals.
+Percentiles of a proportion are too narrow where its images are few: it gets the exact bounds of Clopper and Pearson, of
+as many cases as the variance over the resamples is worth, or, where it is 0 or 1 and every resample says the same, as
+there are groups. Areas under the ROC curve (`auc_interval`) and the balanced accuracy (`balanced_accuracy`) have their
+own intervals.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lesions.evaluation.common.proportion import exact_bounds, wilson_bounds
+from lesions.evaluation.common.proportion import exact_bounds
 from lesions.evaluation.metrics import Metrics, undefined_reason
 
 DIGITS = 4
@@ -151,7 +151,7 @@ def estimate(name: str, value: float, drawn: NDArray[np.float64], *, several: bo
     if several:
         lower, upper = np.percentile(known, PERCENTILES) if len(known) else (value, value)
         if proportion and upper > lower:
-            lower, upper = wilson_bounds(value, value * (1 - value) / float(known.var(ddof=1)))
+            lower, upper = exact_bounds(value, value * (1 - value) / float(known.var(ddof=1)))
         if upper - lower > ROUNDING:
             return {"value": rounded(value), "lower": rounded(lower), "upper": rounded(upper), **missing}
         # [1, 1] would read as certainty, and says only that no error was among these groups.

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from lesions.evaluation.balanced_accuracy import balanced_accuracy_estimate
-from lesions.evaluation.common.proportion import exact_bounds, wilson_bounds
+from lesions.evaluation.balanced_accuracy import balanced_accuracy_estimate, wilson_bounds
+from lesions.evaluation.common.proportion import exact_bounds
 
 
 @pytest.mark.parametrize(("found", "cases"), [(1, 7), (3, 20), (40, 46)])

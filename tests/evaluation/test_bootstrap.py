@@ -39,6 +39,30 @@ def test_coverage_of_intervals() -> None:
     assert by_image < 0.8
 
 
+def interval_of_sensitivity(correct: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+    def sensitivity(weights: np.ndarray) -> Metrics:
+        return {"sensitivity": weights @ correct / weights.sum(axis=1)}
+
+    return unwrap_single(Bootstrap(300, 1).estimates(sensitivity, groups))["sensitivity"]
+
+
+@pytest.mark.parametrize(("cases", "truth"), [(10, 0.7), (22, 0.9), (60, 0.7)])
+def test_coverage_of_a_proportion_of_few_lesions(cases: int, truth: float) -> None:
+    held = []
+    for seed in range(400):
+        random = np.random.default_rng(seed)
+        found = interval_of_sensitivity(random.random(cases) < truth, np.arange(cases))
+        held.append(found["lower"] <= truth <= found["upper"])
+    assert np.mean(held) >= 0.94
+
+
+@pytest.mark.parametrize("cases", [10, 22, 60])
+def test_more_found_never_lowers_a_bound(cases: int) -> None:
+    found = [interval_of_sensitivity(np.arange(cases) < correct, np.arange(cases)) for correct in range(cases + 1)]
+    for bound in ("lower", "upper"):
+        assert (np.diff([float(one[bound]) for one in found]) >= -0.01).all()
+
+
 def test_resamples_depend_on_the_seed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     groups = np.array([0, 0, 1, 2, 2, 2])
     once = np.concatenate(list(Bootstrap(120, 7).weights(groups)))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lesions.evaluation.bootstrap import Bootstrap, Json
-from lesions.evaluation.common.proportion import exact_bounds, wilson_bounds
+from lesions.evaluation.common.proportion import exact_bounds
 from lesions.evaluation.mover import Interval, ratio_bounds
 from lesions.evaluation.operating_points import threshold_metrics
 from lesions.evaluation.predictive_values import with_intervals
@@ -16,7 +16,7 @@ BOUND = st.floats(0.01, 1)
 
 def proportion(right: int, cases: int) -> Json:
     value = right / cases
-    lower, upper = (exact_bounds if right in (0, cases) else wilson_bounds)(value, cases)
+    lower, upper = exact_bounds(value, cases)
     return {"value": value, "lower": lower, "upper": upper}
 
 
