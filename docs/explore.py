@@ -19,7 +19,7 @@ import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 
-from lesions.evaluation.common.tasks import Thresholds
+from lesions.evaluation.common.thresholds import Thresholds
 
 # Jupyter starts in the notebook's own folder.
 os.chdir(next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "dvc.yaml").is_file()))

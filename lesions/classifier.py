@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lesions.core.errors import UserError
-from lesions.evaluation.common.tasks import TARGET_SENSITIVITIES, Thresholds
 from lesions.evaluation.common.temperature_scaling import Calibration
+from lesions.evaluation.common.thresholds import TARGET_SENSITIVITIES, Thresholds
 from lesions.explain.grad_cam import heat_maps
 from lesions.images.parallel_map import parallel_map
 from lesions.images.preprocessing import Preprocessing, as_png, to_pixels

@@ -11,8 +11,8 @@ import keras
 
 from lesions.core.errors import UserError
 from lesions.core.json_files import read_json
-from lesions.evaluation.common.tasks import Thresholds
 from lesions.evaluation.common.temperature_scaling import Calibration
+from lesions.evaluation.common.thresholds import Thresholds
 from lesions.images.preprocessing import Preprocessing
 from lesions.inference.features import feature_model
 from lesions.models.calibration import ood, thresholds

@@ -16,7 +16,8 @@ from lesions.core.image_array import read_array
 from lesions.core.json_files import read_json
 from lesions.core.stage import run_stage, say
 from lesions.evaluation.common import predictions
-from lesions.evaluation.common.tasks import THRESHOLDS_FILE, BinaryTask, ModelId, Provenance, Thresholds, binary_tasks
+from lesions.evaluation.common.tasks import BinaryTask, binary_tasks
+from lesions.evaluation.common.thresholds import THRESHOLDS_FILE, ModelId, Provenance, Thresholds
 from lesions.models.calibration import metadata_prior, ood, thresholds
 from lesions.models.calibration.decision_rule import cost_matrix
 from lesions.models.calibration.fit_answers import fit_answers

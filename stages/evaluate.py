@@ -15,7 +15,9 @@ from lesions.core.json_files import read_json, write_json
 from lesions.core.stage import run_stage, say
 from lesions.evaluation import decision_curve, ood, robustness
 from lesions.evaluation.bootstrap import Bootstrap
-from lesions.evaluation.common import predictions, tasks
+from lesions.evaluation.common import predictions
+from lesions.evaluation.common.tasks import BinaryTask, binary_tasks
+from lesions.evaluation.common.thresholds import THRESHOLDS_FILE, Thresholds
 from lesions.evaluation.report import class_fractions, evaluation_report, report_on_test, split_plots
 from lesions.evaluation.split_metrics import dvc_metrics, overall_with_intervals, printed
 from lesions.params.evaluate import Evaluate
@@ -42,7 +44,7 @@ def main() -> None:
     # A split that is not to be evaluated stays unread: its plots' tables have a head and no rows.
     rows = {name: (final["split"] == name) & (name in params.splits) for name in SPLITS}
     calibration = read_json(Path("models/calibration.json"))
-    thresholds = tasks.Thresholds.read(Path("models") / tasks.THRESHOLDS_FILE)
+    thresholds = Thresholds.read(Path("models") / THRESHOLDS_FILE)
     rule = thresholds.decision_rule
     every = {
         name: predictions.split_predictions(final[mask], images, rule, calibrated[mask]) for name, mask in rows.items()
@@ -53,7 +55,7 @@ def main() -> None:
             f"{PREDICTIONS}/predictions.csv has no image of {' or '.join(params.splits)}, the evaluate.splits of "
             "params.yaml. Run `dvc repro`."
         )
-    binary = tasks.binary_tasks(class_table)
+    binary = binary_tasks(class_table)
     prior = class_fractions(images.loc[images["split"] == "train", "label"], classes)
     leakage = ", ".join(sorted(set(final["leakage"])))
     scores = ood.read_scores(PREDICTIONS / "ood_scores.csv")
@@ -88,7 +90,7 @@ def main() -> None:
 
 def _write_tables(
     splits: dict[str, predictions.SplitPredictions],
-    binary: dict[str, tasks.BinaryTask | str],
+    binary: dict[str, BinaryTask | str],
     report: dict[str, Any],
     *,
     of_skin: bool,

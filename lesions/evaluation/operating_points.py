@@ -14,7 +14,8 @@ from lesions.evaluation import roc
 from lesions.evaluation.auc_interval import auc_estimate
 from lesions.evaluation.bootstrap import Bootstrap, Json, unwrap_single
 from lesions.evaluation.common.predictions import SplitPredictions
-from lesions.evaluation.common.tasks import DERMATOLOGISTS, BinaryTask, Threshold
+from lesions.evaluation.common.tasks import BinaryTask
+from lesions.evaluation.common.thresholds import DERMATOLOGISTS, Threshold
 from lesions.evaluation.metrics import Metrics
 from lesions.evaluation.predictive_values import PREVALENCES, with_intervals
 from lesions.evaluation.roc import safe_divide

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lesions.evaluation.bootstrap import Bootstrap, unwrap_single
 from lesions.evaluation.common.predictions import SplitPredictions
-from lesions.evaluation.common.tasks import PredictionSets
+from lesions.evaluation.common.thresholds import PredictionSets
 from lesions.evaluation.metrics import Metrics
 from lesions.evaluation.roc import safe_divide
 

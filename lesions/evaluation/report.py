@@ -21,7 +21,8 @@ from lesions.evaluation import (
 )
 from lesions.evaluation.bootstrap import Bootstrap, rounded
 from lesions.evaluation.common.predictions import SplitPredictions
-from lesions.evaluation.common.tasks import DERMATOLOGISTS, BinaryTask, Thresholds
+from lesions.evaluation.common.tasks import BinaryTask
+from lesions.evaluation.common.thresholds import DERMATOLOGISTS, Thresholds
 from lesions.evaluation.operating_points import binary_scores
 
 SENSITIVITY = 0.9

@@ -28,8 +28,9 @@ from lesions.commands.export import convert, export, export_model
 from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
 from lesions.evaluation.common.decision_rule import DecisionRule
-from lesions.evaluation.common.tasks import OOD, BinaryTask, ModelId, PredictionSets, Provenance, Threshold, Thresholds
+from lesions.evaluation.common.tasks import BinaryTask
 from lesions.evaluation.common.temperature_scaling import Calibration
+from lesions.evaluation.common.thresholds import OOD, ModelId, PredictionSets, Provenance, Threshold, Thresholds
 from lesions.images.ood_images import generated
 from lesions.images.preprocessing import Preprocessing
 from lesions.inference.features import feature_model

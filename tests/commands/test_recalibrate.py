@@ -14,8 +14,8 @@ from lesions.commands.validate.validate import validate
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.evaluation.common.recalibration import IMAGES
-from lesions.evaluation.common.tasks import THRESHOLDS_FILE, Thresholds
 from lesions.evaluation.common.temperature_scaling import Calibration
+from lesions.evaluation.common.thresholds import THRESHOLDS_FILE, Thresholds
 from lesions.models.calibration.temperature_scaling import fit_calibration
 from lesions.models.calibration.thresholds import choose_threshold, load
 from tests.commands.test_validate import images_of, put

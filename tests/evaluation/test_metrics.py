@@ -16,7 +16,7 @@ from sklearn import metrics as reference
 from lesions.evaluation import calibration, metrics, operating_points, roc
 from lesions.evaluation.auc_interval import auc_estimate, macro_auc_estimate
 from lesions.evaluation.bootstrap import Bootstrap, unwrap_single
-from lesions.evaluation.common.tasks import DERMATOLOGISTS
+from lesions.evaluation.common.thresholds import DERMATOLOGISTS
 
 CLASSES = ["mel", "bkl", "nv"]
 ONE_EACH = np.ones((1, 4))

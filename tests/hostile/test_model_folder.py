@@ -11,7 +11,7 @@ import pytest
 
 from lesions.core.errors import UserError
 from lesions.core.file_hash import sha256_of
-from lesions.evaluation.common.tasks import THRESHOLDS_FILE
+from lesions.evaluation.common.thresholds import THRESHOLDS_FILE
 from lesions.model_folder import ModelFolder
 from lesions.models.calibration import ood, thresholds
 from lesions.models.common import saving

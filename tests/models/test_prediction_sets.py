@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lesions.evaluation.bootstrap import Bootstrap
-from lesions.evaluation.common.tasks import PredictionSets
+from lesions.evaluation.common.thresholds import PredictionSets
 from lesions.evaluation.prediction_sets import prediction_set_report
 from lesions.models.calibration.prediction_sets import COVERAGE, fit_prediction_sets, least_probability
 from tests.evaluation.test_reports import predictions

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lesions.evaluation.common.tasks import Thresholds
+from lesions.evaluation.common.thresholds import Thresholds
 from tests.conftest import commit, edit_params, reproduce, run, small_clone, stages_run
 
 STAGES = [

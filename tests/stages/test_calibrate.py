@@ -9,8 +9,8 @@ import pytest
 
 from lesions.core.csv_files import EXACT
 from lesions.core.file_hash import sha256_of
-from lesions.evaluation.common.tasks import Thresholds
 from lesions.evaluation.common.temperature_scaling import Calibration
+from lesions.evaluation.common.thresholds import Thresholds
 from lesions.models.calibration.metadata_prior import MetadataPrior
 from lesions.models.calibration.temperature_scaling import fit_calibration
 from lesions.models.calibration.thresholds import FILES

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 from lesions.classifier import Classifier, Prediction
 from lesions.core.sanitize import sanitize
 from lesions.evaluation.common.decision_rule import RULE_DESCRIPTIONS
-from lesions.evaluation.common.tasks import Threshold
+from lesions.evaluation.common.thresholds import Threshold
 from lesions.taxonomy import about
 
 NOTICE = "No medical device: made for research, never to decide what is done with a person's skin."

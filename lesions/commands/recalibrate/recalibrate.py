@@ -26,8 +26,8 @@ from lesions.core.errors import UserError, writing
 from lesions.core.sanitize import sanitize
 from lesions.core.temporary import temporary_folder
 from lesions.evaluation.common.recalibration import IMAGES, Recalibration
-from lesions.evaluation.common.tasks import TARGET_SENSITIVITIES, THRESHOLDS_FILE, Thresholds
 from lesions.evaluation.common.temperature_scaling import Calibration
+from lesions.evaluation.common.thresholds import TARGET_SENSITIVITIES, THRESHOLDS_FILE, Thresholds
 from lesions.models.calibration.fit_answers import Answers, fit_answers
 from lesions.models.calibration.metadata_prior import MetadataPrior
 from lesions.models.calibration.ood import FILE as OOD_FILE

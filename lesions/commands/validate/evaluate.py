@@ -14,7 +14,8 @@ from lesions.classifier import Classifier
 from lesions.evaluation import decision_curve, ood, subgroups
 from lesions.evaluation.bootstrap import Bootstrap, rounded
 from lesions.evaluation.common.predictions import SplitPredictions
-from lesions.evaluation.common.tasks import BinaryTask, Thresholds
+from lesions.evaluation.common.tasks import BinaryTask
+from lesions.evaluation.common.thresholds import Thresholds
 from lesions.evaluation.report import class_fractions, evaluation_report
 from lesions.evaluation.subgroup_comparison import subgroup_comparison_report
 from lesions.images.archive_images import decode_members

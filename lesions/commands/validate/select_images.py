@@ -19,7 +19,7 @@ from lesions.core.errors import UserError
 from lesions.core.file_hash import sha256_of
 from lesions.core.sanitize import sanitize
 from lesions.evaluation.common.recalibration import IMAGES
-from lesions.evaluation.common.tasks import THRESHOLDS_FILE, Thresholds
+from lesions.evaluation.common.thresholds import THRESHOLDS_FILE, Thresholds
 
 NO_CASES = (
     "the collection names no lesions and no patients, so none could be compared with those of training, and each image "

@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lesions.evaluation.common.decision_rule import DecisionRule, Optimise
-from lesions.evaluation.common.tasks import BinaryTask, PredictionSets, Threshold
+from lesions.evaluation.common.tasks import BinaryTask
 from lesions.evaluation.common.temperature_scaling import Calibration
+from lesions.evaluation.common.thresholds import PredictionSets, Threshold
 from lesions.models.calibration.decision_rule import fit_decision_rule
 from lesions.models.calibration.prediction_sets import fit_prediction_sets
 from lesions.models.calibration.temperature_scaling import fit_calibration

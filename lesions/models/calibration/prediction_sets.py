@@ -10,7 +10,7 @@ two-layer hierarchical models, JASA 118, 2023: pooling of the distribution funct
 import numpy as np
 from numpy.typing import NDArray
 
-from lesions.evaluation.common.tasks import PredictionSets
+from lesions.evaluation.common.thresholds import PredictionSets
 
 COVERAGE = 0.9
 """The fraction of each class's lesions whose set is to hold it."""

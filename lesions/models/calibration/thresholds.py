@@ -9,16 +9,9 @@ from numpy.typing import NDArray
 from lesions.core.errors import UserError
 from lesions.core.file_hash import sha256_of
 from lesions.evaluation.common.proportion import exact_bounds
-from lesions.evaluation.common.tasks import (
-    OOD,
-    THRESHOLDS_FILE,
-    BinaryTask,
-    LeftOutSource,
-    Threshold,
-    Thresholds,
-    targets,
-)
+from lesions.evaluation.common.tasks import BinaryTask
 from lesions.evaluation.common.temperature_scaling import Calibration
+from lesions.evaluation.common.thresholds import OOD, THRESHOLDS_FILE, LeftOutSource, Threshold, Thresholds, targets
 from lesions.models.calibration import ood
 from lesions.models.calibration.metadata_prior import MetadataPrior
 
