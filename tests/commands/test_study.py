@@ -460,8 +460,8 @@ def test_ladder_in_words_and_rows() -> None:
     assert report.ladder_words(ladder, [replace(every[0], estimates=few)], "accuracy").endswith("  - leaky: 0.800")
     assert report.ladder_words(ladder, [], "accuracy") == ""
     first, second, _ = report.rows_of(ladder, every, "accuracy")
-    assert first == Row("L: leaky (60 images)", 0.83, (every[0].estimates["accuracy"], 0.5), leaks=True)
-    assert second == Row("L: clean (60 images)", None, (every[1].estimates["accuracy"], 0.5), leaks=False)
+    assert first == Row("leaky (60 images)", 0.83, (every[0].estimates["accuracy"], 0.5), leaks=True)
+    assert second == Row("clean (60 images)", None, (every[1].estimates["accuracy"], 0.5), leaks=False)
 
 
 def test_augmented_images_are_of_the_group_of_their_original(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -530,10 +530,11 @@ def test_unknown_baseline(here: Path) -> None:
 
 def test_plot(found: tuple[Study, list[PlannedExperiment], dict[str, report.ExperimentResult]]) -> None:
     rows = report.single_rows(found[0], found[2])
-    image = draw(rows, "accuracy")
-    assert image == draw(rows, "accuracy")
+    image = draw({"": rows}, "accuracy")
+    assert image == draw({"": rows}, "accuracy")
     assert image[:4] == b"\x89PNG"
-    assert image != draw([*rows[1:], rows[0]], "accuracy")
+    assert image != draw({"": [*rows[1:], rows[0]]}, "accuracy")
+    assert image != draw({"first": rows[:1], "second": rows[1:]}, "accuracy")
 
 
 def compared(name: str, p: float | None, value: float = 0.02) -> Comparison:

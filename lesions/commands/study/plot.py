@@ -13,8 +13,9 @@ from lesions.reporting.common.names import metric_name
 from lesions.reporting.common.plot_style import BLUE, GREY, PALE, WIDTH, png, style
 
 LEAKY = "#bc4c00"
-NAME_WIDTH = 36
-"""Characters of a line of what stands beside a row."""
+NAME_WIDTH = 44
+TITLE_WIDTH = 32
+"""Characters of a line of what stands beside a row, and above a panel."""
 LABELS = PUBLISHED, LEAKS, WITHOUT, MAJORITY = (
     "published",
     "under a leakage",
@@ -42,31 +43,26 @@ class Row:
     leaks: bool
 
 
-def draw(rows: list[Row], metric: str) -> bytes:
-    """Return the plot as a PNG file, a line a row.
+def draw(panels: dict[str, list[Row]], metric: str) -> bytes:
+    """Return the plot as a PNG file, a panel a ladder, a line a row.
 
     Args:
-        rows: from top to bottom.
+        panels: by title, the rows from top to bottom.
         metric: its name on the axis.
     """
     with style():
-        lines = sum(len(fill(row.name, NAME_WIDTH).splitlines()) for row in rows)
-        drawing = Figure(figsize=(WIDTH, 1.5 + max(0.5 * len(rows), 0.2 * lines)), layout="constrained")
-        axes = drawing.subplots()
-        for place, row in enumerate(rows):
-            found, majority = row.shown
-            if majority is not None:
-                top = place - 0.3 if row.leaks else place
-                axes.plot([majority] * 2, [top, top + 0.3], color=GREY, linewidth=3, label=MAJORITY)
-            if row.published is not None:
-                axes.scatter(row.published, place, marker="D", s=34, color="black", zorder=4, label=PUBLISHED)
-            if row.leaks:
-                _draw_interval(axes, found, place - 0.12, color=LEAKY, label=LEAKS)
-            else:
-                _draw_interval(axes, found, place + 0.12, color=BLUE, label=WITHOUT)
-        axes.set_yticks(range(len(rows)), [fill(row.name, NAME_WIDTH) for row in rows])
-        axes.set(xlabel=f"{metric},\nwith 95 % intervals", xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
-        handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        lines = [sum(len(fill(row.name, NAME_WIDTH).splitlines()) for row in rows) for rows in panels.values()]
+        sizes = [max(0.32 * len(rows), 0.2 * n_lines) for rows, n_lines in zip(panels.values(), lines, strict=True)]
+        drawing = Figure(figsize=(WIDTH, 1.3 + sum(sizes) + 0.35 * len(panels)), layout="constrained")
+        every = drawing.subplots(len(panels), sharex=True, squeeze=False, height_ratios=sizes)[:, 0]
+        for axes, (title, rows) in zip(every, panels.items(), strict=True):
+            axes.set_title(fill(title, TITLE_WIDTH), loc="left", fontsize=9, fontweight="bold")
+            for place, row in enumerate(rows):
+                _draw_row(axes, row, place)
+            axes.set_yticks(range(len(rows)), [fill(row.name, NAME_WIDTH) for row in rows], fontsize=8)
+            axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
+        every[-1].set_xlabel(f"{metric},\nwith 95 % intervals")
+        handles = {label: one for axes in every for one, label in zip(*axes.get_legend_handles_labels(), strict=True)}
         order = [label for label in LABELS if label in handles]
         drawing.legend(
             [handles[label] for label in order], order, loc="outside upper center", ncols=2, frameon=False, fontsize=8
@@ -99,6 +95,16 @@ def draw_differences(comparisons: list[Comparison], baseline: str) -> bytes:
             fontsize=8,
         )
         return png(drawing)
+
+
+def _draw_row(axes: Axes, row: Row, place: int) -> None:
+    found, majority = row.shown
+    if majority is not None:
+        axes.plot([majority] * 2, [place - 0.25, place + 0.25], color=GREY, linewidth=3, label=MAJORITY)
+    if row.published is not None:
+        axes.scatter(row.published, place, marker="D", s=34, color="black", zorder=4, label=PUBLISHED)
+    color, label = (LEAKY, LEAKS) if row.leaks else (BLUE, WITHOUT)
+    _draw_interval(axes, found, place, color=color, label=label)
 
 
 def _draw_interval(axes: Axes, found: dict[str, Any] | None, place: float, **options: Any) -> None:

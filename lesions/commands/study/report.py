@@ -87,8 +87,8 @@ def write_report(study: Study, planned: list[PlannedExperiment], file: Path | No
         image = draw_differences(comparisons, study.baseline)
     else:
         caption = f"{metric_name(study.metric)} of each {'step' if ladders else 'experiment'}"
-        rows = [row for ladder in ladders for row in rows_of(*ladder, study.metric)] or single_rows(study, found)
-        image = draw(rows, metric_name(study.metric))
+        panels = {ladder.name: rows_of(ladder, steps, study.metric) for ladder, steps in ladders if steps}
+        image = draw(panels or {"": single_rows(study, found)}, metric_name(study.metric))
     parts = [
         f"# {escape_markdown(study.title)}",
         "[Documents](README.md) · explanation" if (file.parent / "README.md").exists() else "",
@@ -262,7 +262,7 @@ def rows_of(ladder: Ladder, measured_steps: list[MeasuredStep], metric: str) -> 
     for one in measured_steps:
         published = ladder.published.value if ladder.published and one.step == ladder.steps[0] else None
         shown = one.estimates[metric], one.majority if metric == "accuracy" else None
-        name = f"{ladder.name}: {one.step.shows} ({one.n_images:,} images)"
+        name = f"{one.step.shows} ({one.n_images:,} images)"
         rows.append(Row(name, published, shown, one.leakage != "none"))
     return rows
 
