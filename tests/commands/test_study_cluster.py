@@ -21,6 +21,7 @@ from lesions.commands.study.run import run as run_study
 from lesions.commands.study.study import read_study
 from lesions.commands.study.worker import fetch, variables
 from lesions.core.errors import UserError
+from lesions.images import dask_cluster
 from tests.commands.test_study import TOO_LARGE, write
 from tests.conftest import ROOT, commit, edit_params, run
 from tests.images.test_parallel_map import free_port, wait_for
@@ -68,7 +69,7 @@ def refused(address: str = "tcp://127.0.0.1:1") -> str:
     return str(error.value)
 
 
-def test_unshared_project_is_refused(here: Path, tmp_path: Path) -> None:
+def test_unshared_project_is_refused(here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "'origin' does not appear to be a git repository" in refused()
     run(f"git init --quiet --bare --initial-branch main {tmp_path / 'origin.git'}", tmp_path)
     run(f"git remote add origin {tmp_path / 'origin.git'}", here)
@@ -87,8 +88,9 @@ def test_unshared_project_is_refused(here: Path, tmp_path: Path) -> None:
     folder = here / ".dvc/cache/files/md5" / EMPTY[:2]
     folder.mkdir(parents=True)
     (folder / f"{EMPTY[2:]}.dir").write_text("[]")
-    assert "No Dask scheduler answers at tcp://127.0.0.1:1, which --cluster names" in refused()
-
+    with monkeypatch.context() as patch:
+        patch.setattr(dask_cluster, "SECONDS", 1)
+        assert "No Dask scheduler answers at tcp://127.0.0.1:1, which --cluster names" in refused()
     with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as started:
         assert "start each with `--nthreads 1`" in refused(started.scheduler_address)
 

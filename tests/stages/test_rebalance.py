@@ -13,6 +13,7 @@ from pathlib import Path
 from shutil import copyfile
 from typing import Any, TypeAlias
 
+import dask
 import numpy as np
 import pandas as pd
 import pytest
@@ -285,7 +286,9 @@ def test_cluster_that_loses_a_worker(project: Path, monkeypatch: pytest.MonkeyPa
     params = Rebalance.read()
     expected = sha256(project / "out", params, workers=1)
     monkeypatch.setattr(parallel_map, "CLUSTER_BATCH", 5)
-    with LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster:
+    # Half a minute is how long Dask may try to reach the worker that is no more, where it had results.
+    brief = dask.config.set({"distributed.comm.timeouts.connect": "2s"})
+    with brief, LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster:
         monkeypatch.setenv("LESIONS_CLUSTER", cluster.scheduler_address)
         assert sha256(project / "out", params) == expected
 
