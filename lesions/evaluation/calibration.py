@@ -26,8 +26,10 @@ BINARY_BINS = 8
 """Bins of the reliability of a binary task: few, since in each a fraction of few positives is estimated."""
 MIN_GROUPS = 10
 """With fewer groups that hold positives, or negatives, no intercept and no slope is estimated."""
-CHANCE_DRAWS = 200
+CHANCE_DRAWS = 1000
 """How often labels are drawn for the calibration error of chance."""
+CHANCE_PERCENTILE = 95
+"""Of the calibration errors of chance: an error above it is not explained by chance."""
 
 
 def top_label(label: NDArray[np.int64], probability: NDArray[np.float64]) -> tuple[NDArray[np.float64], Any]:
@@ -88,23 +90,33 @@ def ece(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
     return float(sum(abs(bin_.sum()) for bin_ in bins) / len(order))
 
 
-def ece_by_chance(confidence: NDArray[np.float64], seed: int) -> float:
-    """Return the mean calibration error where each confidence is the exact probability of being correct.
+def ece_by_chance(confidence: NDArray[np.float64], groups: NDArray[np.int64], seed: int) -> Json:
+    """Return the calibration errors that chance gives where each confidence is the exact probability of being correct.
 
     Args:
         confidence: (N,).
+        groups: (N,), the number of each image's group. Its images are right or wrong together, as far as their
+            probabilities allow: the images of one lesion nearly are.
         seed: random seed of the draws.
+
+    Returns:
+        `mean`, and `upper`, which 95 of 100 draws stay below.
     """
     random = np.random.default_rng(seed)
-    return float(np.mean([ece(confidence, random.random(len(confidence)) < confidence) for _ in range(CHANCE_DRAWS)]))
+    number = int(groups.max()) + 1
+    drawn = [ece(confidence, random.random(number)[groups] < confidence) for _ in range(CHANCE_DRAWS)]
+    return {"mean": rounded(float(np.mean(drawn))), "upper": rounded(float(np.percentile(drawn, CHANCE_PERCENTILE)))}
 
 
-def summary(label: NDArray[np.int64], probability: NDArray[np.float64], seed: int) -> dict[str, Any]:
+def summary(
+    label: NDArray[np.int64], probability: NDArray[np.float64], groups: NDArray[np.int64], seed: int
+) -> dict[str, Any]:
     """Return log loss, Brier score, the top label's calibration error and its reliability table.
 
     Args:
         label: (N,).
         probability: (N, classes).
+        groups: (N,), the number of each image's group.
         seed: random seed of the error that chance alone gives.
     """
     truth = np.eye(probability.shape[1])[label]
@@ -113,7 +125,7 @@ def summary(label: NDArray[np.int64], probability: NDArray[np.float64], seed: in
         "log_loss": rounded(float(nll(label, probability).mean())),
         "brier": rounded(float(((probability - truth) ** 2).sum(axis=1).mean())),
         "expected_calibration_error": rounded(ece(confidence, correct)),
-        "expected_calibration_error_by_chance": rounded(ece_by_chance(confidence, seed)),
+        "expected_calibration_error_by_chance": ece_by_chance(confidence, groups, seed),
         "reliability": reliability(label, probability),
     }
 
@@ -135,7 +147,7 @@ def calibration_report(
     found: dict[str, Any] = {}
     for when, probability in (("before", split.probability), ("after", split.calibrated)):
         if probability is not None:
-            found[when] = summary(split.label, probability, bootstrap.seed) | {
+            found[when] = summary(split.label, probability, split.groups, bootstrap.seed) | {
                 "tasks": {
                     name: binary_calibration(*binary_scores(task, split, calibrated=when == "after"), bootstrap)
                     for name, task in tasks.items()

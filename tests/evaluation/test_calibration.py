@@ -31,8 +31,12 @@ def test_reliability_has_bins_of_equal_mass() -> None:
 def test_ece_of_exact_probabilities_is_that_of_chance() -> None:
     random = np.random.default_rng(2)
     confidence = random.uniform(0.4, 1, 400)
-    exact = [calibration.ece(confidence, random.random(400) < confidence) for _ in range(100)]
-    assert calibration.ece_by_chance(confidence, 1) == pytest.approx(np.mean(exact), rel=0.1)
+    exact = [calibration.ece(confidence, random.random(400) < confidence) for _ in range(200)]
+    chance = calibration.ece_by_chance(confidence, np.arange(400), 1)
+    assert chance["mean"] == pytest.approx(np.mean(exact), rel=0.1)
+    assert 0.9 <= np.mean(np.array(exact) <= chance["upper"]) <= 0.99
+    of_pairs = calibration.ece_by_chance(np.sort(confidence), np.arange(400) // 2, 1)
+    assert of_pairs["mean"] > 1.2 * chance["mean"]  # type: ignore[operator]
     assert calibration.ece(confidence, random.random(400) < confidence - 0.2) > 3 * np.mean(exact)
 
 

@@ -206,7 +206,7 @@ def test_calibration_bin_by_bin(seed: int, sharper: float) -> None:
             "accuracy": pytest.approx(accuracy, abs=6e-5),
         }
     assert calibration.ece(*calibration.top_label(label, probability)) == pytest.approx(expected)
-    summary = calibration.summary(label, probability, seed=1)
+    summary = calibration.summary(label, probability, np.arange(len(label)), seed=1)
     assert summary["log_loss"] == pytest.approx(reference.log_loss(label, probability, labels=[0, 1, 2]), abs=6e-5)
     brier = reference.brier_score_loss(label, probability, labels=[0, 1, 2], scale_by_half=False)
     assert summary["brier"] == pytest.approx(brier, abs=6e-5)
