@@ -123,13 +123,22 @@ def code_of(name: str) -> str:
     return known.code if known else tidy
 
 
+def is_unknown(value: str) -> bool:
+    """Return whether a table's value says that nothing is known.
+
+    >>> [is_unknown(value) for value in ("", " NA", "#N/A", "nevus")]
+    [True, True, True, False]
+    """
+    return value.strip().lower() in UNKNOWN
+
+
 def deepest_code(names: Sequence[str]) -> str:
     """Return the code of the first name that is known, else the first name; "" where there is none.
 
     Args:
         names: of one diagnosis, the most exact first, as the five levels of the ISIC archive's.
     """
-    codes = [code_of(name) for name in names if name.strip()]
+    codes = [code_of(name) for name in names if not is_unknown(name)]
     exact = _BY_CODE.keys() - {"malignant", "benign"}
     return next((code for code in codes if code in exact), codes[0] if codes else "")
 
@@ -148,6 +157,9 @@ def ordered(codes: set[str]) -> list[str]:
     known = [diagnosis.code for diagnosis in DIAGNOSES if diagnosis.code in codes]
     return known + sorted(codes - set(known))
 
+
+UNKNOWN = {"", "unknown", "not stated", "nan", "na", "n/a", "#n/a", "<na>", "nat", "none", "null", "-", "?"}
+"""How tables write that a value is missing, R, pandas and spreadsheets among those who write them."""
 
 MAX_AGE = 120
 """Years; a larger number is no age."""

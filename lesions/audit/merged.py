@@ -83,7 +83,8 @@ def describe_collections(
         `collections`: for each its `images` and `groups` that can be used, its `duplicates` set aside since another
         collection keeps the image, and how many images of each of its `diagnoses` became which class; `overlaps`: for
         each two how many `pairs` of duplicates they share, `same_bytes` among them, and how many `conflicts` of class;
-        `guess`: the accuracy of guessing each group's class from its collection alone, and of the commonest class.
+        `guess`: the accuracy of guessing each group's class from its collection alone, and of the commonest class;
+        none where no image can be used.
     """
     names = sorted(set(decoded["collection"]) - {""})
     if len(names) < 2:
@@ -102,7 +103,8 @@ def describe_collections(
             "duplicates": int(of_duplicates.get(name, 0)),
             "diagnoses": counts.to_dict("records"),
         }
-    return {"collections": described, "overlaps": _overlaps(decoded, pairs, names), "guess": _guess(images)}
+    guess = {"guess": _guess(images)} if len(images) else {}
+    return {"collections": described, "overlaps": _overlaps(decoded, pairs, names), **guess}
 
 
 def _overlaps(decoded: pd.DataFrame, pairs: pd.DataFrame, names: list[str]) -> list[dict[str, Any]]:
@@ -144,7 +146,8 @@ def collection_lines(found: dict[str, Any]) -> list[str]:
         f"{one['same_bytes']:,} with the same bytes, {one['conflicts']:,} under two classes"
         for one in found["overlaps"]
     ]
-    guess = found["guess"]
+    if not (guess := found.get("guess")):
+        return lines
     return [
         *lines,
         f"Guessing the class from the collection alone is right for {guess['accuracy']:.1%} of the groups; always "

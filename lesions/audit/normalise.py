@@ -7,10 +7,7 @@ an age or a sex that cannot be read becomes "" and is counted.
 import pandas as pd
 
 from lesions.audit.skin_tone import skin_tone
-from lesions.taxonomy import MAX_AGE, SEXES, SITE_OF, SITES
-
-UNKNOWN = {"", "unknown", "not stated", "nan", "na", "n/a", "none", "null", "-", "?"}
-"""How tables write that a value is missing."""
+from lesions.taxonomy import MAX_AGE, SEXES, SITE_OF, SITES, is_unknown
 
 CONFIRMATIONS = {
     "histopathology": "histo",
@@ -95,7 +92,7 @@ def tidy(images: pd.DataFrame, column: str) -> "pd.Series[str]":
     if column not in images:
         return pd.Series("", index=images.index, dtype=str)
     stripped = images[column].str.split().str.join(" ")
-    return stripped.where(~stripped.str.lower().isin(list(UNKNOWN)), "")
+    return stripped.mask(stripped.map(is_unknown), "")
 
 
 def _ages(text: "pd.Series[str]", zero: str) -> pd.DataFrame:

@@ -124,8 +124,9 @@ def find_usable(raw: Path, table: pd.DataFrame, params: Clean) -> Audit:
     with open_similarities() as cache:
         duplicates = find_duplicates(decoded, luma, colour, cache)
     conflict = label_conflicts(decoded, duplicates, params.label_conflicts)
-    # With all copies of an image: what one collection knows of its lesion joins those of others.
-    grouped = with_groups(decoded[conflict == ""].sort_values("image_id"), duplicates, params.known_groups)
+    # With all copies of an image, those in conflict too: what is known of one joins the lesions of others.
+    grouped = with_groups(decoded.sort_values("image_id"), duplicates, params.known_groups)
+    grouped = grouped[conflict.reindex(grouped.index) == ""]
     grouped["published_split"] = with_published_splits(grouped)
     duplicate = set_duplicates_aside(grouped)
     images = renamed_sets(fill_ages(grouped[duplicate == ""].reset_index(drop=True), params.impute_age))

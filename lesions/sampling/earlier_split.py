@@ -3,7 +3,7 @@
 import pandas as pd
 
 from lesions.core.errors import UserError
-from lesions.core.merged_ids import is_merged, own_id
+from lesions.core.merged_ids import is_merged, merged_id, own_id
 from lesions.params.split import read_earlier_split
 from lesions.sampling.split import LEFT_OUT, SPLITS, leave_out_overlap
 
@@ -37,13 +37,52 @@ def ids_in(kept: dict[str, str], images: pd.DataFrame) -> "pd.Series[str]":
     Args:
         kept: the split of each image then.
         images: one row per image, with `image_id` and `collection`.
+
+    Raises:
+        UserError: two collections have images that were called so.
     """
     found = images["image_id"].where(images["image_id"].isin(kept.keys()), "")
     if is_merged(images):
         pairs = zip(images["image_id"], images["collection"], strict=True)
         own = pd.Series([own_id(image_id, collection) for image_id, collection in pairs], images.index, dtype=str)
         found = found.where((found != "") | ~own.isin(kept.keys()), own)
+        twice = found[(found != "") & found.duplicated(keep=False)]
+        if len(twice):
+            first = twice.iloc[0]
+            claiming = sorted(images.loc[twice.index[twice == first], "collection"])
+            raise UserError(
+                f"split.keep names {first!r}, and each of the collections {' and '.join(claiming)} has an image called "
+                f"so, as with {twice.nunique():,} ids in all; expected to know which one it was. Write its collection "
+                f"behind each id of that table, as in {merged_id(first, claiming[0])}."
+            )
     return found
+
+
+def refuse_renamed(images: pd.DataFrame, kept: dict[str, str]) -> None:
+    """Stop where an image is called otherwise than in an earlier split, since a file of its name was added.
+
+    In folders of classes two files called `1` are `mel_1` and `nv_1`; one of them was `1` before, and may have trained.
+
+    Args:
+        images: one row per image, with `image_id`, `collection` and `diagnosis`.
+        kept: the split of each image then.
+
+    Raises:
+        UserError: an image that is new has the name of one that is gone, behind its class.
+    """
+    earlier = ids_in(kept, images)
+    gone = kept.keys() - set(earlier)
+    new = images.loc[earlier == "", ["image_id", "collection", "diagnosis"]]
+    for image_id, collection, diagnosis in new.to_numpy():
+        own, of_class = own_id(image_id, collection), diagnosis.replace(" ", "_") + "_"
+        prefixes = [start + of_class for start in ("", *(f"{split}_" for split in SPLITS))]
+        stems = {own.removeprefix(prefix) for prefix in prefixes if own.startswith(prefix)}
+        if names := gone & (stems | {stem.removesuffix("_2") for stem in stems}):
+            raise UserError(
+                f"{min(names)}, of split.keep, is gone, and {image_id} is new: files of one name in two "
+                "folders are called by their folder too, and it is not known which one was there before. Give the file "
+                "that was added another name."
+            )
 
 
 def go_on_from(images: pd.DataFrame, kept: dict[str, str]) -> tuple[pd.Series, pd.Series]:

@@ -8,7 +8,7 @@ from lesions.core.merged_ids import is_merged
 from lesions.core.params import NO_FILE
 from lesions.params.split import Split
 from lesions.sampling import leakage_experiment
-from lesions.sampling.earlier_split import go_on_from, ids_in, read_kept
+from lesions.sampling.earlier_split import go_on_from, ids_in, read_kept, refuse_renamed
 from lesions.sampling.split import (
     LEFT_OUT,
     SPLITS,
@@ -77,6 +77,7 @@ def _at_random(images: pd.DataFrame, params: Split) -> "pd.Series[str] | pd.Data
 def _kept(images: pd.DataFrame, classes: list[str], params: Split) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Add the column `split`, in which the images of an earlier one stay where they were; and report what is new."""
     kept = read_kept(params.keep)
+    refuse_renamed(images, kept)
     split, of_group = go_on_from(images, kept)
     used = split != LEFT_OUT
     val, test = params.val_fraction, params.test_fraction
@@ -160,7 +161,7 @@ def _leakage(images: pd.DataFrame, params: Split) -> str:
         return "split by image (leaky)"
     if params.same_lesion == "injected":
         return leakage_experiment.LEAK
-    if n_groups_in_two_splits(images, "group_id"):
+    if any(n_groups_in_two_splits(images, key) for key in KEYS.values()):
         return "published split that divides lesions (leaky)"
     return "none"
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lesions.audit import scan
-from lesions.audit.merged import DUPLICATE
+from lesions.audit.merged import DUPLICATE, collection_lines
 from lesions.audit.usable import Audit, find_usable
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
@@ -101,11 +101,12 @@ def test_merge_of_one_is_that_one() -> None:
 @pytest.mark.usefixtures("here")
 def test_ids_belong_to_their_collection() -> None:
     """The same ids are other images and other lesions elsewhere; an image without a camera is of the collection."""
-    put_collection(Path("incoming/a"), collection(0, lesion_id="L1", patient_id="P"))
+    first, *others = collection(0, lesion_id="L1", patient_id="P")
+    put_collection(Path("incoming/a"), [first | {"lesion_id": "NA"}, *others])
     put_collection(Path("incoming/b"), collection(100, lesion_id="L1", dataset="camera"))
     result = fetched(params("b", "a"))
     assert result.table["image_id"].is_unique
-    assert set(result.table["lesion_id"]) == {"L1@a", "L1@b"}
+    assert set(result.table["lesion_id"]) == {"", "L1@a", "L1@b"}
     assert set(result.table["patient_id"]) == {"P@a", ""}
     assert set(result.table["dataset"]) == {"a", "camera"}
     found = audit(result)
@@ -165,6 +166,30 @@ def test_conflicts_are_counted_by_pair_of_collections() -> None:
     assert reasons["i00@a"] == "the same image is diagnosed as mel and nv: i00@a, i00@b"
     kept = audit(fetched(params("a", "b"), "again"), "again", label_conflicts="keep_first")
     assert len(kept.images) == 24
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("rule", ["drop", "keep_first"])
+def test_conflicting_image_joins_groups(rule: str) -> None:
+    """What is set aside for its diagnosis still says that the lesions of two tables are one."""
+    rows = collection(0, lesion_id="L1")
+    put_collection(Path("incoming/a"), rows)
+    again = rows[0] | {"dx": "bkl", "lesion_id": "L2"}
+    put_collection(Path("incoming/b"), [again, *(row | {"lesion_id": "L2"} for row in collection(50)[1:])])
+    found = audit(fetched(params("a", "b")), label_conflicts=rule)
+    assert len(found.images) == 22 + (rule == "keep_first")
+    assert found.images["group_id"].nunique() == 1
+
+
+@pytest.mark.usefixtures("here")
+def test_collections_in_conflict_throughout() -> None:
+    put_collection(Path("incoming/a"), collection(0))
+    other = {"mel": "malignant", "nv": "benign", "bkl": "benign"}
+    put_collection(Path("incoming/b"), [row | {"dx": other[row["dx"]]} for row in collection(0)])
+    found = audit(fetched(params("a", "b")), label_conflicts="drop")
+    assert found.images.empty
+    assert "no image can be used" in found.problem
+    assert len(collection_lines(found.collections)) == 3
 
 
 @settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lesions.audit.groups import group_ids
 from lesions.core.errors import UserError
 from lesions.core.params import NO_FILE
-from lesions.sampling.earlier_split import go_on_from, read_kept
+from lesions.sampling.earlier_split import go_on_from, ids_in, read_kept, refuse_renamed
 from lesions.sampling.split import LEFT_OUT, n_groups_in_two_splits, stratified_group_split
 from tests.sampling.test_split import FRACTIONS, tables
 
@@ -70,6 +70,26 @@ def test_what_was_left_out_stays_out() -> None:
     split, of_group = go_on_from(table, {"a": LEFT_OUT, "b": "test", "d": LEFT_OUT})
     assert split.tolist() == [LEFT_OUT, "test", "test", LEFT_OUT, ""]
     assert of_group.to_dict() == {"a": "test"}
+
+
+def merged(*image_ids: str) -> pd.DataFrame:
+    collections = [image_id.partition("@")[2] for image_id in image_ids]
+    return pd.DataFrame({"image_id": image_ids, "collection": collections, "diagnosis": "mel"})
+
+
+def test_id_of_one_collection_is_known_in_the_merge() -> None:
+    assert ids_in({"1": "test", "2@b": "val"}, merged("1@a", "2@b", "3@b")).tolist() == ["1", "2@b", ""]
+    with pytest.raises(UserError, match=r"names '1', and each of the collections a and b has .*, as in 1@a\."):
+        ids_in({"1": "test"}, merged("1@a", "1@b"))
+
+
+@pytest.mark.parametrize("image_id", ["mel_1", "test_mel_1", "mel_1_2", "mel_1@a"])
+def test_renamed_image_stops(image_id: str) -> None:
+    """Else an image that trained would be new, and come into test."""
+    with pytest.raises(UserError, match=rf"1, of split\.keep, is gone, and {image_id} is new"):
+        refuse_renamed(merged(image_id, "3"), {"1": "train", "3": "test"})
+    refuse_renamed(merged(image_id, "1"), {"1": "train"})
+    refuse_renamed(merged("camel_1", "nv_1"), {"1": "train"})
 
 
 @pytest.mark.parametrize(("kept", "words"), [({}, "it has no row"), ({"a.jpg": "train"}, "its first is 'a.jpg'")])

@@ -211,7 +211,7 @@ CASES = {
             "PH2 Dataset images/IMD003/IMD003_roi/IMD003_R1_Label4.bmp": "",
             "PH2 Dataset images/IMD405/IMD405_Dermoscopic_Image/IMD405.bmp": "",
             "PH2_dataset.xlsx": b"PK",
-            "PH2_dataset.txt": "||   Name  ||  Histological Diagnosis  ||  Clinical Diagnosis  ||  Asymmetry  ||\n"
+            "PH2_dataset.txt": "\ufeff|| Name  ||  Histological Diagnosis  ||  Clinical Diagnosis  ||  Asymmetry  ||\n"
             "|| IMD003  ||                          ||          0           ||      0      ||\n"
             "|| IMD405  ||        Melanoma          ||          2           ||      1      ||\n\nLegends:\n",
         },
@@ -304,6 +304,70 @@ CASES = {
         (),
         "patient_id",
     ),
+    "diagnoses in two tables, lesions in one": Case(
+        {
+            "1.jpg": "",
+            "2.jpg": "",
+            "3.jpg": "",
+            "GroundTruth.csv": "image,MEL,NV\n1,1,0\n2,0,1\n3,0,1\n",
+            "metadata.csv": "image_id,lesion_id,dx\n2,L1,nevus\n3,L1,nv\n",
+        },
+        {"1": ("mel", ""), "2": ("nv", "L1"), "3": ("nv", "L1")},
+        (),
+        "lesion_id",
+    ),
+    "diagnoses and lesions in small letters": Case(
+        {
+            "A1.jpg": "",
+            "A2.jpg": "",
+            "dx.csv": "image,dx\na1,mel\na2,nv\n",
+            "ids.csv": "image,lesion_id\na1,L1\na2,L1\n",
+        },
+        {"A1": ("mel", "L1"), "A2": ("nv", "L1")},
+        (),
+        "lesion_id",
+    ),
+    "lesions of other images": Case(
+        {"1.jpg": "", "2.jpg": "", "dx.csv": "image,dx\n1,mel\n2,nv\n", "ids.csv": "image,lesion_id\n8,L1\n"},
+        {"1": ("mel",), "2": ("nv",)},
+        ("Not read: ids.csv, which lists none of the images that have a diagnosis",),
+    ),
+    "lesions that one table lacks": Case(
+        {
+            "1.jpg": "",
+            "2.jpg": "",
+            "dx.csv": "image,dx,lesion_id\n1,mel,NA\n2,nv,#N/A\n",
+            "ids.csv": "image,lesion_id\n1,L1\n2,L1\n",
+        },
+        {"1": ("mel", "L1"), "2": ("nv", "L1")},
+        (),
+        "lesion_id",
+    ),
+    "splits apart": Case(
+        {
+            "1.jpg": "",
+            "2.jpg": "",
+            "dx.csv": "image,dx\n1,mel\n2,nv\n",
+            "by.csv": "image,split\n1,Training\n2,Testing\n",
+        },
+        {"1": ("mel", "train"), "2": ("nv", "test")},
+    ),
+    "a column a diagnosis, and others": Case(
+        {"1.jpg": "", "2.jpg": "", "t.csv": "image,MEL,NV,lesion_id,age\n1,1,0,L1,50\n2,0,1,L1,\n"},
+        {"1": ("mel", "L1"), "2": ("nv", "L1")},
+        (),
+        "lesion_id",
+    ),
+    "archive of something else beside classes": Case(
+        {"mel/1.jpg": "", "nv/2.jpg": "", "masks.zip": ["notes.txt"]},
+        {"1": ("mel",), "2": ("nv",)},
+        ("archives: no table says what their images show: masks.zip",),
+    ),
+    "table in an archive, in capitals": Case(
+        {"1.jpg": "", "2.jpg": "", "META.ZIP": ["META.csv=image,dx\n1,mel\n2,nv\n"]},
+        {"1": ("mel",), "2": ("nv",)},
+        ("layout of HAM10000",),
+    ),
     "table of another folder": Case(
         {"1.jpg": "", "2.jpg": "", "dx.csv": "image,dx\n1,mel\n2,nv\n", "old.csv": "image,dx\n8,mel\n9,nv\n"},
         {"1": ("mel",), "2": ("nv",)},
@@ -326,7 +390,7 @@ def write(folder: Path, files: dict[str, Content]) -> None:
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, list) and path.suffix == ".zip":
+        if isinstance(content, list) and path.suffix.lower() == ".zip":
             with zipfile.ZipFile(path, "w") as archive:
                 for member in content:
                     inside, _, text = member.partition("=")

@@ -11,7 +11,7 @@ from lesions.sources.common.column_names import LEVELS, SITE_LEVELS, our_names
 from lesions.sources.common.metadata_table import check_table, first_names, read_table
 from lesions.sources.common.raw_data import COLUMNS
 from lesions.sources.common.split_names import split_of
-from lesions.taxonomy import DIAGNOSES, code_of, deepest_code
+from lesions.taxonomy import DIAGNOSES, code_of, deepest_code, is_unknown
 
 CODES = {diagnosis.code for diagnosis in DIAGNOSES}
 TARGETS = {"0": "benign", "1": "malignant", "0.0": "benign", "1.0": "malignant"}
@@ -58,8 +58,6 @@ def read_ham10000(path: Path) -> pd.DataFrame:
     for words, columns in (("reads", taken), ("does not read", sorted({*passed} - {*LEVELS, *SITE_LEVELS}))):
         if columns:
             print(f"Of {sanitize(path.name)} it {words} {first_names(columns)}.")
-    if "split" in table:
-        table["split"] = [split_of(name) or name for name in table["split"]]
     return keep_columns(table)
 
 
@@ -67,7 +65,8 @@ def with_our_names(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table with our columns' names, in the archive's five levels one diagnosis and one site.
 
     A diagnosis that is unknown, as many in ISIC 2020, is that of the column `benign_malignant`, if there is one; 0 and
-    1 of a column `target` are benign and malignant. An image's name loses its folder and extension.
+    1 of a column `target` are benign and malignant. An image's name loses its folder and extension; a split is called
+    train, val or test.
 
     Args:
         table: of `read_table`.
@@ -87,6 +86,8 @@ def with_our_names(table: pd.DataFrame) -> pd.DataFrame:
         found["dx"] = found["dx"].where(~unknown, found["benign_malignant"])
     if "image_id" in found:
         found["image_id"] = found["image_id"].str.strip().map(image_name)
+    if "split" in found:
+        found["split"] = [split_of(name) or name for name in found["split"]]
     return found
 
 
@@ -144,6 +145,8 @@ def read_isic(paths: list[Path]) -> pd.DataFrame:
 def join_companion(table: pd.DataFrame, companion: pd.DataFrame, name: str) -> pd.DataFrame:
     """Add what another table knows of the same images; where both know a value, the first one's stays.
 
+    What says that nothing is known, such as NA, is no value.
+
     Args:
         table: one row per image.
         companion: of `with_our_names`; images that `table` lacks are left out.
@@ -157,12 +160,12 @@ def join_companion(table: pd.DataFrame, companion: pd.DataFrame, name: str) -> p
     joined = table.copy()
     for column in known:
         values = joined["image_id"].map(known[column]).fillna("")
-        joined[column] = joined[column].where(joined[column] != "", values) if column in joined else values
+        joined[column] = joined[column].where(~joined[column].map(is_unknown), values) if column in joined else values
     return keep_columns(joined)
 
 
 def _read_one_hot(truth: pd.DataFrame, name: str) -> "pd.Series[str]":
-    marks = truth[[column for column in truth if column not in ("image_id", "", *WEIGHTS)]]
+    marks = truth[[column for column in truth if column not in ("", *COLUMNS, *WEIGHTS)]]
     numbers = marks.apply(pd.to_numeric, errors="coerce")
     for column in numbers:
         wrong = ~numbers[column].isin([0, 1])

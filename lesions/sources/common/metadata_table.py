@@ -33,7 +33,7 @@ def read_header(path: Path) -> list[str]:
     Only the first line is read, so that this works on any file.
     """
     try:
-        start = _read_bytes(path, "") if path.suffix == ".zip" else _start(path)
+        start = _read_bytes(path, "") if path.suffix.lower() == ".zip" else _start(path)
         line = _first_line(start[: 1 << 20])
         return _split_header(csv.reader([line], delimiter=_separator(line)))
     except (csv.Error, UserError):  # no text, or no table
@@ -147,7 +147,7 @@ def check_table(table: pd.DataFrame, name: str) -> None:
 
 def _read_bytes(path: Path, member: str) -> bytes:
     """Return a table's bytes; of an archive, those of a member, as `read_table` says."""
-    if path.suffix != ".zip":
+    if path.suffix.lower() != ".zip":
         _check_limit(sanitize(path.name), path.stat().st_size, MAX_BYTES, "bytes")
         return path.read_bytes()
     name, limit = (member, MAX_BYTES) if member else (path.with_suffix(".csv").name, MAX_ZIPPED_BYTES)
@@ -156,12 +156,15 @@ def _read_bytes(path: Path, member: str) -> bytes:
         if name not in members or members[name].file_size > limit:
             raise UserError(
                 f"{path} does not hold the table {name}, of less than {limit:,} bytes; it holds "
-                f"{first_names(sorted(members))}. Delete it, and run again: it is then fetched anew."
+                f"{first_names(sorted(members))}. Take it away; one that was fetched is then fetched anew."
             )
         try:
             return read_member(archive, members[name])
         except ValueError as error:
-            raise UserError(f"{name} in {path} cannot be read: {error}. Delete the archive, and run again.") from None
+            raise UserError(
+                f"{name} in {path} cannot be read: {error}. Take the archive away; one that was fetched is then "
+                "fetched anew."
+            ) from None
 
 
 def _start(path: Path) -> bytes:

@@ -62,7 +62,7 @@ def list_files(folder: Path, layouts: str) -> FolderFiles:
     for parent, folders, names in os.walk(folder):
         place = PurePosixPath(Path(parent).relative_to(folder))
         parents.append(place)
-        folders[:] = [name for name in folders if not HIDDEN.match(name)]
+        folders[:] = sorted(name for name in folders if not HIDDEN.match(name))  # in the order of no file system
         with_images = any(map(is_image, names))
         for name in sorted(names):
             if not HIDDEN.match(name):

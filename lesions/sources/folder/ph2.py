@@ -23,7 +23,7 @@ def read_ph2(path: Path) -> pd.DataFrame:
     Raises:
         UserError: a row has another diagnosis, or as `check_table`.
     """
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     rows = [[value.strip() for value in line.strip().strip("|").split("||")] for line in lines if line.startswith("||")]
     header = [name.lower() for name in rows[0]]
     place, diagnosis = header.index("name"), header.index("clinical diagnosis")

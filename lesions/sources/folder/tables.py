@@ -63,7 +63,8 @@ def read_labels(folder: Path, tables: list[PurePosixPath], found: Collection[str
     """Read the diagnoses of a folder's images from its tables.
 
     Of several tables with diagnoses those count that name images of the folder: parts of a data set as one, and of
-    two that say the same the larger. Tables without diagnoses are joined.
+    two with the same diagnoses the larger, to which the other adds what else it says. Tables without diagnoses are
+    joined.
 
     Args:
         folder: a person's.
@@ -109,10 +110,14 @@ def read_labels(folder: Path, tables: list[PurePosixPath], found: Collection[str
         table = _split_by_row(table, {folder / file: split for file, split in by_number.items()})
     known = set(table["image_id"])
     companions = [file for file, kind in kinds.items() if kind == "companion"]
-    joined = {file: with_our_names(read_table(folder / file)) for file in companions}
-    joined = {file: rows for file, rows in joined.items() if not known.isdisjoint(rows["image_id"])}
-    for file, rows in joined.items():
+    joined = []
+    for file in companions:
+        rows = _with_file_names(with_our_names(read_table(folder / file)), found)
+        if known.isdisjoint(rows["image_id"]):
+            print(f"Not read: {file}, which lists none of the images that have a diagnosis.")
+            continue
         table = join_companion(table, rows, file.name)
+        joined.append(file)
     header = headers[parts[0]]
     layout = next((name for name, columns in LAYOUTS.items() if columns <= {*header}), main[parts[0]])
     return Labels(layout, table, [*parts, *joined])
@@ -162,6 +167,9 @@ def _as_one(tables: dict[PurePosixPath, pd.DataFrame]) -> tuple[list[PurePosixPa
         if shared.empty:
             parts.append(file)
             table = pd.concat([table, rows], ignore_index=True).fillna("")
+        elif {*rows} > {"image_id", "dx"}:
+            parts.append(file)
+            table = join_companion(table, rows.drop(columns="dx"), file.name)
         else:
             print(f"Not read: {file}, which says what {first} says{_and_split(file)}.")
         splits |= dict.fromkeys(rows["image_id"], split_in(file.stem))
@@ -212,7 +220,7 @@ def _refuse_other_tables(folder: Path, headers: dict[PurePosixPath, list[str]], 
     known_columns = {
         file: len({"image_id", "dx"} & {*header, *our_names(header).values()}) for file, header in headers.items()
     }
-    others = [file for file in headers if known_columns[file] or file.suffix.lower() not in ("", ".txt")]
+    others = [file for file in headers if known_columns[file] or file.suffix.lower() not in ("", ".txt", ".zip")]
     if not others:
         return
     likeliest = max(others, key=lambda file: known_columns[file])

@@ -15,6 +15,7 @@ from lesions.core.merged_ids import merged_id
 from lesions.params.download import Download
 from lesions.sources.common.metadata_table import check_table
 from lesions.sources.common.raw_data import Fetched, fetch_from
+from lesions.taxonomy import is_unknown
 
 IDS = ("image_id", "lesion_id", "patient_id")
 NO_LICENCE = "not stated"
@@ -61,7 +62,10 @@ def merge_tables(fetched: dict[str, Fetched]) -> pd.DataFrame:
     for name, one in fetched.items():
         table = one.table.assign(collection=name)
         for column in (column for column in IDS if column in table):
-            table[column] = table[column].str.strip().map(lambda own, name=name: merged_id(own, name))
+            own_ids = table[column].str.strip()
+            if column != "image_id":
+                own_ids = own_ids.mask(own_ids.map(is_unknown), "")  # else NA@clinic would be one lesion
+            table[column] = own_ids.map(lambda own, name=name: merged_id(own, name))
         # Where an image was taken, as far as anybody knows.
         taken = table.get("dataset", pd.Series("", table.index))
         tables.append(table.assign(dataset=taken.where(taken.str.strip() != "", name)))
