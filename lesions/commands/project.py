@@ -7,13 +7,13 @@ would be a conflict as soon as a later version changes it. Only `OWN` is left ou
 import json
 import subprocess
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from ruamel.yaml import YAML
 
 from lesions.commands.presets import exchange
 from lesions.core.errors import UserError
 from lesions.core.params import FILE
+from lesions.core.temporary import unfinished
 from lesions.params.all import check_sections
 
 OWN = ("dvc.lock", "metrics", "reports", ".github/workflows")
@@ -51,8 +51,8 @@ def new_project(folder: Path, data: Path | None = None, remote: str = "") -> str
     if data is not None and not data.is_dir():
         raise UserError(f"{data} is no folder; --data takes the one with your images and their diagnoses.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as temporary:
-        made = Path(temporary) / target.name
+    with unfinished(target.parent / f".{target.name}.unfinished") as temporary:
+        made = temporary / target.name
         _clone(made)
         if data is not None:
             _set_data_folder(made / FILE, data.resolve())

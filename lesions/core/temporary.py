@@ -1,6 +1,7 @@
 """A folder, or an array on the disk, for what is needed for a moment."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,20 @@ def temporary_folder() -> Iterator[Path]:
         if not is_no_room(error):
             raise
         raise UserError(_FULL.format(gettempdir())) from None
+
+
+@contextmanager
+def unfinished(folder: Path) -> Iterator[Path]:
+    """Make a folder for files that are not whole yet, and remove it behind the block, whatever happens there.
+
+    Nothing is left where Ctrl-C comes while it is made, as would be of `tempfile`'s; what a killed run left goes first.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def temporary_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:

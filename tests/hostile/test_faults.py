@@ -195,7 +195,7 @@ def command(project: Path, log: Path, name: str, out: Path, **environment: str) 
 def assert_nothing_is_left(project: Path, out: Path) -> None:
     """No half of a file, and the project is as it was."""
     assert not [path for path in out.rglob("*") if path.is_file() and path.suffix in (".part", ".tmp", ".lock")]
-    assert not list(out.glob(".unfinished-*"))
+    assert not (out / ".unfinished").exists()
     assert run("git status --porcelain", project) == ""
 
 

@@ -5,9 +5,7 @@ import lesions.models.common.determinism  # noqa: F401 - before all that imports
 # isort: split
 import io
 import json
-import shutil
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from lesions.commands.export import convert
 from lesions.commands.export.export_model import INPUT, Outputs, export_model, keras_outputs
 from lesions.core.errors import UserError, writing
 from lesions.core.stage import say
+from lesions.core.temporary import unfinished
 from lesions.evaluation.common.decision_rule import DecisionRule
 from lesions.images.ood_images import generated
 from lesions.taxonomy import about
@@ -31,7 +30,6 @@ TOLERANCE = 1e-4
 """By which a probability in a file may differ from Keras's."""
 EACH = 3
 """Every third of the generated images is one on which that is checked."""
-UNFINISHED = ".unfinished-"
 
 
 def export(models: Path, out: Path) -> None:
@@ -146,10 +144,8 @@ def _write(out: Path, files: dict[str, bytes]) -> None:
     """Put the files there, each whole or not at all."""
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        for left in out.glob(f"{UNFINISHED}*"):  # by an export that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=out, prefix=UNFINISHED) as folder:
+        with unfinished(out / ".unfinished") as new:
             for name, content in files.items():
-                Path(folder, name).write_bytes(content)
+                (new / name).write_bytes(content)
             for name in files:
-                Path(folder, name).replace(out / name)
+                (new / name).replace(out / name)

@@ -12,7 +12,6 @@ from lesions.core.file_hash import sha256_of
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pandas as pd
 
@@ -24,7 +23,7 @@ from lesions.commands.validate.select_images import KINDS, NO_CASES, Selection, 
 from lesions.commands.validate.train_overlap import COLUMNS
 from lesions.core.errors import UserError, writing
 from lesions.core.sanitize import sanitize
-from lesions.core.temporary import temporary_folder
+from lesions.core.temporary import temporary_folder, unfinished
 from lesions.evaluation.common.recalibration import IMAGES, Recalibration
 from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.evaluation.common.thresholds import TARGET_SENSITIVITIES, THRESHOLDS_FILE, Thresholds
@@ -128,8 +127,7 @@ def _write(
     out: Path, models: Path, fitted: Answers, images: pd.DataFrame, thresholds: Thresholds, record: Recalibration
 ) -> None:
     """Write all under other names first; thresholds.json, which holds the hashes of the others, goes last."""
-    with TemporaryDirectory(dir=out, prefix=".new-") as place:
-        new = Path(place)
+    with unfinished(out / ".unfinished") as new:
         for name in KEPT:
             shutil.copyfile(models / name, new / name)
         images.assign(split="the recalibration")[COLUMNS].to_csv(new / IMAGES, index=False)

@@ -5,7 +5,6 @@ import lesions.models.common.determinism  # noqa: F401 - before all that imports
 # isort: split
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -28,7 +27,7 @@ from lesions.core.csv_files import EXACT
 from lesions.core.errors import UserError, writing
 from lesions.core.json_files import write_json
 from lesions.core.sanitize import sanitize
-from lesions.core.temporary import temporary_folder
+from lesions.core.temporary import temporary_folder, unfinished
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.evaluation.common.decision_rule import RULE_DESCRIPTIONS
 from lesions.evaluation.common.predictions import IMAGE_COLUMNS, split_predictions
@@ -157,8 +156,7 @@ def _check_place(out: Path, folder: Path) -> None:
 
 def _write(out: Path, report: dict[str, Any], tables: dict[str, pd.DataFrame]) -> None:
     """Write all under other names first: an earlier report is replaced by a whole one, or not at all."""
-    with TemporaryDirectory(dir=out, prefix=".new-") as place:
-        new = Path(place)
+    with unfinished(out / ".unfinished") as new:
         for name, table in tables.items():
             table.to_csv(new / name, index=False, float_format=EXACT)
         write_json(new / "validation.json", report)
