@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from lesions.evaluation.bootstrap import Json, rounded
-from lesions.evaluation.common.proportion import LEVEL, exact_bounds
+from lesions.evaluation.common.proportion import LEVEL, effective_cases, exact_bounds
 
 
 def balanced_accuracy_estimate(
@@ -50,13 +50,7 @@ def wilson_bounds(proportion: float, cases: float) -> tuple[float, float]:
 
 def _with_bounds(correct: NDArray[np.bool_], groups: NDArray[np.int64]) -> tuple[float, float, float]:
     """Return a class's sensitivity and its bounds: of N images whether each is correct, and its group."""
-    value, number = float(correct.mean()), np.unique(groups, return_inverse=True)[1]
-    cases = int(number.max()) + 1
-    if value in (0, 1) or cases == 1:
+    value, cases = float(correct.mean()), effective_cases(correct, groups)
+    if value in (0, 1) or len(np.unique(groups)) == 1:
         return value, *exact_bounds(value, cases)
-    # By group, after linearisation (Cochran, Sampling Techniques, 1977, chapter 11).
-    of_group = np.bincount(number, correct - value)
-    variance = float((of_group**2).sum()) / len(correct) ** 2 * cases / (cases - 1)
-    # At least that of as many images in groups of their own: few groups may happen to be alike.
-    variance = max(variance, value * (1 - value) / len(correct))
-    return value, *wilson_bounds(value, value * (1 - value) / variance)
+    return value, *wilson_bounds(value, cases)

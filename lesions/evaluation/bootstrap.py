@@ -31,6 +31,8 @@ PROPORTIONS = (
 """Metrics that are fractions of images."""
 ROUNDING = 1e-12
 """Resamples that all say the same may differ by this, the error of floats."""
+NO_WIDTH = "every resample gives the same: that is no interval"
+"""A metric's `reason` where its resamples do not differ."""
 CELLS = 2**18
 """Weights at once: as many resamples as fit a processor's cache with what is made of them."""
 
@@ -155,7 +157,7 @@ def estimate(name: str, value: float, drawn: NDArray[np.float64], *, several: bo
         if upper - lower > ROUNDING:
             return {"value": rounded(value), "lower": rounded(lower), "upper": rounded(upper), **missing}
         # [1, 1] would read as certainty, and says only that no error was among these groups.
-        reason = "every resample gives the same: that is no interval"
+        reason = NO_WIDTH
     return {"value": rounded(value), "lower": None, "upper": None, "reason": reason, **missing}
 
 

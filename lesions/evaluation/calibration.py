@@ -26,6 +26,9 @@ BINARY_BINS = 8
 """Bins of the reliability of a binary task: few, since in each a fraction of few positives is estimated."""
 MIN_GROUPS = 10
 """With fewer groups that hold positives, or negatives, no intercept and no slope is estimated."""
+ITERATIONS, LONGEST_STEP, ALL_CERTAIN = 100, 2.0, 1e-6
+"""Of the logistic regression: at most how many steps, by how much of a logit each, and the sum of the weights below
+which positives and negatives are separated."""
 CHANCE_DRAWS = 1000
 """How often labels are drawn for the calibration error of chance."""
 CHANCE_PERCENTILE = 95
@@ -251,16 +254,20 @@ def logistic_regression(
     Returns:
         (K,) each; not finite where the columns separate the positives from the negatives.
     """
-    coefficients = np.zeros(columns.shape[1])
-    for _ in range(50):
+    coefficients, separated = np.zeros(columns.shape[1]), np.full(columns.shape[1], np.nan)
+    for _ in range(ITERATIONS):
         fitted = expit(columns @ coefficients + offset)
-        bread = np.linalg.pinv((columns * (fitted * (1 - fitted))[:, None]).T @ columns)
+        weight = fitted * (1 - fitted)
+        if weight.sum() < ALL_CERTAIN:
+            return separated, separated
+        bread = np.linalg.pinv((columns * weight[:, None]).T @ columns)
         step = bread @ (columns.T @ (positive - fitted))
-        coefficients = coefficients + step
+        # A whole step from far away can lead to where all are certain and nothing leads back.
+        coefficients = coefficients + step / max(1.0, np.abs(columns @ step).max() / LONGEST_STEP)
         if np.abs(step).max() < 1e-10:
             break
     else:
-        return np.full(len(coefficients), np.nan), np.full(len(coefficients), np.nan)
+        return separated, separated
     scores = columns * (positive - expit(columns @ coefficients + offset))[:, None]
     of_group = np.stack([np.bincount(groups, column) for column in scores.T])
     n_groups = len(np.unique(groups))

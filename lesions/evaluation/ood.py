@@ -51,7 +51,7 @@ def ood_report(table: pd.DataFrame, splits: list[str], ood_threshold: float) -> 
     """
     scores = {name: table.loc[table["split"] == name, "ood_score"].to_numpy() for name in (*splits, *OOD_IMAGES)}
     scores = {name: found for name, found in scores.items() if len(found)}
-    report: dict[str, Any] = {"ood_threshold": ood_threshold, "chosen_for": "no flag on 99% of val"}
+    report: dict[str, Any] = {"ood_threshold": ood_threshold, "chosen_for": "no flag on 99%"}
     for name, found in scores.items():
         report[name] = {"images": len(found), "flagged": fraction_flagged(found, ood_threshold)}
         if name in OOD_IMAGES:

@@ -148,7 +148,7 @@ def task_report(
             "left_out_sources": [of.model_dump() for of in one.left_out_sources],
         }
         | ({"dermatologists": DERMATOLOGISTS} if one.of_dermatologists else {})
-        | ({} if one.value is not None else {"reason": "no threshold reaches it on val"})
+        | ({} if one.value is not None else {"reason": "no threshold reaches it"})
         for one in thresholds
     ]
     reached = [number for number, one in enumerate(thresholds) if one.value is not None]

@@ -38,6 +38,8 @@ def left_out_reason(metric: str, split: SplitPredictions, label: int | None) -> 
     if split.n_groups < MIN_GROUPS:
         return f"fewer than {MIN_GROUPS} groups"
     if metric == "balanced_accuracy":
+        if len(np.unique(split.label)) < 2:
+            return "holds one diagnosis alone"
         few = [
             split.classes[n] for n in np.unique(split.label) if _n_groups(split, split.label == n) < MIN_CLASS_GROUPS
         ]

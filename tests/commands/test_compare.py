@@ -3,6 +3,7 @@
 import itertools
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from lesions.evaluation.common.decision_rule import DecisionRule
 from lesions.evaluation.common.predictions import SplitPredictions
 from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.evaluation.holm import holm
+from lesions.evaluation.subgroups import TOO_FEW_MELANOMAS
 from tests.conftest import ROOT, commit, lesions, run
 
 CLASSES = ["mel", "bcc", "nv"]
@@ -296,9 +298,18 @@ def test_comparison_with_itself(repository: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(repository)
     printed = compare("better", "workspace", "val", 100)
     assert printed.count("+0.000             -") == len(COMPARED) + len(OF_MELANOMA)
-    assert "the same difference in every resample" in printed
+    assert "the same difference in every resample" in " ".join(printed.split())
     assert "p = 1.000" in printed
     assert "both rank every pair alike" in printed
+
+
+def test_missing_interval_has_its_own_reason(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    found = comparing.compare("plain", "better", "val", 100)
+    one, other, difference = found.metrics["melanoma_sensitivity"]
+    few = {**TOO_FEW_MELANOMAS, "value": difference["value"]}
+    printed = as_text(replace(found, metrics={"melanoma_sensitivity": (one, other, few)}))
+    assert "- melanoma_sensitivity: fewer than 20 groups are melanomas" in printed
 
 
 def test_grown_data_are_compared_on_the_images_of_both(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

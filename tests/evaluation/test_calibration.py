@@ -88,6 +88,17 @@ def test_too_few_positive_groups_have_no_slope() -> None:
     assert "has 9 and 91" in str(found["slope"]["reason"])
 
 
+@pytest.mark.parametrize(("mean", "observed"), [(0.049, 0.633), (0.021, 0.217), (0.934, 0.323), (0.001, 0.9)])
+def test_intercept_of_probabilities_far_from_the_truth(mean: float, observed: float) -> None:
+    """With a slope of 1 the fitted probabilities sum to the positives; a whole Newton step overshoots here."""
+    random = np.random.default_rng(3)
+    probability = np.clip(random.beta(50 * mean, 50 * (1 - mean), 400), 1e-6, 1 - 1e-6)
+    positive = np.arange(400) < 400 * observed
+    found = calibration.calibration_intercept_and_slope(positive, probability, np.arange(400))["intercept"]
+    assert expit(logit(probability) + found["value"]).sum() == pytest.approx(positive.sum(), abs=0.1)
+    assert (found["lower"] > 0) == (observed > mean)  # type: ignore[operator]
+
+
 def test_separated_classes_have_no_slope() -> None:
     positive = np.arange(100) < 50
     found = calibration.calibration_intercept_and_slope(positive, np.where(positive, 0.9, 0.1), np.arange(100))

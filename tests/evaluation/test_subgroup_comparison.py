@@ -72,6 +72,14 @@ def test_balanced_accuracy_of_the_same_classes_only() -> None:
     assert (found, set(left_out.values())) == ({}, {"holds other classes"})
 
 
+def test_sources_of_one_diagnosis_have_no_balanced_accuracy() -> None:
+    label = np.repeat([2, 2, 0, 2], [30, 40, 30, 30])
+    ours = split(label, label, np.repeat(["a", "b", "both"], [30, 40, 60]))
+    found, left_out = subgroups_to_compare("balanced_accuracy", ours, everything(ours), 0)
+    alone = "holds one diagnosis alone"
+    assert (found, left_out) == ({}, {"a": alone, "b": alone, "both": "holds other classes"})
+
+
 def test_too_few_groups() -> None:
     label = np.concatenate([np.repeat([0, 2], 20), np.repeat([0, 2], [19, 40]), np.repeat([0, 2], [40, 19]), [0] * 19])
     ours = split(label, label, np.repeat(["a", "mel", "others", "all"], [40, 59, 59, 19]))

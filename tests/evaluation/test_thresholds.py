@@ -42,7 +42,7 @@ def test_targets_of_melanoma_include_dermatologists() -> None:
     assert ("sensitivity", 0.866) not in targets("malignant")
     one = Threshold(task="melanoma", metric="sensitivity", target=0.866, value=0.1)
     assert one.of_dermatologists
-    assert one.chosen_for == "dermatologists' sensitivity 86.6% on val"
+    assert one.chosen_for == "dermatologists' sensitivity 86.6%"
     assert not one.model_copy(update={"task": "malignant"}).of_dermatologists
 
 

@@ -50,6 +50,19 @@ def test_left_out_source_does_not_choose_its_threshold() -> None:
     assert on_left_out_sources(positive[alone], score[alone], stated[alone], 0.9) == []
 
 
+def test_left_out_source_with_many_images_of_a_patient() -> None:
+    """Two of ten patients have forty images each, all found of one and none of the other: they are worth few cases."""
+    ours = pd.DataFrame({"group_id": np.repeat(np.arange(10), [40, 40] + [1] * 8), "source": "a", "score": 2.0})
+    ours.loc[ours["group_id"] == 1, "score"] = 0.0
+    others = pd.DataFrame({"group_id": np.arange(10, 30), "source": "b", "score": 1.0})
+    stated = pd.concat([ours, others.assign(score=np.repeat([1.0, 0.5], 10))], ignore_index=True)
+    positive = (stated["score"] != 0.5).to_numpy()
+    (one,) = (of for of in on_left_out_sources(positive, stated["score"].to_numpy(), stated, 0.9) if of.source == "a")
+    assert one.sensitivity["value"] == round(48 / 88, 4)
+    assert one.sensitivity["lower"] < 0.1
+    assert one.sensitivity["upper"] > 0.95
+
+
 @pytest.mark.parametrize(("found", "cases"), [(0, 7), (7, 7), (3, 20), (46, 46)])
 def test_exact_bounds(found: int, cases: int) -> None:
     expected = binomtest(found, cases).proportion_ci(method="exact")

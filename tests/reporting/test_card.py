@@ -267,6 +267,12 @@ def test_findings_on_subgroups() -> None:
         {"reason": "fewer than 20 groups", "subgroups": ["few"], "metrics": []},
         {"reason": "holds other classes", "subgroups": ["a", "b"], "metrics": ["balanced accuracy"]},
     ]
+    rare = {"a": "few melanomas"}
+    few_in_some = {"melanoma_auc": tested(1, 1, rare | {"b": "few others"}), "melanoma_sensitivity": tested(1, 1, rare)}
+    assert findings({"columns": {"sex": few_in_some | {"balanced_accuracy": tested(1, 1, {})}}})[0]["left_out"] == [
+        {"reason": "few melanomas", "subgroups": ["a"], "metrics": ["melanoma AUC", "melanoma sensitivity"]},
+        {"reason": "few others", "subgroups": ["b"], "metrics": ["melanoma AUC"]},
+    ]
     rows = comparison_rows(comparisons)
     assert [(row["column"], row["p"], row["p_holm"]) for row in rows] == [
         ("sex", "< 0.001", "< 0.001"),

@@ -59,7 +59,7 @@ def with_earlier_split(images: pd.DataFrame) -> pd.DataFrame:
     """Write a table of the splits in which each lesion had one image."""
     first = images.drop_duplicates("lesion_id").rename(columns={"published_split": "split"})
     first[["image_id", "split"]].to_csv("earlier.csv", index=False)
-    return images
+    return images.assign(collection="", diagnosis=images["label"])
 
 
 COSINE: dict[str, dict[str, Any]] = {
@@ -135,7 +135,7 @@ SITUATIONS = {
     ),
     "one source": Situation([r"that sensitivity for melanomas differs between sources is not known"]),
     "three sources": Situation(
-        [r"Chosen without a source's validation images, that threshold has on these a sensitivity for melanomas of"],
+        [r"Chosen without a source's images, that threshold has on these a sensitivity for melanomas of"],
         ["differs between sources is not known: validation has no source with ten groups of melanomas"],
         lesions={"mel": 240, "bcc": 60, "nv": 240},
         edit=lambda images: images.assign(source=[f"clinic {place % 3}" for place in range(len(images))]),

@@ -57,6 +57,7 @@ def malignant_probability(found: Prediction, classifier: Classifier) -> float | 
 def notes(classifier: Classifier) -> list[str]:
     """Return sentences that say what the predictions mean, and what they do not."""
     found = []
+    fitted_on = classifier.thresholds.fitted_on
     for task, word in (("melanoma", "ALERT"), ("malignant", "yes")):
         if task not in classifier.thresholds.tasks:
             found.append(f"{task}: no alert, since no class of this model is known to be {task}.")
@@ -67,7 +68,7 @@ def notes(classifier: Classifier) -> list[str]:
             positive = " + ".join(sanitize(name) for name in classifier.thresholds.tasks[task].positive)
             found.append(
                 f'{task}: "{word}" where the uncalibrated probability of {positive} is at least {threshold:.3g}, '
-                f"which had a sensitivity of at least {classifier.sensitivity:.0%} on validation. {spread}"
+                f"which had a sensitivity of at least {classifier.sensitivity:.0%} on {fitted_on}. {spread}"
             )
         else:
             found.append(f"{task}: no threshold is known for this model, so no alert is given.")
@@ -75,8 +76,8 @@ def notes(classifier: Classifier) -> list[str]:
     never = sanitize(", ".join(sets.never_excluded))
     found.append(
         "not excluded: the diagnoses whose calibrated probability is not among the lowest "
-        f"{1 - sets.coverage:.0%} of their own validation images."
-        + (f" Never excluded, for want of validation images: {never}." if never else "")
+        f"{1 - sets.coverage:.0%} of their own among {fitted_on}."
+        + (f" Never excluded, for want of images there: {never}." if never else "")
     )
     if classifier.prior.is_active:
         found.append("Age, sex and site are used where they are given; without them the image decides alone.")
@@ -90,7 +91,7 @@ def _sensitivity_by_source(threshold: Threshold | None) -> str:
     if threshold is None or not threshold.left_out_sources:
         return "What it is on images of another source is not known."
     found = [f"{one.sensitivity['value']:.0%} on {sanitize(one.source)}" for one in threshold.left_out_sources]
-    return f"Chosen without a source's validation images, it was {', '.join(found)}; another camera may give less."
+    return f"Chosen without a source's images, it was {', '.join(found)}; another camera may give less."
 
 
 def write_csv(predictions: Iterable[Prediction], classifier: Classifier, out: TextIO) -> None:

@@ -13,6 +13,7 @@ from lesions.commands.compare.predictions_at_revision import ModelPredictions, p
 from lesions.commands.compare.significance import delong, mcnemar
 from lesions.commands.options import read_bootstrap
 from lesions.core.stage import say
+from lesions.evaluation.bootstrap import NO_WIDTH
 from lesions.evaluation.holm import holm
 from lesions.evaluation.subgroups import NOT_GIVEN
 from lesions.reporting.common.numbers import Estimate, bounds, decimal
@@ -163,9 +164,10 @@ def _without_interval(comparison: Comparison) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, (_, _, difference) in comparison.metrics.items():
         if difference["lower"] is None:
-            # As a metric's `reason`; the one of a missing interval speaks of wrong answers, not of differences.
-            same = "the same difference in every resample"
-            found.setdefault(same if difference["value"] is not None else difference["reason"], []).append(name)
+            reason = difference["reason"]
+            # That of a metric without interval speaks of one metric, not of a difference.
+            reason = "the same difference in every resample" if reason == NO_WIDTH else reason
+            found.setdefault(reason, []).append(name)
     return found
 
 

@@ -104,9 +104,8 @@ def collection_report(
         "baselines_are_of": "this collection: the training images are not here" if train is None else "train",
         "calibration": {
             "temperature": classifier.calibration.temperature,
-            "chosen_on": "the images that it was recalibrated on"
-            if thresholds.recalibrated
-            else "the model's own validation images",
+            "chosen_on": thresholds.fitted_on,
+            "recalibrated": thresholds.recalibrated is not None,
             **report["calibration"][NAME],
         },
         "prediction_sets": report["prediction_sets"][NAME],

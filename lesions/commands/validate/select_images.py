@@ -90,7 +90,8 @@ def select_images(
         "train overlap": set_aside(found.images, overlap),
         "label conflict": set_aside(images, conflict),
     }
-    images = with_groups(images[conflict == ""].reset_index(drop=True), pairs)
+    # Those in conflict too: what is known of one joins the lesions of others.
+    images = with_groups(images, pairs)[conflict == ""].reset_index(drop=True)
     duplicate = set_duplicates_aside(images)
     left_out["duplicate"] = set_aside(images, duplicate)
     images = renamed_sets(images[duplicate == ""].reset_index(drop=True))

@@ -15,8 +15,8 @@ RULE_DESCRIPTIONS: dict[Optimise, str] = {
     "uncalibrated_probability": "the class with the largest uncalibrated probability, which leans to rare classes where"
     " the training does; calibrated, another class may be more probable.",
     "accuracy": "the class with the largest calibrated probability.",
-    "balanced_accuracy": "the class whose calibrated probability, divided by its share of validation, is largest; "
-    "another class may be more probable.",
+    "balanced_accuracy": "the class whose calibrated probability, divided by its share of the images that the rule was"
+    " fitted on, is largest; another class may be more probable.",
     "expected_cost": "the class with the least expected cost by the calibrated probabilities; another class may be"
     " more probable.",
 }

@@ -72,8 +72,8 @@ class Threshold(BaseModel):
     def chosen_for(self) -> str:
         """Say what the threshold was chosen for, for a person to read."""
         if self.of_dermatologists:
-            return f"dermatologists' {self.metric} {self.target:.1%} on val"
-        return f"{self.metric} of at least {self.target:.0%} on val"
+            return f"dermatologists' {self.metric} {self.target:.1%}"
+        return f"{self.metric} of at least {self.target:.0%}"
 
 
 def targets(task: str) -> list[tuple[Literal["sensitivity", "specificity"], float]]:
@@ -235,6 +235,11 @@ class Thresholds(BaseModel):
     def write(self, path: Path) -> None:
         """Write thresholds.json."""
         write_json(path, self.model_dump(exclude=None if self.recalibrated else {"recalibrated"}))
+
+    @property
+    def fitted_on(self) -> str:
+        """On which images all was fitted, for a person to read."""
+        return "the images that it was recalibrated on" if self.recalibrated else "the model's own validation images"
 
     def of_task(self, task: str) -> list[Threshold]:
         """Return a task's thresholds, in the order of `targets`."""

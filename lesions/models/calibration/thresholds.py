@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lesions.core.errors import UserError
 from lesions.core.file_hash import sha256_of
-from lesions.evaluation.common.proportion import exact_bounds
+from lesions.evaluation.common.proportion import effective_cases, exact_bounds
 from lesions.evaluation.common.tasks import BinaryTask
 from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.evaluation.common.thresholds import OOD, THRESHOLDS_FILE, LeftOutSource, Threshold, Thresholds, targets
@@ -74,8 +74,15 @@ def on_left_out_sources(
         number = len(set(groups[ours & positive]))
         if value is None or number < MIN_POSITIVE_GROUPS:
             continue
-        share = float((score[ours & positive] >= value).mean())
-        bounds = dict(zip(("lower", "upper"), exact_bounds(share, number), strict=True))
+        detected = score[ours & positive] >= value
+        share = float(detected.mean())
+        bounds = dict(
+            zip(
+                ("lower", "upper"),
+                exact_bounds(share, effective_cases(detected, groups[ours & positive])),
+                strict=True,
+            )
+        )
         sensitivity = {name: round(bound, 4) for name, bound in {"value": share, **bounds}.items()}
         found.append(LeftOutSource(source=source, positive_groups=number, sensitivity=sensitivity))
     return found

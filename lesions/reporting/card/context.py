@@ -184,7 +184,7 @@ def operating_points(task: Json, split_name: str, *, with_readers: bool) -> list
     return [
         {
             **point[split_name],
-            "chosen_for": point["chosen_for"].removesuffix(" on val"),
+            "chosen_for": point["chosen_for"],
             "threshold": f"{point['threshold']:.4g}",
             "counts": " / ".join(f"{point[split_name][name]:,}" for name in OUTCOMES),
             "ppv_at": at_prevalences(point[split_name], "ppv"),

@@ -71,24 +71,23 @@ def findings(comparisons: Json) -> list[Json]:
     found = []
     for column, by_metric in comparisons.get("columns", {}).items():
         verdicts: dict[str, list[str]] = {}
-        left_out: dict[str, dict[str, list[str]]] = {}
+        reasons_of: dict[tuple[str, str], list[str]] = {}
         for metric, one in by_metric.items():
             adjusted = f" (adjusted {p_value(one['p_holm'])})" if one.get("differs") else ""
             verdicts.setdefault(verdict(one), []).append(metric_name(metric) + adjusted)
             for subgroup, reason in one["left_out"].items():
-                left_out.setdefault(reason, {}).setdefault(subgroup, []).append(metric_name(metric))
+                reasons_of.setdefault((reason, subgroup), []).append(metric_name(metric))
+        left_out: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+        for (reason, subgroup), metrics in reasons_of.items():
+            # The subgroup itself is too small where the reason holds for all metrics.
+            left_out.setdefault((reason, () if len(metrics) == len(by_metric) else tuple(metrics)), []).append(subgroup)
         found.append(
             {
                 "column": column,
                 "verdicts": verdicts,
                 "left_out": [
-                    {
-                        "reason": reason,
-                        "subgroups": list(subgroups),
-                        # The subgroup itself is too small where the reason holds for all metrics.
-                        "metrics": [] if len(metrics := next(iter(subgroups.values()))) == len(by_metric) else metrics,
-                    }
-                    for reason, subgroups in left_out.items()
+                    {"reason": reason, "subgroups": subgroups, "metrics": list(metrics)}
+                    for (reason, metrics), subgroups in left_out.items()
                 ],
             }
         )
