@@ -21,12 +21,15 @@ from lesions.audit.near_duplicates import fingerprint
 from lesions.cli import main
 from lesions.commands.validate import report as reports
 from lesions.commands.validate.collection import parse_mapping
+from lesions.commands.validate.select_images import with_recalibration
 from lesions.commands.validate.train_overlap import COLUMNS, ModelImages, find_overlap
 from lesions.commands.validate.validate import validate
 from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
+from lesions.core.file_hash import sha256_of
 from lesions.core.json_files import read_json, write_json
 from lesions.core.merged_ids import merged_id
+from lesions.evaluation.common.recalibration import IMAGES
 from lesions.models.calibration import thresholds
 from lesions.sources.common.raw_data import Fetched
 from lesions.sources.merged.fetch import merge_tables
@@ -358,6 +361,31 @@ def test_lesions_of_merged_training_data_are_found(collections: list[str], left_
     theirs = theirs.assign(split="train", sha256=["4", "5"], **unknown)
     model_images = ModelImages(theirs[COLUMNS], luma[3:], colour[3:], [], of_this_model=True)
     _, reason = find_overlap(ours.assign(sha256=list("123")), luma[:3], colour[:3], model_images)
+    assert list(reason != "") == left_out
+    assert reason[0] == "of a lesion of train: L1@a, as p@a"
+
+
+@pytest.mark.parametrize(
+    ("collection", "left_out"),
+    [("", [True, True, True, False]), ("a", [True, False, True, False]), ("c", [True, True, True, False])],
+)
+def test_lesions_of_merged_and_recalibrated_model_are_found(
+    tmp_path: Path, collection: str, left_out: list[bool]
+) -> None:
+    unknown = {"label": "nv", "patient_id": ""}
+    none = np.zeros((0, 64, 64), np.uint8), np.zeros((0, 2, 8, 8), np.float32)
+    trained = pd.DataFrame({"image_id": ["p@a", "q@b"], "lesion_id": ["L1@a", "L2@b"], "collection": ["a", "b"]})
+    trained = trained.assign(split="train", sha256=["5", "6"], **unknown)
+    fitted = pd.DataFrame({"image_id": ["r", "s"], "lesion_id": ["L3", ""], "collection": "", "split": "val"})
+    fitted.assign(sha256=["7", "8"], **unknown)[COLUMNS].to_csv(tmp_path / IMAGES, index=False)
+    model_images = ModelImages(trained[COLUMNS], *none, [], of_this_model=True)
+    model_images = with_recalibration(model_images, tmp_path, sha256_of(tmp_path / IMAGES))
+    random = np.random.default_rng(4)
+    prints = [fingerprint(smooth(random.integers(256, size=(8, 8, 3)))) for _ in range(4)]
+    luma, colour = (np.stack([getattr(found, name) for found in prints]) for name in ("luma", "colour"))
+    lesions = [merged_id(own, collection) for own in ("L1", "L2", "L3", "")]
+    ours = pd.DataFrame({"image_id": list("wxyz"), "lesion_id": lesions, "collection": collection, **unknown})
+    _, reason = find_overlap(ours.assign(sha256=list("1234")), luma, colour, model_images)
     assert list(reason != "") == left_out
     assert reason[0] == "of a lesion of train: L1@a, as p@a"
 

@@ -168,12 +168,17 @@ def _as_in_training(images: pd.DataFrame, table: pd.DataFrame, column: str) -> "
     """Return ids of lesions or patients as the training data call them; what these do not know keeps its id.
 
     Of merged collections, an id goes with the collection's name. Images of a collection of another name, or of none,
-    may still be of the same clinic: they are compared by the id without it.
+    may still be of the same clinic: they are compared by the id without it. So are all with training images of no
+    collection: a model of merged collections that is recalibrated on a folder has both.
     """
-    trained = set(table["collection"])
-    known = {own_id(id_, name): id_ for id_, name in zip(table[column], table["collection"], strict=True) if id_}
+    # In this order, an id that goes with a collection replaces one of none.
+    trained = sorted(zip(table["collection"], table[column], strict=True))
+    merged = {name for name, _ in trained if name}
+    ids = {id_ for _, id_ in trained}
+    of_none = {id_: id_ for name, id_ in trained if not name}
+    of_any = {own_id(id_, name): id_ for name, id_ in trained if id_}
     found = [
-        id_ if name in trained else known.get(own_id(id_, name), id_)
+        id_ if id_ in ids else (of_none if name in merged else of_any).get(own_id(id_, name), id_)
         for id_, name in zip(images[column], images["collection"], strict=True)
     ]
     return pd.Series(found, images.index, dtype=str)
