@@ -21,6 +21,7 @@ from lesions.audit.near_duplicates import fingerprint
 from lesions.cli import main
 from lesions.commands.validate import report as reports
 from lesions.commands.validate.collection import parse_mapping
+from lesions.commands.validate.folders import bring
 from lesions.commands.validate.select_images import with_recalibration
 from lesions.commands.validate.train_overlap import COLUMNS, ModelImages, find_overlap
 from lesions.commands.validate.validate import validate
@@ -443,6 +444,20 @@ def test_collections_with_one_name(evaluated: Evaluate, tmp_path: Path) -> None:
         with pytest.raises(UserError) as error:
             evaluated([folders[0], folders[number]])
         assert words in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["image_id,dx,Collection\na,nævus,2019\n", "image_id;dx;collection\na;nævus;2019\n"])
+def test_own_table_with_a_column_collection(tmp_path: Path, text: str) -> None:
+    folder, raw = tmp_path / "clinic", tmp_path / "raw"
+    folder.mkdir()
+    raw.mkdir()
+    (folder / "a.jpg").write_bytes(b"image")
+    table = folder / "metadata.csv"
+    table.write_text(text, encoding="utf-8")
+    assert bring([folder], raw).table.to_dict("records") == [{"image_id": "a", "dx": "nævus"}]
+    table.write_text(text, encoding="latin-1")
+    with pytest.raises(UserError, match=r"metadata.csv is not UTF-8 text \(line 2\).*Save it again as UTF-8"):
+        bring([folder], raw)
 
 
 def smooth(coarse: np.ndarray) -> np.ndarray:

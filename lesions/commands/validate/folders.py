@@ -6,11 +6,10 @@ from itertools import permutations
 from pathlib import Path
 
 from lesions.archives import list_archives
-from lesions.core.csv_files import read_csv
 from lesions.core.errors import UserError
 from lesions.core.merged_ids import NAME
 from lesions.core.sanitize import sanitize
-from lesions.sources.common.metadata_table import check_table, read_header
+from lesions.sources.common.metadata_table import check_table, read_header, read_table
 from lesions.sources.common.raw_data import Fetched, describe_file
 from lesions.sources.folder import fetch as folder_source
 from lesions.sources.merged.fetch import merge_provenances, merge_tables
@@ -68,12 +67,13 @@ def _merged_collections(folder: Path) -> list[str]:
     file = folder / "metadata.csv"
     if not file.is_file() or "collection" not in read_header(file):
         return []
-    names = sorted(set(read_csv(file)["collection"]))
+    # Maybe a person's own table: it may be separated by semicolons, or have another encoding.
+    names = sorted(set(read_table(file, only=["collection"])["collection"]))
     return names if all(NAME.fullmatch(name) and (folder / name).is_dir() for name in names) else []
 
 
 def _bring_merge(folder: Path, collections: list[str], raw: Path) -> Fetched:
-    table = read_csv(folder / "metadata.csv")
+    table = read_table(folder / "metadata.csv")
     check_table(table, "metadata.csv")
     files = [describe_file(folder / "metadata.csv")]
     for name in collections:
