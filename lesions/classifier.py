@@ -23,28 +23,25 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice, repeat
 from pathlib import Path
-from typing import NamedTuple, Self, TypeAlias
+from typing import NamedTuple, Self
 
 import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
-from PIL import Image
 
 from lesions.core.errors import UserError
 from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.evaluation.common.thresholds import TARGET_SENSITIVITIES, Thresholds
 from lesions.explain.grad_cam import heat_maps
+from lesions.images.image_input import ImageInput, as_file
 from lesions.images.parallel_map import parallel_map
-from lesions.images.preprocessing import Preprocessing, as_png, to_pixels
+from lesions.images.preprocessing import Preprocessing, to_pixels
 from lesions.inference.predict import BATCH_SIZE, predict_batch
 from lesions.model_folder import ModelFolder
 from lesions.models.calibration import ood, patient_input
 from lesions.models.calibration.metadata_prior import FIELDS, MetadataPrior, PatientMetadata, apply_prior
-
-ImageInput: TypeAlias = bytes | str | Path | Image.Image | NDArray[np.uint8]
-"""An image file's bytes, its path, or pixels."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +164,7 @@ class Classifier:
             UserError: the metadata is not understood, or the model does not use it.
         """
         known = patient_input.read(metadata or {}, self.prior)
-        (prediction,) = self.predict([self.decode((name, partial(_content, image), known))])
+        (prediction,) = self.predict([self.decode((name, partial(as_file, image), known))])
         return prediction
 
     def classify_all(
@@ -266,15 +263,6 @@ class Classifier:
                 ood_score=ood_score,
                 is_ood=ood_score > ood_threshold,
             )
-
-
-def _content(image: ImageInput) -> bytes:
-    """Return it as a file's bytes, which preprocessing starts from."""
-    if isinstance(image, bytes):
-        return image
-    if isinstance(image, str | Path):
-        return Path(image).read_bytes()
-    return as_png(image if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image)))
 
 
 def _warnings(trained_with: dict[str, str], chosen: Thresholds) -> list[str]:

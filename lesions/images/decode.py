@@ -147,7 +147,7 @@ def _resized(content: bytes, shape: tuple[int, int], fit: Fit, field: CropBox) -
     """Return the field at the wanted size, as stored, and how to turn it."""
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         _refuse_size(image, content)
-        orientation = _orientation(image)
+        orientation = orientation_of(image)
         wanted = shape if orientation in SWAPS_AXES else shape[::-1]
         full = image.size
         part, target = _fitted(full, wanted, fit, field)
@@ -165,7 +165,7 @@ def _resized(content: bytes, shape: tuple[int, int], fit: Fit, field: CropBox) -
         box = [min(max(0, place * scale), end) for place, scale, end in zip(part, scales, covered * 2, strict=True)]
         with _two_large if image.width * image.height > LARGE else nullcontext():
             # As notebooks resize. Of what the reduced scale changes, a sharper filter shows more.
-            resized = _to_rgb(image).resize(target, Image.Resampling.BILINEAR, (box[0], box[1], box[2], box[3]))
+            resized = to_rgb(image).resize(target, Image.Resampling.BILINEAR, (box[0], box[1], box[2], box[3]))
     return resized, orientation
 
 
@@ -187,7 +187,10 @@ def _fitted(
     return (left, top, right, bottom), wanted
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """Return which of `TURNS` turns an image upright, or 1."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return 1  # Pillow turns these itself, and gives the size of the upright image
     try:
         orientation = image.getexif().get(ORIENTATION)
     except (struct.error, ValueError, OSError, SyntaxError, TypeError, KeyError):
@@ -195,7 +198,12 @@ def _orientation(image: Image.Image) -> int:
     return orientation if orientation in TURNS else 1
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return an image of any mode as RGB, over white.
+
+    Raises:
+        ImageError: its grey values do not say what is white.
+    """
     if image.mode in ("I", "F"):
         raise ImageError("32-bit grey values, of which nobody says what is white")
     if image.mode.startswith("I;16"):

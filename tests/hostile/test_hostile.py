@@ -520,7 +520,7 @@ def test_two_large_images_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         return image
 
     monkeypatch.setattr(decode, "LARGE", 100)
-    monkeypatch.setattr(decode, "_to_rgb", slowly)
+    monkeypatch.setattr(decode, "to_rgb", slowly)
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(lambda _: decode.decode_image(JPEG, 8, 8), range(12)))
     assert most == 2
