@@ -42,6 +42,7 @@ from lesions.inference.predict import BATCH_SIZE, predict_batch
 from lesions.model_folder import ModelFolder
 from lesions.models.calibration import ood, patient_input
 from lesions.models.calibration.metadata_prior import FIELDS, MetadataPrior, PatientMetadata, apply_prior
+from lesions.models.calibration.patient_input import PatientWords
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class Classifier:
             _warnings(read.packages, read.thresholds),
         )
 
-    def classify(self, image: ImageInput, name: str = "", metadata: PatientMetadata | None = None) -> Prediction:
+    def classify(self, image: ImageInput, name: str = "", metadata: PatientWords | None = None) -> Prediction:
         """Classify one image.
 
         Args:
@@ -179,7 +180,15 @@ class Classifier:
             images: of each a name, and what returns the file's bytes or raises `OSError` or `ValueError`.
             n_images: how many there are.
             metadata: what is known of each image's patient, in the words of images.csv; empty where nothing is.
+
+        Raises:
+            UserError: the metadata are not of as many images.
         """
+        if metadata and len(metadata) != n_images:
+            raise UserError(
+                f"metadata of {len(metadata):,} images, and {n_images:,} images; expected one for each. Give {{}} for "
+                "an image of whose patient nothing is known."
+            )
         known: Iterable[PatientMetadata] = metadata or repeat({})
         inputs = ((name, read, patient) for (name, read), patient in zip(images, known, strict=False))
         decoded = parallel_map(self.decode, inputs, n_images, desc="classifying", use_cluster=False)

@@ -152,6 +152,12 @@ def test_pixels_equal_prepare_s(workspace: Path, classifier: Classifier, evaluat
     assert (classifier.classify(evaluated["content"].iloc[0]).pixels == pixels[row]).all()
 
 
+def test_metadata_of_fewer_images_is_refused(classifier: Classifier) -> None:
+    images = [(name, lambda: b"") for name in "abc"]
+    with pytest.raises(UserError, match="metadata of 2 images, and 3 images; expected one for each"):
+        list(classifier.classify_all(images, 3, [{}, {}]))
+
+
 def test_documented_python_runs(
     workspace: Path,
     tmp_path: Path,

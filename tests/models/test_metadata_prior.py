@@ -145,9 +145,11 @@ def test_file_is_read_back(tmp_path: Path) -> None:
         (("55", "F", "Posterior torso"), {"age": "55", "sex": "female", "site": "back"}),
         (("", "man", ""), {"age": "", "sex": "male", "site": ""}),
         (("", " ", ""), {}),
+        ((55, None, None), {"age": "55", "sex": "", "site": ""}),
+        ((None, float("nan"), ""), {}),
     ],
 )
-def test_input_is_normalised(given: tuple[str, str, str], known: dict[str, str]) -> None:
+def test_input_is_normalised(given: tuple[str | float | None, ...], known: dict[str, str]) -> None:
     assert patient_input.read(dict(zip(FIELDS, given, strict=True)), fit_prior(train(), CLASSES)) == known
 
 
@@ -156,6 +158,8 @@ def test_input_is_normalised(given: tuple[str, str, str], known: dict[str, str])
     [
         (("old", "", ""), "age old: expected years from 0 to 120"),
         (("nan", "", ""), "expected years"),
+        (("5_5", "", ""), "age 5_5: expected years"),
+        (("121", "", ""), "expected years"),
         (("-1", "", ""), "expected years"),
         (("", "x", ""), "sex x is not known; known: female, male"),
         (("", "", "bakc"), 'site bakc is not known; did you mean "back"'),
@@ -164,6 +168,12 @@ def test_input_is_normalised(given: tuple[str, str, str], known: dict[str, str])
 def test_unknown_input_is_refused(given: tuple[str, str, str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         patient_input.read(dict(zip(FIELDS, given, strict=True)), fit_prior(train(), CLASSES))
+
+
+@pytest.mark.parametrize(("name", "message"), [("Age", 'did you mean "age"'), ("gender", "known: age, sex, site")])
+def test_unknown_name_of_metadata_is_refused(name: str, message: str) -> None:
+    with pytest.raises(UserError, match=f"metadata: {name} is not known; {message}"):
+        patient_input.read({name: "55"}, fit_prior(train(), CLASSES))
 
 
 def test_inactive_prior_takes_no_metadata() -> None:
