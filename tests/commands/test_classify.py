@@ -239,6 +239,17 @@ def test_out_of_distribution_has_no_answer(files: Path, classifier: Classifier) 
     assert (read["diagnosis"], read["melanoma"], read["malignant"], read["is_ood"]) == ("", "", "", "yes")
 
 
+def test_name_that_is_no_utf_8_in_json(classifier: Classifier, files: Path) -> None:
+    name = os.fsdecode(b"na\xefve.jpg")
+    good = replace(classifier.classify(files / "1.jpg"), name=name)
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    formats.write_json([good, replace(good, problem=f"{name}: broken")], classifier, out)
+    out.seek(0)
+    first, second = json.load(out)["images"]
+    assert first["image"] == "na\\udcefve.jpg"
+    assert second == {"image": "na\\udcefve.jpg", "problem": "na\\udcefve.jpg: broken"}
+
+
 def test_standard_input(workspace: Path, files: Path) -> None:
     with (files / "0.jpg").open("rb") as stdin:
         done = classify_apart(workspace, "--csv", "-", stdin=stdin)

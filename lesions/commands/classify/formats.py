@@ -127,8 +127,9 @@ def write_json(predictions: Iterable[Prediction], classifier: Classifier, out: T
 
 def as_object(found: Prediction, classifier: Classifier) -> dict[str, Any]:
     """Return a prediction as an object of JSON; out of distribution, what the network gives is no answer."""
+    name = _encodable(found.name)
     if found.problem:
-        return {"image": found.name, "problem": found.problem}
+        return {"image": name, "problem": _encodable(found.problem)}
     answer = {
         "diagnosis": found.diagnosis,
         "diagnosis_name": about(found.diagnosis).name,
@@ -139,9 +140,14 @@ def as_object(found: Prediction, classifier: Classifier) -> dict[str, Any]:
         "alerts": found.alerts,
     }
     return {
-        "image": found.name,
+        "image": name,
         **({**dict.fromkeys(answer), "network_output": answer} if found.is_ood else answer),
         "metadata": {field: value for field, value in found.metadata.items() if value},
         "ood_score": found.ood_score,
         "is_ood": found.is_ood,
     }
+
+
+def _encodable(text: str) -> str:
+    """Return a text whose bytes that are no UTF-8, as a file's name may hold, are escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
