@@ -122,6 +122,7 @@ STEP: dict[str, object] = {"experiment": "a", "shows": "as it is"}
         ([{"name": "a.lock"}], "'a.lock' is no name for an experiment"),
         ([{"name": "a", "each": {"evaluate.splits": [["val"], ["test"]]}}], "is no name for an experiment"),
         ([A, A], "two experiments are called a"),
+        ([{"name": "a", "each": {"train.seed": [1, 2]}}, A], "two experiments are called a"),
         ([{**A, "preset": ["lifecycle"]}], "experiment a.preset: unknown key; remove it"),
         ([], "experiments: list should have at least 1 item"),
         (["a"], "experiment 1: input should be a valid dictionary"),

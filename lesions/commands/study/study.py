@@ -128,7 +128,8 @@ class Study(StrictModel):
         names = [entry.name for entry in self.experiments]
         if self.baseline and self.baseline not in given:
             raise ValueError(f"baseline: there is no experiment {self.baseline}; {did_you_mean(self.baseline, given)}")
-        if twice := {name for name in names if names.count(name) > 1}:
+        # Two entries of one name would be compared as one, also where `each` gives their experiments different names.
+        if twice := {name for found in (given, names) for name in found if found.count(name) > 1}:
             raise ValueError(f"two experiments are called {sorted(twice)[0]}")
         for entry in self.experiments:
             if not re.fullmatch(NAME, entry.name) or entry.name.endswith(".lock"):
