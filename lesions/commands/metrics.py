@@ -19,6 +19,8 @@ from lesions.core.stage import say
 FILE = "metrics/evaluate.json"
 LONGEST_VALUE = 50
 """Characters of a changed parameter's value."""
+SHORTEST_NAME = 12
+"""Characters that the names have at least."""
 
 
 class Row(NamedTuple):
@@ -98,7 +100,8 @@ def format_rows(rows: list[Row], split: str, columns: int) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row.metrics))
     heads = [name.replace("_", " ").rsplit(" ", 1) if "_" in name else ["", name] for name in names]
     widths = [max(map(len, [*head, "0.000"])) for head in heads]
-    first = columns - sum(width + 2 for width in widths)
+    # In a narrow terminal the lines break, and names can still be read.
+    first = max(SHORTEST_NAME, columns - sum(width + 2 for width in widths))
 
     def line(name: str, values: list[str]) -> str:
         cells = (f"  {value:>{width}}" for value, width in zip(values, widths, strict=False))

@@ -74,3 +74,8 @@ def test_table_fits_a_terminal() -> None:
     lines = format_rows([long, unknown], "val", 80).splitlines()
     assert all(len(line) <= 80 for line in lines)
     assert lines[-1].split()[-1] == "-"
+
+
+def test_table_in_a_narrow_terminal() -> None:
+    lines = format_rows([Row("a-long-name", ALL, "none", "", [])], "val", 50).splitlines()
+    assert lines[-1].split() == ["a-long-name", *["0.500"] * 6]
