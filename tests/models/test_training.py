@@ -3,6 +3,7 @@
 import lesions.models.common.determinism  # before all that imports Keras
 
 # isort: split
+import errno
 import math
 import os
 import random
@@ -226,6 +227,29 @@ def test_cache_that_cannot_be_written_keeps_nothing(
         checkpoint.write(state)
         assert checkpoint.read() is None
     assert "no checkpoints are kept" in capsys.readouterr().out
+
+
+def test_full_cache_keeps_the_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = Checkpoint(tmp_path / "state.checkpoint")
+    state = State([], finished=False, model=[], optimizer=[], kept=[], kept_epoch=0)
+    checkpoint.write(state)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    for epoch in (1, 2):
+        checkpoint.write(state._replace(kept_epoch=epoch))
+    back = checkpoint.read()
+    assert back is not None
+    assert back.kept_epoch == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["state.checkpoint"]
+    (printed,) = capsys.readouterr().out.splitlines()
+    assert printed.startswith(f"{tmp_path}: No space left on device: no further checkpoints are kept")
+    checkpoint.remove()
+    assert not list(tmp_path.iterdir())
 
 
 def test_checkpoint_depends_on_all_inputs(workspace: Path, tmp_path: Path) -> None:

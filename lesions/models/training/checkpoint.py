@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from zipfile import BadZipFile
@@ -63,10 +63,14 @@ class Checkpoint:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._can_write = path is not None
 
     def write(self, state: State) -> None:
-        """Write the state; the file of the epoch before stays until this one is whole."""
-        if self._path is None:
+        """Write the state; the file of the epoch before stays until this one is whole.
+
+        Where it cannot be written, as on a full disk, that file stays, no other is written, and this is said once.
+        """
+        if self._path is None or not self._can_write:
             return
         about = json.dumps([state.history, state.finished, state.kept_epoch])
         lists = {"model": state.model, "optimizer": state.optimizer, "kept": state.kept}
@@ -74,13 +78,22 @@ class Checkpoint:
         buffer = io.BytesIO()
         np.savez(buffer, about=np.frombuffer(about.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
         content = buffer.getvalue()
-        self._path.parent.mkdir(parents=True, exist_ok=True)  # somebody may have emptied the cache meanwhile
-        unfinished = self._path.with_suffix(".part")
-        with unfinished.open("wb") as file:
-            file.write(hashlib.sha256(content).digest() + content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(self._path)
+        folder, unfinished = self._path.parent, self._path.with_suffix(".part")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)  # somebody may have emptied the cache meanwhile
+            with unfinished.open("wb") as file:
+                file.write(hashlib.sha256(content).digest() + content)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(self._path)
+        except OSError as error:
+            self._can_write = False
+            with suppress(OSError):
+                unfinished.unlink()
+            print(
+                f"{folder}: {error.strerror}: no further checkpoints are kept, and an interrupted training resumes at "
+                "the last one, or begins anew. XDG_CACHE_HOME names a folder that you may write, with room."
+            )
 
     def read(self) -> State | None:
         """Return the state, or None where there is none, or none that is whole."""
