@@ -239,7 +239,7 @@ def classify_images(arguments: argparse.Namespace) -> None:
     """Print the diagnoses of images; exit with 1 where an image has none."""
     from lesions.commands.classify.inputs import find
 
-    images = find(arguments.images)
+    images = find(arguments.images, arguments.heatmap)
     from lesions.commands.classify.run import classify
 
     metadata = {field: getattr(arguments, field) for field in ("age", "sex", "site")}

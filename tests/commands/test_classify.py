@@ -173,9 +173,10 @@ def test_documented_python_runs(
     assert re.match(r"[a-z]+ \{'mel': 0\.", capsys.readouterr().out)
 
 
-def test_folder_as_table(workspace: Path, files: Path, classifier: Classifier) -> None:
+def test_folder_as_table(workspace: Path, files: Path, tmp_path: Path, classifier: Classifier) -> None:
     (files / "broken.png").write_bytes(b"%PDF-1.4")
-    done = lesions(workspace, "classify", files, files / "0.jpg", files / "none.jpg", "--heatmap", files / "heat")
+    heat = tmp_path / "heat"
+    done = lesions(workspace, "classify", files, files / "0.jpg", files / "none.jpg", "--heatmap", heat)
     assert done.status == 1, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["image", "diagnosis", "probability", "not", "excluded", "malignant", "melanoma"]
@@ -188,11 +189,11 @@ def test_folder_as_table(workspace: Path, files: Path, classifier: Classifier) -
     *doing, warning, written, problems = done.stderr.splitlines()
     assert doing == ["Loading models/model.keras ..."]
     assert warning.startswith("WARNING: the model was trained on drawings")
-    assert written == f"{files / 'heat'}: 7 images beside their heat maps"
+    assert written == f"{heat}: 7 images beside their heat maps"
     assert problems == "2 of 9 images could not be classified."
-    drawn = sorted(file.name for file in (files / "heat").iterdir())
+    drawn = sorted(file.name for file in heat.iterdir())
     assert drawn == [*(f"{number:05d}-{number - 1}.png" for number in range(1, 7)), "00008-0.png"]
-    with Image.open(files / "heat/00001-0.png") as image:
+    with Image.open(heat / "00001-0.png") as image:
         assert np.asarray(image.convert("RGB")).std() > 10
     found = classifier.classify(files / "0.jpg")
     (heat,) = classifier.heat_maps([found])
@@ -292,6 +293,14 @@ def test_unusable_image_names_the_problem(classifier: Classifier, evaluated: pd.
     os.mkfifo(tmp_path / "pipe.jpg")
     with pytest.raises(ValueError, match="no regular file"):
         inputs.find([str(tmp_path / "pipe.jpg")])[0][1]()
+
+
+def test_heat_maps_among_the_images_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    for place in (tmp_path, tmp_path / "heat"):
+        with pytest.raises(UserError, match=r"--heatmap .* lies in the folder .* expected another place"):
+            inputs.find([str(tmp_path)], place)
+    assert inputs.find([str(tmp_path / "a.jpg")], tmp_path)
 
 
 def test_unusable_folder_is_an_error(tmp_path: Path, workspace: Path) -> None:

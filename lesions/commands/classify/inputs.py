@@ -18,13 +18,21 @@ ImageFile: TypeAlias = tuple[str, Callable[[], bytes]]
 raises `OSError`, or `ValueError` with the reason why not."""
 
 
-def find(names: list[str]) -> list[ImageFile]:
+def find(names: list[str], heatmap: Path | None = None) -> list[ImageFile]:
     """Return the images, those of a folder and of the folders in it by name.
 
     Files named are taken whatever their suffix; of folders, those that a suffix says are images.
 
+    Args:
+        names: as on the command line.
+        heatmap: the folder of heat maps.
+
+    Returns:
+        The images, in the order of the names.
+
     Raises:
-        UserError: a folder has no image, or must not be read; or standard input is named and there is none.
+        UserError: a folder has no image, must not be read, or would get the heat maps; or standard input is named and
+            there is none.
     """
     found: list[ImageFile] = []
     for name in names:
@@ -32,6 +40,11 @@ def find(names: list[str]) -> list[ImageFile]:
         if name == STANDARD_INPUT:
             found.append(("standard input", partial(_bounded, _standard_input())))
         elif path.is_dir():
+            if heatmap is not None and heatmap.resolve().is_relative_to(path.resolve()):
+                raise UserError(
+                    f"--heatmap {heatmap} lies in the folder of images {path}, where the heat maps would be classified next time; "
+                    "expected another place."
+                )
             found += [(str(file), partial(_read, file)) for file in _images_below(path)]
         else:
             found.append((name, partial(_read, path)))
