@@ -7,14 +7,16 @@ Nothing else: what turns the network's outputs into answers is `calibrate`. A sa
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
 
 # isort: split
+import io
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lesions.core import image_array
 from lesions.core.csv_files import EXACT
-from lesions.core.errors import UserError
+from lesions.core.errors import UserError, writing
 from lesions.core.file_hash import sha256_of
 from lesions.core.json_files import read_json, write_json
 from lesions.core.stage import run_stage
@@ -64,11 +66,23 @@ def main() -> None:
     found, _ = predict_images(model, in_batches(pixels), len(index), False, "predicting out-of-distribution images")
     features.append((index.assign(leakage=data.leakage), found))
     pd.concat([table for table, _ in features]).to_csv(OUT / "features.csv", index=False)
-    np.save(OUT / "features.npy", np.concatenate([array for _, array in features]), allow_pickle=False)
+    save(OUT / "features.npy", np.concatenate([array for _, array in features]))
 
     sha256 = {path.name: sha256_of(path) for path in (MODEL, PREPROCESSING)}
     write_json(OUT / "model.json", {"sha256": sha256, "tta": params.tta})
     print(f"{OUT}: {len(predictions):,} images, {len(corrupted):,} corrupted test images, {len(index):,} of no lesion")
+
+
+def save(path: Path, array: NDArray[np.float32]) -> None:
+    """Write an array.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    content = io.BytesIO()  # of a full disk NumPy does not say that there is no room
+    np.save(content, array, allow_pickle=False)
+    with writing(path):
+        path.write_bytes(content.getbuffer())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ What comes from tables is text here and nothing else: no file is named after an 
 or read aloud has passed `lesions.core.sanitize`.
 """
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -198,7 +199,9 @@ def write_sheet(
 def save(image: Image.Image, path: Path) -> None:
     """Write a JPEG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path, "JPEG", quality=90)
+    content = io.BytesIO()  # of a full disk Pillow does not say that it wrote a part
+    image.save(content, "JPEG", quality=90)
+    path.write_bytes(content.getvalue())
 
 
 def _font(name: str) -> ImageFont.FreeTypeFont:

@@ -1,19 +1,29 @@
 """Machines that lack something: one sentence with the mend, an exit status that is not 0, and no traceback."""
 
+import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
+
+# isort: split
 import os
+import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from lesions.core.errors import UserError
+from lesions.core.errors import UserError, writing
 from lesions.core.params import read_file
+from lesions.explain import gallery
+from lesions.reporting.common.contact_sheet import contact_sheet
+from stages import predict
 from tests.conftest import ROOT
 
 PYTHON = sys.executable
+NOISE = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
 LESIONS = "import sys; from lesions.cli import main; sys.argv[0] = 'lesions'; main()"
 needs_mount = pytest.mark.skipif(
     subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode != 0
@@ -159,6 +169,28 @@ except UserError as error:
     setup = "mount -t tmpfs -o size=64k tmpfs small"
     said = refused(PYTHON, "-c", write, folder=tmp_path, setup=setup)
     assert said == "ERROR: small/a.png: No space left on device. Make room on the disk, then run it again.\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("features.npy", lambda file: predict.save(file, np.zeros((100, 100), np.float32))),
+        ("sheet.jpg", lambda file: contact_sheet([("", [NOISE])], file)),
+        ("example.jpg", lambda file: gallery.save(Image.fromarray(NOISE), file)),
+    ],
+)
+def test_no_half_of_a_file_passes_for_one(tmp_path: Path, name: str, write: Callable[[Path], None]) -> None:
+    """As where the disk has room for a part of what is written in one go."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with (
+            pytest.raises(UserError, match=f"{name}: File too large. Make room"),
+            writing(tmp_path / name),
+        ):
+            write(tmp_path / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @needs_mount

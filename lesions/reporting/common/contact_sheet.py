@@ -1,5 +1,6 @@
 """Contact sheets: rows of small images with text over each row."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,4 +38,6 @@ def contact_sheet(cells: Sequence[tuple[str, Sequence[NDArray[np.uint8]]]], path
             sheet.paste(Image.fromarray(np.asarray(image)), (left + place * (width + GAP), top + above))
     path.parent.mkdir(parents=True, exist_ok=True)
     # Of photographs as JPEG: as PNG the sheet of HAM10000's duplicates has 6 MB, and takes two seconds to write.
-    sheet.save(path, quality=90)
+    content = io.BytesIO()  # of a full disk Pillow does not say that it wrote a part
+    sheet.save(content, Image.registered_extensions()[path.suffix], quality=90)
+    path.write_bytes(content.getvalue())
