@@ -184,10 +184,7 @@ def test_no_half_of_a_file_passes_for_one(tmp_path: Path, name: str, write: Call
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     try:
-        with (
-            pytest.raises(UserError, match=f"{name}: File too large. Make room"),
-            writing(tmp_path / name),
-        ):
+        with pytest.raises(UserError, match=f"{name}: File too large. Make room"), writing(tmp_path / name):
             write(tmp_path / name)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

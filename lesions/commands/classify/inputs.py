@@ -42,8 +42,8 @@ def find(names: list[str], heatmap: Path | None = None) -> list[ImageFile]:
         elif path.is_dir():
             if heatmap is not None and heatmap.resolve().is_relative_to(path.resolve()):
                 raise UserError(
-                    f"--heatmap {heatmap} lies in the folder of images {path}, where the heat maps would be classified next time; "
-                    "expected another place."
+                    f"--heatmap {heatmap} lies in the folder of images {path}, where the next call would classify the "
+                    "heat maps; expected another place."
                 )
             found += [(str(file), partial(_read, file)) for file in _images_below(path)]
         else:
