@@ -320,3 +320,9 @@ def test_contrast_of_text(scheme: str, tmp_path: Path) -> None:
 def test_tags_in_markdown(tmp_path: Path) -> None:
     shown = elements(page("# <b>\n\n<img src=x onerror=alert(1)>\n", tmp_path))
     assert not [tag for tag, _ in shown.tags if tag in ("img", "b")]
+
+
+def test_escapes_in_headings(tmp_path: Path) -> None:
+    shown = page("# plain-isic\\_archive-`a`\n\n## By source\\_id\n", tmp_path)
+    assert "<title>plain-isic_archive-a</title>" in shown
+    assert '<a href="#by-source_id">By source_id</a>' in shown

@@ -32,19 +32,25 @@ def page(markdown: str, folder: Path) -> str:
     tokens = parser.parse(markdown, env)
     contents = _contents(tokens)
     body = parser.renderer.render(tokens, parser.options, env).replace("<h2", f"{contents}<h2", 1)
-    title = markdown.partition("\n")[0].removeprefix("# ")
+    title = _text(tokens[1])  # of the heading that the card begins with
     return render("reporting/common/frame.html.jinja", {"title": title, "body": Markup(body)})  # noqa: S704
 
 
 def _contents(tokens: Sequence[Token]) -> str:
     """Return a list of links to the sections, each of which gets an id."""
     links = []
-    for opening, title in pairwise(tokens):
+    for opening, heading in pairwise(tokens):
         if (opening.type, opening.tag) == ("heading_open", "h2"):
-            anchor = re.sub(r"\W+", "-", title.content.lower()).strip("-")
+            title = _text(heading)
+            anchor = re.sub(r"\W+", "-", title.lower()).strip("-")
             opening.attrSet("id", anchor)
-            links.append(f'<li><a href="#{anchor}">{escape(title.content)}</a></li>')
+            links.append(f'<li><a href="#{anchor}">{escape(title)}</a></li>')
     return f'<nav aria-label="Contents"><ul>{"".join(links)}</ul></nav>\n' if links else ""
+
+
+def _text(heading: Token) -> str:
+    """Return a heading's text, without what Markdown needs, such as the escapes in an experiment's name."""
+    return "".join(part.content for part in heading.children or [])
 
 
 def _embedded(renderer: RendererHTML, tokens: Sequence[Token], number: int, options: OptionsDict, env: EnvType) -> str:
