@@ -180,6 +180,7 @@ def test_files_contain_model_json(there: Path) -> None:
     assert found["tasks"]["malignant"]["positive"] == ["mel", "bcc"]
     assert found["diagnosis"]["costs"] == COSTS
     assert found["thresholds"] == [threshold.model_dump() for threshold in THRESHOLDS]
+    assert "nor can the one with the largest calibrated probability" in found["prediction_sets"]["use"]
     assert found["made_from"]["sha256"] == hashes(there / "models")
     assert found["preprocessing"]["image_size"] == [32, 32]
     assert "medical" in found["notice"]

@@ -76,7 +76,7 @@ def notes(classifier: Classifier) -> list[str]:
     never = sanitize(", ".join(sets.never_excluded))
     found.append(
         "not excluded: the diagnoses whose calibrated probability is not among the lowest "
-        f"{1 - sets.coverage:.0%} of their own among {fitted_on}."
+        f"{1 - sets.coverage:.0%} of their own among {fitted_on}, and the most probable one."
         + (f" Never excluded, for want of images there: {never}." if never else "")
     )
     if classifier.prior.is_active:

@@ -89,7 +89,8 @@ def model_json(classifier: Classifier) -> dict[str, Any]:
         "tasks": {name: task.model_dump() for name, task in thresholds.tasks.items()},
         "thresholds": [one.model_dump() for name in thresholds.tasks for one in thresholds.of_task(name)],
         "prediction_sets": {
-            "use": "a diagnosis cannot be excluded where its calibrated probability is at least this",
+            "use": "a diagnosis cannot be excluded where its calibrated probability is at least this, nor can the one "
+            "with the largest calibrated probability",
             **thresholds.prediction_sets.model_dump(),
         },
         "metadata_prior": {
