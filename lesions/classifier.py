@@ -218,7 +218,7 @@ class Classifier:
             return Prediction(name, metadata=metadata, pixels=to_pixels(read(), self.preprocessing))
         except OSError as error:
             return Prediction(name, f"cannot be read: {error.strerror or error}")
-        except ValueError as error:
+        except (ValueError, UserError) as error:  # the latter where the memory is too small for this image
             return Prediction(name, str(error))
 
     def predict(self, batch: list[Prediction]) -> Iterator[Prediction]:

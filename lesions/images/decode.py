@@ -11,8 +11,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
+from lesions.core.errors import UserError
 from lesions.images.decode_limits import ImageError, count_scans, refuse_bomb
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
@@ -95,6 +96,7 @@ def decode_image(
 
     Raises:
         ValueError: the bytes are no image of a known format, broken, too large, or a bomb; says which.
+        UserError: the memory is too small.
     """
     if not content:
         raise ValueError("empty file")
@@ -149,24 +151,36 @@ def _resized(content: bytes, shape: tuple[int, int], fit: Fit, field: CropBox) -
         _refuse_size(image, content)
         orientation = orientation_of(image)
         wanted = shape if orientation in SWAPS_AXES else shape[::-1]
-        full = image.size
-        part, target = _fitted(full, wanted, fit, field)
-        needed = [
-            math.ceil(length * pixels / (end - begin))
-            for length, pixels, begin, end in zip(full, target, part[:2], part[2:], strict=True)
-        ]
-        # What libjpeg decodes at a reduced scale covers a whole number of pixels, while the image may end within
-        # the last one: without this, all would be shifted by up to half of that.
-        drafted = image.draft("RGB", (needed[0], needed[1]))
-        # In one piece: at each end of a piece, libjpeg begins what it was about again.
-        image.decodermaxblock = max(image.decodermaxblock, len(content))
-        covered = drafted[1][2:] if drafted else full
-        scales = [small / length for small, length in zip(covered, full, strict=True)] * 2
-        box = [min(max(0, place * scale), end) for place, scale, end in zip(part, scales, covered * 2, strict=True)]
-        with _two_large if image.width * image.height > LARGE else nullcontext():
-            # As notebooks resize. Of what the reduced scale changes, a sharper filter shows more.
-            resized = to_rgb(image).resize(target, Image.Resampling.BILINEAR, (box[0], box[1], box[2], box[3]))
-    return resized, orientation
+        try:
+            return _resized_field(image, len(content), wanted, fit, field), orientation
+        except MemoryError:
+            # No bomb: its size is within the limits. Set aside, a good image would be missing, depending on the memory.
+            raise UserError(
+                f"The memory is too small to decode an image of {image.width}×{image.height} pixels, which takes up to "
+                f"{image.width * image.height * 20 / 1e6:,.0f} MB. End other programs, or use a larger machine."
+            ) from None
+
+
+def _resized_field(
+    image: ImageFile.ImageFile, n_bytes: int, wanted: tuple[int, int], fit: Fit, field: CropBox
+) -> Image.Image:
+    full = image.size
+    part, target = _fitted(full, wanted, fit, field)
+    needed = [
+        math.ceil(length * pixels / (end - begin))
+        for length, pixels, begin, end in zip(full, target, part[:2], part[2:], strict=True)
+    ]
+    # What libjpeg decodes at a reduced scale covers a whole number of pixels, while the image may end within
+    # the last one: without this, all would be shifted by up to half of that.
+    drafted = image.draft("RGB", (needed[0], needed[1]))
+    # In one piece: at each end of a piece, libjpeg begins what it was about again.
+    image.decodermaxblock = max(image.decodermaxblock, n_bytes)
+    covered = drafted[1][2:] if drafted else full
+    scales = [small / length for small, length in zip(covered, full, strict=True)] * 2
+    box = [min(max(0, place * scale), end) for place, scale, end in zip(part, scales, covered * 2, strict=True)]
+    with _two_large if image.width * image.height > LARGE else nullcontext():
+        # As notebooks resize. Of what the reduced scale changes, a sharper filter shows more.
+        return to_rgb(image).resize(target, Image.Resampling.BILINEAR, (box[0], box[1], box[2], box[3]))
 
 
 def _fitted(

@@ -23,6 +23,7 @@ from lesions.core import image_array
 from lesions.core.errors import UserError
 from lesions.core.file_hash import sha256_of
 from lesions.evaluation.common.temperature_scaling import Calibration
+from lesions.images import decode
 from lesions.models.calibration import thresholds
 from lesions.models.calibration.metadata_prior import FIELDS
 from tests.conftest import ROOT, lesions
@@ -262,6 +263,22 @@ def test_standard_input(workspace: Path, files: Path) -> None:
     assert done.stderr == (
         "ERROR: standard input is closed; expected an image's bytes, as in `lesions classify - < FILE`.\n"
     )
+
+
+def test_short_memory_is_the_problem_of_one_image(
+    classifier: Classifier, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to_rgb = decode.to_rgb
+
+    def short(image: Image.Image) -> Image.Image:
+        if image.width > 3000:
+            raise MemoryError
+        return to_rgb(image)
+
+    monkeypatch.setattr(decode, "to_rgb", short)
+    large = Image.effect_noise((4000, 3000), 50)
+    assert "memory is too small to decode an image of 4000×3000" in classifier.classify(large).problem
+    assert classifier.classify(files / "1.jpg").problem == ""
 
 
 def animated_gif() -> bytes:

@@ -14,6 +14,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from lesions.archives import list_members, read_members
+from lesions.core.errors import UserError
+from lesions.images import decode
 from lesions.images.decode import Fit, decode_image
 
 FITS: tuple[Fit, ...] = ("squash", "crop", "pad")
@@ -166,6 +168,15 @@ def test_16_bit_grey_keeps_its_range() -> None:
 def test_invalid_image_is_refused(content: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         decode_image(content, 16, 16)
+
+
+def test_short_memory_is_no_broken_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    def short(_: Image.Image) -> Image.Image:
+        raise MemoryError
+
+    monkeypatch.setattr(decode, "to_rgb", short)
+    with pytest.raises(UserError, match=r"memory is too small to decode an image of 600×450 pixels.* up to 5 MB"):
+        decode_image(encoded(smooth()), 16, 16)
 
 
 @settings(max_examples=400)
