@@ -28,8 +28,8 @@ from PIL import Image, ImageEnhance
 from lesions.archives import list_members, read_members
 from lesions.audit.duplicates import find_duplicates, near_duplicate_ids
 from lesions.audit.near_duplicates import SIZE, Fingerprint, find_near_duplicates, fingerprint
+from lesions.audit.temporary_array import temporary_array
 from lesions.core.csv_files import read_csv
-from lesions.core.temporary import temporary_array
 from lesions.images.decode import decode_image
 from lesions.images.parallel_map import parallel_map
 from lesions.params.download import Download

@@ -24,7 +24,7 @@ from scipy.ndimage import gaussian_filter
 
 from lesions.audit.near_vectors import near_pairs
 from lesions.audit.pair_cache import compare_new
-from lesions.core.temporary import temporary_array
+from lesions.audit.temporary_array import temporary_array
 from lesions.images.content_cache import ContentCache
 from lesions.images.parallel_map import parallel_map
 

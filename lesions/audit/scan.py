@@ -15,7 +15,7 @@ from lesions.archives import read_members
 from lesions.audit import near_duplicates, skin_tone
 from lesions.audit.near_duplicates import COLOUR_SIZE, SIZE, Fingerprint, fingerprint
 from lesions.audit.skin_tone import estimate_ita
-from lesions.core.temporary import temporary_array
+from lesions.audit.temporary_array import temporary_array
 from lesions.images.content_cache import ContentCache, Value, cached_map, open_cache
 from lesions.images.decode import FORMATS, decode_image
 

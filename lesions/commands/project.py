@@ -11,9 +11,9 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from lesions.commands.presets import exchange
+from lesions.commands.unfinished import unfinished
 from lesions.core.errors import UserError
 from lesions.core.params import FILE
-from lesions.core.temporary import unfinished
 from lesions.params.all import check_sections
 
 OWN = ("dvc.lock", "metrics", "reports", ".github/workflows")

@@ -18,9 +18,9 @@ from lesions.classifier import Classifier
 from lesions.commands.classify.formats import NOTICE
 from lesions.commands.export import convert
 from lesions.commands.export.export_model import INPUT, Outputs, export_model, keras_outputs
+from lesions.commands.unfinished import unfinished
 from lesions.core.errors import UserError, writing
 from lesions.core.stage import say
-from lesions.core.temporary import unfinished
 from lesions.evaluation.common.decision_rule import DecisionRule
 from lesions.images.ood_images import generated
 from lesions.taxonomy import about

@@ -17,13 +17,14 @@ import pandas as pd
 
 from lesions.classifier import Classifier
 from lesions.commands.options import make_writable
+from lesions.commands.unfinished import unfinished
 from lesions.commands.validate.collection import parse_mapping
 from lesions.commands.validate.evaluate import CollectionPredictions, predict
 from lesions.commands.validate.select_images import KINDS, NO_CASES, Selection, select_images
 from lesions.commands.validate.train_overlap import COLUMNS
 from lesions.core.errors import UserError, writing
 from lesions.core.sanitize import sanitize
-from lesions.core.temporary import temporary_folder, unfinished
+from lesions.core.temporary import temporary_folder
 from lesions.evaluation.common.recalibration import IMAGES, Recalibration
 from lesions.evaluation.common.temperature_scaling import Calibration
 from lesions.evaluation.common.thresholds import TARGET_SENSITIVITIES, THRESHOLDS_FILE, Thresholds

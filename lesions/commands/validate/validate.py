@@ -12,6 +12,7 @@ import pandas as pd
 from lesions.audit.matching import REJECTS, kind_of_reason, set_aside
 from lesions.classifier import Classifier
 from lesions.commands.options import make_writable, read_bootstrap
+from lesions.commands.unfinished import unfinished
 from lesions.commands.validate import report as reports
 from lesions.commands.validate.collection import parse_mapping
 from lesions.commands.validate.evaluate import (
@@ -27,7 +28,7 @@ from lesions.core.csv_files import EXACT
 from lesions.core.errors import UserError, writing
 from lesions.core.json_files import write_json
 from lesions.core.sanitize import sanitize
-from lesions.core.temporary import temporary_folder, unfinished
+from lesions.core.temporary import temporary_folder
 from lesions.evaluation.bootstrap import Bootstrap
 from lesions.evaluation.common.decision_rule import RULE_DESCRIPTIONS
 from lesions.evaluation.common.predictions import IMAGE_COLUMNS, split_predictions

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lesions.core.temporary import unfinished
+from lesions.commands.unfinished import unfinished
 
 
 def test_nothing_is_left_by_an_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
