@@ -60,7 +60,9 @@ def train_ours(folder: Path, minutes: float) -> None:
         minutes,
         steps_per_epoch=steps,
         callbacks=[validation, *callbacks],
-        class_weight=optimisation.class_weights(data.labels(train), params),
+        class_weight=optimisation.class_weights(
+            optimisation.class_fractions(data.labels(train), None), params.class_weight_power
+        ),
     )
 
 

@@ -67,7 +67,8 @@ def main() -> None:
             ) from None
         model = ensemble.merge_members(models)
         if params.logit_adjustment_tau:
-            optimisation.apply_logit_adjustment(model, train.labels, params.logit_adjustment_tau)
+            fractions = optimisation.class_fractions(train.labels, probabilities)
+            optimisation.apply_logit_adjustment(model, fractions, params.logit_adjustment_tau)
         say(f"Writing {MODEL} ...")
         write_outputs(model, data, fits)
         for checkpoint in checkpoints:

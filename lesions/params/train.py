@@ -17,8 +17,8 @@ class ReduceLrOnPlateau(Section):
     monitor: MonitoredMetric | Literal["loss"] = "val_loss"
     patience: int = Field(ge=1)
     factor: float = Field(gt=0, lt=1)
-    min_learning_rate: float = Field(ge=0)
-    min_delta: float = Field(default=1e-4, ge=0)
+    min_learning_rate: float = Field(ge=0, le=1)
+    min_delta: float = Field(default=1e-4, ge=0, allow_inf_nan=False)
     cooldown: int = Field(default=0, ge=0)
 
 
@@ -69,6 +69,11 @@ class Train(Section):
             raise ValueError("weight_decay is for adamw and sgd: set optimizer to one of them, or weight_decay to 0.0")
         if self.warmup_epochs and self.schedule != "cosine":
             raise ValueError(f"warmup_epochs belongs to schedule: cosine, and schedule is {self.schedule}")
+        if self.schedule == "plateau" and self.reduce_lr_on_plateau.min_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"reduce_lr_on_plateau.min_learning_rate is above learning_rate, {self.learning_rate:g}, which could "
+                "never fall: set it to 0.0, or schedule to constant"
+            )
         if self.balance in ("class", "both") and (self.class_weight_power or self.logit_adjustment_tau):
             raise ValueError(
                 f"balance is {self.balance}, which draws all classes alike often: set class_weight_power and "

@@ -33,6 +33,7 @@ from lesions.inference.features import feature_model
 from lesions.models.common import saving as model_file
 from lesions.models.training import ensemble
 from lesions.models.training import optimizer as optimisation
+from lesions.models.training.balance import draw_probabilities
 from lesions.models.training.checkpoint import Checkpoint, State, inputs_hash
 from lesions.models.training.epoch_log import epoch_line
 from lesions.models.training.fit import FitResult, HistoryCsv, SplitData, TrainingData, fit, training_phases
@@ -129,6 +130,7 @@ def test_resumed_training_has_the_same_bits(tmp_path: Path, values: dict[str, An
     whole = trained(tmp_path / "whole", params(**values))
     assert trained(tmp_path / "again", params(**values), stops) == whole
     result = whole[1]
+    assert all("learning_rate" in epoch for epoch in result.history)  # of which a plot is made
     if "early_stopping_patience" in values:
         assert len(result.history) < 5
     # After the last epoch nothing is left to do but to write the outputs.
@@ -267,6 +269,7 @@ def test_checkpoint_depends_on_all_inputs(workspace: Path, tmp_path: Path) -> No
         (clone / "data/split/split.csv").write_text("another split")
         names.append(inputs_hash("train"))
         edit_params(clone, predict={"tta": True})
+        (clone / "lesions/models/training/.fit.py.swp").write_text("open in an editor")
         assert inputs_hash("train") == names[-1]
     finally:
         os.chdir(home)
@@ -295,9 +298,10 @@ def test_validation_metrics_equal_scikit_learn(labels: NDArray[np.int64], seed: 
 @given(LABELS)
 def test_class_weights_average_one(labels: NDArray[np.int64]) -> None:
     _, labels = np.unique(labels, return_inverse=True)
-    assert optimisation.class_weights(labels, params()) is None
+    fractions = optimisation.class_fractions(labels, None)
+    assert optimisation.class_weights(fractions, 0.0) is None
     for power in (0.5, 0.75, 1.0):
-        weights = optimisation.class_weights(labels, params(class_weight_power=power))
+        weights = optimisation.class_weights(fractions, power)
         assert weights is not None
         assert np.mean([weights[int(label)] for label in labels]) == pytest.approx(1)
         counts = np.bincount(labels)
@@ -305,11 +309,19 @@ def test_class_weights_average_one(labels: NDArray[np.int64]) -> None:
         assert products == pytest.approx([products[0]] * len(products))
 
 
+def test_class_fractions_are_of_what_is_drawn() -> None:
+    """Of nine images of one collection, eight nevi, and one melanoma of another, as often drawn as all of the nine."""
+    labels, collections = np.array([0] + [1] * 8 + [0]), np.array(["a"] * 9 + ["b"])
+    drawn = draw_probabilities("collection", labels, collections)
+    assert optimisation.class_fractions(labels, drawn) == pytest.approx([0.5 / 9 + 0.5, 4 / 9])
+    assert optimisation.class_fractions(labels, None) == pytest.approx([0.2, 0.8])
+
+
 def test_logit_adjustment() -> None:
     images, model = data(), network()
-    labels = np.array([0, 0, 0, 1, 2, 2])
+    fractions = optimisation.class_fractions(np.array([0, 0, 0, 1, 2, 2]), None)
     before = model(images.arrays[0], training=False).numpy()
-    optimisation.apply_logit_adjustment(model, labels, 0.5)
+    optimisation.apply_logit_adjustment(model, fractions, 0.5)
     wanted = before / np.sqrt([3, 1, 2])
     found = model(images.arrays[0], training=False).numpy()
     assert found == pytest.approx(wanted / wanted.sum(axis=1, keepdims=True), abs=1e-6)

@@ -165,8 +165,9 @@ def inputs_hash(stage: str) -> str:
     digest = hashlib.sha256()
     for dep in definition["deps"]:
         path = Path(dep.replace("${train.architecture}", params["train"]["architecture"]))
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in (file for file in files if file.is_file() and "__pycache__" not in file.parts):
+        # Of code, modules alone: an editor may have put more beside them.
+        files = sorted(path.rglob("*.py" if path.parts[0] == "lesions" else "*")) if path.is_dir() else [path]
+        for file in (file for file in files if file.is_file()):
             digest.update(f"{file.as_posix()} {sha256_of(file)}\n".encode())
     sections = {name: params[name] for name in definition["params"]}
     digest.update(json.dumps([sections, packages()], sort_keys=True).encode())

@@ -125,7 +125,8 @@ def fit(
         print(f"Going on after epoch {len(recorder.history)} of {params.epochs}, where this training was interrupted.")
     log = EpochLog(params, lambda: recorder.kept_epoch)
     loss = optimisation.loss(params, model.output_shape[-1])
-    weights = optimisation.class_weights(train.labels, params)
+    fractions = optimisation.class_fractions(train.labels, probabilities)
+    weights = optimisation.class_weights(fractions, params.class_weight_power)
     steps = n_steps(len(train.rows), params.batch_size)
     augment = augmentation(params.augment, arrays[0].shape[1:], sum(map(len, arrays)), params.seed)
     for phase in training_phases(params):
@@ -250,6 +251,8 @@ class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
         metrics = {name: float(value) for name, value in logs.items()}
         if not any(name.startswith("learning_rate") for name in metrics):
             metrics |= learning_rates(self.model.optimizer)
+        if "learning_rate_head" in metrics:  # the one of the plot
+            metrics = {"learning_rate": metrics["learning_rate_head"], **metrics}
         self.history.append(metrics)
         last = not self._params.restore_best_weights
         if epoch == 0 or last or is_better(monitor, metrics[monitor], self.history[self.kept_epoch][monitor]):

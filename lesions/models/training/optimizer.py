@@ -76,22 +76,32 @@ def loss(params: Train, classes: int) -> Loss:
     return focal
 
 
-def class_weights(labels: NDArray[np.int64], params: Train) -> dict[int, float] | None:
-    """Return how much an image of each class counts, 1 on average over the images; None for all alike.
+def class_fractions(labels: NDArray[np.int64], probabilities: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """Return (classes,), each class's fraction of the images that an epoch draws.
 
     Args:
         labels: the training images' integer labels, each of which occurs.
-        params: a class of n images is weighed by one over n to the `class_weight_power`.
+        probabilities: of `draw_probabilities`; None where each image comes once.
     """
-    if params.class_weight_power == 0:
+    counts: NDArray[np.float64] = np.bincount(labels) / len(labels)
+    return counts if probabilities is None else np.bincount(labels, probabilities).astype(np.float64)
+
+
+def class_weights(fractions: NDArray[np.float64], power: float) -> dict[int, float] | None:
+    """Return how much an image of each class counts, 1 on average over the images; None for all alike.
+
+    Args:
+        fractions: of `class_fractions`.
+        power: `class_weight_power`: a class is weighed by one over its fraction to this.
+    """
+    if power == 0:
         return None
-    counts = np.bincount(labels)
-    weights = 1 / counts**params.class_weight_power
-    weights *= len(labels) / (weights * counts).sum()
+    weights = 1 / fractions**power
+    weights /= (weights * fractions).sum()
     return {label: float(weight) for label, weight in enumerate(weights)}
 
 
-def apply_logit_adjustment(model: keras.Model, labels: NDArray[np.int64], tau: float) -> None:
+def apply_logit_adjustment(model: keras.Model, fractions: NDArray[np.float64], tau: float) -> None:
     """Subtract tau times the logarithm of each class's fraction of train from its logit, in the last layer's bias.
 
     Post-hoc logit adjustment (Menon et al., Long-tail learning via logit adjustment, ICLR 2021): where the
@@ -100,9 +110,8 @@ def apply_logit_adjustment(model: keras.Model, labels: NDArray[np.int64], tau: f
 
     Args:
         model: its last layer is dense, with a softmax.
-        labels: the training images' integer labels, each of which occurs.
+        fractions: of `class_fractions`.
         tau: 0 leaves the model as it is.
     """
-    shares = np.bincount(labels) / len(labels)
     last = model.layers[-1]
-    last.bias.assign(last.bias - (tau * np.log(shares)).astype(np.float32))
+    last.bias.assign(last.bias - (tau * np.log(fractions)).astype(np.float32))
