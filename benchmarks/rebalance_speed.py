@@ -173,7 +173,7 @@ def put_prepared(folder: Path, count: int, px: int) -> None:
     image_array.write(folder / "data/prepared", pd.DataFrame({"image_id": names, "label": "nv"}), noise, (px, px))
     (folder / "data/split").mkdir()
     (folder / "data/clean").mkdir()
-    pd.DataFrame({"label": ["nv"]}).to_csv(folder / "data/clean/classes.csv", index=False)
+    pd.DataFrame({"label": ["nv"]}).to_csv(folder / "data/clean/labels.csv", index=False)
     split = pd.DataFrame({"image_id": names, "split": "train", "leakage": "none"})
     split.to_csv(folder / "data/split/split.csv", index=False)
 

@@ -74,6 +74,8 @@ def _write_tables(audit: Audit, folder: Path) -> None:
     audit.rejects.to_csv(folder / "rejects.csv", index=False)
     audit.duplicates.to_csv(folder / "duplicates.csv", index=False)
     audit.classes.to_csv(folder / "classes.csv", index=False)
+    # Alone, so that nothing is trained again where a class only counts as malignant no more.
+    audit.classes[["label"]].to_csv(folder / "labels.csv", index=False)
 
 
 def _write_report(

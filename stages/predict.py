@@ -62,7 +62,7 @@ def main() -> None:
     corrupted = predict_corrupted(model, batches, known, classes, tta=params.tta, seed=params.seed)
     corrupted.to_csv(OUT / "corrupted.csv", index=False, float_format=EXACT)
 
-    pixels, index = image_array.read(Path("data/prepared/ood"))
+    pixels, index = image_array.read(Path("data/ood"))
     found, _ = predict_images(model, in_batches(pixels), len(index), False, "predicting out-of-distribution images")
     features.append((index.assign(leakage=data.leakage), found))
     pd.concat([table for table, _ in features]).to_csv(OUT / "features.csv", index=False)

@@ -19,7 +19,7 @@ from lesions.images.preprocessing import Preprocessing, to_pixels
 from lesions.params.prepare import Prepare
 
 RAW = Path("data/raw")
-PREPARED = Path("data/prepared")
+PREPARED, OOD = Path("data/prepared"), Path("data/ood")
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
         pixels = decode_members(RAW, images, decode, cache=cache)
         image_array.write(PREPARED, images[["image_id", "label"]], pixels, preprocessing.image_size)
     ood_table, ood_pixels = ood_images(preprocessing, params.seed)
-    image_array.write(PREPARED / "ood", ood_table, ood_pixels, preprocessing.image_size)
+    image_array.write(OOD, ood_table, ood_pixels, preprocessing.image_size)
     height, width = preprocessing.image_size
     print(f"{PREPARED}: {len(images):,} images of {height}×{width} pixels")
 

@@ -29,7 +29,7 @@ REBALANCED = Path("data/rebalanced")
 def main() -> None:
     """Make the augmented images that `rebalance` describes."""
     params = Rebalance.read()
-    classes = list(read_csv(Path("data/clean/classes.csv"))["label"])
+    classes = list(read_csv(Path("data/clean/labels.csv"))["label"])
     pixels, prepared = image_array.read(Path("data/prepared"))
     images = prepared.merge(read_csv(Path("data/split/split.csv")), on="image_id", validate="1:1")
     originals = images[images["split"].isin(AUGMENTED_SPLITS[params.when])]

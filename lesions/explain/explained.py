@@ -51,7 +51,7 @@ def read(data: Path, splits: Sequence[str]) -> ExplainedSplit:
         UserError: the predictions are wrong, or of no image.
     """
     file = data / "network_outputs/predictions.csv"  # what the heat maps explain: the network alone
-    classes = list(read_csv(data / "clean/classes.csv")["label"])
+    classes = list(read_csv(data / "clean/labels.csv")["label"])
     table = predictions.read(file, predictions.read_images(data), classes)
     pixels, index = image_array.read(data / "prepared")
     table = table.merge(pd.DataFrame({"image_id": index["image_id"], "row": range(len(index))}), on="image_id")

@@ -77,6 +77,11 @@ def test_diagnosis_of_no_class(raw: Raw) -> None:
     clean.main()
     kept = read_csv(Path("data/clean/classes.csv")).set_index("label")["malignancy"]
     assert kept.to_dict() == {"mel": "malignant", "df": "benign", "mole": "unstated"}
+    labels = Path("data/clean/labels.csv").read_bytes()
+    mole = {"diagnoses": ["nv", "scc"], "malignancy": "benign"}
+    edit_params(raw.folder, clean={"classes": {"mel": {"diagnoses": ["mel"]}, "mole": mole}})
+    clean.main()
+    assert Path("data/clean/labels.csv").read_bytes() == labels  # else a training would run again
     edit_params(raw.folder, clean={"unmapped_diagnoses": "set_aside"})
     clean.main()
     rejects = read_csv(Path("data/clean/rejects.csv"))

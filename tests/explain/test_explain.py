@@ -203,7 +203,7 @@ def put(folder: Path, model: keras.Model, table: pd.DataFrame, pixels: NDArray[n
         (folder / "data" / name).mkdir()
     known = table[["image_id", "label"]].assign(group_id=table["image_id"], lesion_id="")
     known.to_csv(folder / "data/clean/images.csv", index=False)
-    pd.DataFrame({"label": classes}).to_csv(folder / "data/clean/classes.csv", index=False)
+    pd.DataFrame({"label": classes}).to_csv(folder / "data/clean/labels.csv", index=False)
     table[["image_id", "split", "leakage"]].to_csv(folder / "data/split/split.csv", index=False)
     table[["image_id", "split", "label", "leakage"]].to_csv(folder / "data/network_outputs/features.csv", index=False)
     features = np.random.default_rng(3).normal(size=(len(table), 5)).astype(np.float32)

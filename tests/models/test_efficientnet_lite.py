@@ -55,6 +55,7 @@ MILLIONS = dict(zip(SCALES, (4.7, 5.4, 6.1, 8.2, 13.0), strict=True))
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to run the stage in."""
     copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+    edit_params(tmp_path, train={"architecture": "pretrained"})
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

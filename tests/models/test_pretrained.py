@@ -57,6 +57,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> keras.Model:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to run the stage in."""
     copyfile(ROOT / "params.yaml", tmp_path / "params.yaml")
+    edit_params(tmp_path, train={"architecture": "pretrained"})
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -78,6 +79,9 @@ def test_no_network_gives_one_output(here: Path) -> None:
     before = (here / "data/weights/weights.json").read_bytes()
     stage.main()
     assert (here / "data/weights/weights.json").read_bytes() == before == b'{\n  "model": "none"\n}\n'
+    edit_params(here, pretrained=MOBILENET, train={"architecture": "plain"})  # which uses none, so none is fetched
+    stage.main()
+    assert (here / "data/weights/weights.json").read_bytes() == before
     assert [file.name for file in (here / "data/weights").iterdir()] == ["weights.json"]
 
 

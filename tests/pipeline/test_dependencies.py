@@ -159,6 +159,9 @@ def test_params_are_the_sections_read(stage: str) -> None:
         code = (ROOT / f"stages/{stage}.py").read_text()
         assert code.count("Evaluate.read()") == code.count("Evaluate.read().splits") == 1
         sections = sections - {"evaluate"} | {only[stage]}
+    if stage == "weights":
+        assert '["train"]["architecture"]' in (ROOT / "stages/weights.py").read_text()
+        sections |= {"train.architecture"}
     assert set(params) == sections
 
 

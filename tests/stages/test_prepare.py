@@ -18,6 +18,8 @@ from lesions.core.deterministic_zip import write_archive
 from lesions.images import parallel_map
 from lesions.images.archive_images import decode_members
 from lesions.images.preprocessing import to_pixels
+from stages import prepare
+from tests.conftest import edit_params
 from tests.images.test_preprocessing import encoded, lesion, preprocessing
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +60,20 @@ def test_workers_and_batches_change_nothing(tmp_path: Path, monkeypatch: pytest.
         image_array.write(out, images[["image_id", "label"]], pixels, how.image_size)
         seen.add(hashlib.sha256((out / "pixels.npy").read_bytes() + (out / "index.csv").read_bytes()).hexdigest())
     assert len(seen) == 1
+
+
+def test_seed_draws_images_of_no_lesion_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else another seed would have everything trained again."""
+    put_images(tmp_path, 5)
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    for seed in (1, 2):
+        edit_params(tmp_path, prepare={"seed": seed})
+        prepare.main()
+        folders = (tmp_path / "data/prepared", tmp_path / "data/ood")
+        seen.append([{file.name: file.read_bytes() for file in folder.iterdir()} for folder in folders])
+    assert seen[0][0] == seen[1][0]
+    assert seen[0][1] != seen[1][1]
 
 
 @pytest.mark.long

@@ -44,7 +44,7 @@ def put_data(folder: Path, images: int = 90, px: int = 20, leakage: str = "none"
     """Write what the stage reads: images of three classes, of which a tenth is left out by the split."""
     (folder / "data/split").mkdir(parents=True)
     (folder / "data/clean").mkdir()
-    pd.DataFrame({"label": ["mel", "nv", "df"]}).to_csv(folder / "data/clean/classes.csv", index=False)
+    pd.DataFrame({"label": ["mel", "nv", "df"]}).to_csv(folder / "data/clean/labels.csv", index=False)
     names = [f"p{number:04}" for number in range(images)]
     labels = ["nv" if number % 9 < 6 else "mel" if number % 9 < 8 else "df" for number in range(images)]
     index = pd.DataFrame({"image_id": names, "label": labels})
@@ -154,7 +154,7 @@ def predict_without_network(monkeypatch: pytest.MonkeyPatch) -> None:
     predict.MODEL.write_bytes(b"")
     write_json(predict.PREPROCESSING, {"classes": ["mel", "nv", "df"]})
     ood = pd.DataFrame({"image_id": ["noise"], "split": "ood", "label": "noise"})
-    image_array.write(Path("data/prepared/ood"), ood, iter([np.zeros((20, 20, 3), np.uint8)]), (20, 20))
+    image_array.write(Path("data/ood"), ood, iter([np.zeros((20, 20, 3), np.uint8)]), (20, 20))
     predict.main()
 
 

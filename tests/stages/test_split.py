@@ -43,14 +43,15 @@ def images_table(**changes: str) -> pd.DataFrame:
     table["lesion_id"] = table["label"] + table["lesion_id"]
     table["group_id"] = table.groupby("lesion_id")["image_id"].transform("min")
     table["sha256"] = table["image_id"]
-    return table.assign(patient_id="", near_duplicate_id="", known_pair_id="", published_split="").assign(**changes)
+    empty = dict.fromkeys(("patient_id", "near_duplicate_id", "known_pair_id", "published_split", "collection"), "")
+    return table.assign(diagnosis=table["label"], **empty).assign(**changes)
 
 
 def run_split(table: pd.DataFrame, **params: object) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Run the stage, and return split.csv and metrics/split.json."""
     Path("data/clean").mkdir(parents=True, exist_ok=True)
     table.to_csv("data/clean/images.csv", index=False)
-    pd.DataFrame({"label": ordered(set(table["label"]))}).to_csv("data/clean/classes.csv", index=False)
+    pd.DataFrame({"label": ordered(set(table["label"]))}).to_csv("data/clean/labels.csv", index=False)
     YAML().dump(PARAMS | {"split": PARAMS["split"] | params}, Path("params.yaml"))
     split.main()
     result = read_csv(Path("data/split/split.csv"))

@@ -66,5 +66,5 @@ def load(data: Path) -> Dataset:
     table = pd.concat([originals, made], ignore_index=True)
     found = [*split["leakage"].unique(), *augmented_index["leakage"].unique()]
     leakage = ", ".join(name for name in found if name != "none") or "none"
-    classes = read_csv(data / "clean/classes.csv")["label"]
+    classes = read_csv(data / "clean/labels.csv")["label"]
     return Dataset([prepared, augmented], table, list(classes), leakage)

@@ -108,16 +108,14 @@ def read_labels(folder: Path, tables: list[PurePosixPath], found: Collection[str
     if len(parts) == 1 and "split" not in table and by_number:
         parts += by_number
         table = _split_by_row(table, {folder / file: split for file, split in by_number.items()})
-    known = set(table["image_id"])
-    companions = [file for file, kind in kinds.items() if kind == "companion"]
     joined = []
-    for file in companions:
+    for file in (file for file, kind in kinds.items() if kind == "companion"):
         rows = _with_file_names(with_our_names(read_table(folder / file)), found)
-        if known.isdisjoint(rows["image_id"]):
+        if rows["image_id"].isin(table["image_id"]).any():
+            table = join_companion(table, rows, file.name)
+            joined.append(file)
+        else:
             print(f"Not read: {file}, which lists none of the images that have a diagnosis.")
-            continue
-        table = join_companion(table, rows, file.name)
-        joined.append(file)
     header = headers[parts[0]]
     layout = next((name for name, columns in LAYOUTS.items() if columns <= {*header}), main[parts[0]])
     return Labels(layout, table, [*parts, *joined])
