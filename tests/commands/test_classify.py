@@ -210,7 +210,7 @@ def test_csv_and_json_agree(workspace: Path, files: Path, classifier: Classifier
     assert rows[4]["problem"] == "empty file"
     done = lesions(workspace, "classify", "--json", files / "1.jpg", files / "=cmd.jpg", "--sensitivity", "80")
     printed = json.loads(done.stdout)
-    assert "sensitivity of at least 80% on validation" in printed["notes"][0]
+    assert "sensitivity of at least 80% on the model's own validation images" in printed["notes"][0]
     first, second = printed["images"]
     assert second == {"image": str(files / "=cmd.jpg"), "problem": "empty file"}
     found = classifier.classify(files / "1.jpg")

@@ -71,6 +71,7 @@ def page(site: Site) -> bytes:
         "settings": json.dumps(settings, ensure_ascii=False),
         "site": site,
         "missed": round(100 * (1 - classifier.sensitivity)),
+        "fitted_on": classifier.thresholds.fitted_on,
         "notice": NOTICE,
         "notes": notes(classifier)[:-1],
         "regions": regions() if classifier.prior.is_active else [],
