@@ -67,9 +67,12 @@ def metrics_table(split: str) -> str:
 
 
 def _baselines() -> list[str]:
-    """Return HEAD, and the commits that experiments started from, the latest first."""
+    """Return HEAD, then the other commits that experiments started from, the latest first."""
+    head = git("rev-parse", "HEAD").strip()
     refs = [ref for named in list_experiments().values() for ref, _ in named]
-    return git("rev-list", "--no-walk=sorted", "HEAD", *{"".join(ref.split("/")[2:4]) for ref in refs}).split()
+    found = git("rev-list", "--no-walk=sorted", head, *{"".join(ref.split("/")[2:4]) for ref in refs}).split()
+    # By its date HEAD may be among the others: an older commit that was checked out.
+    return [head, *(commit for commit in found if commit != head)]
 
 
 def _row(name: str, one: dict[str, Any], commit: dict[str, Any], split: str, state: str = "success") -> Row:

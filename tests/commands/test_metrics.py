@@ -61,6 +61,17 @@ def test_experiments_and_their_metrics(project: Path) -> None:
     assert "kept" in run("lesions metrics --split test", project)
 
 
+def test_older_head_comes_first(project: Path) -> None:
+    first = run("git rev-parse HEAD", project).strip()
+    (project / "params.yaml").write_text("train:\n  epochs: 3\n")
+    commit(project)
+    run("dvc exp save --name later", project)
+    run(f"git checkout --quiet --force {first}", project)
+    lines = [line.split() for line in run("lesions metrics", project).splitlines()]
+    assert [line[0] for line in lines[2:4]] == ["workspace", first[:7]]  # and nothing changed
+    assert "later" in [line[0] for line in lines]
+
+
 def test_no_project(tmp_path: Path) -> None:
     printed = run("lesions metrics", tmp_path, fails=True)
     assert "ERROR: There are no experiments to show here" in printed
