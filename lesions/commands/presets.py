@@ -99,15 +99,25 @@ def change_params(values: str, name: str, file: Path = FILE) -> str:
     return "".join(difflib.unified_diff(text.splitlines(True), changed.splitlines(True), *names, n=1))
 
 
-def set_param(name: str, folder: Path = FOLDER) -> str:
+def set_param(name: str, file: Path = FILE, folder: Path = FOLDER) -> str:
     """Return a preset as options of `dvc exp run`, none of which holds a space."""
-    options: list[str] = []
-    for key, value in leaves(read_preset(name, folder)):
-        if isinstance(value, dict):  # which Hydra would merge with what is there
+    return " ".join(override_options(leaves(read_preset(name, folder)), dict(leaves(read_file(file)))))
+
+
+def override_options(values: list[tuple[str, Any]], now: dict[str, Any]) -> list[str]:
+    """Return the options of `dvc exp run` that set values.
+
+    Args:
+        values: each with its name with dots.
+        now: the values of params.yaml, by their names with dots.
+    """
+    options = []
+    for key, value in values:
+        if key in now and isinstance(value, dict):  # which Hydra would merge with what is there
             options += ["--set-param", f"~{key}", "--set-param", f"+{key}={as_override(value)}"]
-        else:
-            options += ["--set-param", f"{key}={as_override(value)}"]
-    return " ".join(options)
+        else:  # ++ for a key that params.yaml leaves out
+            options += ["--set-param", f"++{key}={as_override(value)}"]
+    return options
 
 
 def as_override(value: Any) -> str:

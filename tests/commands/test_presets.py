@@ -52,12 +52,23 @@ def test_synthetic_is_every_default() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_preset_as_set_param(name: str, params: Path) -> None:
-    options = set_param(name, FOLDER).split(" ")
+    options = set_param(name, params, FOLDER).split(" ")
     assert set(options[::2]) == {"--set-param"}
     # A shell leaves what a command printed as it is, a ~ too.
     assert not re.search(r"""['"$`\\*?;&|<>()]""", " ".join(options))
     apply_overrides(params, options[1::2])
     assert read_file(params) == merged(DEFAULTS, read_preset(name, FOLDER))
+
+
+def test_preset_as_set_param_without_what_has_defaults(params: Path) -> None:
+    content = read_file(params)
+    for key in ("augment", "loss"):
+        del content["train"][key]
+    del content["calibrate"]["costs"], content["pretrained"]["further_members"]
+    YAML().dump(content, params)
+    check_all(params)
+    apply_overrides(params, set_param("everything", params, FOLDER).split(" ")[1::2])
+    assert read_file(params) == merged(DEFAULTS, read_preset("everything", FOLDER))
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]) | st.sampled_from("\\' ,:=[]{}#\"")))

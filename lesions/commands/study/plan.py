@@ -12,7 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from lesions.commands.presets import as_override, leaves
+from lesions.commands.presets import leaves, override_options
 from lesions.commands.study.study import Experiment, Study, list_studies, merge_params, read_study
 from lesions.core.errors import UserError
 from lesions.core.params import read_file
@@ -49,15 +49,9 @@ class PlannedExperiment:
 
     def options(self) -> list[str]:
         """Return the options of `dvc exp run`: its name, and the parameters that are not params.yaml's."""
-        now, options = dict(leaves(read_file())), ["--name", self.name]
-        for key, value in leaves(self.params):
-            if key in now and now[key] == value:
-                continue
-            if key in now and isinstance(value, dict):  # which Hydra would merge with what is there
-                options += ["--set-param", f"~{key}", "--set-param", f"+{key}={as_override(value)}"]
-            else:  # ++ for a key that params.yaml leaves out
-                options += ["--set-param", f"++{key}={as_override(value)}"]
-        return options
+        now = dict(leaves(read_file()))
+        changed = [(key, value) for key, value in leaves(self.params) if key not in now or now[key] != value]
+        return ["--name", self.name, *override_options(changed, now)]
 
     def command(self) -> list[str]:
         """Return the command that queues it."""
