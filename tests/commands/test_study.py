@@ -21,7 +21,7 @@ from lesions.commands.study import run as study_run
 from lesions.commands.study.comparison_table import comparison_table
 from lesions.commands.study.comparisons import ONE_RUN, Comparison, holm_adjusted
 from lesions.commands.study.ladder import MeasuredStep, measure_steps
-from lesions.commands.study.plan import PlannedExperiment, list_experiments, plan, with_absolute_paths
+from lesions.commands.study.plan import PlannedExperiment, list_experiments, missing_folder, plan, with_absolute_paths
 from lesions.commands.study.plot import Row, draw, draw_differences
 from lesions.commands.study.study import (
     METRICS,
@@ -35,6 +35,7 @@ from lesions.commands.study.study import (
 )
 from lesions.core.errors import UserError
 from lesions.core.params import read_file
+from lesions.params.all import check_sections
 from lesions.sources.common.download import downloads
 from tests.commands.test_compare import as_predictions, modelled
 from tests.commands.test_compare import put as put_experiment
@@ -175,6 +176,17 @@ def test_absolute_paths(here: Path) -> None:
     instead = with_absolute_paths({**params, "download": fetched}, Path("elsewhere"))["download"]
     assert (instead["source"], instead["folder"]) == ("folder", str(here / "elsewhere"))
     assert with_absolute_paths(params, Path("elsewhere")) == params
+    merge = [{"source": "folder", "folder": f"data/incoming/{name}"} for name in "ab"]
+    merged = {**params["download"], "source": "merged", "merge": merge, "folder": "data/incoming"}
+    found = with_absolute_paths({**params, "download": merged}, Path("elsewhere"))
+    assert [found["download"]["folder"], *(one["folder"] for one in found["download"]["merge"])] == [
+        *(str(here / "data/incoming" / name) for name in ("", "a", "b")),
+    ]
+    check_sections(found)
+    (here / "data/incoming/a").mkdir(parents=True)
+    assert missing_folder(found) == f"no folder {here / 'data/incoming/b'}"
+    both = {**merged, "merge": [*merge, {"source": "ham10000"}]}
+    assert with_absolute_paths({**params, "download": both}, Path("elsewhere"))["download"]["source"] == "folder"
     assert downloads(Path("/p/.dvc/tmp/exps/standalone/tmp1")) == Path("/p/data/downloads")
     assert downloads(Path("/p/.dvc/tmp/exps/tmp1/stages")) == Path("/p/data/downloads")
     assert downloads(Path("/p/tmp/exps")) == Path("data/downloads")
@@ -362,19 +374,26 @@ def test_killed_study_goes_on(clone: Path) -> None:
 @pytest.mark.long
 def test_untracked_images_reach_the_workspace(clone: Path, tmp_path: Path) -> None:
     outside = tmp_path / "my images"
-    for folder in (outside, clone / "data/incoming"):
-        folder.mkdir()
+    for folder in (outside, clone / "data/incoming/mine"):
+        folder.mkdir(parents=True)
         for file in (clone / "data/raw").glob("*.zip"):
             copyfile(file, folder / file.name)
         copyfile(clone / "data/raw/metadata.csv", folder / "HAM10000_metadata.csv")
-    ours = {"download.source": "folder", "download.folder": "data/incoming"}
-    write(clone, "folder", [{"name": "mine", "set": ours}, {"name": "fetched", "set": {"download.source": "ham10000"}}])
+    ours = {"download.source": "folder", "download.folder": "data/incoming/mine"}
+    merge = [{"source": "folder", "folder": "data/incoming/mine"}]
+    merged = {"download.source": "merged", "download.folder": "data/incoming", "download.merge": merge}
+    experiments: list[dict[str, object]] = [
+        {"name": "mine", "set": ours},
+        {"name": "merged", "set": merged},
+        {"name": "fetched", "set": {"download.source": "ham10000"}},
+    ]
+    write(clone, "folder", experiments)
     commit(clone)
     printed = run_words(["lesions", "study", "folder", "--source-folder", str(outside)], clone)
-    assert "2 of 2 done" in printed
-    assert "2 of 2 done" in run("lesions study folder --dry", clone)  # without naming the folder again
-    (clone / "data/incoming/HAM10000_metadata.csv").open("a").write("\n")
-    assert "1 of 2 done" in run("lesions study folder --dry", clone)
+    assert "3 of 3 done" in printed
+    assert "3 of 3 done" in run("lesions study folder --dry", clone)  # without naming the folder again
+    (clone / "data/incoming/mine/HAM10000_metadata.csv").open("a").write("\n")
+    assert "1 of 3 done" in run("lesions study folder --dry", clone)
 
 
 def environment() -> dict[str, str]:

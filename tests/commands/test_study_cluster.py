@@ -117,8 +117,12 @@ def test_old_experiment_is_fetched_once(here: Path, tmp_path: Path) -> None:
 def test_local_folder_blocks_cluster(here: Path) -> None:
     copytree(ROOT / "presets", here / "presets")
     there = {"download.source": "folder", "download.folder": "data/incoming"}
-    write(here, "mine", [{"name": "a", "set": there}, {"name": "b", "set": {"train.seed": 5}}])
+    merge = [{"source": "folder", "folder": "data/incoming/clinic"}]
+    merged = {"download.source": "merged", "download.folder": "data/incoming", "download.merge": merge}
+    seed: dict[str, object] = {"name": "b", "set": {"train.seed": 5}}
+    write(here, "mine", [{"name": "a", "set": there}, seed, {"name": "c", "set": merged}])
     planned = plan(read_study("mine"), on_cluster=True)
+    assert "data/incoming is on this machine alone" in planned[2].blocked
     assert "data/incoming is on this machine alone. Set `download` in params.yaml" in planned[0].blocked
     assert not planned[1].blocked
 

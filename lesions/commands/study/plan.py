@@ -118,19 +118,38 @@ def with_absolute_paths(params: dict[str, Any], folder: Path | None = None) -> d
         folder: of images, in the place of every source that would fetch them.
     """
     download, pretrained = dict(params["download"]), dict(params["pretrained"])
-    if folder is not None and download["source"] not in LOCAL_SOURCES:
+    if folder is not None and _fetches(download):
         download |= {"source": "folder", "folder": str(folder)}
-    if download["source"] == "folder":
+    if _folders(download):
         download["folder"] = str(Path(download["folder"]).absolute())
+    if download["source"] == "merged":
+        download["merge"] = [
+            one | {"folder": str(Path(one["folder"]).absolute())} if one["source"] == "folder" else one
+            for one in download["merge"]
+        ]
     if pretrained["weights"] == "path":
         pretrained["path"] = str(Path(pretrained["path"]).absolute())
     return {**params, "download": download, "pretrained": pretrained}
 
 
+def _collections(download: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the collections of merged data, else the section itself: each has a source."""
+    return list(download["merge"]) if download["source"] == "merged" else [download]
+
+
+def _fetches(download: dict[str, Any]) -> bool:
+    return any(one["source"] not in LOCAL_SOURCES for one in _collections(download))
+
+
+def _folders(download: dict[str, Any]) -> list[str]:
+    """Return the folders of images that are read, after the one that holds them all and that DVC hashes."""
+    read = [one["folder"] for one in _collections(download) if one["source"] == "folder"]
+    return list(dict.fromkeys([download["folder"], *read])) if read else []
+
+
 def missing_folder(params: dict[str, Any]) -> str:
     """Return which folder of images is not there, or ""."""
-    folder = params["download"]["folder"]
-    return f"no folder {folder}" if params["download"]["source"] == "folder" and not Path(folder).is_dir() else ""
+    return next((f"no folder {folder}" for folder in _folders(params["download"]) if not Path(folder).is_dir()), "")
 
 
 def blocked_on_cluster(params: dict[str, Any], now: dict[str, Any]) -> str:
@@ -142,14 +161,14 @@ def blocked_on_cluster(params: dict[str, Any], now: dict[str, Any]) -> str:
         params: of an experiment.
         now: the content of params.yaml.
     """
-    for section, kind, path in (("download", "source", "folder"), ("pretrained", "weights", "path")):
-        ours = params[section]
-        if ours[kind] == path and ours != now[section]:
+    folder = next(iter(_folders(params["download"])), "")
+    weights = params["pretrained"]["path"] if params["pretrained"]["weights"] == "path" else ""
+    for section, path in (("download", folder), ("pretrained", weights)):
+        if path and params[section] != now[section]:
             return (
-                f"{ours[path]} is on this machine alone. Set `{section}` in params.yaml to it, `dvc repro`, "
+                f"{path} is on this machine alone. Set `{section}` in params.yaml to it, `dvc repro`, "
                 "commit, `dvc push --run-cache`, `git push`: workers then pull what was made of it"
             )
-    folder = params["download"]["folder"] if params["download"]["source"] == "folder" else ""
     if folder and not _same_images(params, _yaml(Path("dvc.lock").read_text(encoding="utf-8"))["stages"]):
         return f"{folder}, or what reads it, is not what dvc.lock says. `dvc repro`, commit, push"
     return ""
@@ -172,7 +191,7 @@ def is_current(commit: str, params: dict[str, Any], *, any_folder: bool) -> bool
         ours, theirs = with_absolute_paths(params), with_absolute_paths(found)
     except (UserError, KeyError, TypeError, ValueError):  # of another project's shape, or another version's parameters
         return False
-    if any_folder and ours["download"]["source"] not in LOCAL_SOURCES and theirs["download"]["source"] == "folder":
+    if any_folder and _fetches(ours["download"]) and theirs["download"]["source"] == "folder":
         ours.pop("download")
         theirs.pop("download")
     if ours != theirs:
@@ -186,8 +205,8 @@ def is_current(commit: str, params: dict[str, Any], *, any_folder: bool) -> bool
 
 def _same_images(params: dict[str, Any], lock: dict[str, Any]) -> bool:
     """Return whether a folder holds what it held, where the experiment read one, or is no longer there."""
-    folder = params["download"]["folder"]
-    if params["download"]["source"] != "folder" or not Path(folder).is_dir():
+    folder = next(iter(_folders(params["download"])), "")
+    if not folder or not Path(folder).is_dir():
         return True
     md5 = {dep["path"]: dep.get("md5") for dep in lock["download"]["deps"]}
     return md5.get(folder) in (None, _folder_hash(folder))
