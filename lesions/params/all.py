@@ -7,6 +7,7 @@ from lesions.core.errors import UserError
 from lesions.core.params import FILE, Section, did_you_mean, read_file
 from lesions.params.calibrate import Calibrate
 from lesions.params.clean import Clean
+from lesions.params.cross_checks import cross_problems
 from lesions.params.download import Download
 from lesions.params.evaluate import Evaluate
 from lesions.params.explain import Explain
@@ -68,20 +69,5 @@ def check_sections(content: dict[str, Any], file: Path = FILE) -> None:
             section.check(content[name], file)
         except UserError as error:
             problems.append(str(error))
-    if not problems and content["train"]["architecture"] == "pretrained":
-        problems = _pretrained_problems(content, file)
-    if problems:
+    if problems := problems or cross_problems(content, file):
         raise UserError("\n".join(problems))
-
-
-def _pretrained_problems(content: dict[str, Any], file: Path) -> list[str]:
-    """Return what does not fit together in `pretrained` and `train`, each of which is right by itself."""
-    pretrained, size = Pretrained.check(content["pretrained"], file), Train.check(content["train"], file).ensemble_size
-    if pretrained.model == "none":
-        return [f"{file}: train.architecture is pretrained, but pretrained.model is none; name one, such as MobileNet"]
-    if size < (networks := 1 + len(pretrained.further_members)):
-        return [
-            f"{file}: pretrained names {networks} networks, but train.ensemble_size is {size}; set it to {networks}, "
-            "or remove some of pretrained.further_members"
-        ]
-    return []

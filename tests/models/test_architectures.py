@@ -16,6 +16,8 @@ from lesions.core.errors import UserError
 from lesions.core.json_files import write_json
 from lesions.models.architectures import lifecycle, pretrained
 from lesions.models.common import saving as model_file
+from lesions.params.cross_checks import LEAST_PX, LEAST_PX_PRETRAINED
+from lesions.params.keras_applications import NETWORKS
 from tests.conftest import ROOT
 
 TABLE = runpy.run_path(str(ROOT / "benchmarks/architectures.py"), run_name="table")
@@ -121,16 +123,18 @@ def test_network_gives_probabilities(name: str, tmp_path: Path) -> None:
     assert np.array_equal(model_file.load(tmp_path / "model.keras")(pixels).numpy(), probability)
 
 
-@pytest.mark.parametrize(("name", "least"), [("plain", 16), ("residual", 32), ("notebook_generator", 22)])
-def test_small_image_is_refused(name: str, least: int) -> None:
+@pytest.mark.parametrize("name", ["plain", "residual", "notebook_generator"])
+def test_small_image_is_refused(name: str) -> None:
+    least = LEAST_PX.get(name, 16)
     module = importlib.import_module(f"lesions.models.architectures.{name}")
     module.build((least, least, 3), 2)
     with pytest.raises(UserError, match=f"{name} needs images of at least {least} pixels .*{least}×{least - 1}"):
         module.build((least, least - 1, 3), 2)
 
 
-@pytest.mark.parametrize(("network", "least"), [("MobileNet", 32), ("InceptionV3", 75)])
-def test_small_image_is_refused_by_keras(network: str, least: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("network", NETWORKS)
+def test_small_image_is_refused_by_keras(network: str, tmp_path: Path) -> None:
+    least = LEAST_PX.get(network, LEAST_PX_PRETRAINED)
     write_json(tmp_path / "weights.json", {"model": network, "alpha": 1.0, "file": None, "source": "random"})
     with pytest.raises(UserError, match=f"{network} needs images of at least {least} pixels"):
         pretrained.build((least - 1, least, 3), 2, tmp_path)

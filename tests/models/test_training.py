@@ -39,6 +39,7 @@ from lesions.models.training.epoch_log import epoch_line
 from lesions.models.training.fit import FitResult, HistoryCsv, SplitData, TrainingData, fit, training_phases
 from lesions.models.training.interrupt import Interruption
 from lesions.models.training.validation_metrics import metrics
+from lesions.params.cross_checks import NO_MEMBERS
 from lesions.params.train import Train
 from stages.train import networks, refuse_empty_classes
 from tests.conftest import edit_params
@@ -192,9 +193,10 @@ def test_member_seeds() -> None:
 
 
 def test_ensemble_of_other_networks_is_refused() -> None:
-    several = params(architecture="notebook_basic", ensemble_size=2)
-    with pytest.raises(UserError, match=r"feature maps.*Set train\.ensemble_size to 1"):
-        ensemble.require_one_size([build((32, 32, 3), CLASSES) for build in networks(several)])
+    for architecture in NO_MEMBERS:
+        several = params(architecture=architecture, ensemble_size=2)
+        with pytest.raises(UserError, match=r"feature maps.*Set train\.ensemble_size to 1"):
+            ensemble.require_one_size([build((32, 32, 3), CLASSES) for build in networks(several)])
     for architecture in ("plain", "residual"):
         (build,) = networks(params(architecture=architecture, ensemble_size=2))
         ensemble.require_one_size([build((32, 32, 3), CLASSES)])

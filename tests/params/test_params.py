@@ -1,6 +1,9 @@
 """params.yaml: what is accepted, and the messages of what is not."""
 
+from copy import deepcopy
+from functools import reduce
 from itertools import pairwise
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ from ruamel.yaml import YAML
 
 from lesions.core.errors import UserError
 from lesions.core.params import RENAMED, did_you_mean
-from lesions.params.all import SECTIONS, check_all
+from lesions.params.all import SECTIONS, check_all, check_sections
 from lesions.params.clean import OwnClass
 from lesions.params.prepare import Prepare
 from lesions.params.split import Split
@@ -101,6 +104,92 @@ def test_wrong_value_is_named(tmp_path: Path, section: str, key: str, value: obj
     with pytest.raises(UserError) as error:
         check_all(file)
     assert words in str(error.value)
+
+
+MERGED: dict[str, Any] = {
+    "download.source": "merged",
+    "download.folder": "data/incoming",
+    "download.merge": [{"source": "folder", "folder": f"data/incoming/{name}"} for name in ("north", "south")],
+}
+COSTS: dict[str, Any] = {
+    "calibrate.optimise": "expected_cost",
+    "clean.classes": {"mel": {"diagnoses": ["mel"]}, "rest": {"diagnoses": ["nv"], "malignancy": "benign"}},
+}
+PRETRAINED: dict[str, Any] = {
+    "train.architecture": "pretrained",
+    "pretrained.model": "MobileNet",
+    "pretrained.alpha": 0.25,
+}
+
+
+def combined(values: dict[str, Any]) -> dict[str, Any]:
+    params = deepcopy(PARAMS)
+    for place, value in values.items():
+        *groups, key = place.split(".")
+        reduce(getitem, groups, params)[key] = value
+    return params
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (
+            {"train.augment.transpose": True, "prepare.image_size": [75, 100]},
+            "train.augment.transpose is true, and prepare.image_size is [75, 100]",
+        ),
+        (
+            {"train.architecture": "notebook_basic", "train.ensemble_size": 2},
+            "train.ensemble_size is 2, and notebook_basic can be no member",
+        ),
+        (
+            {"train.architecture": "residual", "prepare.image_size": [64, 31]},
+            "prepare.image_size is [64, 31], and residual needs at least 32 pixels",
+        ),
+        (PRETRAINED | {"prepare.image_size": 31}, "image_size is 31, and MobileNet needs at least 32 pixels"),
+        (
+            PRETRAINED | {"train.ensemble_size": 2, "pretrained.further_members": [{"model": "Xception"}]},
+            "image_size is 64, and Xception needs at least 71 pixels",
+        ),
+        ({"train.balance": "collection"}, "train.balance is collection, and the data are of one collection"),
+        (
+            MERGED | {"download.merge": MERGED["download.merge"][:1], "train.balance": "both"},
+            "train.balance is both, and the data are of one collection",
+        ),
+        (
+            {"split.method": "leave_collection_out", "split.test_source": "north"},
+            "split.method is leave_collection_out, and the data are of one collection",
+        ),
+        (
+            MERGED | {"split.method": "leave_collection_out", "split.test_source": "nort"},
+            'split.test_source is nort, which is none of the merged collections; did you mean "north"?',
+        ),
+        (
+            COSTS | {"calibrate.costs": {"mle": {"rest": 20}}},
+            'there is no class mle in clean.classes; did you mean "mel"?',
+        ),
+        (
+            {"calibrate.optimise": "expected_cost", "calibrate.costs": {"mel": {"nevus": 20}}},
+            'calibrate.costs: there is no class nevus; write it as the tables do, "nv"',
+        ),
+    ],
+)
+def test_values_that_do_not_fit_together(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError) as error:
+        check_sections(combined(values))
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        PRETRAINED | {"train.ensemble_size": 2, "train.augment.transpose": True},
+        MERGED | {"train.balance": "both", "split.method": "leave_collection_out", "split.test_source": "north"},
+        COSTS | {"calibrate.costs": {"mel": {"rest": 20}}},
+        COSTS | {"calibrate.costs": {"mel": {"my own": 20}}, "clean.unmapped_diagnoses": "keep"},
+    ],
+)
+def test_values_that_fit_together(values: dict[str, Any]) -> None:
+    check_sections(combined(values))
 
 
 def test_all_errors_at_once(tmp_path: Path) -> None:
