@@ -296,7 +296,7 @@ def test_card_on_two_sources(card: Callable[[], tuple[str, str]]) -> None:
     change(EVALUATION, two_sources)
     markdown = card()[0]
     assert "pooled over 2 sources (here and there): 0.810 [0.650" in markdown
-    assert "nothing is said of another source" in markdown
+    assert "nothing is said there of another source" in markdown
     assert markdown.count("Standard deviation between sources") == 1
     assert Path("reports/card/sources.png").stat().st_size > 1000
 
