@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lesions.core.csv_files import EXACT, read_csv
+from lesions.core.csv_files import EXACT, read_csv, write_csv
 from lesions.core.errors import UserError
 from lesions.core.file_hash import sha256_of
 from lesions.core.image_array import read_array
@@ -58,12 +58,10 @@ def main() -> None:
     calibrated = final.assign(**dict(zip(classes, calibration.apply(final[classes].to_numpy()).T, strict=True)))
 
     OUT.mkdir(parents=True, exist_ok=True)
-    final.to_csv(OUT / "predictions.csv", index=False, float_format=EXACT)
-    calibrated.to_csv(OUT / "predictions_calibrated.csv", index=False, float_format=EXACT)
-    metadata_prior.with_metadata(corrupted, prior, images).to_csv(
-        OUT / "predictions_corrupted.csv", index=False, float_format=EXACT
-    )
-    scores.to_csv(OUT / "ood_scores.csv", index=False, float_format=EXACT)
+    write_csv(final, OUT / "predictions.csv", EXACT)
+    write_csv(calibrated, OUT / "predictions_calibrated.csv", EXACT)
+    write_csv(metadata_prior.with_metadata(corrupted, prior, images), OUT / "predictions_corrupted.csv", EXACT)
+    write_csv(scores, OUT / "ood_scores.csv", EXACT)
     prior.save(MODELS)
     calibration.save(MODELS)
     ood.save(reference, MODELS / ood.FILE)

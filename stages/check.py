@@ -23,7 +23,7 @@ def main() -> None:
     params = Download.read()
     merged = params.merged_collections().values() if params.source == "merged" else ()
     code = [f"{name} {source_sha256(name)}\n" for name in sorted({one.source for one in merged})]
-    out.write_text("".join(["params.yaml holds what the stages expect.\n", *code]))
+    out.write_text("".join(["params.yaml holds what the stages expect.\n", *code]), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

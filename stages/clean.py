@@ -24,7 +24,7 @@ from lesions.audit.plots import draw_views, plot_data
 from lesions.audit.report import write_report
 from lesions.audit.summary import published_counts, summarise
 from lesions.audit.usable import Audit, find_usable
-from lesions.core.csv_files import read_csv
+from lesions.core.csv_files import read_csv, write_csv
 from lesions.core.errors import UserError
 from lesions.core.json_files import read_json, write_json
 from lesions.core.stage import run_stage, say
@@ -70,12 +70,12 @@ def main() -> None:
 
 def _write_tables(audit: Audit, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    audit.images.to_csv(folder / "images.csv", index=False)
-    audit.rejects.to_csv(folder / "rejects.csv", index=False)
-    audit.duplicates.to_csv(folder / "duplicates.csv", index=False)
-    audit.classes.to_csv(folder / "classes.csv", index=False)
+    write_csv(audit.images, folder / "images.csv")
+    write_csv(audit.rejects, folder / "rejects.csv")
+    write_csv(audit.duplicates, folder / "duplicates.csv")
+    write_csv(audit.classes, folder / "classes.csv")
     # Alone, so that nothing is trained again where a class only counts as malignant no more.
-    audit.classes[["label"]].to_csv(folder / "labels.csv", index=False)
+    write_csv(audit.classes[["label"]], folder / "labels.csv")
 
 
 def _write_report(

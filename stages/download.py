@@ -7,6 +7,7 @@ what each file is. Nothing after this stage knows any source.
 from pathlib import Path
 
 from lesions.archives import list_archives
+from lesions.core.csv_files import write_csv
 from lesions.core.json_files import write_json
 from lesions.core.stage import run_stage
 from lesions.params.download import Download
@@ -22,7 +23,7 @@ def main() -> None:
     RAW.mkdir(parents=True, exist_ok=True)
     fetched = fetch_from(params, RAW)
     check_table(fetched.table, f"the table of the source {params.source!r}")
-    fetched.table.to_csv(RAW / "metadata.csv", index=False)
+    write_csv(fetched.table, RAW / "metadata.csv")
     write_json(RAW / "provenance.json", fetched.provenance)
     collections = sorted(set(fetched.table.get("collection", [""])))
     archives = [path for name in collections for path in list_archives(RAW / name)]

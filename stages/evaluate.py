@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from lesions.core.csv_files import read_csv
+from lesions.core.csv_files import read_csv, write_csv
 from lesions.core.errors import UserError
 from lesions.core.json_files import read_json, write_json
 from lesions.core.stage import run_stage, say
@@ -105,7 +105,7 @@ def _write_tables(
     PLOTS.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         # The templates put a leak into the plot's title.
-        table.assign(leakage=report["leakage"]).to_csv(PLOTS / f"{name}.csv", index=False)
+        write_csv(table.assign(leakage=report["leakage"]), PLOTS / f"{name}.csv")
 
 
 if __name__ == "__main__":

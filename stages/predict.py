@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lesions.core import image_array
-from lesions.core.csv_files import EXACT
+from lesions.core.csv_files import EXACT, write_csv
 from lesions.core.errors import UserError, writing
 from lesions.core.file_hash import sha256_of
 from lesions.core.json_files import read_json, write_json
@@ -53,19 +53,19 @@ def main() -> None:
         tables.append(pd.concat([table.reset_index(drop=True), pd.DataFrame(probabilities, columns=classes)], axis=1))
         features.append((table[original], found[original]))
     predictions = pd.concat(tables[1:], ignore_index=True)
-    predictions.to_csv(OUT / "predictions.csv", index=False, float_format=EXACT)
+    write_csv(predictions, OUT / "predictions.csv", EXACT)
 
     test = data.rows("test", augmented=False) if "test" in Evaluate.read().splits else np.empty(0, np.int64)
     known = data.table.loc[test, ["image_id", "split", "label"]].assign(leakage=data.leakage)
     sample = choose_sample(known, params.seed)
     known, batches = known.iloc[sample], data.batches(test[sample], BATCH_SIZE)
     corrupted = predict_corrupted(model, batches, known, classes, tta=params.tta, seed=params.seed)
-    corrupted.to_csv(OUT / "corrupted.csv", index=False, float_format=EXACT)
+    write_csv(corrupted, OUT / "corrupted.csv", EXACT)
 
     pixels, index = image_array.read(Path("data/ood"))
     found, _ = predict_images(model, in_batches(pixels), len(index), False, "predicting out-of-distribution images")
     features.append((index.assign(leakage=data.leakage), found))
-    pd.concat([table for table, _ in features]).to_csv(OUT / "features.csv", index=False)
+    write_csv(pd.concat([table for table, _ in features]), OUT / "features.csv")
     save(OUT / "features.npy", np.concatenate([array for _, array in features]))
 
     sha256 = {path.name: sha256_of(path) for path in (MODEL, PREPROCESSING)}

@@ -8,7 +8,7 @@ index.csv then names the leak, and every metric carries it on.
 from pathlib import Path
 
 from lesions.core import image_array
-from lesions.core.csv_files import read_csv
+from lesions.core.csv_files import read_csv, write_csv
 from lesions.core.stage import run_stage
 from lesions.params.rebalance import Rebalance
 from lesions.reporting.common.contact_sheet import contact_sheet
@@ -41,7 +41,7 @@ def main() -> None:
     image_array.write(REBALANCED, index, augment_all(planned, sources, params), pixels.shape[1:3])
 
     Path("plots").mkdir(exist_ok=True)
-    class_balance(images, index, classes).to_csv("plots/class_balance.csv", index=False)
+    write_csv(class_balance(images, index, classes), Path("plots/class_balance.csv"))
     augmented, _ = image_array.read(REBALANCED)
     examples = example_rows(originals, pixels, index, augmented, classes)
     contact_sheet(examples, Path("plots/augmented_images.jpg"))

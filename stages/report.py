@@ -23,8 +23,8 @@ def main() -> None:
     context = card_context(read_file(), PLOTS)
     # In Git, which has no image, is one without them.
     plain, whole = (render(TEMPLATE, context | {"with_images": with_images}) for with_images in (False, True))
-    CARD.write_text(plain, encoding="utf-8")
-    CARD.with_suffix(".html").write_text(page(whole, CARD.parent), encoding="utf-8")
+    CARD.write_text(plain, encoding="utf-8", newline="\n")
+    CARD.with_suffix(".html").write_text(page(whole, CARD.parent), encoding="utf-8", newline="\n")
     print(f"{CARD} and {CARD.with_suffix('.html')}: the model card")
 
 

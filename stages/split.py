@@ -6,7 +6,7 @@ made from it carries on.
 
 from pathlib import Path
 
-from lesions.core.csv_files import read_csv
+from lesions.core.csv_files import read_csv, write_csv
 from lesions.core.json_files import write_json
 from lesions.core.stage import run_stage
 from lesions.params.split import Split
@@ -22,7 +22,7 @@ def main() -> None:
     classes = list(read_csv(CLEAN / "labels.csv")["label"])
     table, report = split_images(read_csv(CLEAN / "images.csv"), classes, params)
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(OUT, index=False)
+    write_csv(table, OUT)
     write_json(Path("metrics/split.json"), report)
     print(f"{OUT}: " + "\n".join(describe_split(report)))
 

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 
-from lesions.core.csv_files import read_csv
+from lesions.core.csv_files import read_csv, write_csv
 from lesions.core.errors import NO_ROOM, UserError, reading
 
 WRITTEN_AT_ONCE = 1_048_576
@@ -33,7 +33,7 @@ def write(folder: Path, index: pd.DataFrame, images: Iterable[NDArray[np.uint8]]
     # Under its own name only once it is whole.
     unfinished = folder / "pixels.npy.part"
     try:
-        index.to_csv(folder / "index.csv", index=False)
+        write_csv(index, folder / "index.csv")
         with unfinished.open("wb", buffering=WRITTEN_AT_ONCE) as file:
             write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (len(index), *shape, 3)})
             for _, image in zip(index.index, images, strict=True):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lesions.commands.audit.find import DATA, Found, find
 from lesions.commands.audit.page import write_page
-from lesions.core.csv_files import EXACT
+from lesions.core.csv_files import EXACT, write_csv
 from lesions.core.errors import UserError, writing
 from lesions.core.json_files import read_json
 from lesions.core.sanitize import sanitize
@@ -45,7 +45,7 @@ def audit(out: Path, study: str = "", *, test: bool = False, fast: bool = False)
             text = table.select_dtypes(exclude=["number", "bool"]).columns
             safe = table.assign(**{column: table[column].map(sanitize) for column in text})
             safe.insert(0, "rank", range(1, len(safe) + 1))
-            safe.to_csv(out / name, index=False, float_format=EXACT)
+            write_csv(safe, out / name, EXACT)
     source = read_json(DATA / "raw/provenance.json").get("source")
     with writing(out):
         write_page(out / PAGE, found, images, study, test=test, drawn=source == "synthetic")

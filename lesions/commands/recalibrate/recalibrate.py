@@ -6,6 +6,7 @@ images that the model has not seen.
 """
 
 import lesions.models.common.determinism  # noqa: F401 - before all that imports Keras
+from lesions.core.csv_files import write_csv
 from lesions.core.file_hash import sha256_of
 
 # isort: split
@@ -131,7 +132,7 @@ def _write(
     with unfinished(out / ".unfinished") as new:
         for name in KEPT:
             shutil.copyfile(models / name, new / name)
-        images.assign(split="the recalibration")[COLUMNS].to_csv(new / IMAGES, index=False)
+        write_csv(images.assign(split="the recalibration")[COLUMNS], new / IMAGES)
         fitted.calibration.save(new)
         sha256 = thresholds.model.sha256 | {Calibration.FILE: sha256_of(new / Calibration.FILE)}
         changed = {

@@ -24,7 +24,7 @@ from lesions.commands.validate.evaluate import (
 )
 from lesions.commands.validate.select_images import KINDS, NO_CASES, select_images
 from lesions.commands.validate.train_overlap import SPLITS, ModelImages
-from lesions.core.csv_files import EXACT
+from lesions.core.csv_files import EXACT, write_csv
 from lesions.core.errors import UserError, writing
 from lesions.core.json_files import write_json
 from lesions.core.sanitize import sanitize
@@ -159,7 +159,7 @@ def _write(out: Path, report: dict[str, Any], tables: dict[str, pd.DataFrame]) -
     """Write all under other names first: an earlier report is replaced by a whole one, or not at all."""
     with unfinished(out / ".unfinished") as new:
         for name, table in tables.items():
-            table.to_csv(new / name, index=False, float_format=EXACT)
+            write_csv(table, new / name, EXACT)
         write_json(new / "validation.json", report)
         (new / "validation.md").write_text(reports.page(report), encoding="utf-8")
         for file in sorted(new.iterdir()):
