@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from shutil import copyfile, copytree
+from typing import Any
 
 import pytest
 from dvc.utils.hydra import apply_overrides
@@ -10,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from lesions.commands.presets import apply_preset, as_override, exchange, list_presets, merged, read_preset, set_param
+from lesions.commands.presets import (
+    apply_preset,
+    as_override,
+    exchange,
+    leaves,
+    list_presets,
+    merged,
+    read_preset,
+    set_param,
+)
 from lesions.core.errors import UserError
 from lesions.core.params import read_file
 from lesions.params.all import check_all, check_sections
@@ -99,6 +109,32 @@ def test_forms_differ_in_the_split_alone(name: str) -> None:
     assert without_leak["rebalance"]["when"] == "after_split"
     without_leak["rebalance"]["when"] = published["rebalance"]["when"]
     assert published == without_leak
+
+
+def unread(params: dict[str, Any]) -> tuple[str, ...]:
+    """Return how the keys begin that nothing reads with these parameters."""
+    download, train, rebalance = params["download"], params["train"], params["rebalance"]
+    conditions = {
+        "download.merge": download["source"] != "merged",
+        "download.folder": download["source"] != "folder",
+        "download.year": download["source"] != "isic_challenge",
+        "split.group_overlap": params["split"]["method"] != "published",
+        "rebalance.operations": rebalance["target"] == rebalance["copies_per_class"] == "none",
+        "pretrained.": train["architecture"] != "pretrained",
+        "train.reduce_lr_on_plateau.": train["schedule"] != "plateau",
+        "train.focal_gamma": train["loss"] != "focal",
+    }
+    return tuple(key for key, holds in conditions.items() if holds)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_value_stays_of_another_preset(name: str) -> None:
+    preset = read_preset(name, FOLDER)
+    expected = merged(DEFAULTS, preset)
+    for other in NAMES:
+        found = dict(leaves(merged(merged(DEFAULTS, read_preset(other, FOLDER)), preset)))
+        stays = {key for key, value in leaves(expected) if found[key] != value}
+        assert not {key for key in stays if not key.startswith(unread(expected))}, other
 
 
 def test_published_systems() -> None:
