@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lesions.core.csv_files import write_csv
 from lesions.core.errors import UserError
 from lesions.models.common.batches import n_steps, train_batches
 from lesions.models.training import optimizer as optimisation
@@ -68,7 +69,7 @@ class HistoryCsv(NamedTuple):
         table.insert(0, "epoch", range(1, len(table) + 1))
         table["leakage"] = self.leakage
         unfinished = self.file.with_suffix(".part")
-        table.to_csv(unfinished, index=False)
+        write_csv(table, unfinished)
         unfinished.replace(self.file)
 
 
