@@ -76,13 +76,9 @@ def on_left_out_sources(
             continue
         detected = score[ours & positive] >= value
         share = float(detected.mean())
-        bounds = dict(
-            zip(
-                ("lower", "upper"),
-                exact_bounds(share, effective_cases(detected, groups[ours & positive])),
-                strict=True,
-            )
-        )
+        # At most a case a group: else one miss of many could have a lower bound above that of none.
+        cases = min(number, effective_cases(detected, groups[ours & positive]))
+        bounds = dict(zip(("lower", "upper"), exact_bounds(share, cases), strict=True))
         sensitivity = {name: round(bound, 4) for name, bound in {"value": share, **bounds}.items()}
         found.append(LeftOutSource(source=source, positive_groups=number, sensitivity=sensitivity))
     return found
