@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -168,6 +169,14 @@ def run_python(code: str, folder: Path, **more: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_malignancy_is_that_of_the_model(there: Path) -> None:
+    """As `clean.classes` may say otherwise than the taxonomy."""
+    classifier = Classifier.of_folder(there / "models")
+    tasks = {"malignant": BinaryTask(positive=["nv"], negative=["bcc"])}
+    own = replace(classifier, thresholds=classifier.thresholds.model_copy(update={"tasks": tasks, "thresholds": []}))
+    assert export.model_json(own)["malignancy"] == {"mel": "unstated", "bcc": "benign", "nv": "malignant"}
 
 
 def test_files_contain_model_json(there: Path) -> None:

@@ -29,6 +29,7 @@ from lesions.commands.page import batches, server
 from lesions.commands.page.handlers import Site
 from lesions.commands.page.response import heat_map_alt, respond
 from lesions.core.errors import UserError
+from lesions.evaluation.common.thresholds import OOD
 from lesions.explain.overlay import overlay
 from lesions.inference.predict import BATCH_SIZE
 from lesions.models.calibration.metadata_prior import FIELDS, MetadataPrior
@@ -391,6 +392,8 @@ def test_only_the_models_card_is_served(workspace: Path, classifier: Classifier,
     sha256 = classifier.thresholds.model.sha256["model.keras"].encode()
     (tmp_path / "reports/model_card.html").write_bytes(card.replace(sha256, b"0" * 64))
     assert server.read_card(tmp_path / "models", classifier) == b""
+    again = dataclasses.replace(classifier, thresholds=classifier.thresholds.model_copy(update={"recalibrated": True}))
+    assert server.read_card(workspace / "models", again) == b""
     assert b'href="card"' in server.page(Site(classifier, card))
     assert b'href="card"' not in server.page(Site(classifier))
 
@@ -525,6 +528,28 @@ def test_browser_shows_the_prediction(browser: Any, address: str, classifier: Cl
     assert loaded
     assert all(name.startswith((address, "data:")) for name in loaded)
     assert browser.execute_script("return window.harm") is None
+
+
+def test_browser_goes_on_after_images_out_of_distribution(browser: Any, classifier: Classifier, tmp_path: Path) -> None:
+    """More of them than are sent at a time."""
+    of_none = [
+        one.model_copy(update={"value": 0.0}) if one.task == OOD else one for one in classifier.thresholds.thresholds
+    ]
+    strict = dataclasses.replace(
+        classifier, thresholds=classifier.thresholds.model_copy(update={"thresholds": of_none})
+    )
+    with served(Site(strict)) as address:
+        browser.get(address)
+        send(browser, *[written(tmp_path, f"{number}.jpg", image(number)) for number in range(5)])
+        assert "All 5 done, none with an alert, 5 out of distribution" in browser.find_element("id", "status").text
+
+
+def test_browser_refuses_an_age_that_is_no_number(browser: Any, address: str, tmp_path: Path) -> None:
+    browser.get(address)
+    browser.find_element("name", "age").send_keys("55-60")
+    browser.find_element("id", "files").send_keys(str(written(tmp_path, "a.jpg", image(3))))
+    assert cards(browser) == []
+    assert not browser.find_element("id", "found").is_displayed()
 
 
 def test_browser_sends_the_metadata(browser: Any, address: str, classifier: Classifier, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ def test_tasks_of_classes() -> None:
         columns=["label", "malignancy", "diagnoses"],
     )
     assert all(isinstance(reason, str) for reason in binary_tasks(coarse).values())
+    unstated = table.assign(malignancy=["unstated", "malignant", "benign"])
+    assert binary_tasks(unstated)["melanoma"] == "no class is melanoma alone and counts as malignant"
 
 
 def test_score_is_a_sum() -> None:

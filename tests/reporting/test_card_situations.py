@@ -209,6 +209,7 @@ def put(situation: Situation) -> None:
     table = pd.DataFrame([(one, about(one).name, about(one).malignancy, one) for one in classes])
     table.columns = pd.Index(["label", "name", "malignancy", "diagnoses"])
     table.to_csv("data/clean/classes.csv", index=False)
+    table[["label"]].to_csv("data/clean/labels.csv", index=False)
     collections = {"collections": MERGED} if situation.source == "merged" else {}
     write_json(Path("data/raw/provenance.json"), {"source": situation.source} | collections)
     split.main()

@@ -178,13 +178,22 @@ def test_missing_image_is_named(server: Server, capsys: pytest.CaptureFixture[st
     assert "ISIC_0000007" in set(fetch_archive(resolution="thumbnail").table["image_id"])
 
 
+def test_proxy_that_refuses_all(server: Server) -> None:
+    """Once it is out of the way all images are fetched, by the same listing."""
+    server.records = [record(server, number) for number in range(150)]
+    images = {name: server.files.pop(name) for name in list(server.files) if name.startswith("/images/")}
+    stops(fetch_archive, "150 of 150 listed images are gone from the ISIC archive, or refused")
+    server.files |= images
+    assert len(fetch_archive().table) == 150
+
+
 def test_too_many_missing_images(server: Server) -> None:
     server.records = [record(server, number) for number in range(150)]
     for number in (7, 8):
         del server.files[f"/images/ISIC_{number:07d}_full.jpg"]
     listing = "data/downloads/isic_archive/listing_collection_212.json"
     for _ in range(2):
-        stops(fetch_archive, "2 of 150 listed images are gone", "1%", f"Delete {listing}")
+        stops(fetch_archive, "2 of 150 listed images are gone", "1%", f"delete {listing}")
     Path(listing).unlink()
     server.records = [image for image in server.records if image["isic_id"][-1] not in "78"]
     server.requested.clear()

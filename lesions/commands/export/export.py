@@ -22,7 +22,9 @@ from lesions.commands.unfinished import unfinished
 from lesions.core.errors import UserError, writing
 from lesions.core.stage import say
 from lesions.evaluation.common.decision_rule import DecisionRule
+from lesions.evaluation.common.thresholds import Thresholds
 from lesions.images.ood_images import generated
+from lesions.models.calibration.metadata_prior import REGIONS
 from lesions.taxonomy import about
 
 ONNX, LITERT, MODEL_JSON = "model.onnx", "model.tflite", "model.json"
@@ -75,10 +77,10 @@ def model_json(classifier: Classifier) -> dict[str, Any]:
         "warnings": classifier.warnings,
         "classes": thresholds.classes,
         "names": {code: about(code).name for code in thresholds.classes},
-        "malignancy": {code: about(code).malignancy for code in thresholds.classes},
+        "malignancy": {code: _malignancy(code, thresholds) for code in thresholds.classes},
         "input": {"name": INPUT, "type": "uint8", "shape": ["images", height, width, 3], "colours": "RGB"},
         "outputs": {
-            "probabilities": "of each class, as calibrated on validation",
+            "probabilities": f"of each class, as calibrated on {thresholds.fitted_on}",
             "uncalibrated": "of each class, as the network gives them; the thresholds are of these",
         },
         "tta": "the mean over all flips and quarter turns is in the file" if thresholds.model.tta else "as given",
@@ -95,7 +97,9 @@ def model_json(classifier: Classifier) -> dict[str, Any]:
         },
         "metadata_prior": {
             "use": "multiply the uncalibrated probabilities by exp of the number here for each known value, and divide "
-            "by their sum; the calibration comes after. The thresholds hold with all known values",
+            "by their sum; the calibration comes after. The thresholds hold with all known values. Look up an age by "
+            "the first year of its decade, or by the last one here, and a site by its region",
+            "regions": REGIONS,
             **classifier.prior.model_dump(exclude={"classes"}),
         }
         if classifier.prior.is_active
@@ -103,6 +107,14 @@ def model_json(classifier: Classifier) -> dict[str, Any]:
         "ood_score": "not in the file: only `lesions classify` flags images unlike the training images",
         "made_from": {"sha256": thresholds.model.sha256},
     }
+
+
+def _malignancy(code: str, thresholds: Thresholds) -> str:
+    """Return what a class counts as: as the model's own task says, which `clean.classes` decides."""
+    task = thresholds.tasks.get("malignant")
+    if task is None:
+        return about(code).malignancy
+    return "malignant" if code in task.positive else "benign" if code in task.negative else "unstated"
 
 
 def _diagnosis(rule: DecisionRule) -> dict[str, Any]:

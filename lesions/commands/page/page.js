@@ -34,6 +34,8 @@ function patient() {
 }
 
 function take(files) {
+  const wrong = document.querySelector("#patient :invalid"); // whose value the browser gives as empty
+  if (wrong) return void wrong.reportValidity();
   const all = [...files];
   const known = patient();
   if (!all.length) return;
@@ -61,7 +63,7 @@ function next() {
       count.done += 1;
       if (prediction.problem) count.problems += 1;
       else if (prediction.is_ood) count.ood += 1;
-      if (!prediction.problem && Object.values(prediction.alerts).includes(true)) count.alerts += 1;
+      else if (Object.values(prediction.alerts).includes(true)) count.alerts += 1;
       say();
       next();
     });

@@ -190,10 +190,12 @@ def listen(port: int) -> socket.socket:
 def read_card(models: Path, classifier: Classifier) -> bytes:
     """Return the HTML of the model's card, or b"" where the one beside its folder is missing or of another model.
 
+    A recalibrated model has none: the one of its network has other thresholds.
+
     Args:
         models: the model's folder.
         classifier: read from it.
     """
     file = models.absolute().parent / "reports/model_card.html"
-    card = file.read_bytes() if file.is_file() else b""
+    card = file.read_bytes() if file.is_file() and not classifier.thresholds.recalibrated else b""
     return card if classifier.thresholds.model.sha256["model.keras"].encode() in card else b""

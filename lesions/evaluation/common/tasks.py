@@ -41,13 +41,13 @@ def binary_tasks(classes: pd.DataFrame) -> dict[str, BinaryTask | str]:
         classes: `data/clean/classes.csv`.
     """
     labels = list(classes["label"])
-    melanoma = list(classes.loc[classes["diagnoses"] == "mel", "label"])
     malignant = list(classes.loc[classes["malignancy"] == "malignant", "label"])
+    melanoma = list(classes.loc[(classes["diagnoses"] == "mel") & classes["label"].isin(malignant), "label"])
     benign = list(classes.loc[classes["malignancy"] == "benign", "label"])
     return {
         "melanoma": BinaryTask(positive=melanoma, negative=[label for label in labels if label not in melanoma])
         if melanoma
-        else "no class is melanoma alone",
+        else "no class is melanoma alone and counts as malignant",
         "malignant": BinaryTask(positive=malignant, negative=benign)
         if malignant and benign
         else "no class is known to be malignant, or none to be benign: state it by clean.classes in params.yaml",

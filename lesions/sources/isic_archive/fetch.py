@@ -73,9 +73,9 @@ def fetch(params: Download, raw: Path) -> Fetched:
     wanted = {name: image for name, image in diagnosed.items() if name not in gone}
     _write_listing(path, listing)
     gone |= _fetch_images(wanted, params.resolution, store, address)
+    _check_gone(gone, len(diagnosed), path)  # first: a proxy that refuses all is no reason to ask for none again
     listing["gone"][params.resolution] = sorted(gone)
     _write_listing(path, listing)
-    _check_gone(gone, len(diagnosed), path)
 
     present = {name: image for name, image in wanted.items() if name not in gone}
     described: list[dict[str, Any]] = []  # filled while the archive is written: each image is read once
@@ -213,8 +213,9 @@ def _check_gone(gone: set[str], wanted: int, listing: Path) -> None:
         print(f"Gone from the archive, and left out: {', '.join(sorted(gone)[:8])}{more} ({len(gone):,} in all).")
     if len(gone) > MAX_GONE * wanted and (len(gone) > 1 or wanted == 1):
         raise UserError(
-            f"{len(gone):,} of {wanted:,} listed images are gone from the ISIC archive, more than {MAX_GONE:.0%}: "
-            f"the listing is out of date. Delete {listing} to search anew; what came is kept."
+            f"{len(gone):,} of {wanted:,} listed images are gone from the ISIC archive, or refused, more than "
+            f"{MAX_GONE:.0%}: the listing is out of date, or a proxy is in the way. Run again without it, or delete "
+            f"{listing} to search anew; what came is kept."
         )
 
 
