@@ -712,7 +712,7 @@ def test_hostile_folder_through_the_stages(
     assert {"'=1+1", "formula", "shell", "bomb", "link"} <= set(rejects["image_id"])
     assert "hard link" in set(rejects["image_id"])  # an image as any other, not listed
     assert "<script>alert" not in Path("reports/data.html").read_text()
-    outs = ("data/raw/", "data/clean/", "data/prepared/", "metrics/", "plots/", "reports/")
+    outs = ("data/raw/", "data/clean/", "data/prepared/", "data/ood/", "metrics/", "plots/", "reports/")
     written = files_below(tmp_path) - before
     assert not [name for name in written if not name.startswith(outs)]
     printed = "".join(capfd.readouterr())

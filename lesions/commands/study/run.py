@@ -91,11 +91,14 @@ def one_study_at_a_time() -> AbstractContextManager[Any]:
 
 def enqueue(queue: Any, due: list[PlannedExperiment]) -> dict[str, Any]:
     """Queue experiments, unless they are from a call that was killed; return DVC's entries of its queue by name."""
+    from dvc.repo.experiments.queue.exceptions import CannotKillTasksError
+
     interrupts: list[int] = []
     # DVC changes params.yaml for a moment, so that an interruption waits for it.
     with signals_call(lambda number, _: interrupts.append(number)):
         if not queue.worker_status():  # the machine went down in the middle of one
-            queue._mark_inactive_tasks_failure({entry: entry.name for entry in queue.iter_active()})
+            with suppress(CannotKillTasksError):  # a worker has come up meanwhile: they run
+                queue._mark_inactive_tasks_failure({entry: entry.name for entry in queue.iter_active()})
         waiting = {entry.name for entry in pending(queue)}
         for one in due:
             if one.name not in waiting and not interrupts:
