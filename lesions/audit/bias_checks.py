@@ -72,8 +72,8 @@ ADVICE = {
     "collection's, or lie in another class. See the table of diagnoses, and join classes by clean.classes.",
     "few_lesions": "A test split holds a fraction of them: read these classes' metrics with their intervals. Test on "
     "each lesion once, in folds (split.folds; `lesions study folds`), collect more, or join classes (clean.classes).",
-    "unequal_classes": "Read the balanced accuracy and each class's recall, not the accuracy. rebalance.target adds "
-    "augmented images of the rare classes to the training split.",
+    "unequal_classes": "Read the balanced accuracy and each class's sensitivity, not the accuracy. rebalance.target "
+    "adds augmented images of the rare classes to the training split.",
     "unread_values": "They count as missing. Mend the table: an age is a number of years up to 120, a sex is male or "
     "female.",
     "classes_not_in_data": "Check how they are written; data/clean/classes.csv lists what is.",
